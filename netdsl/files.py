@@ -1,0 +1,84 @@
+"""Writing files so that a crash leaves the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+Writer = Callable[[IO[bytes]], object]
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes | Writer, *, private: bool = False) -> None:
+    """Put `data` at `path` in one step: written beside, flushed to disk, then renamed.
+
+    `data` is the content, or a function that writes it to the binary file it is given.
+    The new file has mode 0666 less the umask, or 0600 less the umask when `private`. A symbolic
+    link at `path` is replaced, not followed. When anything fails, KeyboardInterrupt included, the
+    old file is untouched, nothing is left beside it and the exception goes on to the caller.
+
+    Errors: OSError of the file system, and whatever `data` raises.
+    """
+    target = Path(path)
+    with _temporary(target, 0o600 if private else 0o666) as (beside, file):
+        if callable(data):
+            data(file)
+        else:
+            file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        beside.replace(target)
+    _sync_directory(target.parent)
+
+
+def private_directory(path: str | os.PathLike[str]) -> Path:
+    """Return the directory `path`, made with mode 0700 (as are its missing parents) when not there.
+
+    Errors: PermissionError when it is there but belongs to another user or others may write to it,
+    because then what we read from it later need not be what we wrote.
+    """
+    folder = Path(path)
+    for missing in reversed([folder, *folder.parents]):
+        if not missing.exists():
+            missing.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid"):
+        status = folder.stat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            raise PermissionError(f"{folder} must belong to you and be writable by nobody else")
+    return folder
+
+
+def user_cache() -> Path:
+    """Return the folder of this user's caches, not made yet: $XDG_CACHE_HOME/netdsl or ~/.cache/netdsl."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification says that a relative path is invalid and to be ignored.
+    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "netdsl"
+
+
+@contextlib.contextmanager
+def _temporary(target: Path, mode: int) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Open a fresh file beside `target`; it is removed again when the body fails."""
+    beside = target.with_name(f".{target.name[:200]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield beside, file
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut (POSIX only: Windows cannot open a folder)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
