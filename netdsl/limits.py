@@ -1,0 +1,34 @@
+"""The limits of the language: past each of them stands a diagnostic, not an allocation or a crash.
+
+They are far above what any published network needs. All are plain integers, checked before memory
+is asked for.
+"""
+
+from typing import Final
+
+MAX_SOURCE_BYTES: Final = 1_000_000
+"""Size of one `.net` file; GoogLeNet with its training section is 2 kB."""
+
+MAX_NESTING: Final = 100
+"""Brackets in brackets, and levels of the syntax tree: keeps recursive walks far from Python's limit."""
+
+MAX_DIGITS: Final = 100
+"""Digits of one number in the text."""
+
+MAX_INT_BITS: Final = 1024
+"""Size of an integer computed from settings; `2 ** 2 ** 100` stops here."""
+
+MAX_LOOP: Final = 100_000
+"""Turns of one `for` or `repeat`, and elements of a list or `range`."""
+
+MAX_EXPANSION_DEPTH: Final = 50
+"""Blocks using blocks; a block that uses itself without end is stopped here."""
+
+MAX_NODES: Final = 100_000
+"""Nodes of one graph."""
+
+MAX_RANK: Final = 8
+"""Axes of one tensor, the batch axis included."""
+
+MAX_ELEMENTS: Final = 2**33
+"""Elements of one tensor: 32 GiB in float32."""

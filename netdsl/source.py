@@ -1,0 +1,206 @@
+"""What a mistake looks like: a text with a name, places in it, and diagnostics that point at them.
+
+This module knows nothing of networks. Every room reports its mistakes as one `NetError` carrying
+`Diagnostic`s.
+"""
+
+import difflib
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+_TAB = 4
+_WINDOW = 120  # columns shown of a line too long to print, around the caret
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text and the name it is shown under, normally its path."""
+
+    name: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        starts = [0]
+        at = self.text.find("\n")
+        while at >= 0:
+            starts.append(at + 1)
+            at = self.text.find("\n", at + 1)
+        return starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of a character offset, both counted from 1, in characters."""
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def line_text(self, line: int) -> str:
+        """The text of a line (counted from 1) without its line end."""
+        start = self._line_starts[line - 1]
+        end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
+        return self.text[start:end].rstrip("\r")
+
+
+@dataclass(frozen=True)
+class Span:
+    """The characters `start` to `end` (exclusive) of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        """Line of the first character, from 1."""
+        return self.source.position(self.start)[0]
+
+    @property
+    def column(self) -> int:
+        """Column of the first character, from 1, in characters."""
+        return self.source.position(self.start)[1]
+
+    @property
+    def text(self) -> str:
+        """The characters themselves."""
+        return self.source.text[self.start : self.end]
+
+    def to(self, other: "Span") -> "Span":
+        """The span from the start of this one to the end of `other`."""
+        return Span(self.source, self.start, other.end)
+
+    def to_json(self) -> dict[str, Any]:
+        """File, line and column of both ends, as plain data."""
+        line, column = self.source.position(self.start)
+        end_line, end_column = self.source.position(self.end)
+        place = {"file": self.source.name, "line": line, "column": column}
+        return {**place, "end_line": end_line, "end_column": end_column}
+
+    def __str__(self) -> str:
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+    def __repr__(self) -> str:
+        return f"Span({self}-{self.end - self.start})"
+
+
+@dataclass(frozen=True)
+class Note:
+    """Another place that takes part in a mistake."""
+
+    message: str
+    span: Span | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One mistake: what it is, where it is, and what could be done.
+
+    `code` names the kind (`syntax`, `shape`, …), `label` stands behind the carets, `trail` lists the uses
+    that led here, innermost first, each as the text of the use and its place; `fix` says what to write
+    instead.
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    notes: tuple[Note, ...] = ()
+    trail: tuple[tuple[str, Span], ...] = ()
+    fix: str | None = None
+
+    def render(self) -> str:
+        """The diagnostic as text for people, without a final newline."""
+        lines = [f"error[{self.code}]: {self.message}"]
+        gutter = self._gutter()
+        if self.span is not None:
+            lines += _excerpt(self.span, self.label, gutter)
+        for note in self.notes:
+            lines.append(f"note: {note.message}")
+            if note.span is not None:
+                lines += _excerpt(note.span, note.label, gutter)
+        lines += [f"  in {text}, used at {span}" for text, span in self.trail]
+        if self.fix is not None:
+            lines.append(f"help: {self.fix}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnostic as plain data for `--format json`."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "span": self.span and self.span.to_json(),
+            "label": self.label,
+            "notes": [
+                {"message": note.message, "span": note.span and note.span.to_json(), "label": note.label}
+                for note in self.notes
+            ],
+            "trail": [{"text": text, "span": span.to_json()} for text, span in self.trail],
+            "fix": self.fix,
+        }
+
+    def _gutter(self) -> int:
+        spans = [self.span, *(note.span for note in self.notes)]
+        return max((len(str(span.line)) for span in spans if span is not None), default=0)
+
+
+class NetError(Exception):
+    """One or more mistakes in what the user wrote or asked for; `str()` renders them all."""
+
+    def __init__(self, *diagnostics: Diagnostic):
+        if not diagnostics:
+            raise ValueError("a NetError needs at least one diagnostic")
+        super().__init__(*diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = diagnostics
+
+    def __str__(self) -> str:
+        return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate most like `name`, or None where none is near; case does not count."""
+    pool: Sequence[str] = sorted(set(candidates))
+    by_lower = {candidate.lower(): candidate for candidate in reversed(pool)}
+    if name.lower() in by_lower:
+        return by_lower[name.lower()]
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[near[0]] if near else None
+
+
+def _excerpt(span: Span, label: str, gutter: int) -> list[str]:
+    """The place, its first line and the carets below it."""
+    line, column = span.source.position(span.start)
+    text = span.source.line_text(line)
+    first = min(column - 1, len(text))
+    last = min(first + max(span.end - span.start, 1), max(len(text), first + 1))
+    shown, left, width = _window([_cell(char) for char in text], first, last)
+    pad = " " * gutter
+    carets = " " * left + "^" * width + (f" {label}" if label else "")
+    return [f"{pad}--> {span}", f"{pad} |", f"{line:>{gutter}} | {shown}".rstrip(), f"{pad} | {carets}"]
+
+
+def _window(cells: list[tuple[str, int]], first: int, last: int) -> tuple[str, int, int]:
+    """The shown text of a line, the column of the carets and their number."""
+    begin, end = 0, len(cells)
+    if end > 2 * _WINDOW:
+        begin = max(0, min(first - _WINDOW // 2, end - _WINDOW))
+        end = begin + _WINDOW
+        last = min(last, end)
+    head = "…" if begin else ""
+    tail = "…" if end < len(cells) else ""
+    shown = head + "".join(text for text, _ in cells[begin:end]) + tail
+    left = len(head) + sum(width for _, width in cells[begin:first])
+    return shown, left, max(1, sum(width for _, width in cells[first:last]))
+
+
+def _cell(char: str) -> tuple[str, int]:
+    """How a character is printed and how many terminal columns it takes."""
+    if char == "\t":
+        return " " * _TAB, _TAB
+    if unicodedata.combining(char):
+        return char, 0
+    if unicodedata.category(char) in ("Cc", "Cf", "Cs"):
+        return "\N{REPLACEMENT CHARACTER}", 1
+    return char, 2 if unicodedata.east_asian_width(char) in "WF" else 1
