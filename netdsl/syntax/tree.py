@@ -1,0 +1,388 @@
+"""The syntax tree of a `.net` file: what was written, before any of it means something.
+
+Every node carries the `span` it was read from. Two nodes are equal when they say the same thing, wherever they
+stand: spans take no part in `==` nor in `repr`. A walk over the tree may recurse; its depth is limited.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
+
+from netdsl.source import Span
+
+
+@dataclass(frozen=True)
+class Node:
+    """The root of all tree classes."""
+
+    span: Span = field(kw_only=True, compare=False, repr=False)
+
+    @property
+    def children(self) -> Iterator["Node"]:
+        """The nodes directly below, in the order of the fields."""
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, Node):
+                    yield item
+
+    def walk(self) -> Iterator["Node"]:
+        """This node and all nodes below it, parents first."""
+        stack: list[Node] = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            stack.extend(reversed(list(node.children)))
+
+
+# Expressions
+
+
+@dataclass(frozen=True)
+class Expr(Node):
+    """Anything that stands for a setting, a function or a tensor."""
+
+
+@dataclass(frozen=True)
+class Name(Expr):
+    """`relu`, `x`, `Bottleneck`; also every name that is being defined."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class In(Expr):
+    """`in`: the input of the enclosing block or `repeat`."""
+
+
+@dataclass(frozen=True)
+class Constant(Expr):
+    """A number, string, `true`, `false` or `none`; `text` is its spelling in the source.
+
+    Integers are exact Python `int`s, other numbers are finite `float`s.
+    """
+
+    value: int | float | str | bool | None
+    text: str
+
+
+@dataclass(frozen=True)
+class List(Expr):
+    """`[a, b]`."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Tuple(Expr):
+    """`(a, b)`; `(a,)` has one item, `()` none."""
+
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Unary(Expr):
+    """`-x` or `not x`."""
+
+    op: Literal["-", "not"]
+    operand: Expr
+
+
+BinaryOp = Literal[
+    "+", "-", "*", "/", "//", "%", "**", "==", "!=", "<=", ">=", "<", ">", "and", "or"
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Binary(Expr):
+    """Arithmetic, comparison or logic on two operands."""
+
+    op: BinaryOp
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True)
+class Conditional(Expr):
+    """`then if condition else otherwise`."""
+
+    then: Expr
+    condition: Expr
+    otherwise: Expr
+
+
+@dataclass(frozen=True)
+class Argument(Node):
+    """One argument of a call or tag, by position (`name` is None) or by keyword."""
+
+    name: Name | None
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Call(Expr):
+    """`function(arguments)`; positional arguments come first and keywords are distinct."""
+
+    function: Expr
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class Index(Expr):
+    """`value[index]`."""
+
+    value: Expr
+    index: Expr
+
+
+@dataclass(frozen=True)
+class Attribute(Expr):
+    """`value.name`, as in `rn.ResNet` or `mnist.train`."""
+
+    value: Expr
+    name: Name
+
+
+@dataclass(frozen=True)
+class Tag(Node):
+    """`@freeze`, `@lr(0.1)`."""
+
+    name: Name
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class Tagged(Expr):
+    """`value @tag @tag`: in `x -> conv(8, 3) @freeze` the value is the step `conv(8, 3)` alone."""
+
+    value: Expr
+    tags: tuple[Tag, ...]
+
+
+@dataclass(frozen=True)
+class Pipe(Expr):
+    """`head -> step -> step`: at least one step.
+
+    A step is a function: a `Name`, `Call`, `Attribute`, `Index`, `Merge`, `Repeat`, or one of these `Tagged`.
+    As a branch of a `Merge` the head is a function as well, and is fed the value that reaches the merge.
+    """
+
+    head: Expr
+    steps: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Merge(Expr):
+    """`concat { | a | b }`: every branch is fed the same value, `function` merges the results.
+
+    A branch is a function, a `Pipe` of functions, or a `Conditional` between these.
+    """
+
+    function: Expr
+    branches: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Repeat(Expr):
+    """`repeat count { body }`: a step; every turn is fed, as `in`, what the turn before gave."""
+
+    count: Expr
+    body: tuple["Statement", ...]
+
+
+@dataclass(frozen=True)
+class Range(Expr):
+    """`start..stop`, the stop excluded; only behind the `in` of a `for`."""
+
+    start: Expr
+    stop: Expr
+
+
+# Statements
+
+
+@dataclass(frozen=True)
+class Statement(Node):
+    """One line of a body."""
+
+
+@dataclass(frozen=True)
+class Evaluate(Statement):
+    """An expression that stands alone; the last one is the result of its block."""
+
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Assign(Statement):
+    """`a = value`, `skip[i] = value`, `a, b = value`: targets are `Name` or `Index` of a `Name`.
+
+    More than one target takes the value apart.
+    """
+
+    targets: tuple[Name | Index, ...]
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Dim(Node):
+    """One axis of an input: `28`, or `H = 224` with a name that can be set from outside."""
+
+    name: Name | None
+    size: Expr
+
+
+@dataclass(frozen=True)
+class Input(Statement):
+    """`input image: [H = 224, W = 224, 3] where H >= 32`: axes without the batch, channels last."""
+
+    name: Name
+    dims: tuple[Dim, ...]
+    where: Expr | None
+
+
+@dataclass(frozen=True)
+class Output(Statement):
+    """`output logits = value`."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Aux(Statement):
+    """`aux head1 = value`: an output that is there in training only."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Layer(Statement):
+    """`layer head = Head(9)`: one instance, its weights shared by all uses."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Assert(Statement):
+    """`assert condition`."""
+
+    condition: Expr
+
+
+@dataclass(frozen=True)
+class For(Statement):
+    """`for targets in iterable { body }`; several targets take each item apart."""
+
+    targets: tuple[Name, ...]
+    iterable: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class If(Statement):
+    """`if condition { body } else { otherwise }`; `else if` is an `If` alone in `otherwise`."""
+
+    condition: Expr
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
+# What a file is made of
+
+
+@dataclass(frozen=True)
+class Item(Node):
+    """One definition of a file."""
+
+
+@dataclass(frozen=True)
+class Import(Item):
+    """`import "resnet.net" as rn`; without a name the definitions are brought in as they are."""
+
+    path: Constant
+    alias: Name | None
+
+
+@dataclass(frozen=True)
+class Param(Node):
+    """A setting of a block or net, required where it has no default."""
+
+    name: Name
+    default: Expr | None
+
+
+@dataclass(frozen=True)
+class Block(Item):
+    """`block Merge(c) in top, lateral { … }`; without named `inputs` there is one, called `in`."""
+
+    name: Name
+    params: tuple[Param, ...]
+    inputs: tuple[Name, ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Net(Item):
+    """`net LeNet5(classes = 10) { … }`."""
+
+    name: Name
+    params: tuple[Param, ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Setting(Node):
+    """`epochs = 12` in a section."""
+
+    name: Name
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Claim(Node):
+    """`params == 61_706` in `expect`."""
+
+    condition: Expr
+
+
+SectionKind = Literal["data", "train", "eval", "expect"]
+
+
+@dataclass(frozen=True)
+class Section(Item):
+    """`train { … }`: an `expect` section holds claims, the others settings with distinct names."""
+
+    KINDS: ClassVar[tuple[SectionKind, ...]] = ("data", "train", "eval", "expect")
+
+    kind: SectionKind
+    entries: tuple[Setting | Claim, ...]
+
+
+@dataclass(frozen=True)
+class File(Node):
+    """A whole file: definitions have distinct names, and there is at most one section of each kind."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def imports(self) -> tuple[Import, ...]:
+        """The imports, in order."""
+        return tuple(item for item in self.items if isinstance(item, Import))
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """The blocks by name."""
+        return {item.name.id: item for item in self.items if isinstance(item, Block)}
+
+    @property
+    def nets(self) -> dict[str, Net]:
+        """The nets by name."""
+        return {item.name.id: item for item in self.items if isinstance(item, Net)}
+
+    @property
+    def sections(self) -> dict[str, Section]:
+        """The sections by kind."""
+        return {item.kind: item for item in self.items if isinstance(item, Section)}
