@@ -1,0 +1,60 @@
+"""Reverse-mode differentiation as a graph transformation over primitives.
+
+It runs before fusion, so that backward code is fused, scheduled and memory-planned with the rest.  Each
+primitive carries its rule (`vjp`); this file only walks backwards and adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netdsl.ir import Graph, TensorType, Value
+from netdsl.primitives import Map, PrimitiveBuilder
+from netdsl.scalar import Lit
+
+
+def grad(graph: Graph, loss: str, wrt: Sequence[str]) -> Graph:
+    """The graph with outputs `grad/NAME` for every leaf `NAME` in `wrt` added.
+
+    `loss` names a scalar f32 output.  Leaves that the loss does not depend on get a gradient of zeros.
+    Source: reverse accumulation, Linnainmaa 1970.  Raises ValueError when the loss is not a scalar.
+    """
+    builder = PrimitiveBuilder(graph)
+    builder.updates.update(graph.updates)
+    grads = gradients(builder, graph.outputs[loss], [Value(name) for name in wrt])
+    outputs = {**graph.outputs, **{f"grad/{v.node}": g for v, g in grads.items()}}
+    return builder.finish(outputs, graph.aux, graph.scopes)
+
+
+def gradients(b: PrimitiveBuilder, loss: Value, wrt: Sequence[Value]) -> Mapping[Value, Value]:
+    """Append the backward pass of `loss` to `b`; returns the gradient of each value of `wrt`."""
+    if b.type(loss) != TensorType(()):
+        raise ValueError(f"only a scalar f32 has a gradient; {loss} is {b.type(loss)}")
+    nodes = list(b.nodes.values())
+    needed = _depends_on(b, {v.node for v in wrt})
+    grads: dict[Value, Value] = {loss: b.map_expr(Lit(1.0), shape=())}
+    for node in reversed(nodes):
+        arrived = [grads.get(v) for v in node.outputs]
+        if not node.inputs or node.id not in needed or not any(arrived):
+            continue
+        with b.within(node, f"grad/{node.id}"):
+            parts = node.op.vjp(b, node.inputs, node.outputs, arrived)
+            for value, part in zip(node.inputs, parts, strict=True):
+                if part is not None and value.node in needed:
+                    _accumulate(b, grads, value, part)
+    zeros = {v: b.add1(Map((Lit(0.0),), b.type(v).shape)) for v in wrt if v not in grads}
+    return {v: grads.get(v) or zeros[v] for v in wrt}
+
+
+def _accumulate(b: PrimitiveBuilder, grads: dict[Value, Value], value: Value, part: Value) -> None:
+    old = grads.get(value)
+    grads[value] = part if old is None else b.map(lambda x, y: x + y, old, part)
+
+
+def _depends_on(b: PrimitiveBuilder, leaves: set[str]) -> set[str]:
+    """The nodes from which a gradient can flow on to one of the leaves."""
+    needed = set(leaves)
+    for node in b.nodes.values():
+        if any(v.node in needed for v in node.inputs):
+            needed.add(node.id)
+    return needed

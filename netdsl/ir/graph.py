@@ -1,0 +1,132 @@
+"""Values, nodes and the immutable graph, with its derived NetworkX view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import networkx as nx
+
+from netdsl.ir.op import Op
+from netdsl.ir.types import TensorType
+from netdsl.source import Span
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Value:
+    """Result number `port` of the node called `node`."""
+
+    node: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        return f"%{self.node}" + (f":{self.port}" if self.port else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An op applied to values.  `origin` names the source-level nodes that a rewritten node came from."""
+
+    id: str
+    op: Op
+    inputs: tuple[Value, ...]
+    types: tuple[TensorType, ...]
+    span: Span | None = field(default=None, compare=False)
+    origin: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The values that the node defines."""
+        return tuple(Value(self.id, port) for port in range(len(self.types)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A block instance of the source: the text that made it and where it is used."""
+
+    text: str
+    span: Span | None = None
+
+
+class Graph:
+    """Nodes in topological order, named outputs, and the new values of params and states.
+
+    `updates` maps the id of a `param` or `state` leaf to its value after the step.  `aux` names the outputs
+    that exist in training only; `scopes` maps the path of a block instance to where it came from.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        outputs: Mapping[str, Value],
+        updates: Mapping[str, Value] | None = None,
+        aux: Iterable[str] = (),
+        scopes: Mapping[str, Scope] | None = None,
+    ) -> None:
+        self._nodes = {n.id: n for n in nodes}
+        self.outputs: Mapping[str, Value] = MappingProxyType(dict(outputs))
+        self.updates: Mapping[str, Value] = MappingProxyType(dict(updates or {}))
+        self.aux = frozenset(aux)
+        self.scopes: Mapping[str, Scope] = MappingProxyType(dict(scopes or {}))
+
+    @cached_property
+    def nx(self) -> nx.MultiDiGraph:
+        """A frozen `networkx.MultiDiGraph`: node attribute `node`, edge key = operand, edge `port`."""
+        g = nx.MultiDiGraph()
+        g.add_nodes_from((n.id, {"node": n}) for n in self)
+        for n in self:
+            for k, v in enumerate(n.inputs):
+                g.add_edge(v.node, n.id, key=k, port=v.port)
+        return nx.freeze(g)
+
+    @cached_property
+    def _users(self) -> Mapping[Value, tuple[tuple[Node, int], ...]]:
+        users: dict[Value, list[tuple[Node, int]]] = {}
+        for n in self:
+            for k, v in enumerate(n.inputs):
+                users.setdefault(v, []).append((n, k))
+        return {v: tuple(us) for v, us in users.items()}
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __getitem__(self, node: str) -> Node:
+        return self._nodes[node]
+
+    def __contains__(self, node: str) -> bool:
+        return node in self._nodes
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def type(self, value: Value) -> TensorType:
+        """The type of a value."""
+        return self._nodes[value.node].types[value.port]
+
+    def users(self, value: Value) -> tuple[tuple[Node, int], ...]:
+        """The nodes that read a value, each with the index of the operand."""
+        return self._users.get(value, ())
+
+    def is_result(self, value: Value) -> bool:
+        """Whether a value leaves the graph, as an output or an update."""
+        return value in self._results
+
+    @cached_property
+    def _results(self) -> frozenset[Value]:
+        return frozenset(self.outputs.values()) | frozenset(self.updates.values())
+
+    def leaves(self, kind: str) -> tuple[Node, ...]:
+        """The leaves of a kind: `input`, `param`, `state` or `const`, in order."""
+        return tuple(n for n in self if n.op.name == kind)
+
+    def with_outputs(self, outputs: Mapping[str, Value], updates: Mapping[str, Value] | None = None) -> Graph:
+        """The same nodes with other results."""
+        new = self.updates if updates is None else updates
+        return Graph(self, outputs, new, self.aux & outputs.keys(), self.scopes)
+
+    def __str__(self) -> str:
+        from netdsl.ir.text import format_graph
+
+        return format_graph(self)

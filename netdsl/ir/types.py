@@ -1,0 +1,57 @@
+"""Tensor types: a shape and an element type."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from netdsl.scalar.expr import Dtype
+
+NUMPY_DTYPE: dict[str, type] = {"f32": np.float32, "i64": np.int64, "bool": np.bool_}
+ITEM_SIZE = {"f32": 4, "i64": 8, "bool": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """`f32[8,28,28,1]`: row-major, channels last, the batch first where there is one."""
+
+    shape: tuple[int, ...]
+    dtype: Dtype = "f32"
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+    @property
+    def size(self) -> int:
+        """Number of elements, an exact Python integer."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes when stored densely."""
+        return self.size * ITEM_SIZE[self.dtype]
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy's broadcast of shapes; raises ValueError when they do not fit."""
+    rank = max((len(s) for s in shapes), default=0)
+    out: list[int] = []
+    for axis in range(-rank, 0):
+        sizes = {s[axis] for s in shapes if len(s) >= -axis} - {1}
+        if len(sizes) > 1:
+            raise ValueError(f"sizes {sorted(sizes)} do not broadcast")
+        out.append(sizes.pop() if sizes else 1)
+    return tuple(out)
+
+
+def source_axes(shape: tuple[int, ...], into: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `into` along which a value of `shape` is repeated when broadcast."""
+    lead = len(into) - len(shape)
+    return tuple(k for k in range(len(into)) if k < lead or (shape[k - lead] == 1 and into[k] != 1))

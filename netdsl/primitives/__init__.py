@@ -1,0 +1,31 @@
+"""The few primitives under the many ops: shape rule, NumPy meaning and gradient of each, side by side."""
+
+from netdsl.primitives.builder import PrimitiveBuilder
+from netdsl.primitives.contract import Contract
+from netdsl.primitives.gather import Concat, Gather, Reshape, Scatter
+from netdsl.primitives.leaf import Const, Input, Param, State
+from netdsl.primitives.map import Map
+from netdsl.primitives.reduce import Reduce
+from netdsl.primitives.window import Window, WindowGrad
+
+LEAVES = (Input, Param, State, Const)
+PRIMITIVES = (Map, Reduce, Contract, Window, WindowGrad, Reshape, Concat, Gather, Scatter)
+
+__all__ = [
+    "LEAVES",
+    "PRIMITIVES",
+    "Concat",
+    "Const",
+    "Contract",
+    "Gather",
+    "Input",
+    "Map",
+    "Param",
+    "PrimitiveBuilder",
+    "Reduce",
+    "Reshape",
+    "Scatter",
+    "State",
+    "Window",
+    "WindowGrad",
+]

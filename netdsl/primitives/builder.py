@@ -1,0 +1,127 @@
+"""A builder that speaks primitives: what the `expand` of an op and the gradient rules write with."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from netdsl.ir.builder import Builder
+from netdsl.ir.graph import Value
+from netdsl.ir.op import Array
+from netdsl.ir.types import TensorType
+from netdsl.primitives.contract import Contract, Pads
+from netdsl.primitives.gather import Concat, Gather, Reshape
+from netdsl.primitives.leaf import Const, Input
+from netdsl.primitives.map import Map, prune
+from netdsl.primitives.reduce import Reduce
+from netdsl.scalar import Arg, Expr, Uniform, as_expr
+
+KEY = "key"
+
+
+class PrimitiveBuilder(Builder):
+    """Adds primitives; a function over scalars stands for the expression of a map or a reduce."""
+
+    def const(self, value: Array | float | int | bool) -> Value:
+        """A constant leaf."""
+        return self.add1(Const(value))
+
+    def map(self, function: Callable[..., Expr | float], *values: Value) -> Value:
+        """`function` of the operands' elements: `b.map(lambda x, y: x + y, x, y)`."""
+        return self.map_expr(as_expr(function(*(Arg(k) for k in range(len(values))))), *values)
+
+    def map_expr(self, e: Expr, *values: Value, shape: tuple[int, ...] | None = None) -> Value:
+        """A map with one result; an identity adds nothing."""
+        if isinstance(e, Arg) and (shape is None or self.type(values[e.index]).shape == shape):
+            return values[e.index]
+        full = np.broadcast_shapes(*(self.type(v).shape for v in values))
+        return self.add1(Map((e,), None if shape == full else shape), *values)
+
+    def reduce(
+        self,
+        kind: str,
+        function: Callable[..., Expr | float],
+        *values: Value,
+        axes: Sequence[int],
+        keepdims: bool = False,
+    ) -> Value:
+        """`sum`, `max` or `min` of `function` of the elements over `axes` (negative: from the end)."""
+        rank = max(self.type(v).rank for v in values)
+        e = as_expr(function(*(Arg(k) for k in range(len(values)))))
+        return self.reduce_expr(
+            kind, e, *values, axes=tuple(sorted(a % rank for a in axes)), keepdims=keepdims
+        )
+
+    def reduce_expr(
+        self,
+        kind: str,
+        e: Expr,
+        *values: Value,
+        axes: tuple[int, ...],
+        keepdims: bool = False,
+        shape: tuple[int, ...] | None = None,
+    ) -> Value:
+        """A reduce; operands that the expression does not use are dropped when the space stays the same."""
+        full = np.broadcast_shapes(*(self.type(v).shape for v in values))
+        space = full if shape is None else shape
+        e, used = prune(e, values)
+        own = np.broadcast_shapes(*(self.type(v).shape for v in used))
+        return self.add1(Reduce(kind, e, axes, keepdims, None if own == space else space), *used)
+
+    def sum(self, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
+        """The sum over axes."""
+        return self.reduce("sum", lambda a: a, x, axes=axes, keepdims=keepdims)
+
+    def mean(self, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
+        """The mean over axes."""
+        shape = self.type(x).shape
+        count = 1
+        for a in axes:
+            count *= shape[a]
+        return self.reduce("sum", lambda a: a * (1.0 / count), x, axes=axes, keepdims=keepdims)
+
+    def max(self, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
+        """The largest over axes."""
+        return self.reduce("max", lambda a: a, x, axes=axes, keepdims=keepdims)
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        """The same elements under another shape; nothing is added when it is the same."""
+        new = tuple(shape)
+        return x if self.type(x).shape == new else self.add1(Reshape(new), x)
+
+    def slice(self, x: Value, start: Sequence[int], shape: Sequence[int]) -> Value:
+        """A block of `shape` from `start`."""
+        rank = self.type(x).rank
+        return self.add1(Gather(tuple(start), (1,) * rank, tuple(shape)), x)
+
+    def concat(self, values: Sequence[Value], axis: int) -> Value:
+        """Side by side along `axis` (negative counts from the end)."""
+        return self.add1(Concat(axis % self.type(values[0]).rank), *values)
+
+    def convolve(
+        self,
+        x: Value,
+        w: Value,
+        stride: tuple[int, ...],
+        pad: Pads,
+        dilation: tuple[int, ...],
+        groups: int = 1,
+    ) -> Value:
+        """The correlation of `x` `[N, *S, groups*C]` with the kernel `w` `[*K, C, groups*F]`."""
+        return self.add1(Contract("output", stride, pad, dilation, groups), x, w)
+
+    def matmul(self, x: Value, w: Value) -> Value:
+        """`[N, C] @ [C, F]`."""
+        return self.add1(Contract("output"), x, w)
+
+    def key(self) -> Value:
+        """The random key of the step, an i64 scalar input: seed in the high, step in the low 32 bits."""
+        if KEY not in self.nodes:
+            self.add(Input(TensorType((), "i64")), name=KEY)
+        return Value(KEY)
+
+    def uniform(self, key: Expr, word: int = 0) -> Expr:
+        """A uniform random scalar in [0, 1), independent for each node path: draw it inside a map."""
+        return Uniform(zlib.crc32(self._prefix.encode()), key, word)
