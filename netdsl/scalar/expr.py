@@ -216,6 +216,9 @@ def _mul(x: Expr, y: Expr) -> Expr:
         return -y
     if _is(y, -1):
         return -x
+    for mask, other in ((x, y), (y, x)):
+        if isinstance(mask, Where) and _is(mask.b, 0):
+            return Where(mask.cond, _mul(other, mask.a), mask.b)
     return _fold(x, y, lambda p, q: p * q) or Binary("mul", x, y)
 
 
