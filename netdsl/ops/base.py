@@ -1,0 +1,84 @@
+"""What a library op says of itself, beyond the contract of `netdsl.ir.op`.
+
+An op is one frozen dataclass.  Its fields are its settings as the language writes them (`kernel = 3`,
+`pad = same`); `setting` gives each a default, its documentation and a check.  Everything else of an op - gradient,
+fusion, kernels - follows from `expand`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.primitives import PrimitiveBuilder
+
+REQUIRED: Any = dataclasses.MISSING
+Check = Callable[[Any], Any]
+
+
+def setting(doc: str, default: Any = REQUIRED, check: Check | None = None) -> Any:
+    """A field with documentation; `check` returns the value to store or raises ValueError with the reason."""
+    return dataclasses.field(default=default, metadata={"doc": doc, "check": check})
+
+
+@dataclass(frozen=True)
+class LibraryOp(Op):
+    """Base of the ops that people write in `.net` files."""
+
+    #: settings that may be written without their name, in this order
+    positional: ClassVar[tuple[str, ...]] = ()
+    #: number of tensor operands, params apart; None: one or more
+    operands: ClassVar[int | None] = 1
+
+    def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
+        """The weights and statistics that the op owns for data operands of these types."""
+        return ()
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """The results, made of primitives; `values` are the data operands followed by the params."""
+        raise NotImplementedError(f"{self.name} has no expansion")
+
+    def macs(self, *types: TensorType) -> int:
+        """Multiply-adds in inference; `types` are those of all operands."""
+        raise NotImplementedError(f"{self.name} has no cost rule")
+
+    def flops(self, *types: TensorType) -> int:
+        """Floating-point operations in inference: 2 for each multiply-add, 1 for any other operation."""
+        raise NotImplementedError(f"{self.name} has no cost rule")
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Settings and shapes that the conformance suite runs, refused ones included."""
+        raise NotImplementedError(f"{cls.name} has no samples")
+
+    @classmethod
+    def make(cls, args: Sequence[Any], named: dict[str, Any]) -> typing.Self:
+        """The op with settings as written; raises ShapeError naming the wrong setting."""
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        if len(args) > len(cls.positional):
+            raise ShapeError(f"{cls.name} takes at most {len(cls.positional)} settings without a name")
+        values = dict(zip(cls.positional, args, strict=False))
+        for key, value in named.items():
+            if key not in known:
+                raise ShapeError(f"{cls.name} has no setting {key}", setting=key)
+            if key in values:
+                raise ShapeError(f"{cls.name} got {key} twice", setting=key)
+            values[key] = value
+        for key, f in known.items():
+            if key not in values and f.default is dataclasses.MISSING:
+                raise ShapeError(f"{cls.name} needs {key}", setting=key)
+        return cls(**{key: _checked(known[key], value) for key, value in values.items()})
+
+
+def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
+    check = f.metadata.get("check")
+    if check is None:
+        return value
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ShapeError(f"{f.name} {error}", setting=f.name) from None

@@ -1,0 +1,69 @@
+"""Checks of settings, shared by the ops: each returns the value to store or raises ValueError with a reason.
+
+The caller puts the setting's name in front: "channels must be a positive integer, not 0".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "zeros", "ones", "auto")
+
+
+def positive(value: Any) -> int:
+    """A positive integer."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"must be a positive integer, not {value!r}")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def number(value: Any) -> float:
+    """A number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"must be a number, not {value!r}")
+    return float(value)
+
+
+def fraction(value: Any) -> float:
+    """A number from 0 up to, not including, 1."""
+    x = number(value)
+    if not 0 <= x < 1:
+        raise ValueError(f"must be at least 0 and below 1, not {value!r}")
+    return x
+
+
+def one_of(*names: str) -> Any:
+    """A check for one of the given names."""
+
+    def check(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
+        return str(value)
+
+    return check
+
+
+def initializer(value: Any) -> str:
+    """The name of an initialiser, or `constant(x)` / `normal(std)` as the language writes them."""
+    text = str(value)
+    known = text in INITIALIZERS or (text.endswith(")") and text.split("(")[0] in ("constant", "normal"))
+    if not known:
+        raise ValueError(f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}")
+    return text
+
+
+def per_axis(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
+    """One entry per spatial axis from a number or a sequence; raises ValueError when the count differs."""
+    if isinstance(value, int):
+        return (value,) * dims
+    if len(value) != dims:
+        raise ValueError(f"has {len(value)} entries for {dims} spatial axes")
+    return tuple(value)
