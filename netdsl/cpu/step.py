@@ -1,0 +1,41 @@
+"""What every kernel planner returns: calls of machine code whose addresses of data are still open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Place = Literal["operand", "result", "scratch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A word of an argument block that holds an address: byte `offset` into a buffer of the step.
+
+    `place` and `index` say which: operand or result number `index` of the primitive, or the step's scratch.
+    """
+
+    place: Place
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of a program: `entry(args, part, parts)`, all shares of it between two barriers.
+
+    `args` is the int64 argument block, `slots` maps a word of it to the address to put there when buffers are
+    bound, `scratch` is the bytes needed for all shares together, `keep` are arrays that `args` points at.
+    `title` names the step in profiles ("contract output 3x3 64->128 @ 28x28").
+    """
+
+    title: str
+    entry: int
+    args: NDArray[np.int64]
+    slots: Mapping[int, Slot]
+    scratch: int = 0
+    keep: tuple[NDArray[Any], ...] = field(default=())
