@@ -1,0 +1,17 @@
+"""From a graph of primitives to an ordered list of calls over buffers, and a static plan of their memory."""
+
+from netdsl.schedule.memory import Lifetime, MemoryPlan, check_plan, plan_memory
+from netdsl.schedule.order import execution_order
+from netdsl.schedule.schedule import Buffer, Call, Schedule, make_schedule
+
+__all__ = [
+    "Buffer",
+    "Call",
+    "Lifetime",
+    "MemoryPlan",
+    "Schedule",
+    "check_plan",
+    "execution_order",
+    "make_schedule",
+    "plan_memory",
+]

@@ -1,0 +1,80 @@
+"""The order in which nodes run: as built, but every update of a leaf as early as it may be."""
+
+from __future__ import annotations
+
+from netdsl.ir import Graph, Node, Value
+from netdsl.primitives import Map, PrimitiveBuilder
+from netdsl.scalar import Arg
+
+
+def separated(graph: Graph) -> Graph:
+    """The graph with a copy wherever a result is a leaf itself, so that results have memory of their own.
+
+    Without it the output `old = w` of a graph that updates `w` would show the new value.
+    """
+    b = PrimitiveBuilder(graph)
+    b.updates.update(graph.updates)
+
+    def own(value: Value) -> Value:
+        return b.add1(Map((Arg(0),)), value) if is_leaf(graph, value) else value
+
+    outputs = {name: own(v) for name, v in graph.outputs.items()}
+    b.updates.update({leaf: own(v) for leaf, v in graph.updates.items()})
+    return b.finish(outputs, graph.aux, graph.scopes)
+
+
+def is_leaf(graph: Graph, value: Value) -> bool:
+    """Whether a value is a leaf, seen through reshapes."""
+    node = graph[value.node]
+    while node.op.name == "reshape":
+        node = graph[node.inputs[0].node]
+    return not node.inputs and node.op.name in ("input", "param", "state", "const")
+
+
+def execution_order(graph: Graph) -> tuple[Node, ...]:
+    """All nodes in a topological order in which the new value of a leaf comes after every reader of the old.
+
+    New values are computed as soon as that allows, so that gradients die young and the weight is still in the
+    cache.  Where two leaves each need the other's old value no such order exists; the node then keeps its
+    place and the schedule copies.
+    """
+    writers = {v.node for v in graph.updates.values()}
+    waits = {name: _readers(graph, name) - {name} for name in writers}
+    done: set[str] = set()
+    order: list[Node] = []
+    pending: list[Node] = []
+
+    def emit(node: Node) -> None:
+        order.append(node)
+        done.add(node.id)
+        for waiting in list(pending):
+            if waiting in pending and waits[waiting.id] <= done and _ready(waiting, done):
+                pending.remove(waiting)
+                emit(waiting)
+
+    for node in graph:
+        if node.id in writers and not waits[node.id] <= done:
+            pending.append(node)
+        elif _ready(node, done):
+            emit(node)
+        else:
+            pending.append(node)
+            waits.setdefault(node.id, set())
+    return (*order, *pending)
+
+
+def _ready(node: Node, done: set[str]) -> bool:
+    return all(v.node in done for v in node.inputs)
+
+
+def _readers(graph: Graph, writer: str) -> set[str]:
+    """The nodes that read the old value of a leaf whose new value `writer` computes."""
+    leaves = [leaf for leaf, v in graph.updates.items() if v.node == writer]
+    found: set[str] = set()
+    stack = [Value(leaf) for leaf in leaves]
+    while stack:
+        for node, _ in graph.users(stack.pop()):
+            found.add(node.id)
+            if node.op.name == "reshape":
+                stack.extend(node.outputs)
+    return found

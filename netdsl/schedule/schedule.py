@@ -1,0 +1,191 @@
+"""Buffers and calls: what runs, in which order, on which memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from netdsl.ir import Graph, Node, TensorType, Value
+from netdsl.primitives import Map
+from netdsl.schedule.memory import Lifetime
+from netdsl.schedule.order import execution_order, separated
+
+Kind = Literal["input", "param", "state", "const", "kept", "arena"]
+LEAVES = ("input", "param", "state", "const")
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory for one value (and its reshapes).
+
+    Leaves have memory of their own; "kept" holds what depends on weights alone and is computed once per set
+    of weights; "arena" shares one block of memory with others that live at other times.
+    """
+
+    kind: Kind
+    name: str
+    type: TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A node that runs, with the numbers of the buffers that it reads and writes."""
+
+    node: Node
+    operands: tuple[int, ...]
+    results: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`prepare` runs once per set of weights, `run` at every run; `outputs` and `leaves` name buffers.
+
+    `copies` are pairs (leaf buffer, new value's buffer) of updates that could not be computed in place.
+    """
+
+    graph: Graph
+    buffers: tuple[Buffer, ...]
+    prepare: tuple[Call, ...]
+    run: tuple[Call, ...]
+    outputs: dict[str, int]
+    leaves: dict[str, int]
+    copies: tuple[tuple[int, int], ...]
+
+    def lifetimes(self) -> dict[int, Lifetime]:
+        """For each arena buffer, the calls of `run` between which it is needed."""
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for k, call in enumerate(self.run):
+            for b in (*call.operands, *call.results):
+                first.setdefault(b, k)
+                last[b] = k
+        for b in (*self.outputs.values(), *(new for _, new in self.copies)):
+            last[b] = len(self.run)
+        return {
+            b: Lifetime(self.buffers[b].type.nbytes, first[b], last[b])
+            for b in first
+            if self.buffers[b].kind == "arena"
+        }
+
+
+def make_schedule(graph: Graph) -> Schedule:
+    """Order the nodes of a primitive graph and give every value a buffer."""
+    return _Scheduler(separated(graph)).schedule()
+
+
+def weight_only(graph: Graph) -> set[str]:
+    """The nodes whose values depend on nothing but constants and weights that the graph does not update."""
+    fixed: set[str] = set()
+    for node in graph:
+        kind = node.op.name
+        if kind in ("param", "state"):
+            if node.id not in graph.updates:
+                fixed.add(node.id)
+        elif kind != "input" and (node.inputs or kind == "const") and _all_in(node.inputs, fixed):
+            fixed.add(node.id)
+    return fixed
+
+
+def _all_in(values: Iterable[Value], nodes: set[str]) -> bool:
+    return all(v.node in nodes for v in values)
+
+
+class _Scheduler:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.order = execution_order(graph)
+        self.fixed = weight_only(graph)
+        self.buffers: list[Buffer] = []
+        self.where: dict[Value, int] = {}
+        self.last_read = self._last_reads()
+
+    def schedule(self) -> Schedule:
+        prepare: list[Call] = []
+        run: list[Call] = []
+        for position, node in enumerate(self.order):
+            if node.op.name in LEAVES and not node.inputs:
+                self._leaf(node)
+            elif node.op.name == "reshape":
+                self.where[Value(node.id)] = self.where[node.inputs[0]]
+            else:
+                call = self._call(node, position)
+                (prepare if node.id in self.fixed else run).append(call)
+        leaves = {n.id: self.where[Value(n.id)] for n in self.order if n.op.name in LEAVES}
+        outputs = {name: self.where[v] for name, v in self.graph.outputs.items()}
+        copies = [(leaves[leaf], self.where[v]) for leaf, v in self.graph.updates.items()]
+        return Schedule(
+            self.graph,
+            tuple(self.buffers),
+            tuple(prepare),
+            tuple(run),
+            outputs,
+            leaves,
+            tuple((old, new) for old, new in copies if old != new),
+        )
+
+    def _new(self, kind: Kind, name: str, t: TensorType) -> int:
+        self.buffers.append(Buffer(kind, name, t))
+        return len(self.buffers) - 1
+
+    def _leaf(self, node: Node) -> None:
+        kinds: dict[str, Kind] = {"input": "input", "param": "param", "state": "state", "const": "const"}
+        self.where[Value(node.id)] = self._new(kinds[node.op.name], node.id, node.types[0])
+
+    def _call(self, node: Node, position: int) -> Call:
+        operands = tuple(self.where[v] for v in node.inputs)
+        results: list[int] = []
+        for value, t in zip(node.outputs, node.types, strict=True):
+            place = self._in_place(node, value, t, operands, results, position)
+            kind: Kind = "kept" if node.id in self.fixed else "arena"
+            results.append(self._new(kind, node.id, t) if place is None else place)
+            self.where[value] = results[-1]
+        return Call(node, operands, tuple(results))
+
+    def _in_place(
+        self,
+        node: Node,
+        value: Value,
+        t: TensorType,
+        operands: Sequence[int],
+        results: Sequence[int],
+        position: int,
+    ) -> int | None:
+        """The buffer that this result of a map may overwrite: a leaf it updates, or an operand that dies."""
+        if not isinstance(node.op, Map) or node.id in self.fixed:
+            return None
+        for leaf, new in self.graph.updates.items():
+            if new == value and self._dies(Value(leaf), t, position):
+                return self.where[Value(leaf)]
+        if value in self.graph.updates.values():
+            return None
+        for v, b in zip(node.inputs, operands, strict=True):
+            if (
+                self.buffers[b].kind == "arena"
+                and b not in results
+                and self._dies(self._root(v), t, position)
+            ):
+                return b
+        return None
+
+    def _dies(self, root: Value, t: TensorType, position: int) -> bool:
+        """Whether nothing reads a value after `position`, where a map reads it at its own elements only."""
+        here = [v for v in self.order[position].inputs if self._root(v) == root]
+        return self.last_read.get(root, -1) <= position and all(self.graph.type(v) == t for v in here)
+
+    def _root(self, value: Value) -> Value:
+        node = self.graph[value.node]
+        while node.op.name == "reshape":
+            value = node.inputs[0]
+            node = self.graph[value.node]
+        return value
+
+    def _last_reads(self) -> dict[Value, int]:
+        last: dict[Value, int] = {}
+        for position, node in enumerate(self.order):
+            if node.op.name != "reshape":
+                for v in node.inputs:
+                    last[self._root(v)] = position
+        for v in (*self.graph.outputs.values(), *self.graph.updates.values()):
+            last[self._root(v)] = len(self.order)
+        return last
