@@ -6,11 +6,17 @@ is asked for.
 
 from typing import Final
 
-MAX_SOURCE_BYTES: Final = 1_000_000
-"""Size of one `.net` file; GoogLeNet with its training section is 2 kB."""
+MAX_SOURCE_SIZE: Final = 1_000_000
+"""Bytes of one `.net` file, characters of a text; GoogLeNet with its training section is 2 kB."""
 
 MAX_NESTING: Final = 100
-"""Brackets in brackets, and levels of the syntax tree: keeps recursive walks far from Python's limit."""
+"""Brackets inside brackets."""
+
+MAX_TREE_DEPTH: Final = 250
+"""Levels of the syntax tree, which a chain such as `a + b + …` deepens without brackets: walks may recurse."""
+
+MAX_SYNTAX_ERRORS: Final = 10
+"""Syntax errors reported in one go."""
 
 MAX_DIGITS: Final = 100
 """Digits of one number in the text."""

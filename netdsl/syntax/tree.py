@@ -1,7 +1,7 @@
 """The syntax tree of a `.net` file: what was written, before any of it means something.
 
-Every node carries the `span` it was read from. Two nodes are equal when they say the same thing, wherever they
-stand: spans take no part in `==` nor in `repr`. A walk over the tree may recurse; its depth is limited.
+Every node carries the `span` it was read from. Two nodes are equal when they say the same thing, wherever
+they stand: spans take no part in `==` nor in `repr`. A walk over the tree may recurse; its depth is limited.
 """
 
 from collections.abc import Iterator

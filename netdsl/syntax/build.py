@@ -1,0 +1,202 @@
+"""From the parser's tree to ours: one method per grammar rule, its arguments the rule's children, built."""
+
+from typing import Any
+
+from lark import Token, Tree
+
+from netdsl.limits import MAX_TREE_DEPTH
+from netdsl.source import Diagnostic, NetError, Source, Span
+from netdsl.syntax import tree as t
+
+_ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "t": "\t"}
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def build(source: Source, parsed: Tree[Token]) -> t.File:
+    """The `File` of a parsed text; raises `NetError` where it is too deep or a constant says nothing."""
+    _check_depth(source, parsed)
+    items = tuple(map(_Builder(source).node, parsed.children))
+    return t.File(items, span=Span(source, 0, len(source.text)))
+
+
+def _check_depth(source: Source, parsed: Tree[Token]) -> None:
+    """Level by level, without recursion; only then may others recurse."""
+    level: list[Tree[Token]] = [parsed]
+    for _ in range(MAX_TREE_DEPTH):
+        if not level:
+            return
+        deepest = level[0]
+        level = [child for node in level for child in node.children if isinstance(child, Tree)]
+    span = Span(source, deepest.meta.start_pos, deepest.meta.end_pos)
+    message = f"nested deeper than {MAX_TREE_DEPTH} levels"
+    raise NetError(Diagnostic("limit", message, span, fix="give the parts names of their own"))
+
+
+class _Builder:
+    """Builds nodes bottom-up; `None` stands for an optional part that was not written."""
+
+    def __init__(self, source: Source):
+        self.source = source
+
+    def node(self, parsed: Tree[Token] | Token | None) -> Any:
+        if parsed is None:
+            return None
+        if isinstance(parsed, Tree):
+            span = Span(self.source, parsed.meta.start_pos, parsed.meta.end_pos)
+            return getattr(self, f"on_{parsed.data}")(span, *map(self.node, parsed.children))
+        if parsed.type == "NAME":
+            return t.Name(str(parsed), span=self.token_span(parsed))
+        return parsed
+
+    def token_span(self, token: Token) -> Span:
+        start = token.start_pos or 0
+        return Span(self.source, start, start + len(token))
+
+    # Items
+
+    def on_import(self, span: Span, path: Token, alias: t.Name | None) -> t.Import:
+        return t.Import(self.on_constant(self.token_span(path), path), alias, span=span)
+
+    def on_block(self, span: Span, name: t.Name, params: Any, inputs: Any, body: Any) -> t.Block:
+        return t.Block(name, params or (), inputs or (), body, span=span)
+
+    def on_net(self, span: Span, name: t.Name, params: Any, body: Any) -> t.Net:
+        return t.Net(name, params or (), body, span=span)
+
+    def on_section(self, span: Span, kind: Token, *entries: t.Setting | t.Claim) -> t.Section:
+        return t.Section(str(kind), entries, span=span)  # type: ignore[arg-type]  # the grammar's four kinds
+
+    def on_setting(self, span: Span, name: t.Name, value: t.Expr) -> t.Setting:
+        return t.Setting(name, value, span=span)
+
+    def on_claim(self, span: Span, condition: t.Expr) -> t.Claim:
+        return t.Claim(condition, span=span)
+
+    def on_param(self, span: Span, name: t.Name, default: t.Expr | None) -> t.Param:
+        return t.Param(name, default, span=span)
+
+    def sequence(self, span: Span, *children: Any) -> tuple[Any, ...]:
+        return children
+
+    on_params = on_names = on_dims = on_body = on_arguments = sequence
+
+    # Statements
+
+    def on_evaluate(self, span: Span, value: t.Expr) -> t.Evaluate:
+        return t.Evaluate(value, span=span)
+
+    def on_assign(self, span: Span, *parts: Any) -> t.Assign:
+        return t.Assign(parts[:-1], parts[-1], span=span)
+
+    def on_input(self, span: Span, name: t.Name, dims: Any, where: t.Expr | None) -> t.Input:
+        return t.Input(name, dims, where, span=span)
+
+    def on_dim(self, span: Span, name: t.Name | None, size: t.Expr) -> t.Dim:
+        return t.Dim(name, size, span=span)
+
+    def on_output(self, span: Span, name: t.Name, value: t.Expr) -> t.Output:
+        return t.Output(name, value, span=span)
+
+    def on_aux(self, span: Span, name: t.Name, value: t.Expr) -> t.Aux:
+        return t.Aux(name, value, span=span)
+
+    def on_layer(self, span: Span, name: t.Name, value: t.Expr) -> t.Layer:
+        return t.Layer(name, value, span=span)
+
+    def on_assert(self, span: Span, condition: t.Expr) -> t.Assert:
+        return t.Assert(condition, span=span)
+
+    def on_for(self, span: Span, targets: Any, iterable: t.Expr, body: Any) -> t.For:
+        return t.For(targets, iterable, body, span=span)
+
+    def on_range(self, span: Span, start: t.Expr, stop: t.Expr) -> t.Range:
+        return t.Range(start, stop, span=span)
+
+    def on_if(self, span: Span, condition: t.Expr, body: Any, otherwise: Any) -> t.If:
+        chained = (otherwise,) if isinstance(otherwise, t.If) else otherwise or ()
+        return t.If(condition, body, chained, span=span)
+
+    # Expressions
+
+    def on_conditional(self, span: Span, then: t.Expr, condition: t.Expr, other: t.Expr) -> t.Conditional:
+        return t.Conditional(then, condition, other, span=span)
+
+    def on_pipe(self, span: Span, head: t.Expr, *steps: t.Expr) -> t.Pipe:
+        return t.Pipe(head, steps, span=span)
+
+    def on_repeat(self, span: Span, count: t.Expr, body: Any) -> t.Repeat:
+        return t.Repeat(count, body, span=span)
+
+    def on_merge(self, span: Span, function: t.Expr, *branches: t.Expr) -> t.Merge:
+        return t.Merge(function, branches, span=span)
+
+    def on_branch(self, span: Span, value: t.Expr) -> t.Expr:
+        return value
+
+    def on_binary(self, span: Span, left: t.Expr, op: Token, right: t.Expr) -> t.Binary:
+        return t.Binary(str(op), left, right, span=span)  # type: ignore[arg-type]  # the grammar's operators
+
+    def on_unary(self, span: Span, op: Token, operand: t.Expr) -> t.Unary:
+        return t.Unary(str(op), operand, span=span)  # type: ignore[arg-type]  # `-` or `not`
+
+    def on_tagged(self, span: Span, value: t.Expr, *tags: t.Tag) -> t.Expr:
+        return t.Tagged(value, tags, span=span) if tags else value
+
+    def on_tag(self, span: Span, name: t.Name, arguments: Any) -> t.Tag:
+        return t.Tag(name, arguments or (), span=span)
+
+    def on_call(self, span: Span, function: t.Expr, arguments: Any) -> t.Call:
+        return t.Call(function, arguments, span=span)
+
+    def on_argument(self, span: Span, name: t.Name | None, value: t.Expr) -> t.Argument:
+        return t.Argument(name, value, span=span)
+
+    def on_index(self, span: Span, value: t.Expr, index: t.Expr) -> t.Index:
+        return t.Index(value, index, span=span)
+
+    def on_attribute(self, span: Span, value: t.Expr, name: t.Name) -> t.Attribute:
+        return t.Attribute(value, name, span=span)
+
+    def on_name(self, span: Span, name: t.Name) -> t.Name:
+        return name
+
+    def on_in(self, span: Span) -> t.In:
+        return t.In(span=span)
+
+    def on_tuple(self, span: Span, *items: t.Expr) -> t.Tuple:
+        return t.Tuple(items, span=span)
+
+    def on_list(self, span: Span, *items: t.Expr) -> t.List:
+        return t.List(items, span=span)
+
+    def on_constant(self, span: Span, token: Token) -> t.Constant:
+        text = str(token)
+        value: int | float | str | bool | None
+        if token.type == "STRING":
+            value = _unescape(span)
+        elif token.type == "WORD":
+            value = _WORDS[text]
+        else:
+            value = int(text) if token.type == "INT" else _finite(span)
+        return t.Constant(value, text, span=span)
+
+
+def _finite(span: Span) -> float:
+    value = float(span.text)
+    if value == float("inf"):
+        raise NetError(Diagnostic("limit", f"`{span.text}` is larger than any number of 64 bits", span))
+    if value == 0 and span.text.lower().partition("e")[0].strip("0._"):
+        raise NetError(Diagnostic("limit", f"`{span.text}` is smaller than any number of 64 bits", span))
+    return value
+
+
+def _unescape(span: Span) -> str:
+    text, parts, at = span.text, [], 1
+    while (escape := text.find("\\", at)) >= 0:
+        if text[escape + 1] not in _ESCAPES:
+            place = Span(span.source, span.start + escape, span.start + escape + 2)
+            fix = 'the escapes are \\\\, \\", \\n and \\t'
+            raise NetError(Diagnostic("syntax", f"unknown escape `{place.text}`", place, fix=fix))
+        parts += [text[at:escape], _ESCAPES[text[escape + 1]]]
+        at = escape + 2
+    return "".join([*parts, text[at:-1]])

@@ -1,0 +1,31 @@
+"""The grammars shipped with the package, and the parser made of the language's own."""
+
+import functools
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from lark import Lark
+
+
+def grammar_text(name: str) -> str:
+    """The text of a grammar such as `netdsl.lark`.
+
+    A wheel carries the grammars inside the package; in a checkout they stand in `grammar/` beside it.
+    """
+    shipped: Traversable = resources.files("netdsl").joinpath("_grammar")
+    folder = shipped if shipped.is_dir() else Path(__file__).parents[2] / "grammar"
+    return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def language_parser() -> Lark:
+    """The parser of `.net` files, built once per process."""
+    return Lark(
+        grammar_text("netdsl.lark"),
+        start="file",
+        parser="lalr",
+        lexer="contextual",
+        propagate_positions=True,
+        maybe_placeholders=True,
+    )

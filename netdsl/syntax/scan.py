@@ -1,0 +1,132 @@
+"""The first look at a text: lexemes, balanced brackets and limits, in one linear pass.
+
+It stands before the parser so that hostile input never reaches it, so that a bracket never closed is reported
+where it was opened, and so that line ends within ( ) and [ ] are blanks. The formatter prints from its
+lexemes.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from netdsl.limits import MAX_DIGITS, MAX_NESTING, MAX_SOURCE_SIZE, MAX_SYNTAX_ERRORS
+from netdsl.source import Diagnostic, NetError, Note, Source, Span
+
+CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+_LEXEME = re.compile(
+    r"""(?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<blank>[ \t\r]+)
+      | (?P<string>"(?:[^"\\\n]|\\.)*")
+      | (?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+)?)
+      | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<symbol>->|\.\.|\*\*|//|[=!<>]=|[][(){}=+\-*/%<>,.:;@|])
+      | (?P<other>.)""",
+    re.VERBOSE,
+)
+
+_HINTS = {
+    '"': "a string ends on the line it starts on",
+    "'": 'strings stand in double quotes: "…"',
+    "&": "write `and`",
+    "!": "write `not`",
+    "^": "powers are written `**`",
+    "\\": "a line goes on by itself when the next one starts with `->`, or within ( )",
+}
+
+
+class Lexeme(NamedTuple):
+    """A piece of the text: `kind` is comment, newline, string, number, word or symbol."""
+
+    kind: str
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last character."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scanned source: its lexemes, blanks left out, and the text for the parser, offset for offset."""
+
+    source: Source
+    lexemes: tuple[Lexeme, ...]
+    text: str
+
+
+def scan(source: Source) -> Scan:
+    """Scan a source; raises `NetError` on foreign characters, unbalanced brackets and past a limit."""
+    if len(source.text) > MAX_SOURCE_SIZE:
+        message = f"the text has {len(source.text):_} characters; the limit is {MAX_SOURCE_SIZE:_}"
+        raise NetError(Diagnostic("limit", f"{source.name}: {message}"))
+    lexemes = tuple(_lexemes(source))
+    return Scan(source, lexemes, _blanked(source, lexemes))
+
+
+def _lexemes(source: Source) -> Iterator[Lexeme]:
+    problems = []
+    for match in _LEXEME.finditer(source.text):
+        kind = match.lastgroup or ""
+        lexeme = Lexeme(kind, match.group(), match.start())
+        if kind == "other" or (kind == "number" and len(lexeme.text) > MAX_DIGITS):
+            problems.append(_problem(source, lexeme))
+            if len(problems) == MAX_SYNTAX_ERRORS:
+                break
+        elif kind != "blank":
+            yield lexeme
+    if problems:
+        raise NetError(*problems)
+
+
+def _problem(source: Source, lexeme: Lexeme) -> Diagnostic:
+    span = Span(source, lexeme.start, lexeme.end)
+    if lexeme.kind == "number":
+        message = f"a number of {len(lexeme.text)} digits; the limit is {MAX_DIGITS}"
+        return Diagnostic("limit", message, Span(source, span.start, span.start + 10))
+    if lexeme.text == '"':
+        line_end = source.text.find("\n", span.start)
+        whole = Span(source, span.start, line_end if line_end >= 0 else len(source.text))
+        return Diagnostic("syntax", "this string is never closed", whole, fix=_HINTS['"'])
+    shown = f"`{lexeme.text}`" if lexeme.text.isprintable() else f"U+{ord(lexeme.text):04X}"
+    return Diagnostic("syntax", f"unexpected character {shown}", span, fix=_HINTS.get(lexeme.text))
+
+
+def _blanked(source: Source, lexemes: tuple[Lexeme, ...]) -> str:
+    """The text with line ends and comments directly inside ( ) and [ ] blanked; checks the brackets."""
+    opened: list[Lexeme] = []
+    pieces, done = [], 0
+    for lexeme in lexemes:
+        if lexeme.text in CLOSING:
+            opened.append(lexeme)
+            if len(opened) > MAX_NESTING:
+                span = Span(source, lexeme.start, lexeme.end)
+                raise NetError(Diagnostic("limit", f"brackets nested deeper than {MAX_NESTING}", span))
+        elif lexeme.text in (")", "]", "}"):
+            _close(source, opened, lexeme)
+        elif lexeme.text in ("net", "block", "import") and opened:
+            raise NetError(_unclosed(source, opened[-1], lexeme, f"`{lexeme.text}` starts inside it"))
+        elif lexeme.kind in ("newline", "comment") and opened and opened[-1].text != "{":
+            pieces += [source.text[done : lexeme.start], " " * len(lexeme.text)]
+            done = lexeme.end
+    if opened:
+        raise NetError(_unclosed(source, opened[-1]))
+    return "".join([*pieces, source.text[done:]])
+
+
+def _close(source: Source, opened: list[Lexeme], closer: Lexeme) -> None:
+    if not opened:
+        span = Span(source, closer.start, closer.end)
+        raise NetError(Diagnostic("syntax", f"this `{closer.text}` closes nothing", span))
+    opener = opened.pop()
+    if CLOSING[opener.text] != closer.text:
+        raise NetError(_unclosed(source, opener, closer, f"`{closer.text}` stands where it should be closed"))
+
+
+def _unclosed(source: Source, opener: Lexeme, at: Lexeme | None = None, why: str = "") -> Diagnostic:
+    notes = () if at is None else (Note(why, Span(source, at.start, at.end)),)
+    message = f"this `{opener.text}` is never closed"
+    fix = f"add the missing `{CLOSING[opener.text]}`"
+    return Diagnostic("syntax", message, Span(source, opener.start, opener.end), notes=notes, fix=fix)
