@@ -1,0 +1,125 @@
+"""A data set in memory: named splits of samples with their labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from netdsl.data.errors import data_error
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples with labels; build it with `from_arrays` unless the arrays are of the right kind already.
+
+    images: uint8 or float32 [n, *sample], channels last, normally [n, H, W, C]; pixels stay as they are
+        stored until a batch is made.
+    labels: int64 [n], class numbers from 0; or float32 [n, ...], targets of a regression or one-hot rows.
+    peak: the pixel value that means full intensity; scaling divides by it.
+    classes: the names of the classes where known.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    peak: float = 1.0
+    classes: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch axis."""
+        return self.images.shape[1:]
+
+    def take(self, indices: NDArray[np.int64]) -> Split:
+        """The samples at `indices`, copied, in that order."""
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Splits by name, normally `train` and `test`."""
+
+    name: str
+    splits: Mapping[str, Split]
+
+    def __getitem__(self, split: str) -> Split:
+        if split not in self.splits:
+            raise data_error(f"{self.name} has no split {split!r}; it has {', '.join(self.splits)}")
+        return self.splits[split]
+
+
+def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Check that samples of one shape may be handed, reshaped, to a network that wants another.
+
+    Only axes of size 1 may come or go ([28, 28] and [28, 28, 1]), or all be flattened to one ([28, 28, 1] and
+    [784]): anything else would be a guess. Errors: NetError.
+    """
+    flat = len(wanted) == 1 and wanted[0] == math.prod(ours)
+    if not flat and [size for size in ours if size != 1] != [size for size in wanted if size != 1]:
+        raise data_error(f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}")
+
+
+def from_arrays(
+    images: ArrayLike, labels: ArrayLike, *, peak: float | None = None, classes: tuple[str, ...] | None = None
+) -> Split:
+    """Make a split of arrays from Python or a file.
+
+    images [n, ...]: uint8 is kept, booleans, other integers and floats become float32. labels: integers and
+    booleans [n] or [n, 1] become int64 [n] and must not be negative; floats [n, ...] become float32.
+    `peak` is 255 for uint8 and 1 for others unless given.
+
+    Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
+    numbers, class numbers below 0 or not below len(classes).
+    """
+    x, y = np.asarray(images), np.asarray(labels)
+    if x.ndim < 2 or y.ndim < 1:
+        raise data_error(
+            f"samples need shape [n, ...] and labels [n], not {list(x.shape)} and {list(y.shape)}"
+        )
+    if len(x) != len(y):
+        raise data_error(f"there are {len(x)} samples but {len(y)} labels")
+    if x.size == 0:
+        raise data_error(f"there are no samples in an array of shape {list(x.shape)}")
+    if peak is None:
+        peak = 255.0 if x.dtype == np.uint8 else 1.0
+    return Split(_samples(x), _labels(y, classes), peak, classes)
+
+
+def _samples(x: NDArray[Any]) -> NDArray[Any]:
+    if x.dtype == np.uint8:
+        return np.ascontiguousarray(x)
+    return _floats(x, "samples")
+
+
+def _labels(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
+    if y.dtype.kind not in "biu":
+        return _floats(y, "labels")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise data_error(
+            f"integer labels need shape [n] or [n, 1], not {list(y.shape)}; one-hot labels must be floats"
+        )
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= 2**31:
+        raise data_error(f"class numbers go from {low} to {high}; they must be between 0 and 2**31 - 1")
+    if classes is not None and high >= len(classes):
+        raise data_error(f"there is a label {high} but only {len(classes)} classes")
+    return y.astype(np.int64)
+
+
+def _floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+    if values.dtype.kind not in "biuf":
+        raise data_error(f"{what} are {values.dtype}; they must be booleans, integers or floats")
+    with np.errstate(over="ignore"):
+        floats = np.ascontiguousarray(values, np.float32)
+    if not np.isfinite(floats).all():
+        raise data_error(f"the {what} hold values that are not finite numbers in float32")
+    return floats

@@ -1,0 +1,33 @@
+"""Setting samples aside for validation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netdsl.data.counter import Purpose, check_seed, random_order
+from netdsl.data.dataset import Split
+from netdsl.data.errors import data_error
+
+
+def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Split `data` into (training, validation), with round(fraction * n) samples in the second.
+
+    Stratified: the samples are put in a seeded random order, sorted by label, and picked at even distances,
+    so every class has its share to within one sample (labels that are not class numbers: simply at random).
+    Both parts keep the order of `data`. Errors: NetError when a part would be empty.
+    """
+    count = len(data)
+    picked = round(fraction * count)
+    if not 0 < picked < count:
+        raise data_error(f"a validation share of {fraction:g} of {count} samples leaves one part empty")
+    order = random_order(check_seed(seed), Purpose.SPLIT, 0, count)
+    if data.labels.dtype == np.int64:
+        order = order[np.argsort(data.labels[order], kind="stable")]
+    chosen = np.zeros(count, bool)
+    chosen[order[even_positions(count, picked)]] = True
+    return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))
+
+
+def even_positions(count: int, picked: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """`picked` different positions in range(count) at even distances, the middle of each stretch."""
+    return (np.arange(picked) * 2 + 1) * count // (2 * picked)

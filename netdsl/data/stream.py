@@ -1,0 +1,114 @@
+"""Reading files whose headers may lie: sizes are checked against the file before memory is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import math
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data.errors import data_error
+from netdsl.limits import MAX_ELEMENTS, MAX_RANK
+from netdsl.source import NetError
+
+# Deflate cannot shrink by more than this (258 bytes in 2 bits), so a size above it is a lie.
+DEFLATE_RATIO = 1032
+
+
+@dataclass
+class Stream:
+    """A readable file, gzip taken off.
+
+    `size` is the number of bytes it holds: exactly, or at most when not `exact` (compressed).
+    """
+
+    file: IO[bytes]
+    name: str
+    size: int
+    exact: bool
+
+    def read(self, count: int) -> bytes:
+        """Read exactly `count` bytes, which must be few; NetError when the file ends before."""
+        data = self.file.read(count)
+        if len(data) < count:
+            raise data_error(f"{self.name} ends too early: {count - len(data)} more bytes were to come")
+        return data
+
+    def read_array(self, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Read the rest of the stream as one row-major array; its size must fit exactly.
+
+        Errors: NetError for a negative dimension, too many axes or elements, a size that the file does
+        not have (found before the array is allocated), or bytes left over.
+        """
+        size = array_bytes(shape, dtype, self.name)
+        if size != self.size if self.exact else size > self.size:
+            has = f"has {self.size} bytes" if self.exact else f"holds at most {self.size} bytes"
+            raise data_error(
+                f"{self.name} says {list(shape)} of {dtype.name}, {size} bytes, but {has} after its header"
+            )
+        array = np.empty(tuple(shape), dtype)
+        self.fill(array.reshape(-1).view(np.uint8).data)
+        if self.file.read(1):
+            raise data_error(f"{self.name} goes on after the {size} bytes that its header announces")
+        return array
+
+    def fill(self, target: memoryview) -> None:
+        """Read exactly len(target) bytes into `target`."""
+        done = 0
+        while done < len(target):
+            count = self.file.readinto(target[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise data_error(f"{self.name} ends too early: {len(target) - done} more bytes were to come")
+            done += count
+
+
+def array_bytes(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> int:
+    """Bytes of an array of this shape, checked against the limits (NetError)."""
+    if len(shape) > MAX_RANK:
+        raise data_error(f"{name} has {len(shape)} axes; at most {MAX_RANK} are supported")
+    if any(size < 0 for size in shape):
+        raise data_error(f"{name} has a negative dimension: {list(shape)}")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise data_error(f"{name} has {math.prod(shape)} elements; the limit is {MAX_ELEMENTS}")
+    return math.prod(shape) * dtype.itemsize
+
+
+@contextlib.contextmanager
+def open_stream(path: str | os.PathLike[str]) -> Iterator[Stream]:
+    """Open a data file, compressed by gzip (told by its first bytes) or not.
+
+    Errors: NetError when it cannot be opened or, in the body, when it cannot be read or decompressed.
+    """
+    where = Path(path)
+    with reading(where), where.open("rb") as file:
+        if not where.is_file():
+            raise data_error(f"{where} is not a file")
+        size = os.fstat(file.fileno()).st_size
+        if file.peek(2)[:2] == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                yield Stream(unpacked, str(where), size * DEFLATE_RATIO, exact=False)  # type: ignore[arg-type]
+        else:
+            yield Stream(file, str(where), size, exact=True)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of the file system and of gzip in the body into a NetError that names `path`."""
+    try:
+        yield
+    except NetError:
+        raise
+    except FileNotFoundError as error:
+        raise data_error(f"there is no file {path}") from error
+    except EOFError as error:
+        raise data_error(f"{path} ends too early: its compressed data is cut off") from error
+    except (OSError, zlib.error) as error:
+        raise data_error(f"cannot read {path}: {error}") from error
