@@ -1,0 +1,1 @@
+"""CPU kernels: vector code emitted as LLVM IR, drivers written in Numba, and the threads that run them."""

@@ -1,0 +1,89 @@
+"""Numba as a compiler of drivers: LLVM IR of Python functions of int64s, and the words they use.
+
+Drivers are the loops around the vector kernels: plain Python over addresses and strides, compiled by
+Numba. What Python has no words for (reading memory at an address, calling the kernel at an address) are the
+intrinsics here. They take and give int64 except where they say otherwise.
+"""
+
+# ruff: noqa: ARG001 - Numba calls the functions in here with arguments that they need not use.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import cfunc, types
+from numba.extending import intrinsic
+
+I64 = ir.IntType(64)
+INT = types.int64
+_ALLOWED = ("llvm.", "sched_yield", "syscall")
+
+
+def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> str:
+    """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function.
+
+    Errors: RuntimeError when Numba's code calls back into Python, which a driver must never do.
+    """
+    compiled: Any = cfunc(types.void(*[INT] * arguments), error_model="numpy")(function)
+    module = llvm.parse_assembly(compiled.inspect_llvm())
+    for each in module.functions:
+        if each.name == compiled._wrapper_name:
+            each.name = symbol
+        elif not each.is_declaration:
+            each.linkage = "internal"
+        elif not each.name.startswith(_ALLOWED):
+            raise RuntimeError(f"the driver {function.__name__} calls {each.name}")
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = "internal"
+    return str(module)
+
+
+def _word(address: Any, index: Any, b: Any) -> Any:
+    return b.inttoptr(b.add(address, b.shl(index, ir.Constant(I64, 3))), I64.as_pointer())
+
+
+@intrinsic
+def load(typing: Any, block: Any, index: Any) -> Any:
+    """The int64 at position `index` of a block."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.load(_word(args[0], args[1], b))
+
+    return INT(INT, INT), generate
+
+
+@intrinsic
+def save(typing: Any, block: Any, index: Any, value: Any) -> Any:
+    """Put an int64 at position `index` of a block."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        b.store(args[2], _word(args[0], args[1], b))
+        return context.get_dummy_value()
+
+    return types.void(INT, INT, INT), generate
+
+
+def _caller(count: int) -> Any:
+    kind = ir.FunctionType(ir.VoidType(), [I64] * count)
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        b.call(b.inttoptr(args[0], kind.as_pointer()), args[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[INT] * (count + 1)), generate
+
+
+@intrinsic
+def call3(typing: Any, kernel: Any, a: Any, b: Any, c: Any) -> Any:
+    """Call the kernel at an address with three int64s."""
+    return _caller(3)
+
+
+@intrinsic
+def call7(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:
+    """Call the kernel at an address with seven int64s."""
+    return _caller(7)

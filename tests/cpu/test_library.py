@@ -1,0 +1,142 @@
+import ctypes
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from netdsl.cpu import cache, host
+from netdsl.cpu.library import Kernel, KernelLibrary, NumbaKernel
+
+
+def double(e):
+    x, y, _ = e.args
+    v = e.load(e.f32s, x)
+    e.store(e.b.fadd(v, v), y)
+
+
+def driver():
+    from netdsl.cpu.numba_ir import call3, load
+
+    def each_row(args, part, parts):
+        for row in range(load(args, 3) * part // parts, load(args, 3) * (part + 1) // parts):
+            call3(load(args, 0), load(args, 1) + 64 * row, load(args, 2) + 64 * row, 0)
+
+    return each_row
+
+
+def library(description=""):
+    kernels = {"double": Kernel(double), "rows": NumbaKernel(driver)}
+    return KernelLibrary("test", kernels, description)
+
+
+def run(made):
+    x, y = np.arange(80, dtype=np.float32).reshape(5, 16), np.zeros((5, 16), np.float32)
+    block = np.array([made.address("double"), x.ctypes.data, y.ctypes.data, 5])
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(made.address("rows"))
+    for part in range(2):
+        function(block.ctypes.data, part, 2)
+    lanes = host.lanes()
+    assert (y[:, :lanes] == 2 * x[:, :lanes]).all()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("NETDSL_CACHE_DIR", str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+def test_second_use_comes_from_the_cache(folder):
+    first, second = library(), library()
+    run(first)
+    run(second)
+    assert (first.cached, second.cached) == (False, True)
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_stamp_sees_the_description_and_the_lanes(folder, monkeypatch):
+    run(library())
+    other = library("another text")
+    run(other)
+    monkeypatch.setenv("NETDSL_LANES", "4")
+    narrow = library()
+    run(narrow)
+    assert not other.cached and not narrow.cached
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
+def test_a_damaged_entry_is_built_again(folder, damage):
+    run(library())
+    (entry,) = folder.iterdir()
+    data = bytearray(entry.read_bytes())
+    data[-100] ^= 1
+    entry.write_bytes({"truncated": bytes(data[:1000]), "flipped": bytes(data), "empty": b""}[damage])
+    again = library()
+    run(again)
+    assert not again.cached
+    third = library()
+    run(third)
+    assert third.cached
+
+
+def test_a_folder_open_to_others_is_refused(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError) as error:
+        run(library())
+    assert "NETDSL_CACHE_DIR" in error.value.__notes__[0]
+
+
+def test_old_entries_are_forgotten(folder, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 1000)
+    for k in range(5):
+        cache.store(f"e{k}", bytes(300))
+        os.utime(folder / f"e{k}", (k, k))
+    cache.store("last", bytes(300))
+    assert sorted(p.name for p in folder.iterdir()) == ["e4", "last"]
+
+
+def test_text_can_be_read(folder):
+    made = library()
+    assert "fadd <" in made.llvm_ir()
+    assert "test_0_double" in made.assembly()
+
+
+def test_unknown_kernel(folder):
+    with pytest.raises(KeyError):
+        library().address("triple")
+
+
+def test_a_driver_may_not_call_python(folder):
+    def bad():
+        def raises(args, part, parts):
+            if args > 3:
+                raise ValueError("no")
+
+        return raises
+
+    with pytest.raises(RuntimeError, match="calls"):
+        KernelLibrary("test", {"bad": NumbaKernel(bad)}).address("bad")
+
+
+def test_loading_does_not_import_numba(folder):
+    text = "import sys; from tests.cpu.test_library import library, run; run(library())"
+    text += "; print('numba' in sys.modules)"
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", text], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+    assert outputs == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("NETDSL_LANES", "7"), ("NETDSL_THREADS", "0"), ("NETDSL_THREADS", "x")]
+)
+def test_bad_environment(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(host.HostError, match=name):
+        host.lanes()
+        host.threads()
