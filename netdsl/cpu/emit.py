@@ -16,9 +16,9 @@ Value = Any  # llvmlite has no types: an ir.Value
 Int = Any  # an i64 ir.Value, or a Python int
 
 VOID = ir.VoidType()
-F32 = ir.FloatType()
+F32, F64 = ir.FloatType(), ir.DoubleType()
 I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
-_SHORT = {F32: "f32", I1: "i1", I8: "i8", I32: "i32", I64: "i64"}
+_SHORT = {F32: "f32", F64: "f64", I1: "i1", I8: "i8", I32: "i32", I64: "i64"}
 
 
 class Loop:
@@ -80,7 +80,7 @@ class Emitter:
         """A constant of a scalar type, or the same in every lane of a vector type."""
         if isinstance(kind, ir.VectorType):
             return ir.Constant(kind, [self.constant(kind.element, value)] * kind.count)
-        return ir.Constant(kind, float(value) if kind == F32 else int(value))
+        return ir.Constant(kind, float(value) if kind in (F32, F64) else int(value))
 
     def add(self, a: Int, b: Int) -> Value:
         """An i64 sum."""
@@ -307,4 +307,4 @@ class Emitter:
     @staticmethod
     def _align(kind: ir.Type) -> int:
         element = kind.element if isinstance(kind, ir.VectorType) else kind
-        return {I1: 1, I8: 1, I64: 8}.get(element, 4)
+        return {I1: 1, I8: 1, I64: 8, F64: 8}.get(element, 4)
