@@ -13,7 +13,7 @@ MAX_NESTING: Final = 100
 """Brackets inside brackets."""
 
 MAX_TREE_DEPTH: Final = 250
-"""Levels of the syntax tree, which a chain such as `a + b + …` deepens without brackets: walks may recurse."""
+"""Levels of the parsed tree, which `a + b + …` deepens without brackets: so that walks may recurse."""
 
 MAX_SYNTAX_ERRORS: Final = 10
 """Syntax errors reported in one go."""

@@ -13,8 +13,9 @@ _LINE_END = {"_NL", "SEMICOLON", "RBRACE", "$END"}
 _DEFINITION = {"_NET", "_BLOCK", "_IMPORT", "SECTION"}
 _KINDS = {"NAME": "a name", "STRING": "a string", "INT": "a number", "FLOAT": "a number"}
 _SIGNS = {
-    "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "EQUAL": "=", "COLON": ":",
+    "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "EQUAL": "=",
     "VBAR": "|", "ARROW": "->", "DOTS": "..", "DOT": ".", "AT": "@", "SEMICOLON": ";", "COMMA": ",",
+    "COLON": ":",
 }  # fmt: skip
 _FOREIGN = {
     "elif": "write `else if`",
@@ -90,10 +91,12 @@ def _is_reserved(token: Token) -> bool:
 def _fix(token: Token, previous: Token | None, accepts: set[str]) -> str | None:
     """A hint for the mistakes people make who come from other languages."""
     before = "" if previous is None else str(previous)
-    starts_line = "_OUTPUT" in accepts or "_NET" in accepts
+    starts_line = (
+        "_OUTPUT" in accepts or "_NET" in accepts or (previous is not None and previous.type == "_NL")
+    )
     if token.type in ("NAME", "STRING", "INT", "LPAR") and before in _FOREIGN:
         return _FOREIGN[before]
-    if str(token) in _FOREIGN and starts_line:
+    if str(token) in _FOREIGN and (starts_line or "_NL" in accepts):
         return _FOREIGN[str(token)]
     if token == "=" and before in ("+", "-", "*", "/"):
         return f"write `x = x {before} …`"

@@ -1,0 +1,84 @@
+import json
+
+import pytest
+
+from netdsl.source import Diagnostic, NetError, Note, Source, Span, suggest
+
+
+def span_of(source: Source, text: str) -> Span:
+    start = source.text.index(text)
+    return Span(source, start, start + len(text))
+
+
+def test_positions_count_from_one():
+    source = Source("a.net", "ab\r\ncd\n")
+    assert [source.position(offset) for offset in (0, 1, 4, 5, 7)] == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
+    assert source.line_text(1) == "ab"
+    assert str(span_of(source, "d")) == "a.net:2:2"
+
+
+def test_render_is_the_design():
+    lines = [""] * 11 + ["  in -> concat {", "", "", "", "    | max_pool(3, stride = 2) -> conv(cp, 1)"]
+    lines += [""] * 14 + ["        Inception()"]
+    source = Source("googlenet.net", "\n".join(lines))
+    pool = span_of(source, "max_pool(3, stride = 2)")
+    diagnostic = Diagnostic(
+        "shape",
+        "cannot concat",
+        span_of(source, "concat"),
+        "branch 3 has height 28, the others 14",
+        (Note("branch 3 starts here", pool, "did you mean stride = 1?"),),
+        (("Inception(192)", span_of(source, "Inception()")),),
+    )
+    assert diagnostic.render().splitlines() == [
+        "error[shape]: cannot concat",
+        "  --> googlenet.net:12:9",
+        "   |",
+        "12 |   in -> concat {",
+        "   |         ^^^^^^ branch 3 has height 28, the others 14",
+        "note: branch 3 starts here",
+        "  --> googlenet.net:16:7",
+        "   |",
+        "16 |     | max_pool(3, stride = 2) -> conv(cp, 1)",
+        "   |       ^^^^^^^^^^^^^^^^^^^^^^^ did you mean stride = 1?",
+        "  in Inception(192), used at googlenet.net:31:9",
+    ]
+    assert json.loads(json.dumps(diagnostic.to_json()))["notes"][0]["span"]["line"] == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "carets"),
+    [
+        ("\tx y", "y", "      ^"),
+        ("漢字 y", "y", "     ^"),
+        ("e\u0301 y", "y", "  ^"),
+        ("a 漢 b", "漢", "  ^^"),
+        ("f(\n  1)", "f(\n  1)", "^^"),
+    ],
+)
+def test_carets_stand_below(text: str, marked: str, carets: str):
+    source = Source("a.net", text)
+    rendered = Diagnostic("x", "m", span_of(source, marked)).render()
+    assert rendered.splitlines()[-1] == f"  | {carets}"
+
+
+def test_end_of_file_and_long_lines():
+    source = Source("a.net", "x\n")
+    assert Diagnostic("x", "m", Span(source, 2, 2)).render().endswith("2 |\n  | ^")
+    long = Source("a.net", "a" * 10_000 + "!" + "b" * 10_000)
+    shown, carets = Diagnostic("x", "m", span_of(long, "!")).render().splitlines()[-2:]
+    assert len(shown) < 150
+    assert shown[carets.index("^")] == "!"
+
+
+def test_errors_render_together():
+    error = NetError(Diagnostic("a", "one"), Diagnostic("b", "two", fix="do"))
+    assert str(error) == "error[a]: one\n\nerror[b]: two\nhelp: do"
+    with pytest.raises(ValueError):
+        NetError()
+
+
+def test_suggest():
+    assert suggest("desne", ["conv", "dense"]) == "dense"
+    assert suggest("Conv", ["conv", "dense"]) == "conv"
+    assert suggest("xyz", ["conv", "dense"]) is None
