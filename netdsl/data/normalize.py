@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -154,5 +155,5 @@ def _numbers(values: float | Sequence[float], what: str) -> tuple[float, ...]:
 def _check(peak: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     if len(mean) != len(std):
         raise data_error(f"mean has {len(mean)} numbers and std {len(std)}; they must agree")
-    if not peak > 0 or not all(value > 0 for value in std):
-        raise data_error("std must be positive")
+    if not 0 < peak < math.inf or not all(value > 0 for value in std):
+        raise data_error("peak and std must be positive")

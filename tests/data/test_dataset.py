@@ -1,0 +1,113 @@
+"""Arrays from Python, the embedded digits, the validation split."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netdsl.data.dataset import check_sample_shape, from_arrays
+from netdsl.data.load import load_dataset, load_split
+from netdsl.data.split import even_positions, split_validation
+from netdsl.source import NetError
+
+
+def test_bytes_stay_bytes_and_others_become_floats():
+    split = from_arrays(np.ones((3, 2, 2, 1), np.uint8), [0, 1, 2])
+    assert split.images.dtype == np.uint8 and split.peak == 255
+    assert split.labels.dtype == np.int64 and split.sample_shape == (2, 2, 1) and len(split) == 3
+    split = from_arrays(np.ones((3, 2), np.int16), np.array([[0], [1], [2]], np.uint8))
+    assert split.images.dtype == np.float32 and split.peak == 1 and split.labels.tolist() == [0, 1, 2]
+    assert from_arrays(np.ones((3, 2)), np.eye(3)).labels.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((3, 2)), [0, 1], "3 samples but 2 labels"),
+        (np.zeros((0, 2)), [], "no samples"),
+        (np.zeros(3), [0, 1, 2], r"shape \[n, ...\]"),
+        (np.zeros((2, 2)), [0, -1], "from -1 to 0"),
+        (np.zeros((2, 2)), [0, 10], "only 10 classes"),
+        (np.zeros((2, 2)), np.zeros((2, 3), int), "one-hot labels must be floats"),
+        (np.full((2, 2), np.nan), [0, 1], "not finite"),
+        (np.full((2, 2), 1e300), [0, 1], "not finite"),
+        (np.zeros((2, 2)), [0.0, np.inf], "not finite"),
+        (np.array([["a"], ["b"]]), [0, 1], "must be booleans, integers or floats"),
+        (np.zeros((2, 2), complex), [0, 1], "must be booleans, integers or floats"),
+    ],
+)
+def test_wrong_arrays(images, labels, message):
+    with pytest.raises(NetError, match=message):
+        from_arrays(images, labels, classes=tuple("0123456789"))
+
+
+def test_sample_shapes_that_fit():
+    check_sample_shape((28, 28, 1), (28, 28, 1))
+    check_sample_shape((28, 28), (28, 28, 1))
+    check_sample_shape((28, 28, 1), (784,))
+    for wanted in [(28, 14, 2), (14, 56), (783,), (28, 28, 3), (32, 32, 1)]:
+        with pytest.raises(NetError, match="the network takes"):
+            check_sample_shape((28, 28, 1), wanted)
+
+
+def test_digits():
+    data = load_dataset("digits")
+    train, test = data["train"], data["test"]
+    assert train.images.shape == (1437, 8, 8, 1) and test.images.shape == (360, 8, 8, 1)
+    assert train.images.dtype == np.uint8 and train.images.max() == 16 == train.peak
+    assert train.classes == tuple("0123456789")
+    counts = np.array([np.bincount(split.labels) for split in (train, test)])
+    assert counts.sum(axis=0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert (abs(counts[1] - counts.sum(axis=0) / 5) < 1).all()
+    # The first image of the published file, which the documented rule puts into the test set.
+    assert test.labels[0] == 0
+    assert test.images[0, :2, :, 0].tolist() == [[0, 0, 5, 13, 9, 1, 0, 0], [0, 0, 13, 15, 10, 15, 5, 0]]
+    digest = hashlib.sha256(train.images.tobytes() + train.labels.tobytes() + test.images.tobytes())
+    assert digest.hexdigest() == "b4f98e92c84a2118cfda95a9a70f847cd6199bac02024ea13770d1bcf48fb323"
+    with pytest.raises(NetError, match="no split 'val'; it has train, test"):
+        data["val"]
+
+
+def test_unknown_names_are_suggested():
+    with pytest.raises(NetError, match="did you mean fashion_mnist"):
+        load_split("fashion_mnst", "train")
+    with pytest.raises(NetError, match="no split 'trian'"):
+        load_split("digits", "trian")
+
+
+@given(st.integers(1, 500), st.data())
+def test_even_positions_are_different_and_even(count, data):
+    picked = data.draw(st.integers(1, count))
+    places = even_positions(count, picked)
+    gaps = np.diff(places)
+    assert len(places) == picked and places[0] >= 0 and places[-1] < count
+    assert (gaps >= count // picked).all() and (gaps <= -(-count // picked)).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**64 - 1), st.floats(0.05, 0.5), st.integers(20, 300))
+def test_split_is_stratified_disjoint_and_complete(seed, fraction, count):
+    labels = np.random.default_rng(0).integers(0, 4, count)
+    data = from_arrays(np.arange(count)[:, None].astype(np.float32), labels)
+    train, validation = split_validation(data, fraction, seed)
+    assert len(validation) == round(fraction * count)
+    both = np.concatenate([train.images, validation.images])[:, 0]
+    assert sorted(both.tolist()) == list(range(count))
+    assert (np.diff(train.images[:, 0]) > 0).all()
+    for label in range(4):
+        share = (validation.labels == label).sum() - len(validation) / count * (labels == label).sum()
+        assert abs(share) < 1 + 1e-9
+    again = split_validation(data, fraction, seed)
+    np.testing.assert_array_equal(again[1].images, validation.images)
+
+
+def test_split_follows_the_seed_and_checks_the_share():
+    data = load_split("digits", "train")
+    first, second = (split_validation(data, 0.1, seed)[1].images for seed in (1, 2))
+    assert (first != second).any()
+    for share in (0.0001, 0.9999):
+        with pytest.raises(NetError, match="leaves one part empty"):
+            split_validation(data, share, 0)
+    split_validation(from_arrays(np.zeros((10, 1)), np.linspace(0, 1, 10)), 0.5, 0)
