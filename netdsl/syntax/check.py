@@ -48,11 +48,12 @@ def _definition(item: t.Block | t.Net) -> Iterator[Diagnostic]:
 
 
 def _placed(statement: t.Node, in_net: bool, top: bool) -> Iterator[Diagnostic]:
-    """`input`, `output` and `aux` belong to a net; an `input` to its first level."""
+    """`input`, `output` and `aux` belong to a net, outside `repeat`; an `input` to its first level."""
     word = type(statement).__name__.lower()
     if isinstance(statement, t.Input | t.Output | t.Aux) and not in_net:
-        fix = "a block's inputs are named behind `in`, its last expression is its result"
-        yield Diagnostic("syntax", f"`{word}` belongs in a net", statement.span, fix=fix)
+        fix = "what goes in is called `in`, the last expression is what comes out"
+        message = f"`{word}` belongs in a net, not in a block or `repeat`"
+        yield Diagnostic("syntax", message, statement.span, fix=fix)
     elif isinstance(statement, t.Input) and not top:
         message = "an `input` belongs to the first level of its net"
         yield Diagnostic("syntax", message, statement.span)

@@ -28,7 +28,7 @@ _KEYWORDS = frozenset(  # those an expression cannot end with
 )
 _BINARY = frozenset(["+", "-", "*", "/", "//", "%", "**", "==", "!=", "<=", ">=", "<", ">", "and", "or"])
 _TIGHT = frozenset([".", "..", "**"])
-_CONTINUES = frozenset(["->", "|", "else", ",", *CLOSERS])
+_CONTINUES = frozenset(["->", "|", "else", ",", "{", *CLOSERS])
 
 
 @dataclass

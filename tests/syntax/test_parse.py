@@ -1,7 +1,10 @@
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netdsl.limits import MAX_NESTING, MAX_SOURCE_SIZE
 from netdsl.source import NetError, Source
@@ -124,12 +127,32 @@ def test_empty_files_and_bodies():
     ],
 )
 def test_hostile_texts_are_diagnosed_fast(text: str, code: str):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(NetError) as caught:
         parse_text(text)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert caught.value.diagnostics[0].code == code
     assert len(str(caught.value)) < 10_000
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(PROGRAMS), st.integers(0, 2**32))
+def test_damaged_programs_are_diagnosed(path: Path, seed: int):
+    """Whatever is cut out, doubled or put in: a tree or a `NetError` that renders, nothing else."""
+    random = Random(seed)
+    text = path.read_text(encoding="utf-8")
+    for _ in range(random.randint(1, 3)):
+        at = random.randrange(len(text))
+        end = at + random.choice([0, 1, 2, 10])
+        text = (
+            text[:at]
+            + random.choice(["", text[at:end] * 2, *'(){}[]|=->;,.@\n"#\0é', " in ", " else "])
+            + text[end:]
+        )
+    try:
+        parse_text(text)
+    except NetError as error:
+        assert str(error)
 
 
 def test_nesting_up_to_the_limit():
