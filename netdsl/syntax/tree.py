@@ -75,7 +75,7 @@ class List(Expr):
 
 @dataclass(frozen=True)
 class Tuple(Expr):
-    """`(a, b)`; `(a,)` has one item, `()` none."""
+    """`(a, b)`; `(a,)` has one item, and none has no item."""
 
     items: tuple[Expr, ...]
 
@@ -163,7 +163,8 @@ class Tagged(Expr):
 class Pipe(Expr):
     """`head -> step -> step`: at least one step.
 
-    A step is a function: a `Name`, `Call`, `Attribute`, `Index`, `Merge`, `Repeat`, or one of these `Tagged`.
+    A step stands for a function: a `Name`, `Call`, `Attribute`, `Index`, `Merge`, `Repeat`, one of these `Tagged`,
+    or in parentheses a `Pipe` of functions or a `Conditional` between functions; never a constant, list or tuple.
     As a branch of a `Merge` the head is a function as well, and is fed the value that reaches the merge.
     """
 
