@@ -5,7 +5,6 @@ The caller puts the setting's name in front: "channels must be a positive intege
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "zeros", "ones", "auto")
@@ -32,6 +31,21 @@ def number(value: Any) -> float:
     return float(value)
 
 
+def integer(value: Any) -> int:
+    """An integer."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be an integer, not {value!r}")
+    return value
+
+
+def positive_number(value: Any) -> float:
+    """A number above 0."""
+    x = number(value)
+    if not x > 0:
+        raise ValueError(f"must be above 0, not {value!r}")
+    return x
+
+
 def fraction(value: Any) -> float:
     """A number from 0 up to, not including, 1."""
     x = number(value)
@@ -56,14 +70,7 @@ def initializer(value: Any) -> str:
     text = str(value)
     known = text in INITIALIZERS or (text.endswith(")") and text.split("(")[0] in ("constant", "normal"))
     if not known:
-        raise ValueError(f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}")
+        raise ValueError(
+            f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
+        )
     return text
-
-
-def per_axis(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
-    """One entry per spatial axis from a number or a sequence; raises ValueError when the count differs."""
-    if isinstance(value, int):
-        return (value,) * dims
-    if len(value) != dims:
-        raise ValueError(f"has {len(value)} entries for {dims} spatial axes")
-    return tuple(value)

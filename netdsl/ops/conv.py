@@ -1,0 +1,138 @@
+"""`conv`: the convolution of one, two or three spatial axes, by the rank of its input."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.settings import boolean, initializer, positive
+from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank
+from netdsl.primitives import Contract, PrimitiveBuilder
+
+
+@dataclass(frozen=True)
+class Conv(LibraryOp):
+    """Cross-correlation with learnt kernels: `[*S, C] -> [*O, channels]`.
+
+    The weight is `[*K, C / groups, channels]`; with `groups = C` the convolution is depthwise.  Output size per
+    axis: floor((in + pad - dilation * (kernel - 1) - 1) / stride) + 1.  Keras Conv1D..3D, PyTorch Conv1d..3d,
+    ONNX Conv; LeCun et al. 1989.
+    """
+
+    name: ClassVar[str] = "conv"
+    positional: ClassVar[tuple[str, ...]] = ("channels", "kernel")
+
+    channels: int = setting("number of output channels", check=positive)
+    kernel: int | tuple[int, ...] = setting("size of the kernel, or one per axis", check=sizes)
+    stride: int | tuple[int, ...] = setting("step between outputs, or one per axis", 1, sizes)
+    pad: Any = setting(PAD_DOC, "valid", padding)
+    dilation: int | tuple[int, ...] = setting("step between kernel taps, or one per axis", 1, sizes)
+    groups: int = setting("channels are split into so many independent groups", 1, positive)
+    bias: bool = setting("whether to add a bias per channel", True, boolean)
+    init: str = setting("initialiser of the weight", "auto", initializer)
+    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+
+    def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
+        """`weight [*K, C / groups, channels]` and `bias [channels]`."""
+        (x,) = data
+        kernel = per_axis("kernel", self.kernel, spatial_rank("conv", x))
+        if x.shape[-1] % self.groups or self.channels % self.groups:
+            message = f"{x.shape[-1]} and {self.channels} channels do not split into {self.groups} groups"
+            raise ShapeError(message, setting="groups")
+        depth, taps = x.shape[-1] // self.groups, math.prod(kernel)
+        fan = (taps * depth, taps * self.channels // self.groups)
+        weight = ParamSpec("weight", (*kernel, depth, self.channels), self.init, fan=fan)
+        bias = ParamSpec("bias", (self.channels,), self.bias_init, fan=fan, decay=False)
+        return (weight, bias) if self.bias else (weight,)
+
+    def contraction(self, x: TensorType) -> Contract:
+        """The primitive for an input of this type."""
+        dims = spatial_rank("conv", x)
+        kernel = per_axis("kernel", self.kernel, dims)
+        stride = per_axis("stride", self.stride, dims)
+        dilation = per_axis("dilation", self.dilation, dims)
+        pads = resolve_pads(self.pad, x.shape[1:-1], kernel, stride, dilation)
+        return Contract("output", stride, pads, dilation, self.groups)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """`[N, *O, channels]`."""
+        x = types[0]
+        kernel = per_axis("kernel", self.kernel, spatial_rank("conv", x))
+        self.params(x)
+        try:
+            out = self.contraction(x).out_size(x.shape[1:-1], kernel)
+        except ShapeError:
+            message = f"a kernel of {_times(kernel)} does not fit into {list(x.shape[1:])}"
+            raise ShapeError(message, operand=0, hint="did you mean pad = same?") from None
+        return (TensorType((x.shape[0], *out, self.channels)),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """A contraction and a bias."""
+        x, w = values[:2]
+        y = b.add1(self.contraction(b.type(x)), x, w)
+        return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)
+
+    def macs(self, *types: TensorType) -> int:
+        """Outputs x taps x channels per group, padding included."""
+        (y,) = self.infer(*types)
+        return Contract.macs(types[1].shape, y.shape)
+
+    def flops(self, *types: TensorType) -> int:
+        """Two per multiply-add, one per bias."""
+        return 2 * self.macs(*types) + (self.infer(*types)[0].size if self.bias else 0)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The definition, one output position at a time."""
+        x, w = arrays[:2]
+        op = self.contraction(TensorType(x.shape))
+        out = op.out_size(x.shape[1:-1], w.shape[:-2])
+        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)))
+        y = np.zeros((x.shape[0], *out, self.channels), x.dtype)
+        depth, width = w.shape[-2], self.channels // self.groups
+        for at in itertools.product(*map(range, out)):
+            cut = tuple(
+                slice(o * s, o * s + (k - 1) * d + 1, d)
+                for o, s, k, d in zip(at, op.stride, w.shape[:-2], op.dilation, strict=True)
+            )
+            patch = padded[(slice(None), *cut)]
+            for g in range(self.groups):
+                part = patch[..., g * depth : (g + 1) * depth].reshape(len(x), -1)
+                kernel = w[..., g * width : (g + 1) * width].reshape(-1, width)
+                place: tuple[Any, ...] = (slice(None), *at, slice(g * width, (g + 1) * width))
+                y[place] = part @ kernel
+        return (y + arrays[2] if self.bias else y,)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Every pad rule, 1-D to 3-D, strides, dilation, groups, depthwise, kernels that do not fit."""
+        return (
+            Sample(cls(5, 3), ((2, 6, 7, 3),)),
+            Sample(cls(4, 3, pad="same", stride=2, bias=False), ((1, 7, 6, 2),)),
+            Sample(cls(17, 1), ((2, 3, 4, 9),)),
+            Sample(cls(2, 4, pad="same"), ((1, 5, 5, 1),)),
+            Sample(cls(3, (3, 2), stride=(2, 1), pad=((1, 0), (0, 1))), ((2, 5, 6, 2),)),
+            Sample(cls(3, 3, stride=2, pad="same_upper"), ((1, 6, 6, 2),)),
+            Sample(cls(3, 3, stride=2, pad="same_lower"), ((1, 6, 6, 2),)),
+            Sample(cls(2, 3, pad="full", dilation=2), ((1, 4, 5, 2),)),
+            Sample(cls(6, 3, groups=2, pad=1), ((2, 4, 4, 4),)),
+            Sample(cls(10, 3, groups=10, pad="same", stride=2), ((1, 6, 5, 10),)),
+            Sample(cls(4, 3, groups=2, pad="same"), ((1, 4, 4, 2),)),
+            Sample(cls(4, 3, stride=2), ((2, 9, 3),)),
+            Sample(cls(3, 2, pad=1, dilation=2), ((1, 3, 4, 3, 2),)),
+            Sample(cls(4, 5), ((1, 4, 4, 2),), error="does not fit into [4, 4, 2]"),
+            Sample(cls(4, 3, groups=3), ((1, 4, 4, 2),), error="do not split into 3 groups"),
+            Sample(cls(4, (3, 3, 3)), ((1, 4, 4, 2),), error="kernel has 3 entries"),
+            Sample(cls(4, 3), ((1, 4),), error="1 to 3 spatial axes"),
+        )
+
+
+def _times(kernel: Sequence[int]) -> str:
+    return " x ".join(map(str, kernel))

@@ -1,0 +1,76 @@
+"""The documentation of an op as data: for `netdsl ops`, and for the table in docs/."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.ir.text import format_setting
+from netdsl.ops.base import LibraryOp
+
+
+@dataclass(frozen=True, slots=True)
+class SettingDoc:
+    """A setting: its name, what it means, its default (None: required), whether it may come without its name."""
+
+    name: str
+    doc: str
+    default: str | None
+    positional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpDoc:
+    """An op: its name, the first line and the whole of its text, its settings and the weights it owns."""
+
+    name: str
+    summary: str
+    text: str
+    settings: tuple[SettingDoc, ...]
+
+    def signature(self) -> str:
+        """`conv(channels, kernel, stride = 1, ...)`."""
+        parts = [s.name if s.default is None else f"{s.name} = {s.default}" for s in self.settings]
+        return f"{self.name}({', '.join(parts)})" if parts else self.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return dataclasses.asdict(self)
+
+
+def describe(op: type[LibraryOp]) -> OpDoc:
+    """The documentation of an op class."""
+    text = inspect.cleandoc(op.__doc__ or "")
+    settings = [
+        SettingDoc(
+            f.name,
+            f.metadata["doc"],
+            None if f.default is dataclasses.MISSING else format_setting(f.default).strip('"'),
+            f.name in op.positional,
+        )
+        for f in dataclasses.fields(op)
+    ]
+    first = [s for name in op.positional for s in settings if s.name == name]
+    rest = [s for s in settings if not s.positional]
+    return OpDoc(op.name, text.split("\n\n")[0].replace("\n", " "), text, (*first, *rest))
+
+
+def render_list(docs: Sequence[OpDoc]) -> str:
+    """One line per op."""
+    width = max(len(doc.name) for doc in docs)
+    return "\n".join(f"{doc.name:<{width}}  {doc.summary}" for doc in docs)
+
+
+def render_one(doc: OpDoc) -> str:
+    """The whole text of an op and its settings."""
+    lines = [doc.signature(), "", doc.text]
+    if doc.settings:
+        lines += ["", "settings:"]
+        width = max(len(s.name) for s in doc.settings)
+        for s in doc.settings:
+            default = "required" if s.default is None else f"default {s.default}"
+            lines.append(f"  {s.name:<{width}}  {s.doc} ({default})")
+    return "\n".join(lines)

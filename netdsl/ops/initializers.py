@@ -1,0 +1,87 @@
+"""How weights start: He, Glorot, zeros, ones, constant, normal.
+
+Every leaf draws from a generator keyed by the seed and its own name, so a weight starts the same whatever is added
+or removed elsewhere in the network.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from netdsl.ir import Graph, Node, Value, transform
+from netdsl.ir.op import Array
+from netdsl.primitives import Param, PrimitiveBuilder, State
+
+RELU_LIKE = frozenset({"relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus"})
+LOOK_THROUGH = frozenset(
+    {"batch_norm", "add", "identity", "dropout", "gaussian_noise", "max_pool", "avg_pool", "global_avg_pool"}
+    | {"global_max_pool", "flatten", "reshape", "concat"}
+)
+
+
+def initialize(node: Node, seed: int) -> Array:
+    """The first value of a `param` or `state` leaf, float32.
+
+    he_normal, he_uniform: variance 2 / fan_in (He et al. 2015).  glorot_normal, glorot_uniform: variance
+    2 / (fan_in + fan_out) (Glorot and Bengio 2010).  normal(std) and the normal ones are not truncated.
+    Raises ValueError for an initialiser that was not resolved.
+    """
+    op = node.op
+    assert isinstance(op, (Param, State))
+    shape = node.types[0].shape
+    kind, value = _parse(op.init, op.value)
+    if kind in ("zeros", "ones", "constant"):
+        return np.full(shape, {"zeros": 0.0, "ones": 1.0, "constant": value}[kind], np.float32)
+    rng = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), zlib.crc32(node.id.encode())]))
+    if kind == "normal":
+        return (rng.standard_normal(shape, np.float32) * np.float32(value)).astype(np.float32)
+    fan_in, fan_out = op.fan if isinstance(op, Param) else (1, 1)
+    variances = {"he": 2.0 / fan_in, "glorot": 2.0 / (fan_in + fan_out)}
+    family, _, distribution = kind.partition("_")
+    if family not in variances:
+        raise ValueError(f"{node.id} has the initialiser {op.init}, which says nothing")
+    std = math.sqrt(variances[family])
+    if distribution == "normal":
+        return rng.standard_normal(shape, np.float32) * np.float32(std)
+    # A uniform distribution on [-a, a] has variance a^2 / 3.
+    limit = np.float32(std * math.sqrt(3.0))
+    return (rng.random(shape, np.float32) * 2 - 1) * limit
+
+
+def _parse(init: str, value: float) -> tuple[str, float]:
+    """`normal(0.02)` as name and number."""
+    name, bracket, rest = init.partition("(")
+    return (name, float(rest.rstrip(")"))) if bracket else (init, value)
+
+
+def resolve_initializers(graph: Graph) -> Graph:
+    """Replace every `auto`: he_normal where a ReLU-like activation comes next, glorot_uniform elsewhere."""
+
+    def visit(b: PrimitiveBuilder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
+        if not isinstance(node.op, Param) or node.op.init != "auto":
+            return None
+        init = "he_normal" if _feeds_relu(graph, node) else "glorot_uniform"
+        return b.add(replace(node.op, init=init), name=node.id, span=node.span, origin=node.origin)
+
+    return transform(graph, visit, PrimitiveBuilder())
+
+
+def _feeds_relu(graph: Graph, leaf: Node) -> bool:
+    """Whether an activation like ReLU is the first that the layer of this weight reaches."""
+    stack = [user for user, _ in graph.users(Value(leaf.id))]
+    layers = {node.id for node in stack}
+    seen: set[str] = set()
+    while stack:
+        node = stack.pop()
+        if node.id in seen:
+            continue
+        seen.add(node.id)
+        if node.op.name in RELU_LIKE:
+            return True
+        if node.id in layers or node.op.name in LOOK_THROUGH:
+            stack.extend(user for value in node.outputs for user, _ in graph.users(value))
+    return False

@@ -1,0 +1,198 @@
+"""Ops that merge branches: arithmetic and `concat`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value, broadcast_shapes
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.settings import integer
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr
+
+
+def spread(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """`[N, C]` as `[N, 1, ..., 1, C]`, so that a vector per sample broadcasts over a map; others as they are."""
+    if len(shape) == 2 < rank:
+        return (shape[0], *(1,) * (rank - 2), shape[1])
+    return shape
+
+
+@dataclass(frozen=True)
+class Arithmetic(LibraryOp):
+    """Base: an operation on elements, operands broadcast.
+
+    Shapes may differ where one has size 1; a vector per sample `[C]` broadcasts over the map `[*S, C]` of another
+    operand, a number over anything.
+    """
+
+    operands: ClassVar[int | None] = None
+
+    def scalar(self, x: Expr, y: Expr) -> Expr:
+        """The operation on one pair of elements."""
+        raise NotImplementedError(f"{self.name} has no expression")
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The broadcast shape."""
+        if not types or (self.operands is not None and len(types) != self.operands):
+            raise ShapeError(f"{self.name} takes {self.operands or 'one or more'} operands, not {len(types)}")
+        rank = max(t.rank for t in types)
+        shape: tuple[int, ...] = ()
+        for k, t in enumerate(types):
+            if t.dtype != "f32":
+                raise ShapeError(f"{self.name} takes numbers, not {t}", operand=k)
+            try:
+                shape = broadcast_shapes(shape, spread(t.shape, rank))
+            except ValueError:
+                left, right = list(types[0].shape[1:]), list(t.shape[1:])
+                raise ShapeError(f"cannot {self.name} {left} and {right}", operand=k) from None
+        return (TensorType(shape),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One map over all operands."""
+        rank = max(b.type(v).rank for v in values)
+        aligned = [b.reshape(v, spread(b.type(v).shape, rank)) for v in values]
+        return (b.map(lambda *xs: functools.reduce(self.scalar, xs), *aligned),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """One operation per element and further operand."""
+        return (len(types) - 1) * self.infer(*types)[0].size
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """NumPy's operation, from left to right."""
+        rank = max(a.ndim for a in arrays)
+        aligned = [a.reshape(spread(a.shape, rank)) for a in arrays]
+        ufunc = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}[self.name]
+        return (np.asarray(functools.reduce(ufunc, aligned)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Same shapes, a vector over a map, a single channel, a number, maps that do not fit."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5), (2, 3, 4, 5)), low=0.5, high=2.0),
+            Sample(cls(), ((2, 3, 4, 5), (2, 5)), low=0.5, high=2.0),
+            Sample(cls(), ((2, 3, 4, 1), (2, 3, 4, 5)), low=0.5, high=2.0),
+            Sample(cls(), ((2, 3), ()), low=0.5, high=2.0),
+            Sample(cls(), ((2, 4, 4, 3), (2, 5, 5, 3)), error=f"cannot {cls.name} [4, 4, 3] and [5, 5, 3]"),
+        )
+
+
+@dataclass(frozen=True)
+class Add(Arithmetic):
+    """The sum of all operands.  ResNet's shortcut, He et al. 2015."""
+
+    name: ClassVar[str] = "add"
+
+    def scalar(self, x: Expr, y: Expr) -> Expr:
+        """`x + y`."""
+        return x + y
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Those of all arithmetic, one and three operands."""
+        return (*super().samples(), Sample(cls(), ((2, 3),)), Sample(cls(), ((2, 3), (2, 3), (2, 3))))
+
+
+@dataclass(frozen=True)
+class Mul(Arithmetic):
+    """The product of all operands, such as a map and its channel weights (Hu et al. 2017)."""
+
+    name: ClassVar[str] = "mul"
+
+    def scalar(self, x: Expr, y: Expr) -> Expr:
+        """`x * y`."""
+        return x * y
+
+
+@dataclass(frozen=True)
+class Sub(Arithmetic):
+    """The difference of two operands."""
+
+    name: ClassVar[str] = "sub"
+    operands: ClassVar[int | None] = 2
+
+    def scalar(self, x: Expr, y: Expr) -> Expr:
+        """`x - y`."""
+        return x - y
+
+
+@dataclass(frozen=True)
+class Div(Arithmetic):
+    """The quotient of two operands."""
+
+    name: ClassVar[str] = "div"
+    operands: ClassVar[int | None] = 2
+
+    def scalar(self, x: Expr, y: Expr) -> Expr:
+        """`x / y`."""
+        return x / y
+
+
+@dataclass(frozen=True)
+class Concat(LibraryOp):
+    """Operands side by side, by default along the channels.  Szegedy et al. 2014, Huang et al. 2016."""
+
+    name: ClassVar[str] = "concat"
+    operands: ClassVar[int | None] = None
+    axis: int = setting("axis of the shape without the batch; -1 is the channels", -1, integer)
+
+    def place(self, rank: int) -> int:
+        """The axis among those of the tensor, the batch included."""
+        at = self.axis + rank if self.axis < 0 else self.axis + 1
+        if not 1 <= at < rank:
+            raise ShapeError(f"there is no axis {self.axis} in rank {rank - 1}", setting="axis")
+        return at
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """Sizes add up along the axis and agree elsewhere."""
+        if not types:
+            raise ShapeError("concat takes one or more operands, not 0")
+        first, at = types[0], self.place(types[0].rank)
+        along = "channels" if at == first.rank - 1 else f"axis {at - 1}"
+        for k, t in enumerate(types):
+            if (
+                t.rank != first.rank
+                or t.shape[:at] + t.shape[at + 1 :] != first.shape[:at] + first.shape[at + 1 :]
+            ):
+                shapes = f"{list(first.shape[1:])} with {list(t.shape[1:])}"
+                raise ShapeError(f"cannot concat {shapes} along {along}", operand=k)
+        return (TensorType((*first.shape[:at], sum(t.shape[at] for t in types), *first.shape[at + 1 :])),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One primitive, or nothing for one operand."""
+        if len(values) == 1:
+            return values
+        return (b.concat(values, self.place(b.type(values[0]).rank)),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.concatenate`."""
+        return (np.concatenate(arrays, self.place(arrays[0].ndim)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Channels and another axis, one to three operands, heights that differ."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5), (2, 3, 4, 1), (2, 3, 4, 9))),
+            Sample(cls(axis=0), ((2, 3, 4, 5), (2, 2, 4, 5))),
+            Sample(cls(), ((2, 3),)),
+            Sample(cls(), ((2, 3, 3, 4), (2, 4, 3, 4)), error="cannot concat [3, 3, 4] with [4, 3, 4]"),
+            Sample(cls(axis=3), ((2, 3), (2, 3)), error="there is no axis 3"),
+        )

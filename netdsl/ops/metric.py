@@ -1,0 +1,96 @@
+"""Metrics: what is reported beside the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.settings import positive
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr, Index, cast_float, eq, logical_and, logical_or, where
+
+
+@dataclass(frozen=True)
+class TopK(LibraryOp):
+    """The share of samples whose label is among the `k` largest predictions; ties go to the lower class."""
+
+    name: ClassVar[str] = "top_k"
+    operands: ClassVar[int | None] = 2
+    positional: ClassVar[tuple[str, ...]] = ("k",)
+    k: int = setting("how many guesses count", 5, positive)
+
+    @classmethod
+    def target(cls, prediction: TensorType) -> TensorType:
+        """Labels."""
+        return TensorType(prediction.shape[:-1], "i64")
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """A scalar."""
+        if len(types) != 2 or types[0].rank < 2 or types[1] != self.target(types[0]):
+            raise ShapeError(f"{self.name} takes predictions [..., classes] and a label for each", operand=1)
+        return (TensorType(()),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """Count the classes that rank before the label."""
+        x = values[0]
+        shape = b.type(x).shape
+        axis = len(shape) - 1
+        label = b.reshape(values[1], (*shape[:-1], 1))
+        picked = b.reduce(
+            "sum", lambda v, t: where(eq(Index(axis), t), v, 0.0), x, label, axes=(-1,), keepdims=True
+        )
+
+        def before(v: Expr, t: Expr, p: Expr) -> Expr:
+            return cast_float(logical_or(v > p, logical_and(eq(v, p), Index(axis) < t)))
+
+        rank = b.reduce("sum", before, x, label, picked, axes=(-1,), keepdims=True)
+        share = 1.0 / math.prod(shape[:-1])
+        # A NaN is before nothing, and must not count as a hit.
+        return (
+            b.reduce(
+                "sum",
+                lambda r, p: where(logical_and(r < float(self.k), eq(p, p)), share, 0.0),
+                rank,
+                picked,
+                axes=range(len(shape)),
+            ),
+        )
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """About three comparisons per element."""
+        return 3 * types[0].size
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """By a stable sort."""
+        x, label = arrays
+        best = np.argsort(-x, axis=-1, kind="stable")[..., : self.k]
+        return (np.asarray((best == label[..., None]).any(-1).mean(), x.dtype),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Rows and maps; labels of another shape refused."""
+        return (
+            Sample(cls(), ((6, 10), (6,)), integers={1: 10}, smooth=False),
+            Sample(cls(), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
+            Sample(cls(), ((6, 10), (5,)), integers={1: 10}, error="a label for each"),
+        )
+
+
+@dataclass(frozen=True)
+class Accuracy(TopK):
+    """The share of samples whose label has the largest prediction; ties go to the lower class."""
+
+    name: ClassVar[str] = "accuracy"
+    positional: ClassVar[tuple[str, ...]] = ()
+    k: int = setting("how many guesses count", 1, positive)

@@ -1,0 +1,130 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.settings import boolean, fraction, positive_number
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr, sqrt, stop_gradient
+
+
+@dataclass(frozen=True)
+class BatchNorm(LibraryOp):
+    """`(x - mean) / sqrt(var + eps) * weight + bias`, per channel.  Ioffe and Szegedy 2015.
+
+    In training mean and variance are those of the batch, and the running statistics keep `momentum` of their
+    value (Keras' convention; PyTorch's momentum is 1 minus it) and take in the unbiased variance, as PyTorch.
+    In inference the running statistics are used.
+    """
+
+    name: ClassVar[str] = "batch_norm"
+    momentum: float = setting("fraction of the running statistics that a step keeps", 0.9, fraction)
+    eps: float = setting("added to the variance", 1e-5, positive_number)
+    scale: bool = setting("learn a factor per channel (weight)", True, boolean)
+    center: bool = setting("learn an offset per channel (bias)", True, boolean)
+
+    def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
+        """`weight`, `bias`, `running_mean` and `running_var`, all `[C]`."""
+        shape = data[0].shape[-1:]
+        weight = ParamSpec("weight", shape, "ones", decay=False)
+        bias = ParamSpec("bias", shape, "zeros", decay=False)
+        mean = ParamSpec("running_mean", shape, "zeros", trainable=False)
+        var = ParamSpec("running_var", shape, "ones", trainable=False)
+        return (*((weight,) if self.scale else ()), *((bias,) if self.center else ()), mean, var)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The same type."""
+        if types[0].rank < 2 or types[0].dtype != "f32":
+            raise ShapeError(f"batch_norm takes channels, not {types[0]}", operand=0)
+        return (types[0],)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """A scale and a shift per channel; in training from the statistics of the batch."""
+        x, *learnt, mean, var = values
+        if b.training:
+            mean, var = self._batch_statistics(b, x, mean, var)
+        scale = b.map(lambda v: 1.0 / sqrt(v + self.eps), var)
+        if self.scale:
+            scale = b.map(lambda s, w: s * w, scale, learnt[0])
+        if self.center:
+            return (b.map(_centred, x, mean, scale, learnt[-1]),)
+        return (b.map(lambda v, m, s: (v - m) * s, x, mean, scale),)
+
+    def _batch_statistics(
+        self, b: PrimitiveBuilder, x: Value, old_mean: Value, old_var: Value
+    ) -> tuple[Value, Value]:
+        shape = b.type(x).shape
+        axes, count = range(len(shape) - 1), int(np.prod(shape[:-1]))
+        if count < 2:
+            raise ShapeError("batch_norm needs more than one value per channel to train", operand=0)
+        mean = b.mean(x, axes)
+        # d var / d mean is 0, exactly: the deviations from a mean add up to nothing.
+        var = b.reduce(
+            "sum",
+            lambda v, m: (v - stop_gradient(m)) * (v - stop_gradient(m)) * (1.0 / count),
+            x,
+            mean,
+            axes=axes,
+        )
+        keep, unbiased = self.momentum, count / (count - 1)
+        b.update(old_mean, b.map(lambda r, m: keep * r + (1 - keep) * m, old_mean, mean))
+        b.update(old_var, b.map(lambda r, v: keep * r + (1 - keep) * unbiased * v, old_var, var))
+        return mean, var
+
+    def macs(self, *types: TensorType) -> int:
+        """None: the scale folds into the convolution before it."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """A product and a sum per element."""
+        return 2 * types[0].size
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The definition with the running statistics."""
+        return (self._normalise(*arrays),)
+
+    def reference_training(self, *arrays: Array) -> tuple[Array, ...]:
+        """The definition with the statistics of the batch."""
+        x = arrays[0]
+        axes = tuple(range(x.ndim - 1))
+        return (self._normalise(*arrays[:-2], x.mean(axes), x.var(axes)),)
+
+    def reference_updates(self, *arrays: Array) -> dict[int, Array]:
+        """The new running statistics, by operand."""
+        x, mean, var = arrays[0], arrays[-2], arrays[-1]
+        axes, keep, n = tuple(range(x.ndim - 1)), self.momentum, len(arrays)
+        return {
+            n - 2: keep * mean + (1 - keep) * x.mean(axes),
+            n - 1: keep * var + (1 - keep) * x.var(axes, ddof=1),
+        }
+
+    def _normalise(self, x: Array, *rest: Array) -> Array:
+        *learnt, mean, var = rest
+        y = (x - mean) / np.sqrt(var + self.eps)
+        if self.scale:
+            y = y * learnt[0]
+        return np.asarray(y + learnt[-1] if self.center else y)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Maps and vectors, with and without scale and offset, both modes."""
+        return (
+            Sample(cls(), ((3, 4, 5, 6),)),
+            Sample(cls(eps=1e-3, momentum=0.99), ((2, 9),)),
+            Sample(cls(scale=False), ((2, 3, 4),)),
+            Sample(cls(center=False), ((2, 3, 4),)),
+            Sample(cls(), ((3, 4, 2, 5),), training=True),
+            Sample(cls(scale=False, center=False), ((4, 3),), training=True),
+        )
+
+
+def _centred(x: Expr, mean: Expr, scale: Expr, bias: Expr) -> Expr:
+    return (x - mean) * scale + bias

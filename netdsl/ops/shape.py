@@ -1,0 +1,89 @@
+"""Ops that only change the shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.primitives import PrimitiveBuilder
+
+
+@dataclass(frozen=True)
+class _Shape(LibraryOp):
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """A reshape."""
+        (x,) = values
+        return (b.reshape(x, self.infer(b.type(x))[0].shape),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.reshape`."""
+        (x,) = arrays
+        return (x.reshape(self.infer(TensorType(x.shape))[0].shape),)
+
+
+@dataclass(frozen=True)
+class Flatten(_Shape):
+    """All axes but the batch in one, row-major: `[H, W, C] -> [H * W * C]`."""
+
+    name: ClassVar[str] = "flatten"
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """`[N, product]`."""
+        (x,) = types
+        return (TensorType((x.shape[0], math.prod(x.shape[1:])), x.dtype),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Maps and vectors."""
+        return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(), ((3, 7),)))
+
+
+def _target(value: Any) -> tuple[int, ...]:
+    entries = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if any(isinstance(v, bool) or not isinstance(v, int) or (v < 1 and v != -1) for v in entries):
+        raise ValueError(f"must be sizes, one of which may be -1, not {value!r}")
+    if entries.count(-1) > 1:
+        raise ValueError("may leave one size open with -1, not more")
+    return entries
+
+
+@dataclass(frozen=True)
+class Reshape(_Shape):
+    """The same elements in row-major order under another shape; -1 is worked out."""
+
+    name: ClassVar[str] = "reshape"
+    positional: ClassVar[tuple[str, ...]] = ("shape",)
+    shape: tuple[int, ...] = setting("the new shape, without the batch", check=_target)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The new shape, which must have as many elements."""
+        (x,) = types
+        total, known = math.prod(x.shape[1:]), math.prod(s for s in self.shape if s != -1)
+        shape = tuple(total // known if s == -1 else s for s in self.shape)
+        if math.prod(shape) != total:
+            message = f"cannot reshape {list(x.shape[1:])} to {list(self.shape)}: {total} elements"
+            raise ShapeError(message, operand=0)
+        return (TensorType((x.shape[0], *shape), x.dtype),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Split and join axes, an open size, sizes that do not fit."""
+        return (
+            Sample(cls((4, 3)), ((2, 12),)),
+            Sample(cls((-1, 2)), ((2, 3, 4),)),
+            Sample(cls((5,)), ((2, 3, 4),), error="cannot reshape [3, 4] to [5]"),
+            Sample(cls((5, -1)), ((2, 3, 4),), error="cannot reshape [3, 4] to [5, -1]"),
+        )

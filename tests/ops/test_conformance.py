@@ -1,0 +1,133 @@
+"""Every op, every sample: shape rule, expansion, NumPy reference, gradient in float64."""
+
+import math
+
+import numpy as np
+import pytest
+
+from netdsl.autodiff import grad
+from netdsl.ir import Graph, Sample, ShapeError, TensorType, interpret, verify
+from netdsl.ops import LIBRARY
+from netdsl.ops.expand import expand
+from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+
+SAMPLES = [sample for op in LIBRARY for sample in op.samples()]
+GOOD = [s for s in SAMPLES if s.error is None]
+REFUSED = [s for s in SAMPLES if s.error is not None]
+KEY = (7 << 32) | 3
+
+
+def build(sample: Sample) -> tuple[Graph, list[str]]:
+    """A graph of the op alone, and the names of its operands."""
+    b = PrimitiveBuilder()
+    values = []
+    for k, shape in enumerate(sample.data):
+        dtype = "i64" if k in sample.integers else "f32"
+        values.append(b.add1(Input(TensorType(shape, dtype)), name=f"x{k}"))
+    for spec in sample.op.params(*(b.type(v) for v in values)):
+        leaf = Param if spec.trainable else State
+        values.append(b.add1(leaf(TensorType(spec.shape)), name=spec.name))
+    outputs = b.add(sample.op, *values, name="op")
+    return b.finish({f"y{k}": v for k, v in enumerate(outputs)}), [v.node for v in values]
+
+
+def feeds_of(sample: Sample, graph: Graph, names: list[str]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(len(str(sample)))
+    feeds = {}
+    for k, name in enumerate(names):
+        t = graph[name].types[0]
+        if t.dtype == "i64":
+            feeds[name] = rng.integers(0, sample.integers[k], t.shape)
+        elif graph[name].op.name == "state":
+            feeds[name] = rng.uniform(0.5, 1.5, t.shape)
+        else:
+            feeds[name] = rng.uniform(sample.low, sample.high, t.shape)
+    return feeds
+
+
+def reference(sample: Sample, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+    training = getattr(sample.op, "reference_training", None)
+    return (training if sample.training and training else sample.op.reference)(*arrays)
+
+
+def expanded(sample: Sample) -> tuple[Graph, Graph, dict[str, np.ndarray], list[str]]:
+    graph, names = build(sample)
+    feeds = feeds_of(sample, graph, names)
+    primitives = verify(expand(graph, sample.training))
+    if "key" in primitives:
+        feeds["key"] = np.asarray(KEY)
+    return graph, primitives, feeds, names
+
+
+@pytest.mark.parametrize("sample", GOOD, ids=str)
+def test_expansion_equals_reference(sample):
+    graph, primitives, feeds, names = expanded(sample)
+    if sample.random:
+        pytest.skip("random: see test_random_ops")
+    expected = reference(sample, [feeds[n] for n in names])
+    got = interpret(primitives, feeds, np.float64)
+    for k, array in enumerate(expected):
+        assert array.shape == graph.type(graph.outputs[f"y{k}"]).shape
+        np.testing.assert_allclose(got.outputs[f"y{k}"], array, rtol=1e-9, atol=1e-9)
+    if sample.training and hasattr(sample.op, "reference_updates"):
+        for k, array in sample.op.reference_updates(*(feeds[n] for n in names)).items():
+            np.testing.assert_allclose(got.updates[names[k]], array, rtol=1e-9)
+
+
+@pytest.mark.parametrize("sample", [s for s in GOOD if s.smooth], ids=str)
+def test_gradient_equals_finite_differences(sample):
+    _, primitives, feeds, names = expanded(sample)
+    rng = np.random.default_rng(1)
+    b = PrimitiveBuilder(primitives)
+    y = primitives.outputs["y0"]
+    shape = b.type(y).shape
+    weights = b.const(rng.standard_normal(shape))
+    loss = b.reduce("sum", lambda a, w: a * w, y, weights, axes=range(len(shape))) if shape else y
+    wrt = [n for n in names if primitives[n].op.name != "state" and primitives[n].types[0].dtype == "f32"]
+    graph = b.finish({"loss": loss})
+    grads = interpret(verify(grad(graph, "loss", wrt)), feeds, np.float64).outputs
+    for name in wrt:
+        flat = rng.permutation(feeds[name].size)[:6]
+        for index in flat:
+            at = np.unravel_index(index, feeds[name].shape)
+            difference = slope(graph, feeds, name, at)
+            assert math.isclose(grads[f"grad/{name}"][at], difference, rel_tol=2e-5, abs_tol=2e-6), (name, at)
+
+
+def slope(graph, feeds, name, at, step=1e-5):
+    values = []
+    for h in (step, -step):
+        moved = {**feeds, name: feeds[name].astype(np.float64).copy()}
+        moved[name][at] += h
+        values.append(float(interpret(graph, moved, np.float64).outputs["loss"]))
+    return (values[0] - values[1]) / (2 * step)
+
+
+@pytest.mark.parametrize("sample", REFUSED, ids=str)
+def test_what_does_not_fit_is_refused(sample):
+    with pytest.raises(ShapeError) as caught:
+        build(sample)
+    assert sample.error in caught.value.message
+
+
+@pytest.mark.parametrize("sample", [s for s in GOOD if s.random], ids=str)
+def test_random_ops(sample):
+    _, primitives, feeds, names = expanded(sample)
+    x = feeds[names[0]]
+    first, again = (interpret(primitives, feeds).outputs["y0"] for _ in range(2))
+    other = interpret(primitives, {**feeds, "key": np.asarray(KEY + 1)}).outputs["y0"]
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert abs(first.mean() - x.mean()) < 0.05
+    if sample.op.name == "dropout":
+        assert abs((first == 0).mean() - sample.op.rate) < 0.03
+    else:
+        assert abs((first - x).std() - sample.op.std) < 0.03
+
+
+@pytest.mark.parametrize("op", LIBRARY, ids=lambda op: op.name)
+def test_every_op_is_documented_and_has_costs(op):
+    assert op.__doc__ and len(op.__doc__) > 20
+    good = next(s for s in op.samples() if s.error is None)
+    graph, names = build(good)
+    types = [graph[n].types[0] for n in names]
+    assert isinstance(good.op.macs(*types), int) and isinstance(good.op.flops(*types), int)
