@@ -1,0 +1,265 @@
+"""Feeding tensors to functions: ops, blocks and shared layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from netdsl.elaborate.arithmetic import TENSOR_OPS
+from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
+from netdsl.elaborate.definitions import Definitions
+from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.statements import run
+from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
+from netdsl.ir import ShapeError, TensorType, Value
+from netdsl.ops import LibraryOp
+from netdsl.primitives import Const, Input
+from netdsl.source import Note, Span, suggest
+from netdsl.syntax import tree
+
+Arguments = list[tuple[Any, Any, Span]]
+
+
+class Applier:
+    """Applies functions within one body."""
+
+    def __init__(self, context: Context, frame: Frame) -> None:
+        self.context = context
+        self.frame = frame
+
+    def call(self, function: Function, args: Arguments, e: tree.Call) -> Any:
+        """A call: with leading tensors it is applied, else it is the function with settings."""
+        leading: list[Any] = []
+        spans: list[Span] = []
+        rest = list(args)
+        while rest and rest[0][0] is None and isinstance(rest[0][1], (Value, Target)):
+            leading.append(rest[0][1])
+            spans.append(rest.pop(0)[2])
+        named = {key.id: value for key, value, _ in rest if key is not None}
+        positional = tuple(value for key, value, _ in rest if key is None)
+        places: dict[str | int, Span] = {key.id: span for key, _, span in rest if key is not None}
+        places |= {k: span for k, (key, _, span) in enumerate(rest) if key is None}
+        configured = replace(
+            function,
+            span=e.span if not spans else e.function.span,
+            args=function.args + positional,
+            named={**function.named, **named},
+            spans={**function.spans, **places},
+        )
+        for _, value, span in rest:
+            if isinstance(value, Value):
+                message = f"a setting of {function.name} cannot depend on a tensor's values"
+                self.context.fail("type", message, span, fix="tensors come first, or through `->`")
+        if not leading:
+            return configured
+        return self.apply(configured, self._targets(configured, leading), tuple(spans))
+
+    def _targets(self, function: Function, data: Sequence[Any]) -> Tensors:
+        """Make inputs for the labels that a loss names for the first time."""
+        rule = getattr(function.target, "target", None)
+        values: list[Value] = []
+        for k, v in enumerate(data):
+            if not isinstance(v, Target):
+                values.append(v)
+                continue
+            if k == 0 or rule is None:
+                return tuple(Evaluator(self.context, self.frame, self).unknown(v.name, v.span))
+            prediction = self.context.builder.type(values[0])
+            t = rule(prediction) if k == 1 else TensorType(prediction.shape[:1])
+            value = self.context.builder.add1(Input(t), name=v.name, span=v.span)
+            self.frame.variables[v.name] = value
+            values.append(value)
+        return tuple(values)
+
+    def apply(
+        self, function: Function, data: Tensors, spans: tuple[Span, ...] = (), word: str = "operand"
+    ) -> Any:
+        """The result of feeding `data` to a function; `spans` are the places of the operands, `word` their name."""
+        with self.context.tagged(function.tags):
+            if isinstance(function.target, Function):
+                return self._shared(function, data, spans)
+            if isinstance(function.target, tree.Block):
+                path = self.frame.name(snake(function.target.name.id), function.tags)
+                return self._block(function, function.target, data, path)
+            path = self.frame.name(function.target.name, function.tags)
+            return self._op(function, function.target, data, path, spans, word)
+
+    def _shared(self, function: Function, data: Tensors, spans: tuple[Span, ...]) -> Any:
+        inner = function.target
+        assert isinstance(inner, Function) and function.path is not None
+        if function.args or function.named:
+            self.context.fail(
+                "type", "the settings of a layer are given once, where it is made", function.span
+            )
+        self.context.shared += 1
+        try:
+            with self.context.tagged(inner.tags):
+                if isinstance(inner.target, tree.Block):
+                    return self._block(inner, inner.target, data, function.path)
+                assert not isinstance(inner.target, Function)
+                return self._op(inner, inner.target, data, function.path, spans)
+        finally:
+            self.context.shared -= 1
+
+    def _op(
+        self,
+        f: Function,
+        op: type[LibraryOp],
+        data: Tensors,
+        path: str,
+        spans: tuple[Span, ...],
+        word: str = "operand",
+    ) -> Any:
+        where = _name_span(f)
+        if op.operands is not None and len(data) != op.operands:
+            count = "1 tensor" if op.operands == 1 else f"{op.operands} tensors"
+            self.context.fail("type", f"{op.name} takes {count}, not {len(data)}", where)
+        try:
+            made = op.make([_plain(a) for a in f.args], {k: _plain(v) for k, v in f.named.items()})
+            results = self.context.add(made, data, path, where)
+        except ShapeError as error:
+            self._shape_error(error, f, op, data, spans, word)
+        return results[0] if len(results) == 1 else results
+
+    def _shape_error(
+        self,
+        error: ShapeError,
+        f: Function,
+        op: type[LibraryOp],
+        data: Tensors,
+        spans: tuple[Span, ...],
+        word: str,
+    ) -> None:
+        where, notes, fix = _name_span(f), [], error.hint
+        if error.setting is not None:
+            position = op.positional.index(error.setting) if error.setting in op.positional else None
+            place = f.spans.get(error.setting) or (f.spans.get(position) if position is not None else None)
+            value = f.named.get(error.setting)
+            if value is None and position is not None and position < len(f.args):
+                value = f.args[position]
+            fix = fix or self._setting_fix(error.setting, value, op)
+            self.context.fail("setting", error.message, place or where, fix=fix)
+        k = error.operand
+        if k is not None and k < len(data):
+            shape = list(self.context.builder.type(data[k]).shape[1:])
+            if k < len(spans) and len(spans) > 1:
+                notes.append(Note(f"{word} {k + 1} is here", spans[k], f"{shape}"))
+            else:
+                node = self.context.builder.nodes[data[k].node]
+                notes.append(Note(f"the operand {shape} comes from here", node.span))
+        self.context.fail("shape", error.message, where, notes=tuple(notes), fix=fix)
+
+    def _setting_fix(self, name: str, value: Any, op: type[LibraryOp]) -> str | None:
+        if isinstance(value, Symbol):
+            near = suggest(str(value), self.frame.variables)
+            return f"did you mean {near}?" if near else f"nothing here is called {value}"
+        near = suggest(name, set(op.__dataclass_fields__) - {name})
+        if name in op.__dataclass_fields__:
+            return None
+        known = ", ".join(op.__dataclass_fields__) or "none"
+        return f"did you mean {near}?" if near else f"its settings are {known}"
+
+    def _block(self, f: Function, block: tree.Block, data: Tensors, path: str) -> Any:
+        assert f.home is not None
+        inputs = [name.id for name in block.inputs] or ["in"]
+        if len(data) != len(inputs):
+            tensors = f"{len(inputs)} tensor{'s' if len(inputs) > 1 else ''}"
+            message = f"{block.name.id} takes {tensors} ({', '.join(inputs)}), not {len(data)}"
+            self.context.fail("type", message, f.span, notes=(Note("it is defined here", block.name.span),))
+        frame = Frame(f.home, f"{path}.")
+        if block.inputs:
+            frame.variables.update(zip(inputs, data, strict=True))
+        else:
+            frame.input = data[0]
+        with self.context.inside(_use_text(f), f.span, path):
+            applier = Applier(self.context, frame)
+            evaluator = Evaluator(self.context, frame, applier)
+            self._bind(evaluator, f, block)
+            result = run(evaluator, block.body)
+            if result is POISON:
+                raise Poisoned
+            if result is None:
+                self.context.fail("type", f"the block {block.name.id} has no result", block.name.span)
+        return result
+
+    def _bind(self, evaluator: Evaluator, f: Function, block: tree.Block) -> None:
+        """Give the block its settings: those of the use, then its defaults."""
+        names = [p.name.id for p in block.params]
+        note = (Note("it is defined here", block.name.span),)
+        if len(f.args) > len(names):
+            message = f"{block.name.id} takes {len(names)} settings, not {len(f.args)}"
+            self.context.fail("type", message, f.span, notes=note)
+        given = dict(zip(names, f.args, strict=False))
+        for key, value in f.named.items():
+            if key not in names:
+                near = suggest(key, names)
+                fix = f"did you mean {near}?" if near else f"its settings are {', '.join(names) or 'none'}"
+                place = f.spans.get(key, f.span)
+                self.context.fail("setting", f"{block.name.id} has no setting {key}", place, fix=fix)
+            if key in given:
+                self.context.fail("setting", f"{block.name.id} got {key} twice", f.spans.get(key, f.span))
+            given[key] = value
+        for param in block.params:
+            if param.name.id in given:
+                evaluator.frame.variables[param.name.id] = given[param.name.id]
+            elif param.default is not None:
+                evaluator.frame.symbols = True
+                evaluator.frame.variables[param.name.id] = evaluator.setting(param.default, "a setting")
+                evaluator.frame.symbols = False
+            else:
+                message = f"{block.name.id} needs the setting {param.name.id}"
+                self.context.fail("setting", message, f.span, notes=note)
+
+    def body(self, evaluator: Evaluator, repeat: tree.Repeat, value: Any) -> Any:
+        """One turn of a repeat."""
+        saved = self.frame.input
+        self.frame.input = value
+        try:
+            result = run(evaluator, repeat.body)
+        finally:
+            self.frame.input = saved
+        if result is POISON:
+            raise Poisoned
+        if result is None:
+            self.context.fail("type", "the body of repeat has no result", repeat.span)
+        return result
+
+    def arithmetic(self, operator: str, a: Any, b: Any, span: Span) -> Value:
+        """`a + b` and the like, where one side may be a number."""
+        values = []
+        for side in (a, b):
+            if not isinstance(side, Value):
+                side = self.context.builder.add1(
+                    Const(float(side)), name=f"{self.frame.path}const", span=span
+                )
+            values.append(side)
+        f = Function(TENSOR_OPS[operator], span)
+        result = self.apply(f, tuple(values))
+        assert isinstance(result, Value)
+        return result
+
+
+def _plain(value: Any) -> Any:
+    """A setting as ops take it: `normal(0.02)` is text, `relu` as a value its name."""
+    if isinstance(value, Call):
+        return f"{value.name}({', '.join(map(repr, value.args))})"
+    if isinstance(value, Function):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(v) for v in value)
+    return value if not isinstance(value, (dict, Definitions)) else describe(value)
+
+
+def _name_span(f: Function) -> Span:
+    """The name of the op, without its settings."""
+    name = f.name
+    text = f.span.text
+    if text.startswith(name):
+        return Span(f.span.source, f.span.start, f.span.start + len(name))
+    return f.span
+
+
+def _use_text(f: Function) -> str:
+    text = " ".join(f.span.text.split())
+    return text if len(text) <= 60 else text[:57] + "..."

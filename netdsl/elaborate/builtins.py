@@ -1,0 +1,109 @@
+"""The functions of settings: of shapes, of numbers, of lists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from netdsl.elaborate.values import describe
+from netdsl.ir import TensorType
+from netdsl.limits import MAX_LOOP
+
+Number = int | float
+
+
+class SettingError(Exception):
+    """A function of settings cannot take what it was given; the message follows its name."""
+
+
+def _height(t: TensorType) -> int:
+    if t.rank < 4:
+        raise SettingError(f"a tensor of shape {list(t.shape[1:])} has no height")
+    return t.shape[-3]
+
+
+def _width(t: TensorType) -> int:
+    if t.rank < 3:
+        raise SettingError(f"a tensor of shape {list(t.shape[1:])} has no width")
+    return t.shape[-2]
+
+
+def _channels(t: TensorType) -> int:
+    if t.rank < 2:
+        raise SettingError("a single number has no channels")
+    return t.shape[-1]
+
+
+#: functions of a tensor's shape
+OF_SHAPES: Mapping[str, Callable[[TensorType], Any]] = {
+    "channels": _channels,
+    "shape": lambda t: list(t.shape[1:]),
+    "height": _height,
+    "width": _width,
+}
+
+
+def _numbers(values: Sequence[Any]) -> Sequence[Number]:
+    flat = values[0] if len(values) == 1 and isinstance(values[0], (list, tuple)) else values
+    if not flat:
+        raise SettingError("takes one or more numbers")
+    for v in flat:
+        if isinstance(v, bool) or not isinstance(v, (int, float)):
+            raise SettingError(f"takes numbers, not {describe(v)}")
+    return flat
+
+
+def _rounding(function: Callable[[float], int]) -> Callable[..., int]:
+    def apply(*values: Any) -> int:
+        (x,) = _numbers(values) if len(values) == 1 else (None,)
+        if x is None or (isinstance(x, float) and not math.isfinite(x)):
+            raise SettingError("takes one finite number")
+        return function(x)
+
+    return apply
+
+
+def _len(*values: Any) -> int:
+    if len(values) != 1 or not isinstance(values[0], (list, tuple, dict)):
+        raise SettingError("takes one list")
+    return len(values[0])
+
+
+def _sum(*values: Any) -> Number:
+    if len(values) == 1 and values[0] in ([], ()):
+        return 0
+    return sum(_numbers(values))
+
+
+def _reversed(*values: Any) -> list[Any]:
+    if len(values) != 1 or not isinstance(values[0], (list, tuple)):
+        raise SettingError("takes one list")
+    return list(reversed(values[0]))
+
+
+def _range(*values: Any) -> list[int]:
+    if not 1 <= len(values) <= 3 or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
+        raise SettingError("takes one to three integers")
+    if len(values) == 3 and values[2] == 0:
+        raise SettingError("takes a step that is not 0")
+    items = range(*values)
+    if len(items) > MAX_LOOP:
+        raise SettingError(f"has {len(items):_} items; at most {MAX_LOOP:_} are allowed")
+    return list(items)
+
+
+#: functions of numbers and lists
+OF_SETTINGS: Mapping[str, Callable[..., Any]] = {
+    "len": _len,
+    "min": lambda *v: min(_numbers(v)),
+    "max": lambda *v: max(_numbers(v)),
+    "abs": lambda *v: abs(_numbers(v)[0]),
+    "int": _rounding(int),
+    "ceil": _rounding(math.ceil),
+    "floor": _rounding(math.floor),
+    "round": _rounding(round),
+    "sum": _sum,
+    "reversed": _reversed,
+    "range": _range,
+}

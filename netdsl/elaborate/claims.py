@@ -1,0 +1,81 @@
+"""`expect`: what the file says of its network, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netdsl.elaborate.context import Poisoned
+from netdsl.elaborate.statements import show
+from netdsl.ir import Graph, Value
+from netdsl.ops.costs import count_flops, count_macs, count_params
+from netdsl.ops.receptive_field import receptive_field
+from netdsl.source import NetError, Span
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.expressions import Evaluator
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim that holds, as written."""
+
+    text: str
+    span: Span
+
+
+def check_claims(evaluator: Evaluator, graph: Graph, section: tree.Section | None) -> tuple[Claim, ...]:
+    """The claims that hold; those that do not go to the context as diagnostics."""
+    if section is None:
+        return ()
+    variables = evaluator.frame.variables
+    saved = dict(variables)
+    variables.update(_totals(evaluator, graph))
+    held = []
+    for entry in section.entries:
+        assert isinstance(entry, tree.Claim)
+        try:
+            _check(evaluator, graph, entry.condition)
+            held.append(Claim(entry.condition.span.text, entry.condition.span))
+        except NetError as error:
+            evaluator.context.problems.extend(error.diagnostics)
+        except Poisoned:
+            continue  # reported where the value was made
+    variables.clear()
+    variables.update(saved)
+    return tuple(held)
+
+
+def _totals(evaluator: Evaluator, graph: Graph) -> Mapping[str, int]:
+    batch = evaluator.context.batch
+    return {
+        "params": count_params(graph),
+        "macs": count_macs(graph) // batch,
+        "flops": count_flops(graph) // batch,
+    }
+
+
+def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
+    if not isinstance(claim, tree.Binary) or claim.op in ("and", "or"):
+        if not evaluator.condition(claim, "a claim"):
+            evaluator.context.fail("expect", f"this does not hold: {claim.span.text}", claim.span)
+        return
+    sides = [_side(evaluator, graph, e) for e in (claim.left, claim.right)]
+    from netdsl.elaborate.arithmetic import apply_setting
+
+    if not apply_setting(claim.op, *sides):
+        label = f"{claim.left.span.text} is {show(sides[0])}"
+        message = f"expected {claim.span.text}"
+        evaluator.context.fail("expect", message, claim.span, label)
+
+
+def _side(evaluator: Evaluator, graph: Graph, e: tree.Expr) -> Any:
+    """One side of a claim: a setting, or the receptive field of a tensor."""
+    if isinstance(e, tree.Call) and isinstance(e.function, tree.Name) and e.function.id == "receptive_field":
+        values = [evaluator.evaluate(a.value) for a in e.arguments]
+        if len(values) != 1 or not isinstance(values[0], Value):
+            evaluator.context.fail("type", "receptive_field takes one tensor", e.span)
+        return list(receptive_field(graph, values[0]))
+    return evaluator.setting(e, "a claim")

@@ -1,0 +1,155 @@
+"""What one elaboration carries along: the graph so far, the blocks we are in, the mistakes found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+from netdsl.elaborate.definitions import Definitions
+from netdsl.elaborate.values import Tags, Tensors
+from netdsl.ir import Scope, TensorType, Value
+from netdsl.limits import MAX_ELEMENTS, MAX_EXPANSION_DEPTH, MAX_NODES, MAX_RANK
+from netdsl.ops import LibraryOp
+from netdsl.primitives import Param, PrimitiveBuilder, State
+from netdsl.source import Diagnostic, NetError, Note, Span
+
+
+class Poisoned(Exception):
+    """Something depends on a value whose mistake has been reported already."""
+
+
+POISON: Any = object()
+
+
+@dataclass
+class Frame:
+    """A body being run: its names, its input, the path of its weights, and how often each kind was used."""
+
+    home: Definitions
+    path: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+    input: Any = None
+    counts: dict[str, int] = field(default_factory=dict)
+    symbols: bool = False
+    targets: bool = False
+
+    def name(self, kind: str, tags: Tags) -> str:
+        """The path of the next use of an op or block: its kind, numbered within this body."""
+        if tags.name is not None:
+            return self.path + tags.name
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return f"{self.path}{kind}{self.counts[kind]}"
+
+
+class Context:
+    """The state of one elaboration.
+
+    Weights are named by their path: each use of an op or block is called by its kind in snake case and a number
+    that counts the uses of that kind within the enclosing block instance (`stage2.bottleneck1.conv3.weight`);
+    `layer NAME` and `@name("...")` give names themselves.  So an edit changes no name outside of its block, and
+    none before it.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.builder = PrimitiveBuilder()
+        self.batch = batch
+        self.trail: list[tuple[str, Span]] = []
+        self.tags = Tags()
+        self.shared = 0
+        self.problems: list[Diagnostic] = []
+
+    def fail(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        label: str = "",
+        notes: tuple[Note, ...] = (),
+        fix: str | None = None,
+    ) -> NoReturn:
+        """Raise a diagnostic with the trail of blocks that led here."""
+        trail = tuple(reversed(self.trail))
+        raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
+
+    @contextmanager
+    def inside(self, text: str, span: Span, path: str) -> Iterator[None]:
+        """Run a block's body: its use is part of the trail of every mistake in it."""
+        if len(self.trail) >= MAX_EXPANSION_DEPTH:
+            self.fail("limit", f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", span)
+        self.builder.scopes[path.rstrip(".")] = Scope(text, span)
+        self.trail.append((text, span))
+        try:
+            yield
+        finally:
+            self.trail.pop()
+
+    @contextmanager
+    def tagged(self, tags: Tags) -> Iterator[None]:
+        """Freeze and slow down every weight that is made within."""
+        saved = self.tags
+        self.tags = Tags(saved.freeze or tags.freeze, saved.lr * tags.lr)
+        try:
+            yield
+        finally:
+            self.tags = saved
+
+    def add(self, op: LibraryOp, data: Tensors, path: str, span: Span) -> Tensors:
+        """Append an op with its weights; raises ShapeError, or NetError past a limit."""
+        self.limit(span)
+        specs = op.params(*(self.builder.type(v) for v in data))
+        weights = [self._weight(spec.name, spec, path, span) for spec in specs]
+        results = self.builder.add(op, *data, *weights, name=path, span=span)
+        for value in results:
+            self.check(self.builder.type(value), span)
+        return results
+
+    def _weight(self, name: str, spec: Any, path: str, span: Span) -> Value:
+        t = TensorType(spec.shape)
+        self.check(t, span)
+        leaf: Param | State
+        if spec.trainable:
+            decay, learns = spec.decay, not self.tags.freeze
+            leaf = Param(t, spec.init, spec.value, spec.fan, decay, learns, self.tags.lr)
+        else:
+            leaf = State(t, spec.init, spec.value)
+        old = self.builder.nodes.get(f"{path}.{name}")
+        if old is None:
+            return self.builder.add1(leaf, name=f"{path}.{name}", span=span)
+        if not self.shared:
+            self.fail("name", f"two layers are called {path}", span, fix="give one of them another @name")
+        if old.types[0] != t:
+            message = f"the shared weight {path}.{name} is {list(old.types[0].shape)}, here {list(t.shape)}"
+            self.fail("shape", message, span, notes=(Note("first used here", old.span),))
+        return Value(old.id)
+
+    def limit(self, span: Span) -> None:
+        """Refuse to grow past the limit of nodes."""
+        if len(self.builder.nodes) >= MAX_NODES:
+            self.fail("limit", f"the network has more than {MAX_NODES:_} nodes", span)
+
+    def check(self, t: TensorType, span: Span) -> None:
+        """Refuse tensors past the limits, in exact integers and before anything is allocated."""
+        if t.rank > MAX_RANK:
+            self.fail("limit", f"a tensor of rank {t.rank}; at most {MAX_RANK} are allowed", span)
+        if t.size > MAX_ELEMENTS:
+            shape = ", ".join(map(str, t.shape))
+            message = f"a tensor [{shape}] has {t.size:_} elements; at most {MAX_ELEMENTS:_} are allowed"
+            self.fail("limit", message, span)
+
+
+def snake(name: str) -> str:
+    """`ConvBN` as `conv_bn`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def with_tags(tags: Tags, other: Tags) -> Tags:
+    """Both sets of tags on one function."""
+    return replace(
+        tags,
+        freeze=tags.freeze or other.freeze,
+        lr=tags.lr * other.lr,
+        name=other.name if other.name is not None else tags.name,
+    )

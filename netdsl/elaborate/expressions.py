@@ -1,0 +1,348 @@
+"""Expressions: names, numbers, operators, pipes, merges and tags, evaluated in a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
+from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
+from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, with_tags
+from netdsl.elaborate.definitions import Definitions
+from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, describe
+from netdsl.ir import Value
+from netdsl.limits import MAX_LOOP
+from netdsl.ops import LIBRARY
+from netdsl.source import Span, suggest
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.apply import Applier
+
+OPS_BY_NAME = {op.name: op for op in LIBRARY}
+
+
+class Evaluator:
+    """Evaluates the expressions of one body; `apply` feeds tensors to functions."""
+
+    def __init__(self, context: Context, frame: Frame, applier: Applier) -> None:
+        self.context = context
+        self.frame = frame
+        self.apply = applier
+        self._rules: dict[type[tree.Expr], Callable[[Any], Any]] = {
+            tree.Name: self._name,
+            tree.In: self._in,
+            tree.Constant: lambda e: e.value,
+            tree.List: lambda e: [self.evaluate(x) for x in e.items],
+            tree.Tuple: lambda e: tuple(self.evaluate(x) for x in e.items),
+            tree.Unary: self._unary,
+            tree.Binary: self._binary,
+            tree.Conditional: self._conditional,
+            tree.Call: self._call,
+            tree.Index: self._index,
+            tree.Attribute: self._attribute,
+            tree.Tagged: self._tagged,
+            tree.Pipe: self._pipe,
+            tree.Merge: lambda e: self.context.fail(
+                "syntax", "a merge stands behind `->`", e.function.span, fix="in -> add { | ... | ... }"
+            ),
+            tree.Repeat: lambda e: self.context.fail("syntax", "repeat stands behind `->`", e.span),
+        }
+
+    def evaluate(self, e: tree.Expr) -> Any:
+        """The value of an expression; raises NetError, or Poisoned."""
+        return self._rules[type(e)](e)
+
+    def setting(self, e: tree.Expr, what: str) -> Any:
+        """The value of an expression that must not be a tensor."""
+        value = self.evaluate(e)
+        if isinstance(value, (Value, Target)):
+            self._tensor_as_setting(e.span, what)
+        return value
+
+    def condition(self, e: tree.Expr, what: str) -> bool:
+        """A setting that must be true or false."""
+        value = self.setting(e, what)
+        if not isinstance(value, bool):
+            self.context.fail("type", f"{what} takes true or false, not {describe(value)}", e.span)
+        return value
+
+    def tensors(self, e: tree.Expr, what: str) -> Tensors:
+        """The tensors of an expression: one, or a tuple of them."""
+        value = self.evaluate(e)
+        values = value if isinstance(value, tuple) else (value,)
+        for v in values:
+            if not isinstance(v, Value):
+                self._not_a_tensor(v, e.span, what)
+        return values
+
+    def _not_a_tensor(self, value: Any, span: Span, what: str) -> None:
+        if isinstance(value, (Symbol, Target)):
+            self.unknown(value.name if isinstance(value, Target) else str(value), value.span)
+        fix = "feed it with `->`" if isinstance(value, Function) else None
+        self.context.fail("type", f"{what} takes a tensor, not {describe(value)}", span, fix=fix)
+
+    def _tensor_as_setting(self, span: Span, what: str) -> None:
+        message = f"{what} is computed while compiling and cannot depend on a tensor's values"
+        self.context.fail(
+            "type", message, span, fix="channels(x), shape(x), height(x) and width(x) are settings"
+        )
+
+    def _name(self, e: tree.Name) -> Any:
+        found = self.lookup(e.id, e.span)
+        if found is not None or e.id in self.frame.variables:
+            return found
+        if self.frame.targets:
+            return Target(e.id, e.span)
+        if self.frame.symbols:
+            return Symbol(e.id, e.span)
+        return self.unknown(e.id, e.span)
+
+    def lookup(self, name: str, span: Span) -> Any:
+        """What a name stands for, or None."""
+        if name in self.frame.variables:
+            value = self.frame.variables[name]
+            if value is POISON:
+                raise Poisoned
+            return value
+        home = self.frame.home
+        if name in home.blocks:
+            block, where = home.block(name)
+            return Function(block, span, home=where)
+        if name in home.modules:
+            return home.modules[name]
+        if name in OPS_BY_NAME:
+            return Function(OPS_BY_NAME[name], span)
+        return None
+
+    def unknown(self, name: str, span: Span) -> Any:
+        """Fail for a name that is not defined, with the nearest one that is."""
+        home = self.frame.home
+        known = {*self.frame.variables, *home.blocks, *home.modules, *OPS_BY_NAME, *OF_SHAPES, *OF_SETTINGS}
+        near = suggest(name, known)
+        kind = "block" if name[:1].isupper() else "name"
+        fix = f"did you mean {near}?" if near else None
+        return self.context.fail("name", f"no {kind} is called {name}", span, fix=fix)
+
+    def _in(self, e: tree.In) -> Any:
+        value = self.frame.input
+        if value is POISON:
+            raise Poisoned
+        if value is None:
+            self.context.fail("name", "there is no `in` here: a net names its inputs", e.span)
+        return value
+
+    def _unary(self, e: tree.Unary) -> Any:
+        if e.op == "not":
+            return not self.condition(e.operand, "not")
+        value = self.evaluate(e.operand)
+        if isinstance(value, Value):
+            return self.apply.arithmetic("*", value, -1, e.span)
+        if not is_number(value):
+            self._not_a_number(value, e)
+        return -value
+
+    def _not_a_number(self, value: Any, e: tree.Unary) -> None:
+        if isinstance(value, (Symbol, Target)):
+            self.unknown(value.name if isinstance(value, Target) else str(value), value.span)
+        self.context.fail("type", f"- takes a number or a tensor, not {describe(value)}", e.span)
+
+    def _binary(self, e: tree.Binary) -> Any:
+        if e.op in ("and", "or"):
+            left = self.condition(e.left, e.op)
+            return left if left == (e.op == "or") else self.condition(e.right, e.op)
+        a, b = self.evaluate(e.left), self.evaluate(e.right)
+        for value, side in ((a, e.left), (b, e.right)):
+            if isinstance(value, Target) or (isinstance(value, Symbol) and e.op not in ("==", "!=")):
+                self.unknown(value.name if isinstance(value, Target) else str(value), side.span)
+        if isinstance(a, Value) or isinstance(b, Value):
+            return self._tensor_binary(e, a, b)
+        try:
+            return apply_setting(e.op, a, b)
+        except SettingError as error:
+            return self.context.fail("type", f"{e.op} {error}", e.span)
+
+    def _tensor_binary(self, e: tree.Binary, a: Any, b: Any) -> Value:
+        if e.op not in TENSOR_OPS:
+            self._tensor_as_setting(e.span, f"the operator {e.op}")
+        for value in (a, b):
+            if not isinstance(value, Value) and not is_number(value):
+                message = f"{e.op} takes tensors and numbers, not {describe(value)}"
+                self.context.fail("type", message, e.span)
+        return self.apply.arithmetic(e.op, a, b, e.span)
+
+    def _conditional(self, e: tree.Conditional) -> Any:
+        return self.evaluate(e.then if self.condition(e.condition, "if") else e.otherwise)
+
+    def _index(self, e: tree.Index) -> Any:
+        value, index = self.evaluate(e.value), self.setting(e.index, "an index")
+        if isinstance(value, dict):
+            if index not in value:
+                known = ", ".join(map(str, list(value)[:8]))
+                self.context.fail("name", f"no [{index}] was assigned", e.span, f"there are [{known}]")
+            if value[index] is POISON:
+                raise Poisoned
+            return value[index]
+        if not isinstance(value, (list, tuple)):
+            self.context.fail("type", f"{describe(value)} has no items", e.span)
+        if isinstance(index, bool) or not isinstance(index, int):
+            self.context.fail("type", f"an index is an integer, not {describe(index)}", e.index.span)
+        if not -len(value) <= index < len(value):
+            self.context.fail("type", f"index {index} of a list of {len(value)}", e.index.span)
+        return value[index]
+
+    def _attribute(self, e: tree.Attribute) -> Any:
+        value = self.evaluate(e.value)
+        if isinstance(value, Definitions):
+            if e.name.id in value.blocks:
+                block, home = value.block(e.name.id)
+                return Function(block, e.span, home=home)
+            near = suggest(e.name.id, value.blocks)
+            fix = f"did you mean {near}?" if near else None
+            self.context.fail("name", f"the import defines no block {e.name.id}", e.name.span, fix=fix)
+        if isinstance(value, (Symbol, Target)) and self.frame.symbols:
+            return Symbol(f"{value}.{e.name.id}", e.span)
+        return self.context.fail("type", f"{describe(value)} has no parts", e.span)
+
+    def _tagged(self, e: tree.Tagged) -> Any:
+        tags = self._tags(e.tags)
+        with self.context.tagged(tags):
+            value = self.evaluate(e.value)
+        return replace(value, tags=with_tags(value.tags, tags)) if isinstance(value, Function) else value
+
+    def _tags(self, tags: tuple[tree.Tag, ...]) -> Tags:
+        result = Tags()
+        for tag in tags:
+            values = [self.setting(a.value, "a tag") for a in tag.arguments]
+            result = with_tags(result, self._tag(tag, values))
+        return result
+
+    def _tag(self, tag: tree.Tag, values: list[Any]) -> Tags:
+        match tag.name.id, values:
+            case "freeze", []:
+                return Tags(freeze=True)
+            case "lr", [x] if is_number(x) and x >= 0:
+                return Tags(lr=float(x))
+            case "name", [str(x)] if x and all(c.isalnum() or c == "_" for c in x):
+                return Tags(name=x)
+        usage = {"freeze": "@freeze", "lr": "@lr(0.1)", "name": '@name("fc7")'}
+        if tag.name.id in usage:
+            self.context.fail("type", f"a tag is written {usage[tag.name.id]}", tag.span)
+        near = suggest(tag.name.id, usage)
+        fix = f"did you mean @{near}?" if near else f"there are {', '.join(usage.values())}"
+        return self.context.fail("name", f"no tag is called {tag.name.id}", tag.span, fix=fix)
+
+    def _call(self, e: tree.Call) -> Any:
+        if isinstance(e.function, tree.Name) and self.lookup(e.function.id, e.span) is None:
+            name = e.function.id
+            if name in OF_SHAPES or name in OF_SETTINGS:
+                return self._builtin(name, e)
+            if not self.frame.symbols:
+                self.unknown(name, e.function.span)
+        with self._symbols():
+            args = [(a.name, self.evaluate(a.value), a.span) for a in e.arguments]
+        function = self.evaluate(e.function)
+        if isinstance(function, (Symbol, Target)):
+            return self._symbolic(function, args, e.span)
+        if not isinstance(function, Function):
+            self.context.fail("type", f"{describe(function)} cannot be called", e.function.span)
+        return self.apply.call(function, args, e)
+
+    @contextmanager
+    def _symbols(self) -> Iterator[None]:
+        saved = self.frame.symbols
+        self.frame.symbols = True
+        try:
+            yield
+        finally:
+            self.frame.symbols = saved
+
+    def _symbolic(self, function: Symbol | Target, args: list[tuple[Any, Any, Span]], span: Span) -> Any:
+        """A call of a name that only an op or another room knows, such as `normal(0.02)` or `sgd(lr = 0.1)`."""
+        name = function.name if isinstance(function, Target) else str(function)
+        if isinstance(function, Target):
+            self.unknown(name, function.span)
+        positional = tuple(value for key, value, _ in args if key is None)
+        named = {key.id: value for key, value, _ in args if key is not None}
+        return Call(name, positional, named, span)
+
+    def _builtin(self, name: str, e: tree.Call) -> Any:
+        values = [self.evaluate(a.value) for a in e.arguments]
+        if any(a.name is not None for a in e.arguments):
+            self.context.fail("type", f"{name} takes no settings by name", e.span)
+        try:
+            if name in OF_SETTINGS:
+                for value, a in zip(values, e.arguments, strict=True):
+                    if isinstance(value, Value):
+                        self._tensor_as_setting(a.value.span, f"{name}(...)")
+                return OF_SETTINGS[name](*values)
+            if len(values) != 1 or not isinstance(values[0], Value):
+                raise SettingError("takes one tensor")
+            return OF_SHAPES[name](self.context.builder.type(values[0]))
+        except SettingError as error:
+            return self.context.fail("type", f"{name} {error}", e.span)
+
+    def _pipe(self, e: tree.Pipe) -> Any:
+        value = self.evaluate(e.head)
+        self._check_head(value, e.head)
+        for step in e.steps:
+            value = self.step(value, step)
+        return value
+
+    def _check_head(self, value: Any, head: tree.Expr) -> None:
+        for v in value if isinstance(value, tuple) else (value,):
+            if not isinstance(v, Value):
+                self._not_a_tensor(v, head.span, "->")
+
+    def step(self, value: Any, step: tree.Expr) -> Any:
+        """Feed a value (a tensor, or a tuple of them) to one step of a pipe."""
+        match step:
+            case tree.Tagged(value=inner, tags=tags) if isinstance(inner, (tree.Merge, tree.Repeat)):
+                with self.context.tagged(self._tags(tags)):
+                    return self.step(value, inner)
+            case tree.Merge():
+                return self._merge(value, step)
+            case tree.Repeat():
+                return self._repeat(value, step)
+            case tree.Pipe():
+                for inner in (step.head, *step.steps):
+                    value = self.step(value, inner)
+                return value
+            case tree.Conditional():
+                chosen = step.then if self.condition(step.condition, "if") else step.otherwise
+                return self.step(value, chosen)
+        function = self.evaluate(step)
+        if isinstance(function, Symbol):
+            self.unknown(str(function), function.span)
+        if not isinstance(function, Function):
+            self.context.fail("type", f"-> feeds a function, not {describe(function)}", step.span)
+        data = value if isinstance(value, tuple) else (value,)
+        return self.apply.apply(function, data)
+
+    def _merge(self, value: Any, merge: tree.Merge) -> Any:
+        function = self.evaluate(merge.function)
+        if not isinstance(function, Function):
+            self.context.fail("type", f"{describe(function)} cannot merge branches", merge.function.span)
+        results: list[Value] = []
+        for branch in merge.branches:
+            result = self._branch(value, branch)
+            results.extend(result if isinstance(result, tuple) else (result,))
+        return self.apply.apply(function, tuple(results), tuple(b.span for b in merge.branches), "branch")
+
+    def _branch(self, value: Any, branch: tree.Expr) -> Any:
+        if isinstance(branch, tree.In) or (
+            isinstance(branch, tree.Pipe) and isinstance(branch.head, tree.In)
+        ):
+            return self.evaluate(branch)
+        return self.step(value, branch)
+
+    def _repeat(self, value: Any, repeat: tree.Repeat) -> Any:
+        count = self.setting(repeat.count, "repeat")
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_LOOP:
+            message = f"repeat takes a count from 0 to {MAX_LOOP:_}, not {describe(count)}"
+            self.context.fail("type", message, repeat.count.span)
+        for _ in range(count):
+            value = self.apply.body(self, repeat, value)
+        return value

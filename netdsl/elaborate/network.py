@@ -1,0 +1,184 @@
+"""A whole file made into a network: its graph, its objective, its settings and its claims."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.elaborate.apply import Applier
+from netdsl.elaborate.claims import Claim, check_claims
+from netdsl.elaborate.context import Context, Frame
+from netdsl.elaborate.definitions import Definitions, collect
+from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.overrides import Overrides
+from netdsl.elaborate.sections import Setting, objective, settings_of
+from netdsl.elaborate.statements import run
+from netdsl.ir import Graph, Value
+from netdsl.ops.initializers import resolve_initializers
+from netdsl.source import Diagnostic, NetError, Source, Span, suggest
+from netdsl.syntax import tree
+from netdsl.syntax.parse import parse
+
+OUTPUTS = "outputs of the net"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a `.net` file says.
+
+    `graph` is the net alone, with its outputs and `aux` heads, for a batch of `batch` samples.  `objective`, there
+    with a train section, has the same nodes and further the outputs `loss` and `metric/NAME` and the inputs that
+    they need, such as `label`.  `data`, `train` and `eval` are the settings of those sections; `settings` those of
+    the net and its named dimensions; `claims` what `expect` says, found to hold.
+    """
+
+    name: str
+    source: Source
+    batch: int
+    graph: Graph
+    objective: Graph | None
+    data: Mapping[str, Setting]
+    train: Mapping[str, Setting]
+    eval: Mapping[str, Setting]
+    settings: Mapping[str, Any]
+    claims: tuple[Claim, ...]
+
+
+def elaborate(
+    source: Source, batch: int = 1, overrides: Mapping[str, str] | None = None, net: str | None = None
+) -> Network:
+    """The network of a source text.
+
+    `batch` is the number of samples per run, `overrides` maps settings to text (`{"train.epochs": "3"}`), `net`
+    picks a net where the file has several.  Raises NetError with every mistake found.
+    """
+    network, problems = elaborate_partial(source, batch, overrides, net)
+    if problems:
+        raise NetError(*problems)
+    return network
+
+
+def elaborate_partial(
+    source: Source, batch: int = 1, overrides: Mapping[str, str] | None = None, net: str | None = None
+) -> tuple[Network, tuple[Diagnostic, ...]]:
+    """The network as far as it could be built, and the mistakes; raises NetError when there is no net at all."""
+    file = parse(source)
+    home = collect(file, source)
+    chosen = _choose(file, source, net)
+    with _deep_recursion(chosen.span):
+        return _Elaboration(
+            file, home, chosen, source, batch, Overrides(overrides or {}, file, chosen)
+        ).result()
+
+
+def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
+    nets = file.nets
+    if not nets:
+        message = "there is no net in this file"
+        raise NetError(
+            Diagnostic("name", message, Span(source, 0, 0), fix="net Name { input ... output ... }")
+        )
+    if name is not None and name not in nets:
+        near = suggest(name, nets)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(nets)}"
+        raise NetError(Diagnostic("name", f"no net is called {name}", fix=fix))
+    if name is None and len(nets) > 1:
+        message = f"the file has several nets: {', '.join(nets)}"
+        raise NetError(
+            Diagnostic("name", message, [*nets.values()][1].name.span, fix="choose one with --net")
+        )
+    return nets[name] if name is not None else next(iter(nets.values()))
+
+
+@contextmanager
+def _deep_recursion(span: Span) -> Iterator[None]:
+    """Trees are at most 250 deep and blocks 50, which Python's default limit does not allow for."""
+    saved = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(saved, 20_000))
+    try:
+        yield
+    except RecursionError:
+        raise NetError(Diagnostic("limit", "expressions and blocks are nested too deeply", span)) from None
+    finally:
+        sys.setrecursionlimit(saved)
+
+
+class _Elaboration:
+    def __init__(
+        self, file: tree.File, home: Definitions, net: tree.Net, source: Source, batch: int, given: Overrides
+    ) -> None:
+        self.file, self.net, self.source, self.batch, self.given = file, net, source, batch, given
+        self.context = Context(batch)
+        frame = Frame(home)
+        self.evaluator = Evaluator(self.context, frame, Applier(self.context, frame))
+        self.variables = frame.variables
+
+    def result(self) -> tuple[Network, tuple[Diagnostic, ...]]:
+        problems = self.context.problems
+        problems.extend(self.given.problems)
+        self._settings()
+        run(self.evaluator, self.net.body)
+        found: Mapping[str, tuple[Value, bool]] = self.variables.get(OUTPUTS, {})
+        if not found and not problems:
+            message = f"the net {self.net.name.id} has no output"
+            problems.append(Diagnostic("name", message, self.net.name.span, fix="output name = ..."))
+        outputs = {name: value for name, (value, _) in found.items()}
+        aux = [name for name, (_, is_aux) in found.items() if is_aux]
+        graph = resolve_initializers(self.context.builder.finish(outputs, aux))
+        full: Graph | None = None
+        claims: tuple[Claim, ...] = ()
+        if not problems:
+            claims = check_claims(self.evaluator, graph, self.file.sections.get("expect"))
+            full = self._objective(outputs, aux)
+        sections = {
+            kind: settings_of(self.evaluator, self.file, kind, self.given)
+            for kind in ("data", "train", "eval")
+        }
+        settings = {k: v for k, v in self.variables.items() if k in self.given.net_names}
+        network = Network(
+            self.net.name.id,
+            self.source,
+            self.batch,
+            graph,
+            full,
+            **sections,
+            settings=settings,
+            claims=claims,
+        )
+        return network, tuple(problems)
+
+    def _settings(self) -> None:
+        """The settings of the net: overridden, or their defaults."""
+        for name, e in self.given.net_values.items():
+            key = name if name in {p.name.id for p in self.net.params} else f"set {name}"
+            self._guarded(key, e)
+        for param in self.net.params:
+            if param.name.id in self.given.net_values:
+                continue
+            if param.default is None:
+                message = f"the net needs the setting {param.name.id}"
+                fix = f"--set {param.name.id}=..."
+                self.context.problems.append(Diagnostic("setting", message, param.name.span, fix=fix))
+            else:
+                self._guarded(param.name.id, param.default)
+
+    def _guarded(self, key: str, e: tree.Expr) -> None:
+        try:
+            self.evaluator.frame.symbols = True
+            self.variables[key] = self.evaluator.setting(e, "a setting")
+        except NetError as error:
+            self.context.problems.extend(error.diagnostics)
+        finally:
+            self.evaluator.frame.symbols = False
+
+    def _objective(self, outputs: Mapping[str, Value], aux: list[str]) -> Graph | None:
+        section = self.file.sections.get("train")
+        if section is None:
+            return None
+        results = objective(self.evaluator, section, self.file.sections.get("eval"))
+        if results is None:
+            return None
+        return resolve_initializers(self.context.builder.finish({**outputs, **results}, aux))

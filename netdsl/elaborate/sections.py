@@ -1,0 +1,162 @@
+"""The sections `data`, `train` and `eval`: settings for other rooms, and the loss and metrics as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netdsl.elaborate.context import Poisoned
+from netdsl.elaborate.values import Call, Function, Symbol, describe
+from netdsl.ir import TensorType, Value
+from netdsl.source import Diagnostic, NetError, Span, suggest
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.overrides import Overrides
+
+#: the settings of each section; what they mean is the business of the rooms that read them
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "data": ("train", "test", "validation", "normalize", "augment", "shuffle", "drop_last"),
+    "train": (
+        "loss",
+        "metrics",
+        "optimizer",
+        "schedule",
+        "epochs",
+        "batch",
+        "seed",
+        "clip_norm",
+        "checkpoint_seconds",
+    ),
+    "eval": ("metrics", "batch"),
+}
+#: the settings that are tensor expressions over the outputs of the net
+TENSOR_SETTINGS = ("loss", "metrics")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of a section: a plain value, a list, or a `Call`; and where it stands."""
+
+    value: Any
+    span: Span
+
+
+def settings_of(evaluator: Evaluator, file: tree.File, kind: str, given: Overrides) -> dict[str, Setting]:
+    """The settings of a section, overridden ones in their place; mistakes go to the context."""
+    section = file.sections.get(kind)
+    entries = {e.name.id: e for e in section.entries if isinstance(e, tree.Setting)} if section else {}
+    for name, entry in entries.items():
+        if name not in KNOWN[kind]:
+            near = suggest(name, KNOWN[kind])
+            fix = f"did you mean {near}?" if near else f"{kind} has {', '.join(KNOWN[kind])}"
+            problem = Diagnostic("setting", f"{kind} has no setting {name}", entry.name.span, fix=fix)
+            evaluator.context.problems.append(problem)
+    values = {name: e.value for name, e in entries.items() if name in KNOWN[kind]}
+    values |= given.section(kind)
+    result = {}
+    with _only_settings(evaluator):
+        for name, e in values.items():
+            if name in TENSOR_SETTINGS:
+                continue
+            try:
+                result[name] = Setting(_call(evaluator.evaluate(e)), e.span)
+            except NetError as error:
+                evaluator.context.problems.extend(error.diagnostics)
+            except Poisoned:
+                continue  # reported where the value was made
+    return result
+
+
+@contextmanager
+def _only_settings(evaluator: Evaluator) -> Iterator[None]:
+    """Names that are not settings of the net are left to the room that reads the section."""
+    frame = evaluator.frame
+    saved, frame.symbols = frame.symbols, True
+    try:
+        yield
+    finally:
+        frame.symbols = saved
+
+
+def _call(value: Any) -> Any:
+    """Symbols and ops as calls: `mnist.train`, `flip`, `softmax`."""
+    if isinstance(value, Symbol):
+        return Call(str(value), span=value.span)
+    if isinstance(value, Function):
+        return Call(value.name, tuple(map(_call, value.args)), _calls(value.named), value.span)
+    if isinstance(value, Call):
+        return Call(value.name, tuple(map(_call, value.args)), _calls(value.named), value.span)
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_call, value))
+    return value
+
+
+def _calls(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _call(v) for key, v in named.items()}
+
+
+def objective(
+    evaluator: Evaluator, train: tree.Section, evaluation: tree.Section | None
+) -> dict[str, Value] | None:
+    """The outputs `loss` and `metric/NAME`; None without a loss.  Mistakes go to the context."""
+    entries = {e.name.id: e.value for e in train.entries if isinstance(e, tree.Setting)}
+    if evaluation is not None:
+        entries |= {
+            e.name.id: e.value
+            for e in evaluation.entries
+            if isinstance(e, tree.Setting) and e.name.id == "metrics"
+        }
+    if "loss" not in entries:
+        return None
+    results: dict[str, Value] = {}
+    evaluator.frame.targets = True
+    try:
+        results["loss"] = _scalar(evaluator, entries["loss"], "the loss")
+        for e in _metric_list(evaluator, entries.get("metrics")):
+            results[_metric_name(e, results)] = _scalar(evaluator, e, "a metric")
+    except NetError as error:
+        evaluator.context.problems.extend(error.diagnostics)
+        return None
+    except Poisoned:
+        return None
+    finally:
+        evaluator.frame.targets = False
+    return results
+
+
+def _metric_list(evaluator: Evaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:
+    if e is None:
+        return ()
+    if not isinstance(e, (tree.List, tree.Tuple)):
+        evaluator.context.fail("type", "metrics is a list", e.span, fix=f"[{e.span.text}]")
+    return e.items
+
+
+def _metric_name(e: tree.Expr, taken: Mapping[str, Value]) -> str:
+    root: tree.Expr = e
+    while isinstance(root, tree.Call):
+        root = root.function
+    base = f"metric/{root.id}" if isinstance(root, tree.Name) else "metric/value"
+    number = 1
+    name = base
+    while name in taken:
+        number += 1
+        name = f"{base}{number}"
+    return name
+
+
+def _scalar(evaluator: Evaluator, e: tree.Expr, what: str) -> Value:
+    value = evaluator.evaluate(e)
+    if not isinstance(value, Value):
+        fix = "cross_entropy(logits, label), for example" if what == "the loss" else None
+        evaluator.context.fail(
+            "type", f"{what} is a number of the batch, not {describe(value)}", e.span, fix=fix
+        )
+    t = evaluator.context.builder.type(value)
+    if t != TensorType(()):
+        evaluator.context.fail("type", f"{what} is one number, not {list(t.shape)}", e.span)
+    return value

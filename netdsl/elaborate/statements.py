@@ -1,0 +1,200 @@
+"""Statements, run in order; a statement with a mistake poisons what it defines, and the next ones go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netdsl.elaborate.context import POISON, Poisoned
+from netdsl.elaborate.values import Function, Symbol, describe
+from netdsl.ir import TensorType, Value
+from netdsl.limits import MAX_LOOP
+from netdsl.primitives import Input
+from netdsl.source import NetError
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.expressions import Evaluator
+
+
+def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
+    """The value of the last statement of a body, None when it has none, POISON after a mistake.
+
+    Mistakes are collected in the context, so that several are reported in one go.
+    """
+    result: Any = None
+    for statement in body:
+        try:
+            result = _RULES[type(statement)](evaluator, statement)
+        except (NetError, Poisoned) as error:
+            if isinstance(error, NetError):
+                evaluator.context.problems.extend(error.diagnostics)
+            _poison(evaluator, statement)
+            result = POISON
+    return result
+
+
+def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
+    """Mark everything that a broken statement would have defined."""
+    for node in statement.walk():
+        if isinstance(node, tree.Assign):
+            for target in node.targets:
+                root = target.value if isinstance(target, tree.Index) else target
+                if isinstance(root, tree.Name):
+                    evaluator.frame.variables[root.id] = POISON
+        elif isinstance(node, (tree.Output, tree.Aux, tree.Layer, tree.Input)):
+            evaluator.frame.variables[node.name.id] = POISON
+            if isinstance(node, tree.Input):
+                for dim in node.dims:
+                    if dim.name is not None:
+                        evaluator.frame.variables.setdefault(dim.name.id, POISON)
+
+
+def _evaluate(evaluator: Evaluator, s: tree.Evaluate) -> Any:
+    value = evaluator.evaluate(s.value)
+    if value is POISON:
+        raise Poisoned
+    return value
+
+
+def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
+    value = evaluator.evaluate(s.value)
+    if value is POISON:
+        raise Poisoned
+    if len(s.targets) == 1:
+        _store(evaluator, s.targets[0], value)
+        return
+    if not isinstance(value, (tuple, list)) or len(value) != len(s.targets):
+        found = f"{len(value)} values" if isinstance(value, (tuple, list)) else describe(value)
+        evaluator.context.fail("type", f"{len(s.targets)} names cannot take {found}", s.span)
+    for target, item in zip(s.targets, value, strict=True):
+        _store(evaluator, target, item)
+
+
+def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> None:
+    variables = evaluator.frame.variables
+    if isinstance(target, tree.Name):
+        variables[target.id] = value
+        return
+    assert isinstance(target.value, tree.Name)
+    name, index = target.value.id, evaluator.setting(target.index, "an index")
+    if isinstance(index, (list, dict)) or index is None:
+        evaluator.context.fail("type", f"{describe(index)} is no index", target.index.span)
+    old = variables.get(name)
+    if old is POISON:
+        raise Poisoned
+    if old is not None and not isinstance(old, dict):
+        evaluator.context.fail("type", f"{name} is {describe(old)} and has no parts to assign", target.span)
+    variables[name] = {**(old or {}), index: value}
+
+
+def _input(evaluator: Evaluator, s: tree.Input) -> None:
+    context, frame = evaluator.context, evaluator.frame
+    shape = []
+    for dim in s.dims:
+        fixed = frame.variables.get(f"set {dim.name.id}") if dim.name is not None else None
+        size = fixed if fixed is not None else evaluator.setting(dim.size, "a size")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            context.fail("type", f"a size is a positive integer, not {describe(size)}", dim.span)
+        if dim.name is not None:
+            frame.variables[dim.name.id] = size
+        shape.append(size)
+    if s.where is not None and not evaluator.condition(s.where, "where"):
+        named = ", ".join(f"{d.name.id} = {n}" for d, n in zip(s.dims, shape, strict=True) if d.name)
+        context.fail("assert", f"the input does not fit: {s.where.span.text}", s.where.span, named)
+    t = TensorType((context.batch, *shape))
+    context.check(t, s.span)
+    frame.variables[s.name.id] = context.builder.add1(Input(t), name=s.name.id, span=s.span)
+
+
+def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
+    value = evaluator.evaluate(s.value)
+    if value is POISON:
+        raise Poisoned
+    if not isinstance(value, Value):
+        evaluator.context.fail("type", f"an output is a tensor, not {describe(value)}", s.value.span)
+    outputs = evaluator.frame.variables.setdefault("outputs of the net", {})
+    if s.name.id in outputs:
+        evaluator.context.fail("name", f"the output {s.name.id} is there already", s.name.span)
+    outputs[s.name.id] = (value, isinstance(s, tree.Aux))
+    evaluator.frame.variables[s.name.id] = value
+
+
+def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
+    value = evaluator.evaluate(s.value)
+    if not isinstance(value, Function):
+        found = describe(value)
+        evaluator.context.fail("type", f"a layer is an op or a block, not {found}", s.value.span)
+    path = f"{evaluator.frame.path}{s.name.id}"
+    evaluator.frame.variables[s.name.id] = Function(value, s.name.span, path=path)
+
+
+def _assert(evaluator: Evaluator, s: tree.Assert) -> None:
+    if evaluator.condition(s.condition, "assert"):
+        return
+    label = ""
+    if isinstance(s.condition, tree.Binary):
+        sides = [evaluator.evaluate(x) for x in (s.condition.left, s.condition.right)]
+        label = f"the left side is {show(sides[0])}, the right {show(sides[1])}"
+    evaluator.context.fail("assert", f"this does not hold: {s.condition.span.text}", s.condition.span, label)
+
+
+def show(value: Any) -> str:
+    """A setting as the language would write it."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(show, value))}]"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:_}"
+    return str(value) if isinstance(value, (float, Symbol)) else describe(value)
+
+
+def _for(evaluator: Evaluator, s: tree.For) -> Any:
+    result: Any = None
+    for item in _items(evaluator, s):
+        values = item if isinstance(item, (tuple, list)) and len(s.targets) > 1 else (item,)
+        if len(values) != len(s.targets):
+            message = f"{len(s.targets)} names cannot take {describe(item)}"
+            evaluator.context.fail("type", message, s.iterable.span)
+        evaluator.frame.variables.update({t.id: v for t, v in zip(s.targets, values, strict=True)})
+        result = run(evaluator, s.body)
+        if result is POISON:
+            raise Poisoned
+    return result
+
+
+def _items(evaluator: Evaluator, s: tree.For) -> Sequence[Any]:
+    context = evaluator.context
+    if not isinstance(s.iterable, tree.Range):
+        items = evaluator.setting(s.iterable, "for")
+        if not isinstance(items, (list, tuple)):
+            context.fail("type", f"for takes a list or a range, not {describe(items)}", s.iterable.span)
+        return items
+    ends = [evaluator.setting(x, "a range") for x in (s.iterable.start, s.iterable.stop)]
+    for value, e in zip(ends, (s.iterable.start, s.iterable.stop), strict=True):
+        if isinstance(value, bool) or not isinstance(value, int):
+            context.fail("type", f"a range goes between integers, not {describe(value)}", e.span)
+    if ends[1] - ends[0] > MAX_LOOP:
+        message = f"a loop of {ends[1] - ends[0]:_} turns; at most {MAX_LOOP:_} are allowed"
+        context.fail("limit", message, s.iterable.span)
+    return range(*ends)
+
+
+def _if(evaluator: Evaluator, s: tree.If) -> Any:
+    chosen = s.body if evaluator.condition(s.condition, "if") else s.otherwise
+    result = run(evaluator, chosen)
+    if result is POISON:
+        raise Poisoned
+    return result
+
+
+_RULES: dict[type[tree.Statement], Callable[[Any, Any], Any]] = {
+    tree.Evaluate: _evaluate,
+    tree.Assign: _assign,
+    tree.Input: _input,
+    tree.Output: _output,
+    tree.Aux: _output,
+    tree.Layer: _layer,
+    tree.Assert: _assert,
+    tree.For: _for,
+    tree.If: _if,
+}

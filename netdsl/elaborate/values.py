@@ -1,0 +1,105 @@
+"""The two worlds of the language: settings, which are plain Python values, and tensors, which are graph values.
+
+Functions - ops, blocks, shared layers - are settings too: they can be passed into blocks and used behind `->`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from netdsl.ir import Value
+from netdsl.ops import LibraryOp
+from netdsl.source import Span
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.definitions import Definitions
+
+
+class Symbol(str):
+    """A name that means nothing here but may be known to the op it is given to, such as `same`."""
+
+    __slots__ = ("span",)
+    span: Span
+
+    def __new__(cls, name: str, span: Span) -> Symbol:
+        """A string that remembers where it stands."""
+        symbol = super().__new__(cls, name)
+        symbol.span = span
+        return symbol
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that another room understands: `sgd(lr = 0.1)`, `shift(2)`, or a bare name such as `mnist.train`."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+    span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What `@freeze`, `@lr(0.1)` and `@name("fc7")` say of the layers they stand behind."""
+
+    freeze: bool = False
+    lr: float = 1.0
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """Something that tensors can be fed to, with the settings given so far.
+
+    `target` is an op class, a block (with the file that defines it) or, for a shared layer, another function
+    whose weights live under `path`.  `spans` has the place of each named setting, `span` that of the use.
+    """
+
+    target: type[LibraryOp] | tree.Block | Function
+    span: Span
+    args: tuple[Any, ...] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+    spans: Mapping[str | int, Span] = field(default_factory=dict)
+    tags: Tags = Tags()
+    home: Definitions | None = None
+    path: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        if isinstance(self.target, tree.Block):
+            return self.target.name.id
+        return self.target.name
+
+
+@dataclass(frozen=True)
+class Target:
+    """A name in a loss that is not defined: the label, whose type the loss knows."""
+
+    name: str
+    span: Span
+
+
+Tensors = tuple[Value, ...]
+
+
+def describe(value: Any) -> str:
+    """A value as messages name it."""
+    if isinstance(value, Value):
+        return "a tensor"
+    if isinstance(value, Function):
+        return f"the function {value.name}"
+    if isinstance(value, Target):
+        return f"the unknown name {value.name}"
+    if isinstance(value, Symbol):
+        return f"the unknown name {value}"
+    if isinstance(value, (bool, type(None))):
+        return repr(value).lower()
+    if isinstance(value, dict):
+        return "an indexed name"
+    if isinstance(value, (int, float, str)):
+        return repr(value)
+    return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")
