@@ -1,0 +1,165 @@
+"""Optimisers, as scalar expressions: the new weight and the new slots from the old ones and the gradient.
+
+Scheduled values and bias corrections enter the compiled step as scalar inputs, so that it never changes.
+Weight decay leaves out biases and the scales and offsets of normalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from netdsl.scalar import Expr, Lit, sqrt
+from netdsl.train.make import bounded, check_numbers
+
+Hyper = Mapping[str, Expr]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Base.  `slots` names the values that it keeps per weight, `inputs` the scalars that a step is fed."""
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[tuple[str, ...]] = ("lr",)
+    lr: float = bounded(0.01, 0.0)
+    weight_decay: float = bounded(0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
+    def used_slots(self) -> tuple[str, ...]:
+        """The slots that these settings need."""
+        return self.slots
+
+    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
+        """The inputs of step number `step` (from 0), for a scheduled learning rate and momentum."""
+        return {"lr": lr}
+
+    def update(
+        self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
+    ) -> tuple[Expr, tuple[Expr, ...]]:
+        """The new weight and slots; `lr` includes the weight's own factor, `decay` is its weight decay."""
+        raise NotImplementedError
+
+
+def _decayed(g: Expr, w: Expr, decay: float) -> Expr:
+    return g + decay * w if decay else g
+
+
+@dataclass(frozen=True)
+class Sgd(Optimizer):
+    """Gradient descent: `v = momentum * v + g; w = w - lr * v`, or `g + momentum * v` with Nesterov's look ahead.
+
+    Weight decay is added to the gradient.  Polyak 1964, Nesterov 1983, Sutskever et al. 2013; PyTorch SGD.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("momentum",)
+    inputs: ClassVar[tuple[str, ...]] = ("lr", "momentum")
+    momentum: float = bounded(0.0, 0.0, 1.0)
+    nesterov: bool = False
+
+    def used_slots(self) -> tuple[str, ...]:
+        """None without momentum."""
+        return self.slots if self.momentum else ()
+
+    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
+        """Learning rate and momentum."""
+        return {"lr": lr, "momentum": self.momentum if momentum is None else momentum}
+
+    def update(
+        self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
+    ) -> tuple[Expr, tuple[Expr, ...]]:
+        """One step."""
+        g = _decayed(g, w, decay)
+        if not slots:
+            return w - lr * g, ()
+        velocity = hyper["momentum"] * slots[0] + g
+        direction = g + hyper["momentum"] * velocity if self.nesterov else velocity
+        return w - lr * direction, (velocity,)
+
+
+@dataclass(frozen=True)
+class RmsProp(Optimizer):
+    """Gradients divided by a running mean of their size.
+
+    `s = rho * s + (1 - rho) * g^2; w = w - lr * g / (sqrt(s) + eps)`.
+    Tieleman and Hinton 2012; PyTorch RMSprop with `alpha = rho`, Keras RMSprop up to where eps stands.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ("square", "momentum")
+    inputs: ClassVar[tuple[str, ...]] = ("lr", "momentum")
+    lr: float = bounded(0.001, 0.0)
+    rho: float = bounded(0.9, 0.0, 1.0)
+    eps: float = bounded(1e-7, 0.0)
+    momentum: float = bounded(0.0, 0.0, 1.0)
+
+    def used_slots(self) -> tuple[str, ...]:
+        """The squares, and a velocity when there is momentum."""
+        return self.slots if self.momentum else self.slots[:1]
+
+    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
+        """Learning rate and momentum."""
+        return {"lr": lr, "momentum": self.momentum if momentum is None else momentum}
+
+    def update(
+        self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
+    ) -> tuple[Expr, tuple[Expr, ...]]:
+        """One step."""
+        g = _decayed(g, w, decay)
+        square = self.rho * slots[0] + (1 - self.rho) * (g * g)
+        scaled = g / (sqrt(square) + self.eps)
+        if len(slots) == 1:
+            return w - lr * scaled, (square,)
+        velocity = hyper["momentum"] * slots[1] + scaled
+        return w - lr * velocity, (square, velocity)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adaptive moments with bias correction.  Kingma and Ba 2014; PyTorch Adam (decay added to the gradient)."""
+
+    slots: ClassVar[tuple[str, ...]] = ("mean", "square")
+    inputs: ClassVar[tuple[str, ...]] = ("lr", "correction1", "correction2")
+    lr: float = bounded(0.001, 0.0)
+    beta1: float = bounded(0.9, 0.0, 0.999999)
+    beta2: float = bounded(0.999, 0.0, 0.999999)
+    eps: float = bounded(1e-8, 0.0)
+
+    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
+        """Learning rate and the factors that undo the bias towards zero; a scheduled momentum is beta1's."""
+        t = step + 1
+        second = (1.0 - self.beta2**t) ** -0.5
+        return {"lr": lr, "correction1": 1.0 / (1.0 - self.beta1**t), "correction2": second}
+
+    def update(
+        self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
+    ) -> tuple[Expr, tuple[Expr, ...]]:
+        """One step."""
+        g = _decayed(g, w, decay)
+        step, new = self._step(g, slots, hyper, lr)
+        return w - step, new
+
+    def _step(self, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr) -> tuple[Expr, tuple[Expr, ...]]:
+        mean = self.beta1 * slots[0] + (1 - self.beta1) * g
+        square = self.beta2 * slots[1] + (1 - self.beta2) * (g * g)
+        denominator = sqrt(square) * hyper["correction2"] + self.eps
+        return (lr * hyper["correction1"]) * mean / denominator, (mean, square)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay, `w = w - lr * weight_decay * w` first.  Loshchilov and Hutter 2017."""
+
+    weight_decay: float = bounded(0.01, 0.0)
+
+    def update(
+        self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
+    ) -> tuple[Expr, tuple[Expr, ...]]:
+        """One step."""
+        step, new = self._step(g, slots, hyper, lr)
+        kept = w * (Lit(1.0) - lr * decay) if decay else w
+        return kept - step, new
+
+
+OPTIMIZERS: Mapping[str, type[Optimizer]] = {"sgd": Sgd, "rmsprop": RmsProp, "adam": Adam, "adamw": AdamW}

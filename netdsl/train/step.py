@@ -1,0 +1,84 @@
+"""One training step and one evaluation as graphs of primitives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from netdsl.autodiff import gradients
+from netdsl.ir import Graph, TensorType, Value
+from netdsl.ops.expand import expand
+from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
+from netdsl.train.optimizers import Optimizer
+
+SCALAR = TensorType(())
+
+
+def report_outputs(graph: Graph) -> dict[str, Value]:
+    """The loss and the metrics of an objective."""
+    return {name: v for name, v in graph.outputs.items() if name == "loss" or name.startswith("metric/")}
+
+
+def evaluation_graph(objective: Graph) -> Graph:
+    """Loss and metrics in inference mode."""
+    graph = expand(objective, training=False)
+    return graph.with_outputs(report_outputs(graph), {})
+
+
+def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | None = None) -> Graph:
+    """Forward, backward and update in one graph, with the outputs `loss` and `metric/NAME`.
+
+    It adds the scalar inputs of the optimiser and one `state` leaf `WEIGHT/SLOT` per weight and slot.  A step
+    whose loss is not finite changes no weight and no slot, so that its cause can be looked for afterwards.
+    `clip_norm` scales all gradients so that their common L2 norm is at most that (Pascanu et al. 2013).
+    """
+    forward = expand(objective, training=True)
+    b = PrimitiveBuilder(forward, training=True)
+    b.updates.update(forward.updates)
+    loss = forward.outputs["loss"]
+    weights = [n for n in forward.leaves("param") if isinstance(n.op, Param) and n.op.trainable]
+    grads = gradients(b, loss, [Value(n.id) for n in weights])
+    hyper = {name: b.add1(Input(SCALAR), name=name) for name in optimizer.inputs}
+    scale = _clip_scale(b, list(grads.values()), clip_norm) if clip_norm is not None else None
+    for node in weights:
+        w = Value(node.id)
+        _update(b, optimizer, w, grads[w], hyper, loss, scale)
+    return b.finish(report_outputs(forward))
+
+
+def _clip_scale(b: PrimitiveBuilder, grads: Sequence[Value], limit: float) -> Value:
+    squares = [b.reduce("sum", lambda g: g * g, g, axes=range(b.type(g).rank)) for g in grads]
+    total = squares[0]
+    for square in squares[1:]:
+        total = b.map(lambda x, y: x + y, total, square)
+    return b.map(lambda t: minimum(limit / (sqrt(t) + 1e-6), 1.0), total)
+
+
+def _update(
+    b: PrimitiveBuilder,
+    optimizer: Optimizer,
+    w: Value,
+    grad: Value,
+    hyper: Mapping[str, Value],
+    loss: Value,
+    scale: Value | None,
+) -> None:
+    """Add the new value of a weight and of its slots."""
+    leaf = b.nodes[w.node].op
+    assert isinstance(leaf, Param)
+    slots = [b.add1(State(b.type(w)), name=f"{w.node}/{slot}") for slot in optimizer.used_slots()]
+    operands = [w, grad, *slots, loss, *hyper.values(), *([scale] if scale is not None else [])]
+    args = [Arg(k) for k in range(len(operands))]
+    first = 2 + len(slots) + 1
+    scalars: dict[str, Expr] = dict(zip(hyper, args[first:], strict=False))
+    g = args[1] * args[-1] if scale is not None else args[1]
+    decay = optimizer.weight_decay if leaf.decay else 0.0
+    new_w, new_slots = optimizer.update(
+        args[0], g, args[2 : first - 1], scalars, scalars["lr"] * leaf.lr, decay
+    )
+    shown = args[first - 1]
+    finite = eq(shown - shown, 0.0)
+    olds = [args[0], *args[2 : first - 1]]
+    with b.within(b.nodes[w.node], f"update/{w.node}"):
+        for value, old, new in zip([w, *slots], olds, [new_w, *new_slots], strict=True):
+            b.update(value, b.map_expr(where(finite, new, old), *operands, shape=b.type(w).shape))
