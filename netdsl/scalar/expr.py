@@ -181,10 +181,10 @@ def _is(x: Expr, value: float) -> bool:
     return isinstance(x, Lit) and not isinstance(x.value, bool) and x.value == value
 
 
-def _fold(x: Expr, y: Expr, function: Callable[[Number, Number], Number]) -> Lit | None:
+def _fold(op: str, x: Expr, y: Expr, function: Callable[[Number, Number], Number]) -> Expr:
     if isinstance(x, Lit) and isinstance(y, Lit):
         return Lit(function(x.value, y.value))
-    return None
+    return Binary(op, x, y)
 
 
 def _add(x: Expr, y: Expr) -> Expr:
@@ -194,7 +194,7 @@ def _add(x: Expr, y: Expr) -> Expr:
         return x
     if isinstance(y, Unary) and y.op == "neg":
         return _sub(x, y.x)
-    return _fold(x, y, lambda p, q: p + q) or Binary("add", x, y)
+    return _fold("add", x, y, lambda p, q: p + q)
 
 
 def _sub(x: Expr, y: Expr) -> Expr:
@@ -202,7 +202,7 @@ def _sub(x: Expr, y: Expr) -> Expr:
         return x
     if _is(x, 0):
         return -y
-    return _fold(x, y, lambda p, q: p - q) or Binary("sub", x, y)
+    return _fold("sub", x, y, lambda p, q: p - q)
 
 
 def _mul(x: Expr, y: Expr) -> Expr:
@@ -219,7 +219,7 @@ def _mul(x: Expr, y: Expr) -> Expr:
     for mask, other in ((x, y), (y, x)):
         if isinstance(mask, Where) and _is(mask.b, 0):
             return Where(mask.cond, _mul(other, mask.a), mask.b)
-    return _fold(x, y, lambda p, q: p * q) or Binary("mul", x, y)
+    return _fold("mul", x, y, lambda p, q: p * q)
 
 
 def _div(x: Expr, y: Expr) -> Expr:
@@ -229,7 +229,7 @@ def _div(x: Expr, y: Expr) -> Expr:
         return Lit(0.0)
     if isinstance(y, Lit) and y.value == 0:
         return Binary("div", x, y)
-    return _fold(x, y, lambda p, q: p / q) or Binary("div", x, y)
+    return _fold("div", x, y, lambda p, q: p / q)
 
 
 def power(x: Expr | Number, y: Expr | Number) -> Expr:
