@@ -1,0 +1,41 @@
+"""Expressions that are `scale * x + shift` in one operand."""
+
+from __future__ import annotations
+
+from netdsl.scalar import Arg, Binary, Expr, Lit, Unary
+from netdsl.scalar.expr import children
+
+ONE, ZERO = Lit(1.0), Lit(0.0)
+
+
+def affine(e: Expr, arg: int) -> tuple[Expr, Expr] | None:
+    """`(scale, shift)` with `e = scale * Arg(arg) + shift`, neither reading that operand; None when there is none."""
+    found: dict[int, tuple[Expr, Expr] | None] = {}
+
+    def visit(x: Expr) -> tuple[Expr, Expr] | None:
+        if id(x) not in found:
+            found[id(x)] = _rule(x, [visit(k) for k in children(x)], arg)
+        return found[id(x)]
+
+    return visit(e)
+
+
+def _rule(x: Expr, kids: list[tuple[Expr, Expr] | None], arg: int) -> tuple[Expr, Expr] | None:
+    if isinstance(x, Arg) and x.index == arg:
+        return ONE, ZERO
+    if all(k is not None and k[0] == ZERO for k in kids):
+        return ZERO, x
+    match x, kids:
+        case Unary(op="neg"), [(s, t)]:
+            return -s, -t
+        case Binary(op="add"), [(s, t), (u, v)]:
+            return s + u, t + v
+        case Binary(op="sub"), [(s, t), (u, v)]:
+            return s - u, t - v
+        case Binary(op="mul", a=a), [(s, t), (u, v)] if s == ZERO:
+            return a * u, a * v
+        case Binary(op="mul", b=b), [(s, t), (u, v)] if u == ZERO:
+            return s * b, t * b
+        case Binary(op="div", b=b), [(s, t), (u, _)] if u == ZERO:
+            return s / b, t / b
+    return None

@@ -1,0 +1,56 @@
+"""`common_subexpressions`: compute equal things once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from netdsl.ir import Graph, Node, Op, Value
+from netdsl.passes.base import Pass
+from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.log import Log
+from netdsl.primitives import Contract, Map, Reduce
+
+
+@dataclass(frozen=True)
+class CommonSubexpressions(Pass):
+    """Two nodes with equal ops over the same operands become the first of them.
+
+    Leaves are never merged: two params that start alike are still two.  Random numbers with the same stream and
+    key are equal, so what the backward pass draws again is what the forward pass drew.
+    """
+
+    name: ClassVar[str] = "common_subexpressions"
+
+    def run(self, graph: Graph, log: Log) -> Graph:
+        """Number values in order; a node that was seen before gives way."""
+        edit = Edit(graph)
+        first: dict[tuple[Op, tuple[Value, ...]], str] = {}
+        for name in [n.id for n in graph]:
+            node = edit.nodes[name]
+            if not node.inputs and not isinstance(node.op, Map):
+                continue
+            twin = edit.nodes[first.setdefault((node.op, node.inputs), name)]
+            if twin.id != name:
+                log.rewrote(
+                    self.name, [node, twin], f"equal to {twin.id}", nbytes(node.types), _flops(edit, node)
+                )
+                edit.replace(twin, twin.op, twin.inputs, merged=[node])
+                for old, new in zip(node.outputs, twin.outputs, strict=True):
+                    edit.redirect(old, new)
+                edit.remove(node)
+        return edit.done()
+
+
+def _flops(edit: Edit, node: Node) -> int:
+    """Scalar operations that a node costs: two per multiply-add of a contraction."""
+    op = node.op
+    if isinstance(op, Map):
+        return node.types[0].size * sum(edit.facts(e).cost for e in op.exprs)
+    if isinstance(op, Reduce):
+        return max(edit.type(v).size for v in node.inputs) * (edit.facts(op.expr).cost + 1)
+    if isinstance(op, Contract):
+        a, b, out = (*(edit.type(v).shape for v in node.inputs[:2]), node.types[0].shape)
+        kernel, result = {"output": (b, out), "input": (b, a), "kernel": (out, b)}[op.role]
+        return 2 * op.macs(kernel, result)
+    return 0

@@ -1,0 +1,131 @@
+"""`fuse_maps`: a map is computed where it is read: inside other maps, reductions and epilogues."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from netdsl.ir import Node
+from netdsl.passes.base import Rewrite
+from netdsl.passes.body import Body, body_of, reads_only_in_body, with_body
+from netdsl.passes.cost import Facts
+from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
+from netdsl.passes.log import Log
+from netdsl.primitives import Contract, Map
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A map and everything that reads it."""
+
+    map: Node
+    users: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class FuseMaps(Rewrite[Fusion]):
+    """Inlines a map into its readers, so that its result is never stored.
+
+    One reader: always, unless the map is over a smaller space and costs too much to repeat (`repeat_cost`
+    additions per element).  Several: only where all of them can take it, it costs at most `copy_cost` additions
+    and less memory is read and written in the end.  Coordinates and random numbers mean the same only in the
+    same space.  Readers come before what they read, so one run fuses whole chains.
+    """
+
+    name: ClassVar[str] = "fuse_maps"
+    backwards: ClassVar[bool] = True
+    copy_cost: int = 6
+    repeat_cost: int = 4
+    max_size: int = MAX_SIZE
+    max_operands: int = MAX_OPERANDS
+
+    def match(self, edit: Edit, node: Node) -> Iterator[Fusion]:
+        """A map with one result that some scalar expression reads."""
+        if isinstance(node.op, Map) and len(node.types) == 1 and node.inputs:
+            users = tuple(edit.users(node.outputs[0]))
+            if any(reads_only_in_body(u, node.outputs[0]) for u in users):
+                yield Fusion(node, users)
+
+    def check(self, edit: Edit, match: Fusion) -> str | None:
+        """Legal for every reader, and worth it."""
+        node, users = match.map, match.users
+        assert isinstance(node.op, Map)
+        value, known = node.outputs[0], edit.facts(node.op.exprs[0])
+        if edit.is_result(value):
+            return f"{node.id} is a result of the graph"
+        for user in users:
+            if not reads_only_in_body(user, value):
+                return f"{len(users)} uses, one of them the {user.op.name} {user.id}"
+        if len(users) > 1:
+            if known.expensive:
+                return f"{len(users)} uses, and it computes {known.expensive}"
+            if known.cost > self.copy_cost:
+                return f"{len(users)} uses, and {known.cost} operations are too many to repeat"
+            if self._saved(edit, match) <= 0:
+                return f"{len(users)} uses, which would read more than is saved"
+        reasons = (self._refusal(edit, node, known, user) for user in users)
+        return next((r for r in reasons if r), None)
+
+    def rewrite(self, edit: Edit, match: Fusion, log: Log) -> None:
+        """Inline the map everywhere and remove it."""
+        names = ", ".join(u.id for u in match.users)
+        flops = self._flops_saved(edit, match)
+        log.rewrote(
+            self.name, [match.map, *match.users], f"inlined into {names}", self._saved(edit, match), flops
+        )
+        for user in match.users:
+            op, inputs = with_body(edit, user, _inlined(edit, match.map, user))
+            edit.replace(user, op, inputs, merged=[match.map])
+        edit.remove(match.map)
+
+    def nodes(self, edit: Edit, match: Fusion) -> tuple[Node, ...]:
+        """The map and its readers."""
+        return (match.map, *match.users)
+
+    def _refusal(self, edit: Edit, node: Node, known: Facts, user: Node) -> str | None:
+        body = _inlined(edit, node, user)
+        if node.id in edit.weight_only and user.id not in edit.weight_only:
+            return f"{node.id} depends on weights alone and is computed once"
+        if known.placed and isinstance(user.op, Contract):
+            return f"{node.id} reads coordinates or random numbers, {user.id} is an epilogue"
+        if isinstance(user.op, Contract) and any(edit.type(v).dtype != "f32" for v in node.inputs):
+            return f"{node.id} has an operand that is not f32, {user.id} is an epilogue"
+        if node.types[0].shape != body.space:
+            if known.placed:
+                return f"{node.id} reads coordinates or random numbers of another space than {user.id}"
+            if node.types[0].size < math.prod(body.space) and known.cost > self.repeat_cost:
+                what = known.expensive or f"{known.cost} operations"
+                return f"{user.id} would repeat {what} for each of {list(body.space)}"
+        return oversize(edit, body, len(user.types), self.max_size, self.max_operands)
+
+    @staticmethod
+    def _saved(edit: Edit, match: Fusion) -> int:
+        """Bytes not written and read any more, less those that readers now read instead."""
+        node = match.map
+        size = node.types[0].nbytes
+        saved = size + size * len(match.users)
+        saved -= nbytes(edit.type(v) for v in set(node.inputs)) * (len(match.users) - 1)
+        for user in match.users:
+            saved += nbytes(edit.type(v) for v in set(node.inputs) & set(user.inputs))
+        return saved
+
+    @staticmethod
+    def _flops_saved(edit: Edit, match: Fusion) -> int:
+        """What the map costs by itself, less what it costs inside its readers."""
+        assert isinstance(match.map.op, Map)
+        cost = edit.facts(match.map.op.exprs[0]).cost
+        repeated = 0
+        for user in match.users:
+            body = body_of(edit, user)
+            assert body is not None
+            repeated += math.prod(body.space)
+        return cost * (match.map.types[0].size - repeated)
+
+
+def _inlined(edit: Edit, node: Node, user: Node) -> Body:
+    producer, body = body_of(edit, node), body_of(edit, user)
+    assert producer is not None and body is not None
+    return body.inline(node.outputs[0], producer).compact()

@@ -1,0 +1,175 @@
+"""Which passes run, in which order, and the one hook between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from netdsl.ir import Graph, Interpreted, verify
+from netdsl.passes import check
+from netdsl.passes.base import Pass
+from netdsl.passes.common_subexpressions import CommonSubexpressions
+from netdsl.passes.constant_folding import ConstantFolding
+from netdsl.passes.dead_code import DeadCode
+from netdsl.passes.drop_aux import DropAux
+from netdsl.passes.fold_batch_norm import FoldBatchNorm
+from netdsl.passes.fuse_epilogue import FuseEpilogue
+from netdsl.passes.fuse_maps import FuseMaps
+from netdsl.passes.log import Log, Timing
+from netdsl.passes.merge_maps import MergeMaps
+from netdsl.passes.simplify import Simplify
+from netdsl.passes.sink_reshapes import SinkReshapes
+from netdsl.source import Diagnostic, NetError, suggest
+
+PASSES: tuple[type[Pass], ...] = (
+    DropAux,
+    DeadCode,
+    ConstantFolding,
+    Simplify,
+    CommonSubexpressions,
+    FoldBatchNorm,
+    SinkReshapes,
+    FuseEpilogue,
+    FuseMaps,
+    MergeMaps,
+)
+"""All passes, in the order in which they first run."""
+
+
+@dataclass
+class Hooks:
+    """What happens between passes; every graph is verified in any case.
+
+    `print_after` names passes whose result `write` gets as text; `check` compares what the graph computes
+    before and after each pass on random numbers drawn with `seed` (slow: for small graphs); `log` collects
+    events and times.
+    """
+
+    log: Log = field(default_factory=Log)
+    print_after: tuple[str, ...] = ()
+    write: Callable[[str], object] = print
+    check: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Passes that run in turn until none of them changes the graph, at most `limit` times."""
+
+    passes: tuple[Pass, ...]
+    limit: int = 10
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Passes in order."""
+
+    stages: tuple[Pass | Repeat, ...]
+
+    def __iter__(self) -> Iterator[Pass]:
+        """The passes, those that repeat once."""
+        for stage in self.stages:
+            yield from stage.passes if isinstance(stage, Repeat) else (stage,)
+
+    def without(self, names: Iterable[str]) -> Pipeline:
+        """The pipeline with the named passes left out; raises NetError for a name that is no pass."""
+        skip = set(known(names))
+        stages: list[Pass | Repeat] = []
+        for stage in self.stages:
+            if isinstance(stage, Repeat):
+                stages.append(Repeat(tuple(p for p in stage.passes if p.name not in skip), stage.limit))
+            elif stage.name not in skip:
+                stages.append(stage)
+        return Pipeline(tuple(stages))
+
+    def run(self, graph: Graph, hooks: Hooks | None = None) -> Graph:
+        """The graph after all passes.
+
+        Raises NetError for an unknown name in `hooks.print_after`; VerifyError and PassError for a faulty pass.
+        """
+        between = _Between(graph, hooks or Hooks())
+        for stage in self.stages:
+            if isinstance(stage, Repeat):
+                graph = _repeat(stage, graph, between)
+            else:
+                graph = between.run(stage, graph)
+        return graph
+
+
+def inference() -> Pipeline:
+    """For programs that only predict: weights are fixed, auxiliary heads go, batch norms fold into kernels."""
+    return Pipeline((DropAux(), DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse()))
+
+
+def training() -> Pipeline:
+    """For programs that learn: a graph with gradients and updates."""
+    return Pipeline((DeadCode(), _clean(), *_fuse()))
+
+
+def _clean() -> Repeat:
+    return Repeat((ConstantFolding(), Simplify(), CommonSubexpressions()))
+
+
+def _fuse() -> tuple[Pass | Repeat, ...]:
+    """Epilogues first: a map that joins a contraction is worth more than one that joins another map."""
+    fusion = Repeat((SinkReshapes(), FuseEpilogue(), FuseMaps(), Simplify()))
+    return (fusion, MergeMaps(), DeadCode())
+
+
+def known(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, all of them passes; raises NetError with a suggestion for one that is not."""
+    passes = [p.name for p in PASSES]
+    given = tuple(names)
+    wrong = [name for name in given if name not in passes]
+    if wrong:
+        raise NetError(*(_unknown(name, passes) for name in wrong))
+    return given
+
+
+def _unknown(name: str, passes: list[str]) -> Diagnostic:
+    near = suggest(name, passes)
+    fix = f"did you mean {near}?" if near else f"the passes are {', '.join(passes)}"
+    return Diagnostic("pass", f"no pass is called {name}", fix=fix)
+
+
+def _repeat(stage: Repeat, graph: Graph, between: _Between) -> Graph:
+    unchanged = 0
+    for _ in range(stage.limit):
+        for p in stage.passes:
+            new = between.run(p, graph)
+            unchanged = unchanged + 1 if new is graph else 0
+            graph = new
+            if unchanged == len(stage.passes):
+                return graph
+    return graph
+
+
+class _Between:
+    """Runs one pass after the other, with the hooks."""
+
+    def __init__(self, graph: Graph, hooks: Hooks) -> None:
+        self.hooks = hooks
+        known(hooks.print_after)
+        self.feeds = check.random_feeds(graph, hooks.seed) if hooks.check else {}
+        self.computed: Interpreted | None = check.run(graph, self.feeds) if hooks.check else None
+
+    def run(self, p: Pass, graph: Graph) -> Graph:
+        """The graph after a pass: timed, verified, compared, printed."""
+        log = self.hooks.log
+        log.begin(p.name)
+        start = time.perf_counter()
+        new = p.run(graph, log)
+        log.timings.append(Timing(p.name, time.perf_counter() - start, len(graph), len(new)))
+        if new is not graph:
+            verify(new)
+            self._compare(p, new)
+        if p.name in self.hooks.print_after:
+            self.hooks.write(f"# after {p.name}\n{new}")
+        return new
+
+    def _compare(self, p: Pass, graph: Graph) -> None:
+        if self.computed is not None:
+            after = check.run(graph, self.feeds)
+            check.compare(p.name, self.computed, after)
+            self.computed = after
