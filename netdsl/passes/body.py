@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from netdsl.ir import Node, Op, TensorType, Value, broadcast_shapes
 from netdsl.passes.edit import Edit
 from netdsl.primitives import Contract, Map, Reduce
 from netdsl.primitives.map import common_shape
-from netdsl.scalar import Arg, Expr, substitute
+from netdsl.scalar import Arg, Expr, substitute, walk
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class Body:
         return replace(self, exprs=(*self.exprs, *exprs), operands=(*self.operands, *other.operands))
 
     def compact(self) -> Body:
-        """The body with the operands that are used, each once."""
+        """The body with the operands that are used, each once, in the order of their first use."""
+        if self._is_compact():
+            return self
         order = {v: k for k, v in enumerate(self.operands[: self.leading])}
 
         def leaf(x: Expr) -> Expr | None:
@@ -62,6 +65,18 @@ class Body:
 
         exprs = tuple(substitute(e, leaf) for e in self.exprs)
         return replace(self, exprs=exprs, operands=tuple(order))
+
+    def _is_compact(self) -> bool:
+        order = dict.fromkeys(range(self.leading))
+        for e in self.exprs:
+            order |= dict.fromkeys(places(e))
+        return list(order) == list(range(len(self.operands))) == [*range(len(set(self.operands)))]
+
+
+@lru_cache(maxsize=8192)
+def places(e: Expr) -> tuple[int, ...]:
+    """The operands of an expression by number, in the order of their first use."""
+    return tuple(dict.fromkeys(x.index for x in walk(e) if isinstance(x, Arg)))
 
 
 def body_of(edit: Edit, node: Node) -> Body | None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from netdsl.ir import Graph, Node, Op, Value
 from netdsl.passes.base import Pass
+from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map, Reduce
@@ -46,9 +47,9 @@ def _flops(edit: Edit, node: Node) -> int:
     """Scalar operations that a node costs: two per multiply-add of a contraction."""
     op = node.op
     if isinstance(op, Map):
-        return node.types[0].size * sum(edit.facts(e).cost for e in op.exprs)
+        return node.types[0].size * sum(facts(e).cost for e in op.exprs)
     if isinstance(op, Reduce):
-        return max(edit.type(v).size for v in node.inputs) * (edit.facts(op.expr).cost + 1)
+        return max(edit.type(v).size for v in node.inputs) * (facts(op.expr).cost + 1)
     if isinstance(op, Contract):
         a, b, out = (*(edit.type(v).shape for v in node.inputs[:2]), node.types[0].shape)
         kernel, result = {"output": (b, out), "input": (b, a), "kernel": (out, b)}[op.role]

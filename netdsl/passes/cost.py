@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from netdsl.scalar import Binary, Expr, Index, Unary, Uniform
 from netdsl.scalar.expr import children
@@ -41,15 +42,15 @@ class Facts:
     on the iteration space.
     """
 
-    expr: Expr
     cost: int
     size: int
     expensive: str | None
     placed: bool
 
 
+@lru_cache(maxsize=8192)
 def facts(e: Expr) -> Facts:
-    """Measure an expression in time linear in its distinct parts."""
+    """Measure an expression, in time linear in its distinct parts."""
     sizes: dict[int, int] = {}
     cost, expensive, placed = 0, None, False
     stack = [e]
@@ -70,7 +71,7 @@ def facts(e: Expr) -> Facts:
         cost += own
         if own >= _EXPENSIVE:
             expensive = _name(x)
-    return Facts(e, cost, sizes[id(e)], expensive, placed)
+    return Facts(cost, sizes[id(e)], expensive, placed)
 
 
 def _own_cost(x: Expr, has_operands: bool) -> int:

@@ -8,10 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 
 from netdsl.ir import Graph, Node, Op, TensorType, Value
-from netdsl.passes.cost import Facts, facts
 from netdsl.passes.weights import weight_only
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr
 from netdsl.source import Span
 
 
@@ -30,7 +28,6 @@ class Edit(PrimitiveBuilder):
         self.changed = False
         self._users: dict[Value, dict[str, int]] = {}
         self._results = Counter((*self.outputs.values(), *self.updates.values()))
-        self._facts: dict[int, Facts] = {}
         for node in graph:
             self._register(node)
 
@@ -43,13 +40,6 @@ class Edit(PrimitiveBuilder):
     def position(self) -> dict[str, int]:
         """Where the nodes of the source graph stand in its order; a replaced node keeps its place."""
         return {node.id: k for k, node in enumerate(self.source)}
-
-    def facts(self, e: Expr) -> Facts:
-        """Size and cost of an expression, computed once."""
-        found = self._facts.get(id(e))
-        if found is None or found.expr is not e:
-            found = self._facts[id(e)] = facts(e)
-        return found
 
     def users(self, value: Value) -> list[Node]:
         """The nodes that read a value, each once."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,11 +19,12 @@ _OPERATORS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
 }
 
 
-def simplified(e: Expr, args: Sequence[Dtype]) -> Expr:
+@lru_cache(maxsize=8192)
+def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
     """An expression of the same type and meaning without `x + 0`, `x * 1`, `--x`, and with literals computed.
 
     `args` are the types of the operands.  `stop_gradient` goes: it has no meaning once gradients are there.  As
-    everywhere in these expressions `x * 0` is 0.  `e` itself comes back when there is nothing to do.
+    everywhere in these expressions `x * 0` is 0.  An equal expression comes back when there is nothing to do.
     """
     done: dict[int, Expr] = {}
 
@@ -37,7 +39,7 @@ def simplified(e: Expr, args: Sequence[Dtype]) -> Expr:
     return visit(e)
 
 
-def _node(x: Expr, args: Sequence[Dtype]) -> Expr:
+def _node(x: Expr, args: tuple[Dtype, ...]) -> Expr:
     """The node `x`, whose operands are simplified; a rule that would change its type is not applied."""
     new = _candidate(x)
     return x if new == x or dtype_of(new, args) != dtype_of(x, args) else new

@@ -10,6 +10,7 @@ from netdsl.ir import Node, Value
 from netdsl.passes.affine import affine
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body
+from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
@@ -82,7 +83,7 @@ class FoldBatchNorm(Rewrite[Chain]):
         node, last = match.contract, match.maps[-1]
         assert isinstance(node.op, Contract)
         scale, shift = match.parts()
-        flops = node.types[0].size * (edit.facts(match.body.exprs[0]).cost - 1)
+        flops = node.types[0].size * (facts(match.body.exprs[0]).cost - 1)
         with edit.within(last):
             factor = _per_channel(edit, match, scale)
             if node.op.role == "input":
@@ -108,7 +109,7 @@ def _extended(edit: Edit, chain: Chain, legal: bool) -> Chain | None:
     if legal and (len(users) != 1 or edit.is_result(chain.end)):
         return None
     for user in users:
-        if not isinstance(user.op, Map) or user.types != (t,) or edit.facts(user.op.exprs[0]).placed:
+        if not isinstance(user.op, Map) or user.types != (t,) or facts(user.op.exprs[0]).placed:
             continue
         others = [v for v in user.inputs if v != chain.end]
         if any(not _is_per_channel(edit.type(v).shape, t.shape[-1]) for v in others):

@@ -9,6 +9,7 @@ from typing import ClassVar
 from netdsl.ir import Node
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of
+from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log
@@ -48,11 +49,11 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
             return "the gradient of a kernel is summed in parts"
         if len(user.types) > 1 or user.types[0] != node.types[0]:
             return f"{user.id} has {', '.join(map(str, user.types))}, the contraction {node.types[0]}"
-        if any(edit.facts(e).placed for e in user.op.exprs):
+        if any(facts(e).placed for e in user.op.exprs):
             return f"{user.id} reads coordinates or random numbers"
         if any(edit.type(v).dtype != "f32" for v in user.inputs):
             return f"{user.id} has an operand that is not f32"
-        return oversize(edit, _fused(edit, node, user), 1, self.max_size, self.max_operands)
+        return oversize(_fused(edit, node, user), 1, self.max_size, self.max_operands)
 
     def rewrite(self, edit: Edit, match: tuple[Node, Node], log: Log) -> Node:
         """Put the contraction, with the map as its epilogue, in the place of the map."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from netdsl.ir import Node
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of, reads_only_in_body, with_body
-from netdsl.passes.cost import Facts
+from netdsl.passes.cost import Facts, facts
 from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log
@@ -21,8 +22,17 @@ from netdsl.primitives import Contract, Map
 class Fusion:
     """A map and everything that reads it."""
 
+    edit: Edit
     map: Node
     users: tuple[Node, ...]
+
+    @cached_property
+    def bodies(self) -> tuple[Body, ...]:
+        """The bodies of the readers with the map inlined."""
+        producer = body_of(self.edit, self.map)
+        readers = [body_of(self.edit, user) for user in self.users]
+        assert producer is not None
+        return tuple(b.inline(self.map.outputs[0], producer).compact() for b in readers if b is not None)
 
 
 @dataclass(frozen=True)
@@ -47,13 +57,13 @@ class FuseMaps(Rewrite[Fusion]):
         if isinstance(node.op, Map) and len(node.types) == 1 and node.inputs:
             users = tuple(edit.users(node.outputs[0]))
             if any(reads_only_in_body(u, node.outputs[0]) for u in users):
-                yield Fusion(node, users)
+                yield Fusion(edit, node, users)
 
     def check(self, edit: Edit, match: Fusion) -> str | None:
         """Legal for every reader, and worth it."""
         node, users = match.map, match.users
         assert isinstance(node.op, Map)
-        value, known = node.outputs[0], edit.facts(node.op.exprs[0])
+        value, known = node.outputs[0], facts(node.op.exprs[0])
         if edit.is_result(value):
             return f"{node.id} is a result of the graph"
         for user in users:
@@ -66,18 +76,21 @@ class FuseMaps(Rewrite[Fusion]):
                 return f"{len(users)} uses, and {known.cost} operations are too many to repeat"
             if self._saved(edit, match) <= 0:
                 return f"{len(users)} uses, which would read more than is saved"
-        reasons = (self._refusal(edit, node, known, user) for user in users)
+        reasons = (
+            self._refusal(edit, node, known, user, body)
+            for user, body in zip(users, match.bodies, strict=True)
+        )
         return next((r for r in reasons if r), None)
 
     def rewrite(self, edit: Edit, match: Fusion, log: Log) -> None:
         """Inline the map everywhere and remove it."""
         names = ", ".join(u.id for u in match.users)
-        flops = self._flops_saved(edit, match)
+        flops = self._flops_saved(match)
         log.rewrote(
             self.name, [match.map, *match.users], f"inlined into {names}", self._saved(edit, match), flops
         )
-        for user in match.users:
-            op, inputs = with_body(edit, user, _inlined(edit, match.map, user))
+        for user, body in zip(match.users, match.bodies, strict=True):
+            op, inputs = with_body(edit, user, body)
             edit.replace(user, op, inputs, merged=[match.map])
         edit.remove(match.map)
 
@@ -85,8 +98,7 @@ class FuseMaps(Rewrite[Fusion]):
         """The map and its readers."""
         return (match.map, *match.users)
 
-    def _refusal(self, edit: Edit, node: Node, known: Facts, user: Node) -> str | None:
-        body = _inlined(edit, node, user)
+    def _refusal(self, edit: Edit, node: Node, known: Facts, user: Node, body: Body) -> str | None:
         if node.id in edit.weight_only and user.id not in edit.weight_only:
             return f"{node.id} depends on weights alone and is computed once"
         if known.placed and isinstance(user.op, Contract):
@@ -99,7 +111,7 @@ class FuseMaps(Rewrite[Fusion]):
             if node.types[0].size < math.prod(body.space) and known.cost > self.repeat_cost:
                 what = known.expensive or f"{known.cost} operations"
                 return f"{user.id} would repeat {what} for each of {list(body.space)}"
-        return oversize(edit, body, len(user.types), self.max_size, self.max_operands)
+        return oversize(body, len(user.types), self.max_size, self.max_operands)
 
     @staticmethod
     def _saved(edit: Edit, match: Fusion) -> int:
@@ -113,19 +125,8 @@ class FuseMaps(Rewrite[Fusion]):
         return saved
 
     @staticmethod
-    def _flops_saved(edit: Edit, match: Fusion) -> int:
+    def _flops_saved(match: Fusion) -> int:
         """What the map costs by itself, less what it costs inside its readers."""
         assert isinstance(match.map.op, Map)
-        cost = edit.facts(match.map.op.exprs[0]).cost
-        repeated = 0
-        for user in match.users:
-            body = body_of(edit, user)
-            assert body is not None
-            repeated += math.prod(body.space)
-        return cost * (match.map.types[0].size - repeated)
-
-
-def _inlined(edit: Edit, node: Node, user: Node) -> Body:
-    producer, body = body_of(edit, node), body_of(edit, user)
-    assert producer is not None and body is not None
-    return body.inline(node.outputs[0], producer).compact()
+        repeated = sum(math.prod(body.space) for body in match.bodies)
+        return facts(match.map.op.exprs[0]).cost * (match.map.types[0].size - repeated)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netdsl.passes.body import Body
-from netdsl.passes.edit import Edit
+from netdsl.passes.cost import facts
 
 MAX_SIZE = 160
 """Operations and leaves of all expressions of a node, written out: past this a kernel runs out of registers."""
@@ -12,9 +12,9 @@ MAX_OPERANDS = 12
 """Operands and results of a node: each needs a pointer and strides in a register."""
 
 
-def oversize(edit: Edit, body: Body, results: int, max_size: int, max_operands: int) -> str | None:
+def oversize(body: Body, results: int, max_size: int, max_operands: int) -> str | None:
     """Why a fused body would be too large, or None."""
-    size = sum(edit.facts(e).size for e in body.exprs)
+    size = sum(facts(e).size for e in body.exprs)
     if size > max_size:
         return f"too large: {size} operations and operands, the limit is {max_size}"
     if (count := len(body.operands) + results) > max_operands:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import ClassVar
 
@@ -23,6 +24,18 @@ class Pair:
     first: Node
     second: Node
     saved: int
+
+    @cached_property
+    def body(self) -> Body:
+        """The results of the first, then those of the second, which reads the first in registers."""
+        first, second = self.first, self.second
+        assert isinstance(first.op, Map) and isinstance(second.op, Map)
+        space = first.types[0].shape
+        body = Body(second.op.exprs, second.inputs, space)
+        for value, e in zip(first.outputs, first.op.exprs, strict=True):
+            if value in second.inputs:
+                body = body.inline(value, Body((e,), first.inputs, space))
+        return Body(first.op.exprs, first.inputs, space).joined(body).compact()
 
 
 @dataclass(frozen=True)
@@ -61,10 +74,10 @@ class MergeMaps(Rewrite[Pair]):
             return "one of them depends on weights alone and is computed once"
         if not (_can_move_up(edit, first, second) or _can_move_down(edit, first, second)):
             return "something in between needs the one and gives to the other"
-        body, results = _merged(first, second), len(first.types) + len(second.types)
+        results = len(first.types) + len(second.types)
         if results > self.max_results:
             return f"{results} results, the limit is {self.max_results}"
-        return oversize(edit, body, results, self.max_size, self.max_operands)
+        return oversize(match.body, results, self.max_size, self.max_operands)
 
     def rewrite(self, edit: Edit, match: Pair, log: Log) -> Node:
         """One map in the place of the first or of the second."""
@@ -72,7 +85,7 @@ class MergeMaps(Rewrite[Pair]):
         up = _can_move_up(edit, first, second)
         log.rewrote(self.name, self.nodes(edit, match), "merged into one map", match.saved)
         stays, goes = (first, second) if up else (second, first)
-        body = _merged(first, second)
+        body = match.body
         if not up:
             count = len(first.types)
             body = Body((*body.exprs[count:], *body.exprs[:count]), body.operands, body.space)
@@ -112,13 +125,3 @@ def _can_move_down(edit: Edit, first: Node, second: Node) -> bool:
     place = edit.position[second.id]
     users = (u for v in first.outputs for u in edit.users(v))
     return all(u.id == second.id or edit.position[u.id] > place for u in users)
-
-
-def _merged(first: Node, second: Node) -> Body:
-    """The results of the first, then those of the second, which reads the first in registers."""
-    assert isinstance(first.op, Map) and isinstance(second.op, Map)
-    space = first.types[0].shape
-    body = Body(second.op.exprs, second.inputs, space)
-    for port, e in enumerate(first.op.exprs):
-        body = body.inline(first.outputs[port], Body((e,), first.inputs, space))
-    return Body(first.op.exprs, first.inputs, space).joined(body).compact()

@@ -151,6 +151,7 @@ class _Between:
     def __init__(self, graph: Graph, hooks: Hooks) -> None:
         self.hooks = hooks
         known(hooks.print_after)
+        verify(graph)
         self.feeds = check.random_feeds(graph, hooks.seed) if hooks.check else {}
         self.computed: Interpreted | None = check.run(graph, self.feeds) if hooks.check else None
 
@@ -162,7 +163,7 @@ class _Between:
         new = p.run(graph, log)
         log.timings.append(Timing(p.name, time.perf_counter() - start, len(graph), len(new)))
         if new is not graph:
-            verify(new)
+            verify(new, known=graph)
             self._compare(p, new)
         if p.name in self.hooks.print_after:
             self.hooks.write(f"# after {p.name}\n{new}")

@@ -9,6 +9,7 @@ from typing import ClassVar
 from netdsl.ir import Graph, Node, Value
 from netdsl.passes.base import Pass
 from netdsl.passes.body import body_of, with_body
+from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.expressions import simplified
 from netdsl.passes.log import Log
@@ -42,12 +43,12 @@ def simplify_expressions(edit: Edit, node: Node) -> str | None:
     body = body_of(edit, node)
     if body is None:
         return None
-    types = [edit.type(v).dtype for v in body.operands]
+    types = tuple(edit.type(v).dtype for v in body.operands)
     exprs = tuple(simplified(e, types) for e in body.exprs)
-    op, inputs = with_body(edit, node, replace(body, exprs=exprs))
-    if inputs == node.inputs and op == node.op:
+    small = replace(body, exprs=exprs).compact()
+    if small == body:
         return None
-    edit.replace(node, op, inputs)
+    edit.replace(node, *with_body(edit, node, small))
     return "simplified"
 
 
@@ -83,12 +84,7 @@ def join_reshapes(edit: Edit, node: Node) -> str | None:
         edit.replace(node, node.op, before.inputs, merged=[before])
         return f"reshapes {before.inputs[0]} at once"
     op = before.op
-    if (
-        isinstance(op, Map)
-        and not before.inputs
-        and len(op.exprs) == 1
-        and not edit.facts(op.exprs[0]).placed
-    ):
+    if isinstance(op, Map) and not before.inputs and len(op.exprs) == 1 and not facts(op.exprs[0]).placed:
         edit.replace(node, replace(op, shape=node.op.shape), (), merged=[before])
         return f"{before.id} under its final shape"
     return None

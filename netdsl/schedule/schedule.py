@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from netdsl.ir import Graph, Node, TensorType, Value
+from netdsl.passes.weights import weight_only
 from netdsl.primitives import Map
 from netdsl.schedule.memory import Lifetime
 from netdsl.schedule.order import execution_order, separated
@@ -72,23 +73,6 @@ class Schedule:
 def make_schedule(graph: Graph) -> Schedule:
     """Order the nodes of a primitive graph and give every value a buffer."""
     return _Scheduler(separated(graph)).schedule()
-
-
-def weight_only(graph: Graph) -> set[str]:
-    """The nodes whose values depend on nothing but constants and weights that the graph does not update."""
-    fixed: set[str] = set()
-    for node in graph:
-        kind = node.op.name
-        if kind in ("param", "state"):
-            if node.id not in graph.updates:
-                fixed.add(node.id)
-        elif kind != "input" and (node.inputs or kind == "const") and _all_in(node.inputs, fixed):
-            fixed.add(node.id)
-    return fixed
-
-
-def _all_in(values: Iterable[Value], nodes: set[str]) -> bool:
-    return all(v.node in nodes for v in values)
 
 
 class _Scheduler:
