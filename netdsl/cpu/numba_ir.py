@@ -5,8 +5,6 @@ Numba. What Python has no words for (reading memory at an address, calling the k
 intrinsics here. They take and give int64 except where they say otherwise.
 """
 
-# ruff: noqa: ARG001 - Numba calls the functions in here with arguments that they need not use.
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -65,6 +63,30 @@ def save(typing: Any, block: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(INT, INT, INT), generate
+
+
+I32 = ir.IntType(32)
+
+
+@intrinsic
+def load32(typing: Any, address: Any) -> Any:
+    """The 32-bit word at an address, as int64: for moving data without looking at it."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        return b.sext(b.load(b.inttoptr(args[0], I32.as_pointer())), I64)
+
+    return INT(INT), generate
+
+
+@intrinsic
+def save32(typing: Any, address: Any, value: Any) -> Any:
+    """Put the low 32 bits of an int64 at an address."""
+
+    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        b.store(b.trunc(args[1], I32), b.inttoptr(args[0], I32.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(INT, INT), generate
 
 
 def _caller(count: int) -> Any:

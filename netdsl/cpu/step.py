@@ -9,14 +9,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Place = Literal["operand", "result", "scratch"]
+Place = Literal["operand", "result", "scratch", "packed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A word of an argument block that holds an address: byte `offset` into a buffer of the step.
 
-    `place` and `index` say which: operand or result number `index` of the primitive, or the step's scratch.
+    `place` and `index` say which: operand or result number `index` of the primitive, the call's scratch, or the
+    packed copy of its weights.
     """
 
     place: Place

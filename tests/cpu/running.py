@@ -1,0 +1,26 @@
+"""Runs planned steps on arrays, share by share, for tests of kernels without the rest of the house."""
+
+import ctypes
+
+import numpy as np
+
+from netdsl.runtime.memory import aligned_bytes
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that starts on a cache line and has room behind it."""
+    raw = aligned_bytes(array.nbytes)
+    copy = raw.view(array.dtype) if array.size else raw[:0].view(array.dtype)
+    copy = copy.reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def run_steps(steps, places, parts: int = 1) -> None:
+    """Run every share of every step; `places` maps (place, index) to an array."""
+    for step in steps:
+        for word, slot in step.slots.items():
+            step.args[word] = places[slot.place, slot.index].ctypes.data + slot.offset
+        entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(step.entry)
+        for part in range(parts):
+            entry(step.args.ctypes.data, part, parts)

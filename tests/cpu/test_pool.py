@@ -1,0 +1,68 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from netdsl.cpu.contract_plan import geometry, plan_contract
+from netdsl.cpu.pool import Pool, shared_pool
+from netdsl.primitives import Contract
+from tests.cpu.running import aligned
+
+
+def program(a, b, result):
+    """A chain of steps: c = a @ b, many times over."""
+    op = Contract("output")
+    plan = plan_contract(op, geometry(op, a.shape, b.shape, result.shape))
+    places = {"operand": (a, b), "result": (result,), "packed": (np.zeros(plan.packed, np.float32),)}
+    steps = [*plan.pack, *plan.steps]
+    for step in steps:
+        for word, slot in step.slots.items():
+            step.args[word] = places[slot.place][slot.index].ctypes.data + slot.offset
+    rows = [(s.entry, s.args.ctypes.data) for s in steps] * 20
+    return np.array(rows, np.int64), (plan, places)
+
+
+@pytest.fixture
+def matrices():
+    rng = np.random.default_rng(0)
+    a, b = (aligned(rng.standard_normal(s).astype(np.float32)) for s in ((40, 64), (64, 48)))
+    return a, b, aligned(np.zeros((40, 48), np.float32))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_runs_every_step_on_any_number_of_threads(threads, matrices):
+    a, b, result = matrices
+    table, keep = program(a, b, result)
+    pool = Pool(threads)
+    try:
+        for _ in range(50):
+            result[...] = np.nan
+            pool.run(table)
+            np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+        time.sleep(0.05)  # long enough for the others to park
+        result[...] = np.nan
+        pool.run(table)
+        np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+    finally:
+        pool.close()
+    assert keep
+
+
+def test_runs_from_several_threads_take_turns(matrices):
+    a, b, result = matrices
+    table, keep = program(a, b, result)
+    pool = shared_pool(2)
+    threads = [threading.Thread(target=lambda: [pool.run(table) for _ in range(20)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(20)
+        assert not t.is_alive()
+    np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+    assert keep and shared_pool(2) is pool
+
+
+def test_no_threads_is_refused():
+    with pytest.raises(ValueError, match="one or more"):
+        shared_pool(0)
