@@ -102,9 +102,11 @@ class MergeMaps(Rewrite[Pair]):
 
     @staticmethod
     def _readers(edit: Edit, value: Value) -> Iterator[Node]:
-        """Who may share a value: the node it comes from, and those that read it."""
-        yield edit.nodes[value.node]
-        yield from edit.users(value)
+        """Who may share a value: those that read it, and the node it comes from where the value is still stored."""
+        users = edit.users(value)
+        if len(users) > 1 or edit.is_result(value):
+            yield edit.nodes[value.node]
+        yield from users
 
     def _near(self, edit: Edit, other: Node, node: Node) -> bool:
         if not isinstance(other.op, Map) or other.types[0].shape != node.types[0].shape:
