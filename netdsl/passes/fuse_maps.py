@@ -54,7 +54,7 @@ class FuseMaps(Rewrite[Fusion]):
 
     def match(self, edit: Edit, node: Node) -> Iterator[Fusion]:
         """A map with one result that some scalar expression reads."""
-        if isinstance(node.op, Map) and len(node.types) == 1 and node.inputs:
+        if isinstance(node.op, Map) and len(node.types) == 1:
             users = tuple(edit.users(node.outputs[0]))
             if any(reads_only_in_body(u, node.outputs[0]) for u in users):
                 yield Fusion(edit, node, users)
