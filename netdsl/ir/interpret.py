@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir.graph import Graph, Value
+from netdsl.ir.types import NUMPY_DTYPE, TensorType
 
 Array = NDArray[Any]
 
@@ -26,13 +27,13 @@ def interpret(graph: Graph, feeds: Mapping[str, Array], floating: type = np.floa
     """Evaluate all outputs and updates.
 
     `feeds` gives an array for every input, param and state leaf, by id.  Floats are computed as `floating`,
-    so the same graph runs in float64 for gradient checks.  Raises ValueError for a missing or misshapen
-    feed.
+    so the same graph runs in float64 for gradient checks.  Raises ValueError for a feed that
+    is missing or has another shape or kind of number.
     """
     env: dict[Value, Array] = {}
     for node in graph:
         if node.op.name in ("input", "param", "state"):
-            results: tuple[Array, ...] = (_feed(node.id, node.types[0].shape, feeds, floating),)
+            results: tuple[Array, ...] = (_feed(node.id, node.types[0], feeds, floating),)
         else:
             results = node.op.reference(*(env[v] for v in node.inputs))
         for value, t, array in zip(node.outputs, node.types, results, strict=True):
@@ -44,10 +45,13 @@ def interpret(graph: Graph, feeds: Mapping[str, Array], floating: type = np.floa
     )
 
 
-def _feed(name: str, shape: tuple[int, ...], feeds: Mapping[str, Array], floating: type) -> Array:
+def _feed(name: str, t: TensorType, feeds: Mapping[str, Array], floating: type) -> Array:
     if name not in feeds:
         raise ValueError(f"no value for {name}")
     array = np.asarray(feeds[name])
-    if array.shape != shape:
-        raise ValueError(f"{name} takes shape {list(shape)}, not {list(array.shape)}")
-    return array.astype(floating) if array.dtype.kind == "f" else array
+    if array.shape != t.shape:
+        raise ValueError(f"{name} takes shape {list(t.shape)}, not {list(array.shape)}")
+    wanted = floating if t.dtype == "f32" else NUMPY_DTYPE[t.dtype]
+    if not np.can_cast(array.dtype, wanted, "same_kind"):
+        raise ValueError(f"{name} takes {t.dtype}, not {array.dtype}")
+    return array.astype(wanted)

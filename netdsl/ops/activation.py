@@ -190,7 +190,7 @@ class Softplus(Activation):
     name: ClassVar[str] = "softplus"
 
     def scalar(self, x: Expr) -> Expr:
-        """The larger of x and 0, plus a correction."""
+        """The positive part, plus a correction."""
         return softplus(x)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -343,8 +343,12 @@ class Softmax(LogSoftmax):
 
 
 def softplus(x: Expr) -> Expr:
-    """`log(1 + exp(x))` without overflow."""
-    return maximum(x, 0.0) + log1p(exp(-absolute(x)))
+    """`log(1 + exp(x))` without overflow.
+
+    The positive part is `(x + |x|) / 2` and not `max(x, 0)`: the symbolic derivative is then right at 0 too, where
+    every logit of an untrained network may be.
+    """
+    return (0.5 * x + 0.5 * absolute(x)) + log1p(exp(-absolute(x)))
 
 
 def log_softmax(b: PrimitiveBuilder, x: Value) -> Value:

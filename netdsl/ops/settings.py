@@ -5,9 +5,11 @@ The caller puts the setting's name in front: "channels must be a positive intege
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "zeros", "ones", "auto")
+_WITH_NUMBER = re.compile(r"(constant\(-?|normal\()\d+(\.\d*)?(e[+-]?\d+)?\)")
 
 
 def positive(value: Any) -> int:
@@ -68,8 +70,7 @@ def one_of(*names: str) -> Any:
 def initializer(value: Any) -> str:
     """The name of an initialiser, or `constant(x)` / `normal(std)` as the language writes them."""
     text = str(value)
-    known = text in INITIALIZERS or (text.endswith(")") and text.split("(")[0] in ("constant", "normal"))
-    if not known:
+    if text not in INITIALIZERS and not _WITH_NUMBER.fullmatch(text):
         raise ValueError(
             f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
         )

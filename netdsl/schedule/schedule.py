@@ -12,7 +12,7 @@ from netdsl.primitives import Map
 from netdsl.schedule.memory import Lifetime
 from netdsl.schedule.order import execution_order, separated
 
-Kind = Literal["input", "param", "state", "const", "kept", "arena"]
+Kind = Literal["input", "param", "state", "const", "kept", "packed", "arena"]
 LEAVES = ("input", "param", "state", "const")
 
 
@@ -20,8 +20,9 @@ LEAVES = ("input", "param", "state", "const")
 class Buffer:
     """Memory for one value (and its reshapes).
 
-    Leaves have memory of their own; "kept" holds what depends on weights alone and is computed once per set
-    of weights; "arena" shares one block of memory with others that live at other times.
+    Leaves have memory of their own; "kept" holds what depends on weights alone and is computed once per set of
+    weights; "packed" holds weights in the order of the kernels, made anew in each run; "arena" shares one block
+    of memory with others that live at other times.
     """
 
     kind: Kind

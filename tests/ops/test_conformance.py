@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from netdsl import passes
 from netdsl.autodiff import grad
 from netdsl.ir import Graph, Sample, ShapeError, TensorType, interpret, verify
 from netdsl.ops import LIBRARY
 from netdsl.ops.expand import expand
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+from netdsl.runtime import Program
 
 SAMPLES = [sample for op in LIBRARY for sample in op.samples()]
 GOOD = [s for s in SAMPLES if s.error is None]
@@ -101,6 +103,36 @@ def slope(graph, feeds, name, at, step=1e-5):
         moved[name][at] += h
         values.append(float(interpret(graph, moved, np.float64).outputs["loss"]))
     return (values[0] - values[1]) / (2 * step)
+
+
+@pytest.mark.parametrize("sample", GOOD, ids=str)
+def test_cpu_kernels_equal_the_interpreter(sample):
+    _, primitives, feeds, _ = expanded(sample)
+    graph = primitives
+    if sample.smooth and primitives.outputs:
+        graph = with_gradients(primitives)
+    optimised = (passes.training() if sample.training else passes.inference()).run(graph)
+    expected = interpret(optimised, feeds, np.float64)
+    program = Program(optimised, threads=2)
+    for leaf in (*optimised.leaves("param"), *optimised.leaves("state")):
+        program.set(leaf.id, feeds[leaf.id])
+    got = program.run({name: feeds[name] for name in program.inputs})
+    for name, array in expected.outputs.items():
+        scale = max(1.0, float(np.abs(array).max(initial=0)))
+        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=2e-5 * scale)
+    for name, array in expected.updates.items():
+        np.testing.assert_allclose(program.get(name), array, rtol=1e-4, atol=1e-5)
+
+
+def with_gradients(graph: Graph) -> Graph:
+    """The graph with the gradients of the sum of its first output."""
+    b = PrimitiveBuilder(graph)
+    b.updates.update(graph.updates)
+    y = graph.outputs["y0"]
+    rank = b.type(y).rank
+    loss = b.reduce("sum", lambda a: a * a, y, axes=range(rank)) if rank else y
+    wrt = [n.id for n in graph if n.op.name in ("input", "param") and n.types[0].dtype == "f32"]
+    return grad(b.finish({**graph.outputs, "loss": loss}), "loss", wrt)
 
 
 @pytest.mark.parametrize("sample", REFUSED, ids=str)

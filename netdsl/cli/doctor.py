@@ -1,0 +1,50 @@
+"""`netdsl doctor`: what this machine offers and whether anything stands in the way of speed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from typing import Any
+
+import typer
+
+from netdsl.cli.common import Format, FormatOption, print_json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def doctor(form: FormatOption = Format.table) -> None:
+    """Report threads, vector width, the kernel cache and the GPU."""
+    facts = gather()
+    if form is Format.json:
+        print_json(facts)
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<{width}}  {value}")
+
+
+def gather() -> dict[str, Any]:
+    """The facts, by name."""
+    from netdsl.cpu import cache, host
+
+    folder = cache.directory()
+    return {
+        "python": platform.python_version(),
+        "processor": host.cpu_name(),
+        "vector_lanes": f"{host.lanes()} x float32",
+        "threads": host.threads(),
+        "threading_layer": "own threads, spinning before they park",
+        "processors": os.cpu_count() or 1,
+        "kernel_cache": str(folder),
+        "cache_entries": sum(1 for p in folder.iterdir() if p.is_file()),
+        "gpu": _gpu(),
+    }
+
+
+def _gpu() -> str:
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "none used: the CUDA backend is not part of this version"
+    return "numba-cuda is installed, but the CUDA backend is not part of this version"

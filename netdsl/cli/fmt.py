@@ -1,0 +1,44 @@
+"""`netdsl fmt FILE...`: the one way a `.net` file is laid out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from netdsl.cli.common import diagnostics
+from netdsl.source import Source
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def fmt(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".net files, or - for stdin")],
+    check: Annotated[bool, typer.Option("--check", help="change nothing; exit 1 if a file would")] = False,
+) -> None:
+    """Format files in place; comments are kept."""
+    from netdsl.files import atomic_write
+    from netdsl.syntax.format import format_source
+    from netdsl.syntax.read import read_source
+
+    changed = 0
+    for file in files:
+        with diagnostics():
+            if str(file) == "-":
+                print(format_source(Source("<stdin>", sys.stdin.read())), end="")
+                continue
+            source = read_source(file)
+            text = format_source(source)
+        if text == source.text:
+            continue
+        changed += 1
+        if check:
+            print(f"{file} would be formatted")
+        else:
+            atomic_write(file, text.encode())
+            print(f"{file} formatted")
+    if check and changed:
+        raise typer.Exit(1)

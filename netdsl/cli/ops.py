@@ -1,0 +1,40 @@
+"""`netdsl ops [NAME]`: the op library and its documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netdsl.cli.common import Format, FormatOption, fail, print_json
+from netdsl.source import Diagnostic, suggest
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def ops(
+    name: Annotated[str | None, typer.Argument(help="an op; all of them when left out")] = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """List the ops, or show one with its settings and their defaults."""
+    from netdsl.ops import LIBRARY
+    from netdsl.ops.describe import describe, render_list, render_one
+
+    known = {op.name: op for op in LIBRARY}
+    if name is None:
+        docs = [describe(op) for op in LIBRARY]
+        if form is Format.json:
+            print_json([doc.to_json() for doc in docs])
+        else:
+            print(render_list(docs))
+        return
+    if name not in known:
+        near = suggest(name, known)
+        fix = f"did you mean {near}?" if near else "netdsl ops lists all of them"
+        fail([Diagnostic("name", f"no op is called {name}", fix=fix)], form)
+    doc = describe(known[name])
+    if form is Format.json:
+        print_json(doc.to_json())
+    else:
+        print(render_one(doc))

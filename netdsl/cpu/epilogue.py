@@ -1,0 +1,57 @@
+"""Which epilogues the micro-kernels do themselves: bias, residual, and bounds such as ReLU's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from netdsl.cpu.contract_plan import Epilogue
+from netdsl.ir import TensorType
+from netdsl.scalar import Arg, Binary, Expr, Lit
+
+
+def match_epilogue(
+    e: Expr | None, operands: Sequence[TensorType], result: TensorType
+) -> tuple[Epilogue, Expr | None]:
+    """The epilogue for the kernel, and what is left to do in a map over the result (all of `e`, or None).
+
+    In `e` the sum is `x0` and `x1`, `x2`, ... are the operands after the first two of the contraction.
+    """
+    if e is None:
+        return Epilogue(), None
+    low, high, inner = _bounds(e)
+    terms = _terms(inner)
+    if terms is None or terms.count(0) != 1:
+        return Epilogue(), e
+    bias = residual = None
+    for k in terms:
+        if k == 0:
+            continue
+        shape = operands[k + 1].shape
+        if bias is None and len(shape) == 1 and shape == result.shape[-1:]:
+            bias = k + 1
+        elif residual is None and shape == result.shape:
+            residual = k + 1
+        else:
+            return Epilogue(), e
+    return Epilogue(bias, residual, low, high), None
+
+
+def _bounds(e: Expr) -> tuple[float, float, Expr]:
+    """`min(max(x, low), high)` taken apart."""
+    low, high = -math.inf, math.inf
+    if isinstance(e, Binary) and e.op == "min" and isinstance(e.b, Lit):
+        high, e = float(e.b.value), e.a
+    if isinstance(e, Binary) and e.op == "max" and isinstance(e.b, Lit):
+        low, e = float(e.b.value), e.a
+    return low, high, e
+
+
+def _terms(e: Expr) -> list[int] | None:
+    """The operands of a sum, or None for anything else."""
+    if isinstance(e, Arg):
+        return [e.index]
+    if isinstance(e, Binary) and e.op == "add":
+        left, right = _terms(e.a), _terms(e.b)
+        return None if left is None or right is None else left + right
+    return None

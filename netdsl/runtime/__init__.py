@@ -1,0 +1,6 @@
+"""Programs: compiled graphs with their memory, ready to run."""
+
+from netdsl.runtime.profile import StepTime
+from netdsl.runtime.program import Program
+
+__all__ = ["Program", "StepTime"]

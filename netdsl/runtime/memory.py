@@ -1,0 +1,46 @@
+"""Memory that the kernels work on: aligned, zeroed, checked against the machine before it is asked for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.ir import TensorType
+from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.source import Diagnostic, NetError
+
+ALIGNMENT = 64
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine; 2**63 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**63
+
+
+def check_fits(total: int, what: str) -> None:
+    """Raise NetError when `total` bytes are more than this machine has."""
+    available = machine_memory()
+    if total > available:
+        message = f"{what} needs {total / 2**30:.1f} GiB, this machine has {available / 2**30:.1f} GiB"
+        raise NetError(Diagnostic("memory", message))
+
+
+def aligned_bytes(size: int) -> NDArray[np.uint8]:
+    """`size` zero bytes that start on a cache line."""
+    # Kernels may read (never write) up to a vector past the end.
+    raw = np.zeros(size + 3 * ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
+
+
+def aligned_array(t: TensorType) -> NDArray[Any]:
+    """A zeroed array of a type."""
+    # An empty array still needs an address of its own to hand to kernels.
+    raw = aligned_bytes(max(t.nbytes, 1))
+    return raw[: t.nbytes].view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)
