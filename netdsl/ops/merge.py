@@ -24,6 +24,22 @@ def spread(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
     return shape
 
 
+def mend(shape: tuple[int, ...], other: tuple[int, ...]) -> str | None:
+    """What would give a map `[N, *S, C]` the sizes of another, in words, where one setting would do."""
+    if len(shape) != len(other) or len(shape) < 3:
+        return None
+    pairs = list(zip(shape[1:-1], other[1:-1], strict=True))
+    if all(a == b for a, b in pairs):
+        return f"conv({other[-1]}, 1) gives it {other[-1]} channels"
+    if any(a > b for a, b in pairs):
+        steps = {-(-a // b) for a, b in pairs}
+        step = steps.pop()
+        fits = not steps and step > 1 and all(-(-a // step) == b for a, b in pairs)
+        return f"did you mean stride = {step}?" if fits else None
+    strided = all(2 * a <= b + 1 for a, b in pairs)
+    return "did you mean stride = 1?" if strided else "did you mean pad = same?"
+
+
 @dataclass(frozen=True)
 class Arithmetic(LibraryOp):
     """Base: an operation on elements, operands broadcast.
@@ -48,10 +64,12 @@ class Arithmetic(LibraryOp):
             if t.dtype != "f32":
                 raise ShapeError(f"{self.name} takes numbers, not {t}", operand=k)
             try:
+                if t.rank not in (0, 2, rank):
+                    raise ValueError(f"rank {t.rank} does not broadcast to rank {rank}")
                 shape = broadcast_shapes(shape, spread(t.shape, rank))
             except ValueError:
-                left, right = list(types[0].shape[1:]), list(t.shape[1:])
-                raise ShapeError(f"cannot {self.name} {left} and {right}", operand=k) from None
+                message = f"cannot {self.name} {list(types[0].shape[1:])} and {list(t.shape[1:])}"
+                raise ShapeError(message, operand=k, hint=mend(t.shape, types[0].shape)) from None
         return (TensorType(shape),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
@@ -84,6 +102,7 @@ class Arithmetic(LibraryOp):
             Sample(cls(), ((2, 3, 4, 1), (2, 3, 4, 5)), low=0.5, high=2.0),
             Sample(cls(), ((2, 3), ()), low=0.5, high=2.0),
             Sample(cls(), ((2, 4, 4, 3), (2, 5, 5, 3)), error=f"cannot {cls.name} [4, 4, 3] and [5, 5, 3]"),
+            Sample(cls(), ((3, 3, 4, 5), (3, 4, 5)), error=f"cannot {cls.name} [3, 4, 5] and [4, 5]"),
         )
 
 
@@ -158,14 +177,16 @@ class Concat(LibraryOp):
         if not types:
             raise ShapeError("concat takes one or more operands, not 0")
         first, at = types[0], self.place(types[0].rank)
+        rest = [t.shape[:at] + t.shape[at + 1 :] for t in types]
+        # Where most operands agree, the one that differs is to blame, be it the first.
+        model = types[rest.index(max(rest, key=rest.count))]
         along = "channels" if at == first.rank - 1 else f"axis {at - 1}"
         for k, t in enumerate(types):
-            if (
-                t.rank != first.rank
-                or t.shape[:at] + t.shape[at + 1 :] != first.shape[:at] + first.shape[at + 1 :]
-            ):
-                shapes = f"{list(first.shape[1:])} with {list(t.shape[1:])}"
-                raise ShapeError(f"cannot concat {shapes} along {along}", operand=k)
+            if rest[k] != model.shape[:at] + model.shape[at + 1 :]:
+                message = f"cannot concat {list(model.shape[1:])} with {list(t.shape[1:])} along {along}"
+                raise ShapeError(message, operand=k, hint=mend(t.shape, model.shape))
+            if t.dtype != "f32":
+                raise ShapeError(f"concat takes numbers, not {t}", operand=k)
         return (TensorType((*first.shape[:at], sum(t.shape[at] for t in types), *first.shape[at + 1 :])),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
@@ -195,4 +216,5 @@ class Concat(LibraryOp):
             Sample(cls(), ((2, 3),)),
             Sample(cls(), ((2, 3, 3, 4), (2, 4, 3, 4)), error="cannot concat [3, 3, 4] with [4, 3, 4]"),
             Sample(cls(axis=3), ((2, 3), (2, 3)), error="there is no axis 3"),
+            Sample(cls(), ((2, 5), (2, 5)), integers={1: 4}, error="concat takes numbers, not i64"),
         )

@@ -3,6 +3,7 @@
 from netdsl.train.checkpoint import load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.restore import evaluate_checkpoint, inference_program, restore_graph
 from netdsl.train.schedules import SCHEDULES
 from netdsl.train.settings import data_plan, train_settings
 from netdsl.train.trainer import FitResult, Listener, Trainer
@@ -15,6 +16,9 @@ __all__ = [
     "Listener",
     "Trainer",
     "data_plan",
+    "evaluate_checkpoint",
+    "inference_program",
     "load_checkpoint",
+    "restore_graph",
     "train_settings",
 ]

@@ -1,0 +1,62 @@
+"""Networks back from checkpoints: to evaluate, and to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from netdsl import passes
+from netdsl.data import Normalization
+from netdsl.elaborate import Network
+from netdsl.ir import Graph, parse_graph
+from netdsl.ops import OPS
+from netdsl.ops.expand import expand
+from netdsl.ops.rebatch import with_batch
+from netdsl.runtime import Program
+from netdsl.source import Diagnostic, NetError
+from netdsl.train.checkpoint import Array, Checkpoint, check_arrays, load_checkpoint
+from netdsl.train.evaluator import Evaluator
+from netdsl.train.settings import data_plan, train_settings
+
+
+def evaluate_checkpoint(
+    network_of: Callable[[int], Network], path: Path, split: str, threads: int | None = None
+) -> dict[str, float]:
+    """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
+    checkpoint = load_checkpoint(path)
+    network = network_of(train_settings(network_of(1)).batch)
+    normalization = Normalization.from_json(checkpoint.normalization)
+    evaluator = Evaluator(network, data_plan(network, checkpoint.seed, normalization), None, threads)
+    weights = weights_of(network.graph, checkpoint.arrays, str(path))
+    evaluator.program(network.batch).load_state_dict(weights)
+    return evaluator.run(split)
+
+
+def restore_graph(checkpoint: Checkpoint) -> Graph:
+    """The graph of ops that a checkpoint was trained with; raises NetError when it cannot be read."""
+    try:
+        return parse_graph(checkpoint.graph, OPS)
+    except (ValueError, TypeError) as error:
+        raise NetError(
+            Diagnostic("checkpoint", f"the network in the checkpoint cannot be read: {error}")
+        ) from None
+
+
+def inference_program(
+    graph: Graph, arrays: Mapping[str, Array], batch: int, threads: int | None = None
+) -> Program:
+    """A program that predicts `batch` samples at a time with the given weights; auxiliary heads go."""
+    primitive = passes.inference().run(expand(with_batch(graph, batch)))
+    program = Program(primitive, threads)
+    weights = weights_of(graph, arrays, "the file")
+    for name in program.state_dict():
+        program.set(name, weights[name])
+    return program
+
+
+def weights_of(graph: Graph, arrays: Mapping[str, Array], what: str) -> dict[str, Array]:
+    """The weights and statistics of a graph among `arrays`, which may hold optimiser slots too; checked."""
+    wanted = {n.id: n.types[0].shape for n in (*graph.leaves("param"), *graph.leaves("state"))}
+    present = {name: array for name, array in arrays.items() if name in wanted}
+    check_arrays(present, wanted, what)
+    return present
