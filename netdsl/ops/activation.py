@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import (
@@ -62,6 +63,15 @@ class Activation(LibraryOp):
         """The scalar operations of the expression, per element."""
         return types[0].size * size(self.scalar(Arg(0)))
 
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """The node of the same name, with attributes where the activation has settings."""
+        op_type, attributes = self.onnx_node()
+        return (m.node(op_type, *names, **attributes),)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """The ONNX op and its attributes."""
+        raise NotImplementedError(f"{self.name} has no ONNX form")
+
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """Two ranks and a wide range; labels refused by type elsewhere."""
@@ -81,6 +91,10 @@ class Identity(Activation):
         """`x`."""
         return x
 
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Identity`."""
+        return "Identity", {}
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The operand."""
         return (arrays[0],)
@@ -95,6 +109,10 @@ class Sigmoid(Activation):
     def scalar(self, x: Expr) -> Expr:
         """The logistic function."""
         return sigmoid(x)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Sigmoid`."""
+        return "Sigmoid", {}
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """By tanh, which does not overflow."""
@@ -111,6 +129,10 @@ class Tanh(Activation):
         """`tanh(x)`."""
         return tanh(x)
 
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Tanh`."""
+        return "Tanh", {}
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.tanh`."""
         return (np.tanh(arrays[0]),)
@@ -125,6 +147,10 @@ class Relu(Activation):
     def scalar(self, x: Expr) -> Expr:
         """`max(x, 0)`."""
         return maximum(x, 0.0)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Relu`."""
+        return "Relu", {}
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.maximum`."""
@@ -142,6 +168,10 @@ class LeakyRelu(Activation):
     def scalar(self, x: Expr) -> Expr:
         """Two slopes."""
         return where(x > 0.0, x, self.negative_slope * x)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`LeakyRelu`."""
+        return "LeakyRelu", {"alpha": self.negative_slope}
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Positive part and negative part."""
@@ -161,6 +191,10 @@ class Elu(Activation):
         """Linear, then exponential."""
         return where(x > 0.0, x, self.alpha * expm1(x))
 
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Elu`."""
+        return "Elu", {"alpha": self.alpha}
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Positive part and bent negative part."""
         (x,) = arrays
@@ -177,6 +211,10 @@ class Selu(Activation):
         """A scaled ELU."""
         return where(x > 0.0, SELU_SCALE * x, (SELU_SCALE * SELU_ALPHA) * expm1(x))
 
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Selu`."""
+        return "Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Positive part and bent negative part, scaled."""
         (x,) = arrays
@@ -192,6 +230,10 @@ class Softplus(Activation):
     def scalar(self, x: Expr) -> Expr:
         """The positive part, plus a correction."""
         return softplus(x)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Softplus`."""
+        return "Softplus", {}
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.logaddexp`."""
@@ -213,6 +255,10 @@ class Gelu(Activation):
         if self.approximate:
             return 0.5 * x * (1.0 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
         return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Gelu`."""
+        return "Gelu", {"approximate": "tanh" if self.approximate else "none"}
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Element by element with `math.erf`, or the tanh formula."""
@@ -237,6 +283,10 @@ class Silu(Activation):
     def scalar(self, x: Expr) -> Expr:
         """A gate on itself."""
         return x * sigmoid(x)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """A product, `Swish` is newer than the opset."""
+        return (m.node("Mul", names[0], m.node("Sigmoid", names[0])),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """By tanh, which does not overflow."""
@@ -274,6 +324,10 @@ class PRelu(LibraryOp):
         """A comparison and a product per element."""
         return 2 * types[0].size
 
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`PRelu`; its slope broadcasts from the right, over channels last."""
+        return (m.node("PRelu", *names),)
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Positive part and scaled negative part."""
         x, w = arrays
@@ -309,6 +363,10 @@ class LogSoftmax(LibraryOp):
         """Maximum, shift, exponential, sum and a last operation per element."""
         return 5 * types[0].size
 
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`LogSoftmax` over the last axis."""
+        return (m.node("LogSoftmax", *names, axis=-1),)
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.logaddexp` row by row."""
         (x,) = arrays
@@ -336,6 +394,10 @@ class Softmax(LogSoftmax):
         shifted = _shifted(b, values[0])
         total = b.reduce("sum", exp, shifted, axes=(-1,), keepdims=True)
         return (b.map(lambda x, s: exp(x) / s, shifted, total),)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Softmax` over the last axis."""
+        return (m.node("Softmax", *names, axis=-1),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The exponential of log-softmax."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
 
 REQUIRED: Any = dataclasses.MISSING
@@ -49,6 +50,13 @@ class LibraryOp(Op):
     def flops(self, *types: TensorType) -> int:
         """Floating-point operations in inference: 2 for each multiply-add, 1 for any other operation."""
         raise NotImplementedError(f"{self.name} has no cost rule")
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """The results in inference as ONNX nodes, from the types and names of all operands.
+
+        None where ONNX has no such op, or not with these settings.
+        """
+        return None
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:

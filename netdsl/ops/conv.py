@@ -13,6 +13,7 @@ import numpy as np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
 from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank
 from netdsl.primitives import Contract, PrimitiveBuilder
@@ -88,6 +89,22 @@ class Conv(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """Two per multiply-add, one per bias."""
         return 2 * self.macs(*types) + (self.infer(*types)[0].size if self.bias else 0)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Conv` between transposes."""
+        op, rank = self.contraction(types[0]), types[0].rank
+        kernel = m.transpose(names[1], (rank - 1, rank - 2, *range(rank - 2)))
+        y = m.node(
+            "Conv",
+            m.channels_first(names[0], rank),
+            kernel,
+            *names[2:],
+            strides=op.stride,
+            pads=[*(lo for lo, _ in op.pad), *(hi for _, hi in op.pad)],
+            dilations=op.dilation,
+            group=self.groups,
+        )
+        return (m.channels_last(y, rank),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The definition, one output position at a time."""

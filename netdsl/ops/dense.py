@@ -10,6 +10,7 @@ from typing import ClassVar
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
 from netdsl.primitives import PrimitiveBuilder
 
@@ -61,6 +62,11 @@ class Dense(LibraryOp):
         """Two per multiply-add, one per bias."""
         (y,) = self.infer(*types)
         return 2 * self.macs(*types) + (y.size if self.bias else 0)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`MatMul` and `Add`."""
+        y = m.node("MatMul", *names[:2])
+        return (m.node("Add", y, names[2]) if self.bias else y,)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`x @ W + b`."""

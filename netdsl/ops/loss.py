@@ -13,6 +13,7 @@ from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.activation import log_softmax, softplus
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, fraction, number, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, absolute, eq, log, maximum, minimum, where
@@ -254,6 +255,15 @@ class CrossEntropy(Loss):
         if labels:
             return where(eq(Index(axis), t), 1.0 - self.label_smoothing + rest, rest)
         return t * (1.0 - self.label_smoothing) + rest
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`SoftmaxCrossEntropyLoss`, which takes labels and class weights alone."""
+        logits, target = types[:2]
+        if target.dtype != "i64" or len(names) == 3 or self.label_smoothing:
+            return None
+        weights = () if self.class_weights is None else (m.const(np.array(self.class_weights)),)
+        scores = m.channels_first(names[0], logits.rank)
+        return (m.node("SoftmaxCrossEntropyLoss", scores, names[1], *weights, reduction="mean"),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Explicit distributions."""

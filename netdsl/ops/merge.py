@@ -12,6 +12,7 @@ import numpy as np
 from netdsl.ir import Sample, ShapeError, TensorType, Value, broadcast_shapes
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr
@@ -85,6 +86,15 @@ class Arithmetic(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """One operation per element and further operand."""
         return (len(types) - 1) * self.infer(*types)[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Add`, `Sub`, `Mul` or `Div`, operands aligned."""
+        rank = max(t.rank for t in types)
+        aligned = [
+            x if spread(t.shape, rank) == t.shape else m.node("Reshape", x, m.const(spread(t.shape, rank)))
+            for x, t in zip(names, types, strict=True)
+        ]
+        return (functools.reduce(functools.partial(m.node, self.name.capitalize()), aligned),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """NumPy's operation, from left to right."""
@@ -202,6 +212,10 @@ class Concat(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """None."""
         return 0
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Concat`."""
+        return (m.node("Concat", *names, axis=self.place(types[0].rank)),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.concatenate`."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import fraction, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, cos, log, sqrt, where
@@ -39,6 +40,10 @@ class _Noise(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """None in inference."""
         return 0
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """Nothing: there is no noise in inference."""
+        return (m.node("Identity", *names),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The operand."""

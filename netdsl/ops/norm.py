@@ -11,6 +11,7 @@ import numpy as np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, fraction, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, sqrt, stop_gradient
@@ -86,6 +87,15 @@ class BatchNorm(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """A product and a sum per element."""
         return 2 * types[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`BatchNormalization` between transposes."""
+        x, *learnt, mean, var = names
+        shape, rank = types[0].shape[-1:], types[0].rank
+        scale = learnt[0] if self.scale else m.const(np.ones(shape))
+        bias = learnt[-1] if self.center else m.const(np.zeros(shape))
+        y = m.node("BatchNormalization", m.channels_first(x, rank), scale, bias, mean, var, epsilon=self.eps)
+        return (m.channels_last(y, rank),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The definition with the running statistics."""

@@ -13,6 +13,7 @@ import numpy as np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
 from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank
 from netdsl.primitives import PrimitiveBuilder, Window
@@ -79,6 +80,21 @@ class _Pool(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """One operation per cell of each window."""
         return self.infer(*types)[0].size * math.prod(self.window(types[0]).size)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`MaxPool` or `AveragePool` between transposes."""
+        window, rank = self.window(types[0]), types[0].rank
+        average = {"count_include_pad": int(window.include_pad)} if self.kind == "avg" else {}
+        y = m.node(
+            "AveragePool" if self.kind == "avg" else "MaxPool",
+            m.channels_first(names[0], rank),
+            kernel_shape=window.size,
+            strides=window.stride,
+            pads=[*(lo for lo, _ in window.pad), *(hi for _, hi in window.pad)],
+            ceil_mode=int(self.ceil),
+            **average,
+        )
+        return (m.channels_last(y, rank),)
 
     def _windows(self, x: Array, fill: float) -> tuple[Array, list[tuple[tuple[Any, ...], Array]]]:
         """The empty result, and each window's cells with the place they belong to (overhang cut away)."""
@@ -196,6 +212,11 @@ class GlobalAvgPool(_GlobalPool):
         (x,) = values
         return (b.mean(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
 
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`ReduceMean`, which needs no transpose."""
+        axes = m.const(range(1, types[0].rank - 1))
+        return (m.node("ReduceMean", names[0], axes, keepdims=int(self.keep)),)
+
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.mean`."""
         (x,) = arrays
@@ -212,6 +233,11 @@ class GlobalMaxPool(_GlobalPool):
         """A maximum."""
         (x,) = values
         return (b.max(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`ReduceMax`, which needs no transpose."""
+        axes = m.const(range(1, types[0].rank - 1))
+        return (m.node("ReduceMax", names[0], axes, keepdims=int(self.keep)),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.max`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
 
 
@@ -27,6 +28,10 @@ class _Shape(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """None."""
         return 0
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Reshape`."""
+        return (m.node("Reshape", *names, m.const(self.infer(*types)[0].shape)),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.reshape`."""
