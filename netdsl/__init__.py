@@ -1,1 +1,41 @@
-"""netdsl: write a neural network down as text, understand it, train it and run it fast."""
+"""netdsl: write a neural network down as text, understand it, train it and run it fast.
+
+The names here are imported when they are first used, so that a shape report does not wait for a compiler.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netdsl.api import compile, load, summary  # noqa: A004 - the name of the thing
+    from netdsl.autodiff import grad
+    from netdsl.runtime import Program
+    from netdsl.source import NetError
+    from netdsl.train import Trainer
+
+__all__ = ["NetError", "Program", "Trainer", "compile", "grad", "load", "summary"]
+
+_HOMES = {
+    "NetError": "netdsl.source",
+    "Program": "netdsl.runtime",
+    "Trainer": "netdsl.train",
+    "compile": "netdsl.api",
+    "grad": "netdsl.autodiff",
+    "load": "netdsl.api",
+    "summary": "netdsl.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module netdsl has no attribute {name}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

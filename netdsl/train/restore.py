@@ -8,13 +8,13 @@ from pathlib import Path
 from netdsl import passes
 from netdsl.data import Normalization
 from netdsl.elaborate import Network
-from netdsl.ir import Graph, parse_graph
+from netdsl.ir import Graph, ShapeError, parse_graph
 from netdsl.ops import OPS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.checkpoint import Array, Checkpoint, check_arrays, load_checkpoint
+from netdsl.train.checkpoint import Array, check_arrays, load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.settings import data_plan, train_settings
 
@@ -32,14 +32,12 @@ def evaluate_checkpoint(
     return evaluator.run(split)
 
 
-def restore_graph(checkpoint: Checkpoint) -> Graph:
-    """The graph of ops that a checkpoint was trained with; raises NetError when it cannot be read."""
+def restore_graph(text: str) -> Graph:
+    """The graph of ops that an artifact or checkpoint holds; raises NetError when it cannot be read."""
     try:
-        return parse_graph(checkpoint.graph, OPS)
-    except (ValueError, TypeError) as error:
-        raise NetError(
-            Diagnostic("checkpoint", f"the network in the checkpoint cannot be read: {error}")
-        ) from None
+        return parse_graph(text, OPS)
+    except (ValueError, TypeError, ShapeError) as error:
+        raise NetError(Diagnostic("artifact", f"the network in the file cannot be read: {error}")) from None
 
 
 def inference_program(

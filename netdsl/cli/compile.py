@@ -1,0 +1,195 @@
+"""`netdsl compile FILE`: compile a network and say what was done."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from netdsl.cli.common import (
+    BatchOption,
+    FileArgument,
+    Format,
+    FormatOption,
+    NetOption,
+    SetOption,
+    ThreadsOption,
+    diagnostics,
+    load_network,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Network
+    from netdsl.ir import Graph
+    from netdsl.passes import Hooks
+    from netdsl.runtime import Program
+
+app = typer.Typer(add_completion=False)
+
+
+class Stage(StrEnum):
+    """What `--emit` can show."""
+
+    tree = "tree"
+    graph = "graph"
+    primitives = "primitives"
+    schedule = "schedule"
+    kernels = "kernels"
+    asm = "asm"
+
+
+@app.command("compile")
+def compile_(
+    file: FileArgument,
+    settings: SetOption = None,
+    net: NetOption = None,
+    batch: BatchOption = 1,
+    emit: Annotated[
+        Stage | None, typer.Option("--emit", help="print this stage instead of the report")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="write an artifact")] = None,
+    training: Annotated[
+        bool, typer.Option("--training", help="the training step, not the prediction")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="what the passes did and refused, and why")
+    ] = False,
+    print_after: Annotated[list[str] | None, typer.Option("--print-after", metavar="PASS")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="PASS", help="skip a pass")
+    ] = None,
+    check_passes: Annotated[
+        bool, typer.Option("--check-passes", help="interpret before and after each")
+    ] = False,
+    threads: ThreadsOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Compile a network; print the passes, the kernels, the memory plan and the time."""
+    from netdsl.passes import Hooks
+
+    with diagnostics(form):
+        if emit is Stage.tree:
+            print(_tree(file))
+            return
+        network = load_network(file, settings, net, batch)
+        if emit is Stage.graph:
+            print(network.graph)
+            return
+        hooks = Hooks(print_after=tuple(print_after or ()), check=check_passes)
+        graph = _optimised(network, training, tuple(without or ()), hooks)
+        if emit is Stage.primitives:
+            print(graph)
+            return
+        if explain:
+            print("\n".join(map(str, hooks.log.events)))
+            return
+        _finish(network, graph, hooks, emit, out, threads, form)
+
+
+def _tree(file: Path) -> str:
+    from netdsl.syntax.parse import parse
+    from netdsl.syntax.read import read_source
+
+    return "\n".join(repr(item) for item in parse(read_source(file)).items)
+
+
+def _optimised(network: Network, training: bool, without: tuple[str, ...], hooks: Hooks) -> Graph:
+    from netdsl import passes
+    from netdsl.ops.expand import expand
+
+    if not training:
+        return passes.inference().without(without).run(expand(network.graph), hooks)
+    from netdsl.train import train_settings
+    from netdsl.train.step import training_graph
+
+    settings = train_settings(network)
+    assert network.objective is not None
+    graph = training_graph(network.objective, settings.optimizer, settings.clip_norm)
+    return passes.training().without(without).run(graph, hooks)
+
+
+def _finish(
+    network: Network,
+    graph: Graph,
+    hooks: Hooks,
+    emit: Stage | None,
+    out: Path | None,
+    threads: int | None,
+    form: Format,
+) -> None:
+    from netdsl.runtime import Program
+
+    start = time.perf_counter()
+    program = Program(graph, threads)
+    seconds = time.perf_counter() - start
+    if emit is Stage.schedule:
+        print("\n".join(f"{k:4}  {step.title}" for k, step in enumerate(program.steps)))
+        return
+    if emit in (Stage.kernels, Stage.asm):
+        if program.kernels is not None:
+            print(program.kernels.llvm_ir() if emit is Stage.kernels else program.kernels.assembly())
+        return
+    if out is not None:
+        _write(network, out)
+    facts = _facts(network, graph, hooks, program, seconds)
+    if form is Format.json:
+        print_json(facts)
+    else:
+        print(_table(facts))
+        if out is not None:
+            print(f"written to {out}")
+
+
+def _write(network: Network, out: Path) -> None:
+    """The artifact of a network that was not trained: freshly initialised weights."""
+    from netdsl.ops.initializers import initialize
+    from netdsl.runtime.artifact import Artifact, save_artifact
+
+    leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
+    weights = {n.id: initialize(n, 0) for n in leaves}
+    save_artifact(out, Artifact(network.name, str(network.graph), weights))
+
+
+def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, seconds: float) -> dict[str, Any]:
+    return {
+        "network": network.name,
+        "batch": network.batch,
+        "ops": len(network.graph),
+        "primitives": len(graph),
+        "passes": [
+            {"name": t.by, "seconds": round(t.seconds, 4), "before": t.before, "after": t.after}
+            for t in hooks.log.timings
+        ],
+        "steps": len(program.steps),
+        "generated_kernels": len(program.kernels.kernels) if program.kernels else 0,
+        "kernels_from_cache": program.kernels.cached if program.kernels else True,
+        "weight_bytes": program.weight_bytes,
+        "kept_bytes": program.kept_bytes,
+        "arena_bytes": program.arena_bytes,
+        "compile_seconds": round(seconds, 3),
+    }
+
+
+def _table(facts: dict[str, Any]) -> str:
+    saved = [
+        f"{p['name']} {p['before']} -> {p['after']}" for p in facts["passes"] if p["before"] != p["after"]
+    ]
+    source = "from the cache" if facts["kernels_from_cache"] else "compiled now"
+    lines = [
+        f"{facts['network']}, batch {facts['batch']}",
+        f"  graph    {facts['ops']} ops and leaves, {facts['primitives']} after the passes",
+        *(f"           {line}" for line in saved),
+        f"  program  {facts['steps']} steps, {facts['generated_kernels']} generated kernels {source}",
+        f"  memory   {_mib(facts['weight_bytes'])} weights, {_mib(facts['kept_bytes'])} packed weights, "
+        f"{_mib(facts['arena_bytes'])} for one run",
+        f"  time     {facts['compile_seconds']:.2f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.2f} MiB"
