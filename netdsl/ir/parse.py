@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from lark.exceptions import UnexpectedInput
 
 from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Graph, Value
-from netdsl.ir.op import Op
+from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.scalar import parse_expr
 from netdsl.syntax.grammar import grammar_text
@@ -41,34 +41,53 @@ class _Reader:
     def __init__(self, ops: Mapping[str, type[Op]]) -> None:
         self.ops = ops
         self.builder = Builder()
+        self.outputs: dict[str, Value] = {}
+        self.aux: list[str] = []
 
     def graph(self, tree: Tree[Token]) -> Graph:
-        outputs: dict[str, Value] = {}
-        aux: list[str] = []
         for item in tree.children:
             assert isinstance(item, Tree)
-            match item.data:
-                case "node":
-                    self.node(item)
-                case "result":
-                    outputs[str(item.children[0])] = _value(item.children[1])
-                case "aux":
-                    aux = [str(name) for name in item.children]
-                case "update":
-                    self.builder.update(_value(item.children[0]), _value(item.children[1]))
-        return self.builder.finish(outputs, aux)
+            line = f"graph text, line {getattr(item.children[0], 'line', '?')}"
+            try:
+                self.item(item)
+            except ShapeError as error:
+                raise ValueError(f"{line}: {error.message}") from None
+            except (TypeError, AttributeError, ValueError) as error:
+                # A setting of the wrong kind is met by the op's own rules.
+                raise ValueError(f"{line}: {error}") from error
+        return self.builder.finish(self.outputs, self.aux)
 
-    def node(self, tree: Tree[Token]) -> None:
-        first, name, *rest = tree.children
-        if str(name) not in self.ops:
-            raise ValueError(f"graph text, line {getattr(name, 'line', '?')}: no op is called {name}")
+    def item(self, tree: Tree[Token]) -> None:
+        first, *rest = tree.children
+        match tree.data:
+            case "node":
+                name = str(rest[0])
+                if name not in self.ops:
+                    raise ValueError(f"no op is called {name}")
+                self.add(_value(first).node, self.ops[name], rest[1:])
+            case "result":
+                self.outputs[str(first)] = self.value(rest[0])
+            case "aux":
+                self.aux = [str(name) for name in tree.children]
+            case "update":
+                self.builder.update(self.value(first), self.value(rest[0]))
+
+    def add(self, node: str, op: type[Op], rest: Sequence[object]) -> None:
+        if node in self.builder.nodes:
+            raise ValueError(f"%{node} is there already")
         settings = {str(s.children[0]): _setting(s.children[1]) for s in rest if isinstance(s, Tree)}
-        inputs = [_value(t) for t in rest if isinstance(t, Token) and t.type == "VALUE"]
-        types = tuple(_type(t) for t in rest if isinstance(t, Token) and t.type == "TYPE")
-        out = self.builder.add(self.ops[str(name)](**settings), *inputs, name=_value(first).node)
-        node = self.builder.nodes[out[0].node]
-        if node.types != types or node.id != _value(first).node:
-            raise ValueError(f"%{node.id}: the text says {types}, the shape rule {node.types}")
+        inputs = [self.value(t) for t in rest if isinstance(t, Token) and t.type == "VALUE"]
+        types = [str(t) for t in rest if isinstance(t, Token) and t.type == "TYPE"]
+        self.builder.add(op(**settings), *inputs, name=node)
+        inferred = [str(t) for t in self.builder.nodes[node].types]
+        if types != inferred:
+            raise ValueError(f"%{node}: the text says {', '.join(types)}, the rule {', '.join(inferred)}")
+
+    def value(self, token: object) -> Value:
+        value = _value(token)
+        if value.node not in self.builder.nodes or value.port >= len(self.builder.nodes[value.node].types):
+            raise ValueError(f"{value} is not defined before")
+        return value
 
 
 def _value(token: object) -> Value:

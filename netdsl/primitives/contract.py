@@ -61,6 +61,9 @@ class Contract(Op):
             len(self.pad) == len(self.dilation) == self.dims
         ):
             raise ShapeError("contract takes a role and one stride, pad and dilation per spatial axis")
+        steps, cells = (*self.stride, *self.dilation, self.groups), (n for pair in self.pad for n in pair)
+        if any(s < 1 for s in steps) or any(n < 0 for n in cells):
+            raise ShapeError("contract takes strides, dilations and groups from 1 and pads from 0")
         a, b = types[:2]
         for k, t in enumerate((a, b)):
             if t.rank != self.dims + 2 or t.dtype != "f32":

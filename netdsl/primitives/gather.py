@@ -30,7 +30,7 @@ class Reshape(Op):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The new shape, which must have as many elements."""
         (x,) = types
-        if math.prod(self.shape) != x.size:
+        if math.prod(self.shape) != x.size or any(s < 0 for s in self.shape):
             raise ShapeError(f"cannot reshape {x} to {list(self.shape)}", operand=0)
         return (TensorType(self.shape, x.dtype),)
 
@@ -88,7 +88,8 @@ class _Affine(Op):
 
     def check(self, t: TensorType) -> None:
         """One start, step and size per axis, no step of 0."""
-        if not len(self.start) == len(self.step) == len(self.shape) == t.rank or 0 in self.step:
+        same = len(self.start) == len(self.step) == len(self.shape) == t.rank
+        if not same or 0 in self.step or any(s < 0 for s in self.shape):
             raise ShapeError(f"{self.name} needs a start, a step and a size per axis of {t}", operand=0)
 
     def places(self, outer: Sequence[int], inner: Sequence[int]) -> tuple[list[Array], list[Array]]:

@@ -27,6 +27,8 @@ def floating_of(arrays: Sequence[Array]) -> type:
 def common_shape(types: Sequence[TensorType], shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """The iteration space of operands that broadcast, or `shape` when it is set; raises ShapeError."""
     own = shape or ()
+    if any(s < 0 for s in own):
+        raise ShapeError(f"{list(own)} is not a shape")
     for k in range(len(types)):
         try:
             own = broadcast_shapes(own, types[k].shape)

@@ -52,6 +52,9 @@ class Windows(Op):
         """Raise ShapeError unless `t` is `f32[N, *S, C]` with the right number of spatial axes."""
         if self.kind not in ("max", "avg"):
             raise ShapeError(f"no window is called {self.kind}")
+        steps, cells = (*self.size, *self.stride, *self.dilation), (n for pair in self.pad for n in pair)
+        if any(s < 1 for s in steps) or any(n < 0 for n in (*cells, *self.overhang)):
+            raise ShapeError("windows take sizes, strides and dilations from 1, pads and overhang from 0")
         if t.rank != len(self.size) + 2 or t.dtype != "f32":
             raise ShapeError(f"windows of rank {len(self.size)} do not fit {t}", operand=0)
 

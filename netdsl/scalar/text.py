@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from netdsl.scalar.expr import BINARY, UNARY, Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
+from netdsl.scalar.expr import BINARY, UNARY, Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, children
 
 _INFIX = {
     "or": ("or", 1),
@@ -28,7 +28,8 @@ _INFIX = {
 }
 _SYMBOLS = {symbol: (op, level) for op, (symbol, level) in _INFIX.items()}
 _TOKEN = re.compile(r"\s*(?:(\d[\d.]*(?:e[+-]?\d+)?|inf|nan)|([A-Za-z_]\w*)|(<=|>=|==|!=|//|[-+*/%<>(),]))")
-_MAX_DEPTH = 200
+_MAX_NESTING = 100
+_MAX_DEPTH = 500
 
 
 def format_expr(e: Expr, level: int = 0) -> str:
@@ -83,6 +84,8 @@ class _Parser:
         e = self.infix(0)
         if self.position != len(self.tokens):
             raise ValueError(f"unexpected {self.tokens[self.position]!r} in scalar expression")
+        if _depth(e) > _MAX_DEPTH:
+            raise ValueError("scalar expression is nested too deeply")
         return e
 
     def peek(self) -> str:
@@ -97,7 +100,7 @@ class _Parser:
 
     def infix(self, level: int) -> Expr:
         self.depth += 1
-        if self.depth > _MAX_DEPTH:
+        if self.depth > _MAX_NESTING:
             raise ValueError("scalar expression is nested too deeply")
         left = self.atom()
         while (found := _SYMBOLS.get(self.peek())) and found[1] >= level:
@@ -148,5 +151,18 @@ def _uniform(stream: Expr, key: Expr, word: Expr) -> Expr:
     raise ValueError("uniform takes a stream number, a key and a word 0 or 1")
 
 
+def _depth(e: Expr) -> int:
+    """Levels of the tree, found without recursion: a chain of sums is deep too."""
+    deepest, stack = 0, [(e, 1)]
+    while stack:
+        x, level = stack.pop()
+        deepest = max(deepest, level)
+        stack.extend((kid, level + 1) for kid in children(x))
+    return deepest
+
+
 def _number(token: str) -> float | int:
-    return int(token) if token.isdigit() else float(token)
+    try:
+        return int(token) if token.isdigit() else float(token)
+    except ValueError:
+        raise ValueError(f"expected a number, found {token[:20]!r}") from None
