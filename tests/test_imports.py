@@ -1,0 +1,56 @@
+"""Rooms import only the rooms above them, and reports do not wait for a compiler."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "netdsl"
+ORDER = ["source", "limits", "files", "syntax", "scalar", "ir", "primitives", "ops", "elaborate", "autodiff"]
+ORDER += ["passes", "report", "schedule", "cpu", "runtime", "data", "train", "interop", "api", "cli"]
+#: the text form of graphs is read with the loader of grammars; counters of the data room are the same Threefry
+MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p.parent != ROOT or p.stem != "__init__"]
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("netdsl."):
+            names.add(node.module.split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "netdsl":
+            names |= {a.name for a in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_downwards(path):
+    own = ORDER.index(room(path))
+    for name in imported(path):
+        assert ORDER.index(name) <= own, f"{room(path)} imports {name}"
+
+
+@pytest.mark.parametrize("command", ["shapes", "params", "check"])
+def test_reports_do_not_import_numba(command):
+    example = ROOT.parent / "examples" / "resnet50.net"
+    code = (
+        "import sys; from netdsl.cli.main import main\n"
+        f"try: main(['{command}', r'{example}'])\n"
+        "except SystemExit as e: assert not e.code\n"
+        "assert not {'numba', 'llvmlite'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_only_the_cpu_room_imports_numba():
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(n.split(".")[0] in ("numba", "llvmlite") for n in names):
+                assert room(path) == "cpu", path
