@@ -39,7 +39,7 @@ X, Y = Arg(0), Arg(1)
         (X * 0.0, Lit(0.0)),
         (X * -1.0, Unary("neg", X)),
         (X / 1.0, X),
-        (-(-X), X),
+        (-Unary("neg", X), X),
         (X + -Y, Binary("sub", X, Y)),
         (Lit(2.0) * 3.0 + 1.0, Lit(7.0)),
         (Lit(1.0) / 0.0, Binary("div", Lit(1.0), Lit(0.0))),
