@@ -21,8 +21,8 @@ import numpy as np
 
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Array, Op, ShapeError
-from netdsl.ir.types import TensorType, broadcast_shapes
-from netdsl.primitives.map import check_expr, floating_of
+from netdsl.ir.types import TensorType
+from netdsl.primitives.map import check_expr, common_shape, floating_of
 from netdsl.scalar import Expr, evaluate
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ class Contract(Op):
                 raise ShapeError("contract without an epilogue takes two operands")
             return (result,)
         extra = (result, *types[2:])
-        if broadcast_shapes(*(t.shape for t in extra)) != shape:
-            raise ShapeError(f"the epilogue's operands do not broadcast to {result}")
+        common_shape(extra, shape)
         return (TensorType(shape, check_expr(self.epilogue, extra, len(shape)).dtype),)
 
     def _output(self, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,0 +1,111 @@
+"""Every primitive's gradient rule against finite differences in float64."""
+
+import math
+
+import numpy as np
+import pytest
+
+from netdsl.autodiff import grad
+from netdsl.ir import TensorType, interpret, verify
+from netdsl.primitives import (
+    PRIMITIVES,
+    Concat,
+    Contract,
+    Gather,
+    Input,
+    Map,
+    PrimitiveBuilder,
+    Reduce,
+    Reshape,
+    Scatter,
+    Window,
+    WindowGrad,
+)
+from netdsl.scalar import Arg, Index, Lit, Uniform, cast_float, exp, maximum, sigmoid, where
+
+X, Y, Z = Arg(0), Arg(1), Arg(2)
+GEOMETRY = ((2, 1), ((1, 0), (1, 2)), (1, 2), 2)
+AVG = ("avg", (2, 3), (2, 1), ((1, 0), (1, 1)), (1, 1), (1, 0))
+MAX = ("max", (2, 3), (1, 2), ((0, 1), (1, 1)), (1, 1), (0, 1))
+
+CASES = [
+    (Map((X * Y + exp(X), sigmoid(Y))), ((2, 3), (2, 3))),
+    (Map((X * Y * Z,)), ((4, 1, 3), (1, 5, 1), ())),
+    (Map((X * cast_float(Index(1)) + Uniform(1, Lit(5)) * X,), (2, 4)), ((2, 1),)),
+    (Map((Lit(2.0),), (3,)), ()),
+    (Reduce("sum", X * Y, (1,)), ((2, 3, 4), (3, 1))),
+    (Reduce("sum", X * X, (0, 2), True), ((2, 3, 4),)),
+    (Reduce("sum", X * cast_float(Index(0)), (0,), False, (3, 2)), ((2,),)),
+    (Reduce("max", X * Y, (1,)), ((3, 4), (4,))),
+    (Reduce("min", where(X > 0.0, X, Y), (0,), True), ((3, 4), (3, 4))),
+    (Contract("output"), ((3, 4), (4, 5))),
+    (Contract("input", size=()), ((3, 5), (4, 5))),
+    (Contract("kernel", size=()), ((3, 4), (3, 5))),
+    (Contract("output", *GEOMETRY), ((2, 5, 6, 4), (2, 3, 2, 6))),
+    (Contract("input", *GEOMETRY, (5, 6)), ((2, 3, 5, 6), (2, 3, 2, 6))),
+    (Contract("kernel", *GEOMETRY, (2, 3)), ((2, 5, 6, 4), (2, 3, 5, 6))),
+    (Contract("output", (1,), ((2, 2),), (1,)), ((2, 4, 3), (3, 3, 2))),
+    (Contract("output", (1, 2, 1), ((0, 0), (1, 1), (0, 1)), (1, 1, 1)), ((1, 3, 4, 3, 2), (2, 3, 2, 2, 3))),
+    (Window(*AVG), ((2, 4, 5, 3),)),
+    (Window(*AVG, False), ((2, 4, 5, 3),)),
+    (Window(*MAX), ((2, 4, 5, 3),)),
+    (Reshape((4, 3)), ((2, 6),)),
+    (Concat(1), ((2, 3), (2, 1), (2, 4))),
+    (Gather((1, -1), (2, 1), (2, 6)), ((5, 4),)),
+    (Gather((4, 3), (-1, -2), (5, 2)), ((5, 4),)),
+    (Scatter((1, -1), (2, 1), (6, 4)), ((3, 6),)),
+]
+
+
+def test_every_primitive_is_here():
+    # Max pooling's gradient is not differentiated again: it would need where the maximum was.
+    assert {op.name for op in PRIMITIVES} - {op.name for op, _ in CASES} == {WindowGrad.name}
+
+
+@pytest.mark.parametrize("op, shapes", CASES, ids=[f"{k}-{op.name}" for k, (op, _) in enumerate(CASES)])
+def test_gradient(op, shapes):
+    rng = np.random.default_rng(3)
+    b = PrimitiveBuilder()
+    inputs = [b.add1(Input(TensorType(s)), name=f"x{k}") for k, s in enumerate(shapes)]
+    loss = b.const(0.0)
+    for y in b.add(op, *inputs):
+        shape = b.type(y).shape
+        part = b.reduce("sum", lambda a, w: a * w, y, b.const(rng.normal(size=shape)), axes=range(len(shape)))
+        loss = b.map(lambda a, c: a + c, loss, part)
+    graph = b.finish({"loss": loss})
+    feeds = {f"x{k}": rng.normal(size=s) for k, s in enumerate(shapes)}
+    found = interpret(verify(grad(graph, "loss", list(feeds))), feeds, np.float64).outputs
+    for name, x in feeds.items():
+        for index in rng.permutation(x.size)[:8]:
+            at = np.unravel_index(index, x.shape)
+            assert math.isclose(
+                found[f"grad/{name}"][at], slope(graph, feeds, name, at), rel_tol=1e-6, abs_tol=1e-8
+            )
+
+
+def slope(graph, feeds, name, at, step=1e-6):
+    values = []
+    for h in (step, -step):
+        moved = {**feeds, name: feeds[name].copy()}
+        moved[name][at] += h
+        values.append(float(interpret(graph, moved, np.float64).outputs["loss"]))
+    return (values[0] - values[1]) / (2 * step)
+
+
+def gradient_of(op, x):
+    b = PrimitiveBuilder()
+    value = b.add1(Input(TensorType(x.shape)), name="x")
+    y = b.add1(op, value)
+    loss = b.sum(y, range(b.type(y).rank))
+    return interpret(grad(b.finish({"loss": loss}), "loss", ["x"]), {"x": x}, np.float64).outputs["grad/x"]
+
+
+def test_ties():
+    # A reduction shares the gradient among equals, pooling gives it to the first: PyTorch's amax and max_pool.
+    np.testing.assert_allclose(gradient_of(Reduce("max", X, (0,)), np.array([2.0, 1.0, 2.0])), [0.5, 0, 0.5])
+    pool = Window("max", (2,), (2,), ((0, 0),), (1,), (0,))
+    np.testing.assert_allclose(gradient_of(pool, np.ones((1, 4, 1)))[0, :, 0], [1, 0, 1, 0])
+
+
+def test_relu_is_flat_at_zero():
+    assert list(gradient_of(Map((maximum(X, 0.0),)), np.array([-1.0, 0.0, 1.0]))) == [0, 0, 1]

@@ -1,0 +1,154 @@
+"""What primitives mean, against plain NumPy and against each other; what they refuse."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from netdsl.ir import ShapeError, TensorType
+from netdsl.primitives import (
+    Concat,
+    Const,
+    Contract,
+    Gather,
+    Input,
+    Map,
+    PrimitiveBuilder,
+    Reduce,
+    Reshape,
+    Scatter,
+    Window,
+    WindowGrad,
+)
+from netdsl.scalar import Arg, Index, exp
+
+X, Y = Arg(0), Arg(1)
+RNG = np.random.default_rng(0)
+
+GEOMETRIES = [
+    ((), (), (), 1, (), ()),
+    ((), (), (), 3, (), ()),
+    ((2,), ((1, 2),), (1,), 1, (7,), (3,)),
+    ((2, 3), ((0, 1), (2, 0)), (2, 1), 2, (6, 7), (2, 3)),
+    ((1, 1, 2), ((1, 1), (0, 0), (1, 0)), (1, 2, 1), 1, (3, 5, 4), (2, 2, 3)),
+    ((3, 3), ((0, 0), (0, 0)), (1, 1), 4, (7, 7), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("stride, pad, dilation, groups, size, kernel", GEOMETRIES)
+def test_contract_is_one_form(stride, pad, dilation, groups, size, kernel):
+    """<y, output(x, w)> = <x, input(y, w)> = <w, kernel(x, y)>, and the first is the definition."""
+    x = RNG.normal(size=(2, *size, 2 * groups))
+    w = RNG.normal(size=(*kernel, 2, 3 * groups))
+    geometry = (stride, pad, dilation, groups)
+    (out,) = Contract("output", *geometry).reference(x, w)
+    y = RNG.normal(size=out.shape)
+    (back,) = Contract("input", *geometry, size).reference(y, w)
+    (weight,) = Contract("kernel", *geometry, kernel).reference(x, y)
+    total = by_definition(x, w, y, *geometry)
+    np.testing.assert_allclose([(out * y).sum(), (back * x).sum(), (weight * w).sum()], total, rtol=1e-10)
+    types = [TensorType(a.shape) for a in (x, w, y)]
+    assert Contract("output", *geometry).infer(types[0], types[1]) == (types[2],)
+    assert Contract("input", *geometry, size).infer(types[2], types[1]) == (types[0],)
+    assert Contract("kernel", *geometry, kernel).infer(types[0], types[2]) == (types[1],)
+    assert Contract.macs(w.shape, y.shape) == y.size * w[..., 0].size
+
+
+def by_definition(x, w, y, stride, pad, dilation, groups):
+    depth, width, total = w.shape[-2], w.shape[-1] // groups, 0.0
+    for o in itertools.product(*map(range, y.shape[1:-1])):
+        for k in itertools.product(*map(range, w.shape[:-2])):
+            at = [a * s + t * d - lo for a, s, t, d, (lo, _) in zip(o, stride, k, dilation, pad, strict=True)]
+            if any(not 0 <= a < n for a, n in zip(at, x.shape[1:-1], strict=True)):
+                continue
+            for g in range(groups):
+                c, f = slice(g * depth, (g + 1) * depth), slice(g * width, (g + 1) * width)
+                total += (x[:, *at, c] @ w[*k, :, f] * y[:, *o, f]).sum()
+    return total
+
+
+def test_contract_epilogue():
+    x, w, bias = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 5)), RNG.normal(size=5)
+    (y,) = Contract("output", epilogue=exp(X + Y)).reference(x, w, bias)
+    np.testing.assert_allclose(y, np.exp(x @ w + bias))
+
+
+def test_gather_slices_pads_and_flips():
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(Gather((1, 0), (1, 2), (2, 2)).reference(x)[0], x[1:, ::2])
+    np.testing.assert_array_equal(Gather((0, 3), (1, -1), (3, 4)).reference(x)[0], x[:, ::-1])
+    np.testing.assert_array_equal(
+        Gather((-1, -2), (1, 1), (5, 7)).reference(x)[0], np.pad(x, ((1, 1), (2, 1)))
+    )
+
+
+@pytest.mark.parametrize("start, step", [((1, 0), (1, 2)), ((-1, 3), (2, -1)), ((2, -2), (-1, 1))])
+def test_scatter_is_the_adjoint_of_gather(start, step):
+    x, y = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3))
+    (out,) = Gather(start, step, y.shape).reference(x)
+    (back,) = Scatter(start, step, x.shape).reference(y)
+    np.testing.assert_allclose((out * y).sum(), (x * back).sum())
+
+
+def test_map_and_reduce_broadcast():
+    x, y = RNG.normal(size=(2, 3, 1)), RNG.normal(size=(4,))
+    (got,) = Map((X + Y,)).reference(x, y)
+    np.testing.assert_allclose(got, x + y)
+    for kind, function in (("sum", np.sum), ("max", np.max), ("min", np.min)):
+        op = Reduce(kind, X * Y, (0, 2), True)
+        np.testing.assert_allclose(op.reference(x, y)[0], function(x * y, (0, 2), keepdims=True))
+        assert op.infer(TensorType(x.shape), TensorType(y.shape)) == (TensorType((1, 3, 1)),)
+
+
+def test_builder_adds_nothing_needless():
+    b = PrimitiveBuilder()
+    x = b.add1(Input(TensorType((2, 3))), name="x")
+    assert b.map(lambda v: v, x) == x and b.reshape(x, (2, 3)) == x
+    assert b.key() == b.key() and len(b.nodes) == 2
+    assert b.nodes["key"].types == (TensorType((), "i64"),)
+
+
+F = TensorType
+WINDOW = ((2,), (1,), ((0, 0),), (1,), (0,))
+REFUSED = [
+    (Map((X + Y,)), (F((2,)), F((3,))), "does not broadcast"),
+    (Map((X,), (2,)), (F((3,)),), "does not broadcast"),
+    (Map((X,), (-1,)), (F(()),), "is not a shape"),
+    (Map((Y,)), (F((2,)),), "operand 1 of 1"),
+    (Map((Index(1),)), (F((2,)),), "axis outside of rank 1"),
+    (Reduce("mean", X, (0,)), (F((2,)),), "no reduction is called mean"),
+    (Reduce("sum", X, (1,)), (F((2,)),), "are not ascending axes"),
+    (Reduce("sum", X, (1, 0)), (F((2, 2)),), "are not ascending axes"),
+    (Reduce("max", X, (0,)), (F((0,)),), "over an axis of size 0"),
+    (Contract("product"), (F((2, 3)), F((3, 4))), "takes a role"),
+    (Contract("output"), (F((2, 3)), F((4, 4))), "3 channels do not fit a kernel"),
+    (Contract("output"), (F((2, 3)), F((3, 4), "i64")), "takes f32 of rank 2"),
+    (Contract("output", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((5, 1, 1))), "does not fit into 3"),
+    (Contract("output", (0,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 1, 1))), "from 1"),
+    (Contract("input", (1,), ((0, 0),), (1,), 1, (9,)), (F((2, 3, 1)), F((2, 1, 1))), "size"),
+    (Contract("kernel", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 3, 1))), "size"),
+    (Contract("output"), (F((2, 3)), F((3, 4)), F((4,))), "takes two operands"),
+    (Contract("output", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5, 1, 1))), "do not broadcast to"),
+    (Contract("output", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5,))), "does not broadcast"),
+    (Window("sum", *WINDOW), (F((1, 3, 1)),), "no window is called sum"),
+    (Window("max", *WINDOW), (F((1, 3, 3, 1)),), "do not fit"),
+    (Window("max", (4,), *WINDOW[1:]), (F((1, 3, 1)),), "a window of 4 does not fit"),
+    (Window("max", (2,), (0,), *WINDOW[2:]), (F((1, 3, 1)),), "from 1"),
+    (WindowGrad("max", *WINDOW, True, (3,)), (F((1, 2, 1)),), "is not"),
+    (Reshape((4,)), (F((3,)),), "cannot reshape"),
+    (Reshape((-1, -3)), (F((3,)),), "cannot reshape"),
+    (Concat(0), (F((2, 3)), F((2, 4))), "cannot concat"),
+    (Concat(2), (F((2, 3)),), "cannot concat"),
+    (Gather((0,), (0,), (1,)), (F((3,)),), "needs a start"),
+    (Scatter((0, 0), (1,), (1,)), (F((3,)),), "needs a start"),
+    (Const(np.array(["a"])), (), "neither float, int nor bool"),
+    (Input(F((2,))), (F((2,)),), "takes no operands"),
+]
+
+
+@pytest.mark.parametrize(
+    "op, types, message", REFUSED, ids=[f"{k}-{op.name}" for k, (op, *_) in enumerate(REFUSED)]
+)
+def test_what_does_not_fit_is_refused(op, types, message):
+    with pytest.raises(ShapeError, match=message):
+        op.infer(*types)
