@@ -51,9 +51,7 @@ class Lines(Listener):
 class Bars(Listener):
     """A bar for the running epoch; finished epochs stay as lines."""
 
-    def start(self, epochs: int, batches: int, progress: Position) -> None:
-        """Show the bar."""
-        self.epochs, self.batches = epochs, batches
+    def __init__(self) -> None:
         self.console = Console(highlight=False)
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
@@ -64,6 +62,10 @@ class Bars(Listener):
             console=self.console,
             transient=True,
         )
+
+    def start(self, epochs: int, batches: int, progress: Position) -> None:
+        """Show the bar."""
+        self.epochs, self.batches = epochs, batches
         self.task: TaskID = self.progress.add_task(
             "", total=batches, completed=progress.batch, epoch=f"{progress.epoch + 1}/{epochs}", text=""
         )
@@ -84,6 +86,10 @@ class Bars(Listener):
 
     def end(self, result: FitResult) -> None:
         """Take the bar away and print the result."""
-        self.progress.stop()
+        self.close()
         if result.test is not None:
             self.console.print(f"test: {values_text(result.test)}  ({result.seconds:.1f} s in all)")
+
+    def close(self) -> None:
+        """Take the bar away, whatever happened."""
+        self.progress.stop()

@@ -1,16 +1,18 @@
 """Training: optimisers, schedules, the loop, checkpoints."""
 
-from netdsl.train.checkpoint import load_checkpoint
+from netdsl.train.checkpoint import EpochResult, load_checkpoint
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.listener import FitResult, Listener
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.restore import evaluate_checkpoint, inference_program, restore_graph
 from netdsl.train.schedules import SCHEDULES
 from netdsl.train.settings import data_plan, train_settings
-from netdsl.train.trainer import FitResult, Listener, Trainer
+from netdsl.train.trainer import Trainer
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "EpochResult",
     "Evaluator",
     "FitResult",
     "Listener",

@@ -1,4 +1,4 @@
-"""Which layer first makes a number that is none."""
+"""Which layer first makes a number that is not finite."""
 
 from __future__ import annotations
 
@@ -26,20 +26,33 @@ def not_finite(objective: Graph, feeds: Mapping[str, Array], step: int) -> Diagn
             kind = objective[name].op.name if name in objective else "input"
             hint = "the step before made it too large" if kind == "param" else "look at the data"
             return _diagnostic(step, f"the {kind} {name} has values that are not finite", span, hint)
-    graph = expand(objective, training=True)
+    node = _first_not_finite(expand(objective, training=True), feeds)
+    if node is None:
+        return _diagnostic(step, "it overflows in float32, though NumPy finds every layer finite", None, None)
+    return _layer(objective, node, step)
+
+
+def _first_not_finite(graph: Graph, feeds: Mapping[str, Array]) -> Node | None:
+    """The first node in NumPy's evaluation with a result that is not finite; values go after their last use."""
     env: dict[Value, Array] = {}
+    waiting = {value: len(graph.users(value)) for node in graph for value in node.outputs}
     for node in graph:
         if node.op.name in ("input", "param", "state"):
             results: tuple[Array, ...] = (feeds[node.id],)
         else:
-            results = node.op.reference(*(env[v] for v in node.inputs))
-        env.update(zip(node.outputs, results, strict=True))
+            with np.errstate(all="ignore"):
+                results = node.op.reference(*(env[v] for v in node.inputs))
         if any(r.dtype.kind == "f" and not np.isfinite(r).all() for r in results):
-            return _first(objective, node, step)
-    return _diagnostic(step, "the loss is not finite in float32 sums, though every layer is", None, None)
+            return node
+        env.update(zip(node.outputs, results, strict=True))
+        for value in node.inputs:
+            waiting[value] -= 1
+            if not waiting[value]:
+                del env[value]
+    return None
 
 
-def _first(objective: Graph, node: Node, step: int) -> Diagnostic:
+def _layer(objective: Graph, node: Node, step: int) -> Diagnostic:
     owner = node.origin[0] if node.origin else node.id
     kind = objective[owner].op.name if owner in objective else node.op.name
     message = f"the first value that is not finite comes from {owner} ({kind})"

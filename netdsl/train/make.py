@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from netdsl.elaborate import Call
 from netdsl.source import Diagnostic, NetError, Span, suggest
+
+FLOAT32_MAX = 3.4e38
 
 
 def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None) -> Any:
@@ -59,13 +62,30 @@ def check_numbers(owner: Any) -> None:
         if "low" not in f.metadata:
             continue
         low, high = f.metadata["low"], f.metadata["high"]
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             raise ValueError(f"{f.name} must be a number, not {value!r}")
         if not low <= value <= high:
             raise ValueError(f"{f.name} must be from {low} to {high}, not {value}")
         object.__setattr__(owner, f.name, float(value))
 
 
-def bounded(default: float, low: float, high: float = float("inf")) -> Any:
+def shown(value: Any) -> str:
+    """A setting's value as it is written in a file: `sgd(lr = 0.1)`, `[shift(2), flip]`, `"a.npz"`."""
+    if isinstance(value, Call):
+        given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
+        return f"{value.name}({', '.join(given)})" if given else value.name
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is an int or a float; true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def bounded(default: float, low: float, high: float = FLOAT32_MAX) -> Any:
     """A dataclass field for a number between bounds."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})

@@ -1,13 +1,14 @@
 """Optimisers, as scalar expressions: the new weight and the new slots from the old ones and the gradient.
 
 Scheduled values and bias corrections enter the compiled step as scalar inputs, so that it never changes.
-Weight decay leaves out biases and the scales and offsets of normalisation.
+Weight decay leaves out biases and the scales and offsets of normalisation, as is common practice (Goyal et al.
+2017); PyTorch decays whatever it is handed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from netdsl.scalar import Expr, Lit, sqrt
@@ -32,6 +33,10 @@ class Optimizer:
         """The slots that these settings need."""
         return self.slots
 
+    def with_momentum(self, momentum: float) -> Optimizer:
+        """This optimiser, ready for a schedule that moves the momentum, up to `momentum`."""
+        return self
+
     def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
         """The inputs of step number `step` (from 0), for a scheduled learning rate and momentum."""
         return {"lr": lr}
@@ -48,24 +53,41 @@ def _decayed(g: Expr, w: Expr, decay: float) -> Expr:
 
 
 @dataclass(frozen=True)
-class Sgd(Optimizer):
+class _WithMomentum(Optimizer):
+    """Base of those that may keep a velocity."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("lr", "momentum")
+    momentum: float = bounded(0.0, 0.0, 1.0)
+
+    def with_momentum(self, momentum: float) -> Optimizer:
+        """With the slot of the velocity, which no momentum of its own asks for."""
+        return self if self.momentum else replace(self, momentum=momentum)
+
+    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
+        """Learning rate and momentum."""
+        return {"lr": lr, "momentum": self.momentum if momentum is None else momentum}
+
+
+@dataclass(frozen=True)
+class Sgd(_WithMomentum):
     """Gradient descent: `v = momentum * v + g; w = w - lr * v`, or `g + momentum * v` with Nesterov's look ahead.
 
     Weight decay is added to the gradient.  Polyak 1964, Nesterov 1983, Sutskever et al. 2013; PyTorch SGD.
     """
 
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
-    inputs: ClassVar[tuple[str, ...]] = ("lr", "momentum")
-    momentum: float = bounded(0.0, 0.0, 1.0)
     nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.nesterov, bool):
+            raise ValueError(f"nesterov must be true or false, not {self.nesterov!r}")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum, such as 0.9")
 
     def used_slots(self) -> tuple[str, ...]:
         """None without momentum."""
         return self.slots if self.momentum else ()
-
-    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
-        """Learning rate and momentum."""
-        return {"lr": lr, "momentum": self.momentum if momentum is None else momentum}
 
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
@@ -80,7 +102,7 @@ class Sgd(Optimizer):
 
 
 @dataclass(frozen=True)
-class RmsProp(Optimizer):
+class RmsProp(_WithMomentum):
     """Gradients divided by a running mean of their size.
 
     `s = rho * s + (1 - rho) * g^2; w = w - lr * g / (sqrt(s) + eps)`.
@@ -88,19 +110,13 @@ class RmsProp(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square", "momentum")
-    inputs: ClassVar[tuple[str, ...]] = ("lr", "momentum")
     lr: float = bounded(0.001, 0.0)
     rho: float = bounded(0.9, 0.0, 1.0)
     eps: float = bounded(1e-7, 0.0)
-    momentum: float = bounded(0.0, 0.0, 1.0)
 
     def used_slots(self) -> tuple[str, ...]:
         """The squares, and a velocity when there is momentum."""
         return self.slots if self.momentum else self.slots[:1]
-
-    def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
-        """Learning rate and momentum."""
-        return {"lr": lr, "momentum": self.momentum if momentum is None else momentum}
 
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
@@ -117,20 +133,33 @@ class RmsProp(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adaptive moments with bias correction.  Kingma and Ba 2014; PyTorch Adam (decay added to the gradient)."""
+    """Adaptive moments with bias correction.
+
+    `m = beta1 * m + (1 - beta1) * g; s = beta2 * s + (1 - beta2) * g^2;
+    w = w - lr * (m / (1 - beta1^t)) / (sqrt(s / (1 - beta2^t)) + eps)` in step t, from 1.  Weight decay is added
+    to the gradient.  Kingma and Ba 2014; PyTorch Adam.
+    """
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
-    inputs: ClassVar[tuple[str, ...]] = ("lr", "correction1", "correction2")
+    inputs: ClassVar[tuple[str, ...]] = ("lr", "fresh", "correction1", "correction2")
     lr: float = bounded(0.001, 0.0)
     beta1: float = bounded(0.9, 0.0, 0.999999)
     beta2: float = bounded(0.999, 0.0, 0.999999)
     eps: float = bounded(1e-8, 0.0)
 
     def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:
-        """Learning rate and the factors that undo the bias towards zero; a scheduled momentum is beta1's."""
-        t = step + 1
+        """Learning rate, the share of the new gradient in the mean, the factors that undo the bias to zero.
+
+        A scheduled momentum takes the place of beta1, as in PyTorch.
+        """
+        beta1, t = self.beta1 if momentum is None else momentum, step + 1
         second = (1.0 - self.beta2**t) ** -0.5
-        return {"lr": lr, "correction1": 1.0 / (1.0 - self.beta1**t), "correction2": second}
+        return {
+            "lr": lr,
+            "fresh": 1.0 - beta1,
+            "correction1": 1.0 / (1.0 - beta1**t),
+            "correction2": second,
+        }
 
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
@@ -141,7 +170,7 @@ class Adam(Optimizer):
         return w - step, new
 
     def _step(self, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr) -> tuple[Expr, tuple[Expr, ...]]:
-        mean = self.beta1 * slots[0] + (1 - self.beta1) * g
+        mean = slots[0] + hyper["fresh"] * (g - slots[0])
         square = self.beta2 * slots[1] + (1 - self.beta2) * (g * g)
         denominator = sqrt(square) * hyper["correction2"] + self.eps
         return (lr * hyper["correction1"]) * mean / denominator, (mean, square)

@@ -24,11 +24,13 @@ def evaluate_checkpoint(
 ) -> dict[str, float]:
     """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
     checkpoint = load_checkpoint(path)
-    network = network_of(train_settings(network_of(1)).batch)
+    network = network_of(1)
+    batch = train_settings(network).evaluation_batch
     normalization = Normalization.from_json(checkpoint.normalization)
-    evaluator = Evaluator(network, data_plan(network, checkpoint.seed, normalization), None, threads)
+    data = data_plan(network, checkpoint.run.seed, normalization)
+    evaluator = Evaluator(network, data, batch, threads=threads)
     weights = weights_of(network.graph, checkpoint.arrays, str(path))
-    evaluator.program(network.batch).load_state_dict(weights)
+    evaluator.program(batch).load_state_dict(weights)
     return evaluator.run(split)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netdsl.train.make import bounded, check_numbers
+from netdsl.train.make import bounded, check_numbers, is_number
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,21 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Schedule:
+    """Base: the learning rate, and perhaps the momentum, of each step."""
+
+    @property
+    def highest_momentum(self) -> float | None:
+        """The largest momentum it sets; None when the schedule leaves it alone."""
+        return None
+
+    def at(self, lr: float, clock: Clock) -> tuple[float, float | None]:
+        """Learning rate and momentum (None: the optimiser's own); `lr` is the optimiser's learning rate."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
     """The optimiser's own learning rate throughout."""
 
     def at(self, lr: float, clock: Clock) -> tuple[float, float | None]:
@@ -34,7 +48,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Schedule):
     """The rate times `factor` after every `every` epochs, or at each of the `milestones`.
 
     PyTorch StepLR and MultiStepLR.
@@ -46,8 +60,8 @@ class Step:
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        if bool(self.every) == bool(self.milestones):
-            raise ValueError("takes either every or milestones")
+        if bool(self.every) == bool(self.milestones) or not isinstance(self.milestones, (list, tuple)):
+            raise ValueError("takes either every, a number of epochs, or milestones, a list of epochs")
         entries = [*self.milestones, *([self.every] if self.every else [])]
         if any(isinstance(e, bool) or not isinstance(e, int) or e < 1 for e in entries):
             raise ValueError("counts epochs, whole ones from 1")
@@ -63,7 +77,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Schedule):
     """Half a cosine from the rate down to `minimum`, after `warmup` epochs of linear rise.
 
     Loshchilov and Hutter 2016; warm-up as in Goyal et al. 2017.
@@ -85,44 +99,61 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Schedule):
     """Up from `peak / divisor` to `peak` in the first `rise` of the steps, then down to `peak / divisor / final`.
 
-    Both ways along a cosine; the momentum goes the other way between the two numbers of `momentum`.
+    Both ways along a cosine; the momentum (Adam: beta1) goes the other way between the two numbers of `momentum`,
+    unless that is false.  The peak is the optimiser's learning rate when not given.
     Smith and Topin 2017; PyTorch OneCycleLR.
     """
 
-    peak: float = bounded(0.1, 0.0)
-    momentum: Sequence[float] = (0.95, 0.85)
+    peak: float | None = None
+    momentum: Sequence[float] | bool = (0.95, 0.85)
     rise: float = bounded(0.3, 0.0, 1.0)
     divisor: float = bounded(25.0, 1.0)
     final: float = bounded(1e4, 1.0)
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        good = len(self.momentum) == 2 and all(
-            isinstance(m, (int, float)) and 0 <= m < 1 for m in self.momentum
-        )
-        if not good:
-            raise ValueError("momentum takes two numbers from 0 to below 1, such as (0.95, 0.85)")
+        if self.peak is not None and (not is_number(self.peak) or not 0 <= self.peak < math.inf):
+            raise ValueError(f"peak must be a learning rate, not {self.peak!r}")
+        pair = self.momentum
+        good = isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_momentum, pair))
+        if pair is not False and not good:
+            raise ValueError("momentum takes two numbers from 0 to below 1, such as (0.95, 0.85), or false")
+
+    @property
+    def highest_momentum(self) -> float | None:
+        """The largest momentum it sets; None when the schedule leaves it alone."""
+        return None if isinstance(self.momentum, bool) else max(self.momentum)
 
     def at(self, lr: float, clock: Clock) -> tuple[float, float | None]:
         """Learning rate and momentum."""
         top = self.rise * clock.steps - 1
-        start, end = self.peak / self.divisor, self.peak / self.divisor / self.final
-        high, low = self.momentum
+        peak = lr if self.peak is None else self.peak
+        start, end = peak / self.divisor, peak / self.divisor / self.final
         if clock.step <= top:
             part = clock.step / top if top > 0 else 1.0
-            return _anneal(start, self.peak, part), _anneal(high, low, part)
+            return _anneal(start, peak, part), self._momentum(1.0 - part)
         part = (clock.step - top) / max(1.0, clock.steps - 1 - top)
-        return _anneal(self.peak, end, part), _anneal(low, high, part)
+        return _anneal(peak, end, part), self._momentum(part)
+
+    def _momentum(self, part: float) -> float | None:
+        """The momentum `part` of the way from low to high."""
+        if isinstance(self.momentum, bool):
+            return None
+        high, low = self.momentum
+        return _anneal(low, high, part)
+
+
+def _is_momentum(value: object) -> bool:
+    return is_number(value) and 0 <= value < 1
 
 
 def _anneal(a: float, b: float, part: float) -> float:
     return b + (a - b) * 0.5 * (1 + math.cos(math.pi * part))
 
 
-Schedule = Constant | Step | Cosine | OneCycle
 SCHEDULES: Mapping[str, type[Schedule]] = {
     "constant": Constant,
     "step": Step,

@@ -12,6 +12,8 @@ from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
 from netdsl.train.optimizers import Optimizer
 
 SCALAR = TensorType(())
+HYPER = "train/"
+"""What the names of the optimiser's scalar inputs start with: no input of a network has a slash."""
 
 
 def report_outputs(graph: Graph) -> dict[str, Value]:
@@ -28,22 +30,28 @@ def evaluation_graph(objective: Graph) -> Graph:
 def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | None = None) -> Graph:
     """Forward, backward and update in one graph, with the outputs `loss` and `metric/NAME`.
 
-    It adds the scalar inputs of the optimiser and one `state` leaf `WEIGHT/SLOT` per weight and slot.  A step
-    whose loss is not finite changes no weight and no slot, so that its cause can be looked for afterwards.
+    It adds the scalar inputs `train/NAME` of the optimiser and one `state` leaf `WEIGHT/SLOT` per weight and slot.
+    A step whose loss is not finite changes no leaf, so that its cause can be looked for afterwards.
     `clip_norm` scales all gradients so that their common L2 norm is at most that (Pascanu et al. 2013).
     """
     forward = expand(objective, training=True)
     b = PrimitiveBuilder(forward, training=True)
-    b.updates.update(forward.updates)
     loss = forward.outputs["loss"]
+    for leaf, value in forward.updates.items():
+        kept = b.map(lambda old, new, shown: _if_finite(shown, new, old), Value(leaf), value, loss)
+        b.update(Value(leaf), kept)
     weights = [n for n in forward.leaves("param") if isinstance(n.op, Param) and n.op.trainable]
     grads = gradients(b, loss, [Value(n.id) for n in weights])
-    hyper = {name: b.add1(Input(SCALAR), name=name) for name in optimizer.inputs}
-    scale = _clip_scale(b, list(grads.values()), clip_norm) if clip_norm is not None else None
+    hyper = {name: b.add1(Input(SCALAR), name=HYPER + name) for name in optimizer.inputs}
+    scale = _clip_scale(b, list(grads.values()), clip_norm) if clip_norm is not None and weights else None
     for node in weights:
         w = Value(node.id)
         _update(b, optimizer, w, grads[w], hyper, loss, scale)
     return b.finish(report_outputs(forward))
+
+
+def _if_finite(loss: Expr, new: Expr, old: Expr) -> Expr:
+    return where(eq(loss - loss, 0.0), new, old)
 
 
 def _clip_scale(b: PrimitiveBuilder, grads: Sequence[Value], limit: float) -> Value:
@@ -76,9 +84,8 @@ def _update(
     new_w, new_slots = optimizer.update(
         args[0], g, args[2 : first - 1], scalars, scalars["lr"] * leaf.lr, decay
     )
-    shown = args[first - 1]
-    finite = eq(shown - shown, 0.0)
     olds = [args[0], *args[2 : first - 1]]
     with b.within(b.nodes[w.node], f"update/{w.node}"):
         for value, old, new in zip([w, *slots], olds, [new_w, *new_slots], strict=True):
-            b.update(value, b.map_expr(where(finite, new, old), *operands, shape=b.type(w).shape))
+            kept = _if_finite(args[first - 1], new, old)
+            b.update(value, b.map_expr(kept, *operands, shape=b.type(w).shape))

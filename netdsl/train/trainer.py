@@ -5,75 +5,43 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from netdsl import passes
 from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
 from netdsl.elaborate import Network
-from netdsl.ops.initializers import initialize
+from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.checkpoint import Checkpoint, Progress, check_arrays, load_checkpoint, save_checkpoint
-from netdsl.train.diagnose import not_finite
-from netdsl.train.evaluator import Evaluator, input_names
+from netdsl.train.checkpoint import (
+    Checkpoint,
+    EpochResult,
+    Progress,
+    Run,
+    Values,
+    load_checkpoint,
+    save_checkpoint,
+)
+from netdsl.train.evaluator import Evaluator
+from netdsl.train.learner import Learner
+from netdsl.train.listener import FitResult, Listener
 from netdsl.train.log import EventLog
+from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
-from netdsl.train.step import training_graph
 
-Array = NDArray[Any]
-Values = dict[str, float]
-
-
-class Listener:
-    """What a trainer tells of its progress; this one listens to nothing."""
-
-    def start(self, epochs: int, batches: int, progress: Progress) -> None:
-        """Training begins or goes on."""
-
-    def step(self, progress: Progress, values: Values) -> None:
-        """A step is done; `values` are means over the epoch so far."""
-
-    def epoch(self, epoch: int, train: Values, validation: Values | None, seconds: float) -> None:
-        """An epoch (from 1) is done."""
-
-    def end(self, result: FitResult) -> None:
-        """Training is over."""
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The outcome: the last epoch's means, those on the test set, and whether Ctrl-C ended it early."""
-
-    epochs: int
-    steps: int
-    train: Values
-    validation: Values | None
-    test: Values | None
-    seconds: float
-    interrupted: bool = False
-
-
-@dataclass
-class _Epoch:
-    train: Values = field(default_factory=dict)
-    validation: Values | None = None
+LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 class Trainer:
-    """Trains a network, elaborated with the training batch size, on the data its file names.
+    """Trains a network on the data its file names, or on `data`.
 
     The same network, settings and seed give the same bits, whatever the number of threads, also when a run is
-    stopped and resumed.  `out` is the folder of the log and the checkpoints `last.safetensors` and
-    `best.safetensors` (by the first metric on the validation data, else its loss).
+    stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
+    `last.safetensors` and `best.safetensors` (by the first metric on the validation data, else its loss).
 
     Raises NetError for settings, data or checkpoints that do not fit, and when the loss is not finite.
     """
@@ -81,30 +49,23 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        out: Path | None = None,
+        out: Path | str | None = None,
         data: DataPlan | None = None,
         threads: int | None = None,
     ) -> None:
         self.network = network
         self.settings: TrainSettings = train_settings(network)
-        self.out = out
+        self.out = Path(out) if out is not None else None
         self._threads = threads
-        assert network.objective is not None
-        self.objective = network.objective
-        self.inputs = input_names(network)
         self._data = data
-        graph = training_graph(self.objective, self.settings.optimizer, self.settings.clip_norm)
-        self.program = Program(passes.training().run(graph), threads)
-        self._reset()
+        self._own_data = data is None
+        self._learner = Learner(network, self.settings, threads)
+        self._graph = str(with_batch(network.graph, self.settings.batch))
 
-    def _reset(self) -> None:
-        """Start from the initialisers."""
-        for leaf in (*self.program.graph.leaves("param"), *self.program.graph.leaves("state")):
-            self.program.set(leaf.id, initialize(leaf, self.settings.seed))
-
-    def fit(self, resume: bool = False, listener: Listener | None = None) -> FitResult:
-        """Train to the last epoch; with `resume` from the last checkpoint in `out`."""
-        return _Fit(self, self._resumed() if resume else Progress(), listener or Listener()).run(resume)
+    @property
+    def program(self) -> Program:
+        """The program whose runs are training steps; it holds the weights."""
+        return self._learner.program
 
     @property
     def data(self) -> DataPlan:
@@ -113,97 +74,96 @@ class Trainer:
             self._data = data_plan(self.network, self.settings.seed)
         return self._data
 
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one input of the network."""
-        return self.network.graph[self.inputs.image].types[0].shape[1:]
+    def fit(self, resume: bool = False, listener: Listener | None = None) -> FitResult:
+        """Train to the last epoch; with `resume` from the last checkpoint in `out`, if it is not done already.
 
-    def feeds(self, batch: Batch, hyper: Mapping[str, float], step: int) -> dict[str, Array]:
-        """What the program is fed for a batch."""
-        feeds: dict[str, Array] = {self.inputs.image: batch.images, self.inputs.target: batch.labels}
-        feeds |= {name: np.float32(value) for name, value in hyper.items()}  # type: ignore[misc]
-        feeds["key"] = np.int64((self.settings.seed & 0x7FFFFFFF) << 32 | (step & 0xFFFFFFFF))  # type: ignore[assignment]
-        return {name: np.asarray(value) for name, value in feeds.items() if name in self.program.inputs}
+        Without `resume` training starts at epoch 1 from the weights that `program` holds, at first those of the
+        initialisers.  The first Ctrl-C ends it after the running step, with a checkpoint; a second one at once.
+        """
+        listener = listener or Listener()
+        with closing(listener):
+            return self._resumed(listener) if resume else self._started(listener)
 
-    def save(self, progress: Progress, name: str) -> None:
-        """Write a checkpoint into `out`."""
+    def _started(self, listener: Listener) -> FitResult:
+        self._learner.forget()
+        loop = _Loop(self, Progress(), self._identity(), listener)
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
+            (self.out / BEST).unlink(missing_ok=True)
+        log = EventLog(self.out)
+        s = self.settings
+        log.write("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
+        loop.save(LAST)
+        return loop.run(log)
+
+    def _resumed(self, listener: Listener) -> FitResult:
         if self.out is None:
-            return
-        numbers = self.data.normalization.to_json()
-        checkpoint = Checkpoint(
-            self.program.state_dict(),
-            str(self.network.graph),
-            progress,
-            self.settings.seed,
-            numbers,
-            self.network.name,
+            message = "there is no folder to resume from"
+            raise NetError(Diagnostic("checkpoint", message, fix="give --out DIR"))
+        checkpoint = load_checkpoint(self.out / LAST)
+        if self._own_data:
+            normalization = Normalization.from_json(checkpoint.normalization)
+            self._data = data_plan(self.network, self.settings.seed, normalization)
+        identity, progress = self._identity(), checkpoint.progress
+        changed = check_resume(checkpoint, identity, self._learner.shapes())
+        self._learner.load(checkpoint.arrays)
+        loop = _Loop(self, progress, identity, listener)
+        log = EventLog(self.out, progress.epoch)
+        log.write("resume", epoch=progress.epoch, step=progress.step, changed=changed)
+        return loop.run(log)
+
+    def _identity(self) -> Run:
+        return describe_run(self.network, self.settings, len(self.data.train))
+
+
+class _Loop:
+    """One run of the loop, from some progress to the end or to Ctrl-C."""
+
+    def __init__(self, trainer: Trainer, progress: Progress, identity: Run, listener: Listener) -> None:
+        self.trainer, self.progress, self.identity, self.listener = trainer, progress, identity, listener
+        self.settings, self.learner = trainer.settings, trainer._learner
+        inputs, data = self.learner.inputs, trainer.data
+        self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
+        inputs.check(self.batches.split, "train")
+        self.evaluator = Evaluator(
+            trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
         )
-        save_checkpoint(self.out / f"{name}.safetensors", checkpoint)
-
-    def _resumed(self) -> Progress:
-        if self.out is None:
-            raise NetError(
-                Diagnostic("checkpoint", "there is no folder to resume from", fix="give --out DIR")
-            )
-        checkpoint = load_checkpoint(self.out / "last.safetensors")
-        leaves = [*self.program.graph.leaves("param"), *self.program.graph.leaves("state")]
-        check_arrays(checkpoint.arrays, {n.id: n.types[0].shape for n in leaves}, "the checkpoint")
-        if checkpoint.seed != self.settings.seed:
-            message = f"the checkpoint was made with seed {checkpoint.seed}, not {self.settings.seed}"
-            raise NetError(Diagnostic("checkpoint", message, fix=f"--set train.seed={checkpoint.seed}"))
-        self.program.load_state_dict(checkpoint.arrays)
-        normalization = Normalization.from_json(checkpoint.normalization)
-        self._data = data_plan(self.network, self.settings.seed, normalization)
-        return replace(checkpoint.progress)
-
-
-class _Fit:
-    """One run of the loop."""
-
-    def __init__(self, trainer: Trainer, progress: Progress, listener: Listener) -> None:
-        self.trainer, self.progress, self.listener = trainer, progress, listener
-        self.settings = trainer.settings
-        self.batches: Batches = trainer.data.training_batches(self.settings.batch, trainer.sample_shape)
-        if len(self.batches) == 0:
-            message = f"the training set is smaller than one batch of {self.settings.batch}"
-            raise NetError(Diagnostic("data", message))
-        self.evaluator = Evaluator(trainer.network, trainer.data, trainer.program, trainer._threads)
+        self.steps = self.settings.epochs * len(self.batches)
         self.stopped = False
-        self.last = _Epoch()
 
-    def run(self, resume: bool) -> FitResult:
-        """From the current progress to the end, or to Ctrl-C."""
+    def run(self, log: EventLog) -> FitResult:
+        """Train, then evaluate on the test data."""
         start = time.monotonic()
-        t, p = self.trainer, self.progress
-        if t.out is not None:
-            t.out.mkdir(parents=True, exist_ok=True)
-        self.log = EventLog(t.out, p.epoch if resume else None)
-        if not resume:
-            self.log.write(
-                "start", network=t.network.name, epochs=self.settings.epochs, seed=self.settings.seed
-            )
-            t.save(p, "last")
-        self.listener.start(self.settings.epochs, len(self.batches), p)
-        with self._interruptible():
-            self._epochs()
+        self.log = log
+        self.listener.start(self.settings.epochs, len(self.batches), self.progress)
+        try:
+            with self._interruptible():
+                self._epochs()
+        except NetError as error:
+            log.write("error", step=self.progress.step, message=error.diagnostics[0].message)
+            raise
         return self._finish(start)
 
     def _finish(self, start: float) -> FitResult:
-        t, p = self.trainer, self.progress
-        test = self.evaluator.run("test") if t.data.has_test and not self.stopped else None
+        p = self.progress
+        test = self.evaluator.run("test") if self.trainer.data.has_test and not self.stopped else None
         seconds = time.monotonic() - start
-        last = self.last
-        result = FitResult(p.epoch, p.step, last.train, last.validation, test, seconds, self.stopped)
-        name = "interrupted" if self.stopped else "end"
+        result = FitResult(tuple(p.history), p.step, test, seconds, self.stopped)
         self.log.write(
-            name, test=test, train=last.train, epochs=p.epoch, steps=p.step, seconds=round(seconds, 3)
+            "interrupted" if self.stopped else "end",
+            test=test,
+            train=result.train,
+            validation=result.validation,
+            epochs=p.epoch,
+            steps=p.step,
+            seconds=round(seconds, 3),
         )
         self.listener.end(result)
         return result
 
     def _epochs(self) -> None:
-        p, saved = self.progress, time.monotonic()
-        began = time.monotonic()
+        p = self.progress
+        saved = began = time.monotonic()
         with Loader(self.batches, self.settings.epochs, (p.epoch, p.batch)) as loader:
             for batch in loader:
                 self._step(batch)
@@ -211,49 +171,56 @@ class _Fit:
                     self._end_epoch(time.monotonic() - began)
                     began = time.monotonic()
                 if batch.last or self.stopped or time.monotonic() - saved > self.settings.checkpoint_seconds:
-                    self.trainer.save(p, "last")
+                    self.save(LAST)
                     saved = time.monotonic()
                 if self.stopped:
                     return
 
+    def _clock(self) -> Clock:
+        return Clock(self.progress.step, self.steps, len(self.batches))
+
     def _step(self, batch: Batch) -> None:
-        t, p = self.trainer, self.progress
-        clock = Clock(p.step, self.settings.epochs * len(self.batches), len(self.batches))
-        lr, momentum = self.settings.schedule.at(self.settings.optimizer.lr, clock)
-        feeds = t.feeds(batch, self.settings.optimizer.scalars(p.step, lr, momentum), p.step)
-        values = {name: float(v) for name, v in t.program.run(feeds).items()}
-        if not math.isfinite(values["loss"]):
-            raise NetError(not_finite(t.objective, {**t.program.state_dict(), **feeds}, p.step))
-        for name, value in values.items():
+        p = self.progress
+        for name, value in self.learner.step(batch, self._clock()).items():
             p.sums[name] = p.sums.get(name, 0.0) + value * batch.size
         p.seen += batch.size
         p.step, p.batch = p.step + 1, p.batch + 1
         self.listener.step(p, self._means())
 
     def _means(self) -> Values:
-        return {
-            name.removeprefix("metric/"): s / self.progress.seen for name, s in self.progress.sums.items()
-        }
+        seen = self.progress.seen
+        return {name.removeprefix("metric/"): total / seen for name, total in self.progress.sums.items()}
 
     def _end_epoch(self, seconds: float) -> None:
-        t, p = self.trainer, self.progress
-        validation = self.evaluator.run("validation") if t.data.has_validation else None
-        self.last = _Epoch(self._means(), validation)
+        p = self.progress
+        last = Clock(p.step - 1, self.steps, len(self.batches))
+        train, lr = self._means(), self.learner.learning_rate(last)
+        validation = self.evaluator.run("validation") if self.trainer.data.has_validation else None
         p.epoch, p.batch, p.seen, p.sums = p.epoch + 1, 0, 0, {}
+        p.history.append(EpochResult(p.epoch, lr, train, validation))
         self.log.write(
-            "epoch", epoch=p.epoch, train=self.last.train, validation=validation, seconds=round(seconds, 3)
+            "epoch", epoch=p.epoch, train=train, validation=validation, lr=lr, seconds=round(seconds, 3)
         )
-        self.listener.epoch(p.epoch, self.last.train, validation, seconds)
+        self.listener.epoch(p.epoch, train, validation, seconds)
         if validation is not None and self._is_best(validation):
-            t.save(p, "best")
+            self.save(BEST)
 
     def _is_best(self, validation: Values) -> bool:
         metrics = [v for name, v in validation.items() if name != "loss"]
         value = metrics[0] if metrics else -validation["loss"]
-        if self.progress.best is not None and value <= self.progress.best:
+        if not math.isfinite(value) or (self.progress.best is not None and value <= self.progress.best):
             return False
         self.progress.best = value
         return True
+
+    def save(self, name: str) -> None:
+        """Write a checkpoint into the folder of the run, if it has one."""
+        t = self.trainer
+        if t.out is None:
+            return
+        arrays, normalization = t.program.state_dict(), t.data.normalization.to_json()
+        checkpoint = Checkpoint(arrays, t._graph, self.progress, self.identity, normalization, t.network.name)
+        save_checkpoint(t.out / name, checkpoint)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -1,0 +1,61 @@
+"""Whether a checkpoint may be gone on from: what must be the same, and what may have changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from netdsl.elaborate import Network
+from netdsl.ops.rebatch import with_batch
+from netdsl.source import Diagnostic, NetError
+from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
+from netdsl.train.optimizers import OPTIMIZERS, Optimizer
+from netdsl.train.settings import TrainSettings, settings_text
+
+
+def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run:
+    """What identifies a run of these settings on `samples` training samples."""
+    assert network.objective is not None
+    text = str(with_batch(network.objective, settings.batch))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    optimizer = _optimizer(settings.optimizer)
+    return Run(settings.seed, settings.batch, samples, digest, optimizer, settings_text(network))
+
+
+def check_resume(
+    checkpoint: Checkpoint, now: Run, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Raise NetError when a run cannot go on from a checkpoint; returns the settings that differ, old and new.
+
+    `shapes` has what the run keeps, by name.  Epochs, learning rate and schedule may differ: that is a new course
+    from here on, by intention.
+    """
+    then = checkpoint.run
+    for name, old, new in (("seed", then.seed, now.seed), ("batch", then.batch, now.batch)):
+        if old != new:
+            raise _differs(f"was trained with {name} = {old}, not {new}", f"--set train.{name}={old}")
+    if then.optimizer != now.optimizer:
+        raise _differs(f"was trained with {then.optimizer}, not {now.optimizer}")
+    if then.samples != now.samples:
+        raise _differs(f"was trained on {then.samples} samples; now there are {now.samples}")
+    names = sorted(then.settings.keys() | now.settings.keys())
+    changed = {name: (then.settings.get(name), now.settings.get(name)) for name in names}
+    changed = {name: (old, new) for name, (old, new) in changed.items() if old != new}
+    for name, (was, given) in changed.items():
+        if name.startswith("data.") and name != "data.test":
+            raise _differs(f"was trained with {name} = {was or 'its default'}, not {given or 'its default'}")
+    check_arrays(checkpoint.arrays, shapes, "the checkpoint")
+    if then.objective != now.objective:
+        raise _differs("was trained with another network, loss or list of metrics")
+    return changed
+
+
+def _optimizer(optimizer: Optimizer) -> str:
+    (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
+    slots = optimizer.used_slots()
+    return f"{name} (which keeps {', '.join(slots)})" if slots else f"{name} without momentum"
+
+
+def _differs(what: str, fix: str | None = None) -> NetError:
+    fix = fix or "use the same settings, or start anew without --resume"
+    return NetError(Diagnostic("checkpoint", f"the checkpoint {what}", fix=fix))
