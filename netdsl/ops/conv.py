@@ -49,6 +49,7 @@ class Conv(LibraryOp):
             message = f"{x.shape[-1]} and {self.channels} channels do not split into {self.groups} groups"
             raise ShapeError(message, setting="groups")
         depth, taps = x.shape[-1] // self.groups, math.prod(kernel)
+        # An input value reaches the outputs of its own group alone.
         fan = (taps * depth, taps * self.channels // self.groups)
         weight = ParamSpec("weight", (*kernel, depth, self.channels), self.init, fan=fan)
         bias = ParamSpec("bias", (self.channels,), self.bias_init, fan=fan, decay=False)

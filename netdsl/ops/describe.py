@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,17 @@ class SettingDoc:
 
 @dataclass(frozen=True, slots=True)
 class OpDoc:
-    """An op: its name, the first line and the whole of its text, its settings and the weights it owns."""
+    """An op: its name and family, the first line and the whole of its text, its settings and its weights in words.
+
+    The text names the source: paper, or the framework whose definition it is.
+    """
 
     name: str
+    family: str
     summary: str
     text: str
     settings: tuple[SettingDoc, ...]
+    weights: str
 
     def signature(self) -> str:
         """`conv(channels, kernel, stride = 1, ...)`."""
@@ -55,7 +61,9 @@ def describe(op: type[LibraryOp]) -> OpDoc:
     ]
     first = [s for name in op.positional for s in settings if s.name == name]
     rest = [s for s in settings if not s.positional]
-    return OpDoc(op.name, text.split("\n\n")[0].replace("\n", " "), text, (*first, *rest))
+    weights = "" if op.params is LibraryOp.params else inspect.cleandoc(op.params.__doc__ or "")
+    summary = text.split("\n\n")[0].replace("\n", " ")
+    return OpDoc(op.name, op.__module__.rpartition(".")[2], summary, text, (*first, *rest), weights)
 
 
 def render_list(docs: Sequence[OpDoc]) -> str:
@@ -67,6 +75,8 @@ def render_list(docs: Sequence[OpDoc]) -> str:
 def render_one(doc: OpDoc) -> str:
     """The whole text of an op and its settings."""
     lines = [doc.signature(), "", doc.text]
+    if doc.weights:
+        lines += ["", f"weights: {doc.weights}"]
     if doc.settings:
         lines += ["", "settings:"]
         width = max(len(s.name) for s in doc.settings)
@@ -74,3 +84,16 @@ def render_one(doc: OpDoc) -> str:
             default = "required" if s.default is None else f"default {s.default}"
             lines.append(f"  {s.name:<{width}}  {s.doc} ({default})")
     return "\n".join(lines)
+
+
+def render_markdown(docs: Sequence[OpDoc]) -> str:
+    """The table of all ops for docs/ops.md, one section per family."""
+    lines = ["# The op library", "", "Generated from the registry; `netdsl ops NAME` shows every setting."]
+    for family, members in itertools.groupby(docs, key=lambda doc: doc.family):
+        lines += ["", f"## {family}", "", "| op | what it does | weights |", "|---|---|---|"]
+        lines += [f"| `{doc.signature()}` | {_cell(doc.summary)} | {_cell(doc.weights)} |" for doc in members]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -6,8 +6,8 @@ or removed elsewhere in the network.
 
 from __future__ import annotations
 
+import hashlib
 import math
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +36,7 @@ def initialize(node: Node, seed: int) -> Array:
     kind, value = _parse(op.init, op.value)
     if kind in ("zeros", "ones", "constant"):
         return np.full(shape, {"zeros": 0.0, "ones": 1.0, "constant": value}[kind], np.float32)
-    rng = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), zlib.crc32(node.id.encode())]))
+    rng = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), _digest(node.id)]))
     if kind == "normal":
         return (rng.standard_normal(shape, np.float32) * np.float32(value)).astype(np.float32)
     fan_in, fan_out = op.fan if isinstance(op, Param) else (1, 1)
@@ -50,6 +50,10 @@ def initialize(node: Node, seed: int) -> Array:
     # A uniform distribution on [-a, a] has variance a^2 / 3.
     limit = np.float32(std * math.sqrt(3.0))
     return (rng.random(shape, np.float32) * 2 - 1) * limit
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def _parse(init: str, value: float) -> tuple[str, float]:

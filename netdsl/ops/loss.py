@@ -21,7 +21,11 @@ from netdsl.scalar import Expr, Index, absolute, eq, log, maximum, minimum, wher
 
 @dataclass(frozen=True)
 class Loss(LibraryOp):
-    """Base: operands are the prediction, the target and, optionally, one weight per sample `[N]`."""
+    """Base: operands are the prediction, the target and, optionally, one weight per sample `[N]`.
+
+    A weight multiplies the losses of its sample; the mean is still taken over all elements (Keras' rule), not divided
+    by the sum of the weights.
+    """
 
     operands: ClassVar[int | None] = None
 

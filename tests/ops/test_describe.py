@@ -1,0 +1,48 @@
+"""The documentation of ops as data, the generated table, and the page on adding one."""
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from netdsl.ops import LIBRARY
+from netdsl.ops.activation import LeakyRelu
+from netdsl.ops.conv import Conv
+from netdsl.ops.describe import describe, render_list, render_markdown, render_one
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_settings_in_the_order_they_are_written():
+    doc = describe(Conv)
+    assert doc.signature().startswith("conv(channels, kernel, stride = 1, pad = valid, ")
+    assert [s.name for s in doc.settings if s.positional] == ["channels", "kernel"]
+    assert [s.name for s in doc.settings if s.default is None] == ["channels", "kernel"]
+    assert doc.family == "conv" and "weight" in doc.weights
+    assert "bias" in render_one(doc) and json.dumps(doc.to_json())
+
+
+@pytest.mark.parametrize("op", LIBRARY, ids=lambda op: op.name)
+def test_every_setting_is_documented(op):
+    doc = describe(op)
+    assert doc.summary.endswith(".") or doc.summary[-1] in ".`]", doc.summary
+    assert all(s.doc for s in doc.settings)
+    assert set(op.positional) <= {s.name for s in doc.settings}
+
+
+def test_list_has_every_op():
+    lines = render_list([describe(op) for op in LIBRARY]).splitlines()
+    assert [line.split()[0] for line in lines] == [op.name for op in LIBRARY]
+    assert len({op.name for op in LIBRARY}) == len(LIBRARY)
+
+
+def test_table_in_the_docs(golden):
+    golden(DOCS / "ops.md", render_markdown([describe(op) for op in LIBRARY]))
+
+
+def test_example_of_the_page_is_the_real_op():
+    page = (DOCS / "add-an-op.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert block == inspect.getsource(LeakyRelu)
