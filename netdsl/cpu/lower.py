@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from netdsl.cpu import host
 from netdsl.cpu.contract_plan import ContractPlan, geometry, plan_contract
 from netdsl.cpu.epilogue import match_epilogue
 from netdsl.cpu.library import KernelLibrary
@@ -49,7 +50,7 @@ class LoweredCall:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The calls of both phases, the buffers with those for packed weights added, and the generated kernels."""
+    """The calls of both phases, the buffers with those for packed weights added, and the newly made kernels."""
 
     prepare: tuple[LoweredCall, ...]
     run: tuple[LoweredCall, ...]
@@ -91,10 +92,12 @@ class _Lowering:
             for s in draft.steps
             if isinstance(s, Pending)
         }
-        kernels = KernelLibrary("maps", dict(sorted(pending.items()))) if pending else None
-        finish = functools.partial(_finish, kernels)
+        missing = {key: kernel for key, kernel in sorted(pending.items()) if _known_as(key) not in _KNOWN}
+        kernels = KernelLibrary("maps", missing) if missing else None
+        if kernels is not None:
+            _KNOWN.update({_known_as(key): (address, kernels) for key, address in kernels.addresses.items()})
         return Lowered(
-            tuple(map(finish, self.prepare)), tuple(map(finish, self.run)), tuple(self.buffers), kernels
+            tuple(map(_finish, self.prepare)), tuple(map(_finish, self.run)), tuple(self.buffers), kernels
         )
 
     def _types(self, call: Call) -> tuple[list[TensorType], list[TensorType]]:
@@ -168,13 +171,16 @@ def _shifted(make: Callable[[int], Step], entry: int) -> Step:
     return replace(step, slots=slots)
 
 
-def _finish(kernels: KernelLibrary | None, draft: _Draft) -> LoweredCall:
-    steps = []
-    for s in draft.steps:
-        if isinstance(s, Pending):
-            assert kernels is not None
-            s = s.step(kernels.address(s.key))
-        steps.append(s)
+#: the generated kernels of this process and the libraries that hold them: programs share what they can
+_KNOWN: dict[tuple[str, int], tuple[int, KernelLibrary]] = {}
+
+
+def _known_as(key: str) -> tuple[str, int]:
+    return key, host.lanes()
+
+
+def _finish(draft: _Draft) -> LoweredCall:
+    steps = [s.step(_KNOWN[_known_as(s.key)][0]) if isinstance(s, Pending) else s for s in draft.steps]
     call = draft.call
     scratch = max([draft.scratch, *(s.scratch for s in steps)])
     return LoweredCall(call.node, call.operands, call.results, tuple(steps), scratch, draft.packed)
