@@ -50,7 +50,7 @@ class LoweredCall:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The calls of both phases, the buffers with those for packed weights added, and the newly made kernels."""
+    """The calls of both phases, the buffers with those for packed weights added, and the generated kernels."""
 
     prepare: tuple[LoweredCall, ...]
     run: tuple[LoweredCall, ...]
@@ -93,9 +93,11 @@ class _Lowering:
             if isinstance(s, Pending)
         }
         missing = {key: kernel for key, kernel in sorted(pending.items()) if _known_as(key) not in _KNOWN}
-        kernels = KernelLibrary("maps", missing) if missing else None
-        if kernels is not None:
-            _KNOWN.update({_known_as(key): (address, kernels) for key, address in kernels.addresses.items()})
+        kernels = KernelLibrary("maps", dict(sorted(pending.items()))) if pending else None
+        if kernels is not None and missing:
+            made = KernelLibrary("maps", missing)
+            _KNOWN.update({_known_as(key): (address, made) for key, address in made.addresses.items()})
+            kernels.cached = made.cached
         return Lowered(
             tuple(map(_finish, self.prepare)), tuple(map(_finish, self.run)), tuple(self.buffers), kernels
         )
