@@ -1,0 +1,100 @@
+"""Counts over graphs, receptive fields and other batch sizes, against published figures."""
+
+import pytest
+
+from netdsl.ir import TensorType, Value, verify
+from netdsl.ops.activation import Relu, Tanh
+from netdsl.ops.conv import Conv
+from netdsl.ops.costs import count_flops, count_macs, count_params
+from netdsl.ops.dense import Dense
+from netdsl.ops.merge import Add
+from netdsl.ops.norm import BatchNorm
+from netdsl.ops.pool import AvgPool, GlobalAvgPool, MaxPool
+from netdsl.ops.rebatch import with_batch
+from netdsl.ops.receptive_field import receptive_field
+from netdsl.ops.shape import Flatten
+from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+
+
+def chain(size, *layers):
+    b = PrimitiveBuilder()
+    x = b.add1(Input(TensorType((1, *size))), name="image")
+    for k, op in enumerate(layers):
+        own = [
+            b.add1((Param if s.trainable else State)(TensorType(s.shape)), name=f"{k}.{s.name}")
+            for s in op.params(b.type(x))
+        ]
+        x = b.add1(op, x, *own, name=f"layer{k}")
+    return b.finish({"y": x})
+
+
+def field(*layers, size=(224, 224, 3)):
+    graph = chain(size, *layers)
+    return receptive_field(graph, graph.outputs["y"])
+
+
+LENET = (
+    *(Conv(6, 5, pad="same"), Tanh(), AvgPool(2), Conv(16, 5), Tanh(), AvgPool(2)),
+    *(Flatten(), Dense(120), Tanh(), Dense(84), Tanh(), Dense(10)),
+)
+
+
+def test_lenet():
+    graph = chain((28, 28, 1), *LENET)
+    convs = 28 * 28 * 6 * 25 + 10 * 10 * 16 * 150
+    dense = 400 * 120 + 120 * 84 + 84 * 10
+    assert count_params(graph) == 61_706
+    assert count_macs(graph) == convs + dense == 416_520
+    biases = 28 * 28 * 6 + 10 * 10 * 16 + 120 + 84 + 10
+    tanhs, pools = 4704 + 1600 + 120 + 84, 4 * (14 * 14 * 6 + 5 * 5 * 16)
+    assert count_flops(graph) == 2 * 416_520 + biases + tanhs + pools
+
+
+def test_counts_are_exact_beyond_64_bits():
+    t = TensorType((2**30, 2**30, 2**30, 3))
+    op = Conv(2**20, 3, bias=False)
+    assert op.macs(t, TensorType((3, 3, 3, 2**20))) == 2**50 * (2**30 - 2) ** 2 * 27
+
+
+def test_running_statistics_are_no_params():
+    assert count_params(chain((8, 8, 4), BatchNorm())) == 8
+
+
+def test_receptive_field_of_vgg16():
+    blocks = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+    layers = [
+        op
+        for channels, count in blocks
+        for op in (*(Conv(channels, 3, pad="same"), Relu()) * count, MaxPool(2))
+    ]
+    # Araujo, Norris and Sim 2019: 212.
+    assert field(*layers) == (212, 212)
+
+
+@pytest.mark.parametrize(
+    "layers, expected",
+    [
+        ([Conv(4, 3)], (3, 3)),
+        ([Conv(4, (3, 1)), Conv(4, 3, dilation=2)], (7, 5)),
+        ([Conv(4, 3, stride=2), Conv(4, 3, stride=2), Conv(4, 3)], (15, 15)),
+        ([Conv(4, 3), GlobalAvgPool()], (224, 224)),
+        ([Conv(4, 3), Flatten(), Dense(3)], (224, 224)),
+    ],
+)
+def test_receptive_fields(layers, expected):
+    assert field(*layers) == expected
+
+
+def test_receptive_field_is_the_largest_over_paths():
+    b = PrimitiveBuilder(chain((8, 8, 1), Conv(2, 3, pad="same", bias=False)))
+    w = b.add1(Param(TensorType((5, 5, 2, 2))), name="w")
+    wide = b.add1(Conv(2, 5, pad="same", bias=False), Value("layer0"), w, name="wide")
+    y = b.add1(Add(), wide, Value("layer0"), name="y")
+    assert receptive_field(b.finish({"y": y}), y) == (7, 7)
+
+
+def test_other_batch_size():
+    graph = chain((28, 28, 1), *LENET)
+    new = verify(with_batch(graph, 7))
+    assert [n.id for n in new] == [n.id for n in graph]
+    assert new["layer3"].types[0].shape == (7, 10, 10, 16) and new["3.weight"] == graph["3.weight"]

@@ -1,0 +1,123 @@
+"""Conventions that differ between frameworks, against PyTorch: values and gradients."""
+
+import numpy as np
+import pytest
+
+from netdsl.autodiff import grad
+from netdsl.ir import TensorType, interpret
+from netdsl.ops import OPS
+from netdsl.ops.expand import expand
+from netdsl.primitives import Input, PrimitiveBuilder, State
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+pytestmark = pytest.mark.torch
+RNG = np.random.default_rng(2)
+
+
+def first(x):
+    return x.movedim(-1, 1)
+
+
+def last(x):
+    return x.movedim(1, -1)
+
+
+def pool(function, *args, **settings):
+    return lambda x: last(function(first(x), *args, **settings))
+
+
+WEIGHTS = (0.5, 1.0, 2.0, 0.1)
+LABELS = np.array([0, 3, 1, 2, 2])
+
+
+def torch_cross_entropy(x, t, smooth=0.0, weights=None):
+    weight = None if weights is None else torch.tensor(weights, dtype=torch.float64)
+    return F.cross_entropy(
+        first(x), t if t.dtype == torch.int64 else first(t), weight, label_smoothing=smooth
+    )
+
+
+CASES = [
+    ("max_pool", (3, 2, 1, True), ((1, 6, 6, 2),), pool(F.max_pool2d, 3, 2, 1, ceil_mode=True)),
+    ("max_pool", (2, 3, "valid", True), ((1, 7, 2),), pool(F.max_pool1d, 2, 3, ceil_mode=True)),
+    ("avg_pool", (3, 2, 1, True), ((1, 6, 7, 2),), pool(F.avg_pool2d, 3, 2, 1, ceil_mode=True)),
+    ("avg_pool", (3, 2, 1, True, False), ((1, 6, 7, 2),), pool(F.avg_pool2d, 3, 2, 1, True, False)),
+    ("avg_pool", (2, 2, 1), ((1, 4, 4, 3, 2),), pool(F.avg_pool3d, 2, 2, 1)),
+    ("elu", (0.7,), ((3, 5),), lambda x: F.elu(x, 0.7)),
+    ("selu", (), ((3, 5),), F.selu),
+    ("gelu", (), ((3, 5),), F.gelu),
+    ("gelu", (True,), ((3, 5),), lambda x: F.gelu(x, approximate="tanh")),
+    ("silu", (), ((3, 5),), F.silu),
+    ("softplus", (), ((3, 5),), F.softplus),
+    ("leaky_relu", (), ((3, 5),), F.leaky_relu),
+    ("softmax", (), ((3, 4, 5),), lambda x: x.softmax(-1)),
+    ("log_softmax", (), ((3, 5),), lambda x: x.log_softmax(-1)),
+    ("prelu", (), ((3, 2, 5), (5,)), lambda x, w: last(F.prelu(first(x), w))),
+    ("mse", (), ((3, 5), (3, 5)), F.mse_loss),
+    ("mae", (), ((3, 5), (3, 5)), F.l1_loss),
+    ("huber", (0.5,), ((3, 5), (3, 5)), lambda x, t: F.huber_loss(x, t, delta=0.5)),
+    ("binary_cross_entropy", (), ((3, 5), (3, 5)), F.binary_cross_entropy_with_logits),
+    ("cross_entropy", (), ((5, 4), LABELS), torch_cross_entropy),
+    ("cross_entropy", (0.1,), ((5, 4), LABELS), lambda x, t: torch_cross_entropy(x, t, 0.1)),
+    ("cross_entropy", (0.1, WEIGHTS), ((5, 4), LABELS), lambda x, t: torch_cross_entropy(x, t, 0.1, WEIGHTS)),
+    ("cross_entropy", (0.1, WEIGHTS), ((5, 4), (5, 4)), lambda x, t: torch_cross_entropy(x, t, 0.1, WEIGHTS)),
+    (
+        "cross_entropy",
+        (0.0, WEIGHTS),
+        ((5, 3, 4), RNG.integers(0, 4, (5, 3))),
+        lambda x, t: torch_cross_entropy(x, t, 0, WEIGHTS),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "name, settings, operands, peer", CASES, ids=[f"{k}-{c[0]}" for k, c in enumerate(CASES)]
+)
+def test_values_and_gradients(name, settings, operands, peer):
+    feeds = {f"x{k}": a if isinstance(a, np.ndarray) else RNG.normal(size=a) for k, a in enumerate(operands)}
+    b = PrimitiveBuilder(training=True)
+    inputs = [
+        b.add1(Input(TensorType(a.shape, "i64" if a.dtype.kind == "i" else "f32")), name=n)
+        for n, a in feeds.items()
+    ]
+    (y,) = OPS[name](*settings).expand(b, *inputs)
+    axes = range(b.type(y).rank)
+    loss = b.reduce("sum", lambda a: a * a, y, axes=axes) if b.type(y).rank else y
+    graph = grad(b.finish({"y": y, "loss": loss}), "loss", ["x0"])
+    ours = interpret(graph, feeds, np.float64).outputs
+    theirs = [torch.from_numpy(a) for a in feeds.values()]
+    theirs[0].requires_grad_()
+    out = peer(*theirs)
+    ((out * out).sum() if out.ndim else out).backward()
+    np.testing.assert_allclose(ours["y"], out.detach().numpy(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(ours["grad/x0"], theirs[0].grad.numpy(), rtol=1e-6, atol=1e-9)
+
+
+def test_batch_norm_trains_alike():
+    x = RNG.normal(size=(4, 3, 5, 2))
+    op = OPS["batch_norm"]()
+    b = PrimitiveBuilder()
+    value = b.add1(Input(TensorType(x.shape)), name="x")
+    own = [
+        b.add1((State if not s.trainable else Input)(TensorType(s.shape)), name=s.name)
+        for s in op.params(b.type(value))
+    ]
+    graph = b.finish({"y": b.add1(op, value, *own)})
+    layer = torch.nn.BatchNorm2d(2, dtype=torch.float64)
+    expected = last(layer(first(torch.from_numpy(x)))).detach().numpy()
+    feeds = {
+        "x": x,
+        "weight": np.ones(2),
+        "bias": np.zeros(2),
+        "running_mean": np.zeros(2),
+        "running_var": np.ones(2),
+    }
+    trained = interpret(expand(graph, training=True), feeds, np.float64)
+    np.testing.assert_allclose(trained.outputs["y"], expected, rtol=1e-7)
+    for name, array in trained.updates.items():
+        np.testing.assert_allclose(array, getattr(layer, name).numpy(), rtol=1e-7)
+    layer.eval()
+    expected = last(layer(first(torch.from_numpy(x)))).detach().numpy()
+    got = interpret(expand(graph), {**feeds, **trained.updates}, np.float64).outputs["y"]
+    np.testing.assert_allclose(got, expected, rtol=1e-7)
