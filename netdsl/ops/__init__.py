@@ -8,13 +8,11 @@ from netdsl.ops.activation import (
     Gelu,
     Identity,
     LeakyRelu,
-    LogSoftmax,
     PRelu,
     Relu,
     Selu,
     Sigmoid,
     Silu,
-    Softmax,
     Softplus,
     Tanh,
 )
@@ -28,6 +26,7 @@ from netdsl.ops.noise import Dropout, GaussianNoise
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from netdsl.ops.shape import Flatten, Reshape
+from netdsl.ops.softmax import LogSoftmax, Softmax
 from netdsl.primitives import LEAVES
 
 #: every op of the language, in the order of the documentation

@@ -11,10 +11,11 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
-from netdsl.ops.activation import log_softmax, softplus
+from netdsl.ops.activation import softplus
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, fraction, number, positive_number
+from netdsl.ops.softmax import log_softmax
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, absolute, eq, log, maximum, minimum, where
 
