@@ -1,32 +1,48 @@
-"""Plans contractions: how one becomes packing, padding and calls of the GEMM micro-kernels.
+"""Plans contractions: how one becomes packed weights and calls of the GEMM micro-kernels.
 
-All three roles run the same driver.  An output pixel (role "output") or an input pixel (role "input") is a row of
-the GEMM, whose reduction runs over kernel taps and channels in memory order; for role "kernel" a row is a
-(tap, channel) pair and the reduction runs over pixels.  Padding is copied into zeros first, so that no kernel has
-a boundary branch; strides of role "input" are split into phases, so that nothing is multiplied by zeros.
+In roles "output" and "input" a pixel of the result is a row of the GEMM and the sum runs over taps and channels. The
+rows are read where they lie when nothing is padded (DIRECT), from a padded copy of a band of rows (BAND), or from
+a copy that gathers the terms of each pixel (GATHER, "im2col"), which costs more copying but fills the tiles when the
+map is narrow. In role "kernel" a row is a (tap, channel) pair and the sum runs over gathered pixels.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu import contract_words as d
-from netdsl.cpu import gemm, host
+from netdsl.cpu import contract_words as w
+from netdsl.cpu import gemm, host, pack
+from netdsl.cpu.contract_geometry import (
+    Correlation,
+    Geometry,
+    Run,
+    backward,
+    cut,
+    forward,
+    geometry,
+    run_chunks,
+    runs,
+    split,
+)
 from netdsl.cpu.library import KernelLibrary, NumbaKernel
 from netdsl.cpu.step import Slot, Step
 from netdsl.primitives import Contract
 
+__all__ = ["ContractPlan", "Epilogue", "Geometry", "geometry", "library", "plan_contract"]
+
 Ints = NDArray[np.int64]
-Three = tuple[int, int, int]
-CHUNK_BYTES = 384 * 1024
-LINE_TILES = 8
+# A panel of weights and the rows it meets should stay in the first-level cache for the length of a chunk.
+PANEL_BYTES = 16 * 1024
+MIN_CHUNK = 256
+MAX_PIXELS = 384
+GRADIENT_TERMS, GRADIENT_PIXELS = 144, 192
+GRADIENT_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -52,8 +68,14 @@ class ContractPlan:
 @functools.cache
 def library() -> KernelLibrary:
     """The micro-kernels and their drivers: one set for every network."""
-    drivers = {name: NumbaKernel(functools.partial(_driver, name), 3) for name in ("contract", "pack", "pad")}
-    return KernelLibrary("contract", {**gemm.kernels(), **drivers})
+    space = w.CALL_BYTES + w.BUFFER_BYTES
+    drivers = {
+        "correlate": NumbaKernel(functools.partial(_driver, "correlate"), 3, space),
+        "weight_gradient": NumbaKernel(functools.partial(_driver, "weight_gradient"), 3, space),
+        "pack": NumbaKernel(functools.partial(_driver, "pack")),
+        "add": NumbaKernel(functools.partial(_driver, "add_parts")),
+    }
+    return KernelLibrary("contract", {**gemm.kernels(), **pack.kernels(), **drivers})
 
 
 def _driver(name: str) -> Callable[..., None]:
@@ -63,452 +85,429 @@ def _driver(name: str) -> Callable[..., None]:
     return getattr(contract_drivers, name)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """A contraction with three spatial axes (leading ones of size 1), sizes in elements."""
-
-    n: int
-    x: Three
-    y: Three
-    k: Three
-    stride: Three
-    dilation: Three
-    lo: Three
-    hi: Three
-    groups: int
-    c: int
-    f: int
-
-    @property
-    def channels(self) -> int:
-        """Channels of x."""
-        return self.groups * self.c
-
-    @property
-    def features(self) -> int:
-        """Channels of y."""
-        return self.groups * self.f
-
-
-def geometry(op: Contract, x: Sequence[int], w: Sequence[int], y: Sequence[int]) -> Geometry:
-    """The geometry of a contraction whose three tensors have these shapes."""
-    lead = (1,) * (3 - op.dims)
-
-    def three(values: Sequence[int], fill: tuple[int, ...] = lead) -> Three:
-        a, b, c = (*fill, *values)
-        return a, b, c
-
-    zeros = (0,) * (3 - op.dims)
-    return Geometry(
-        x[0],
-        three(x[1:-1]),
-        three(y[1:-1]),
-        three(w[:-2]),
-        three(op.stride),
-        three(op.dilation),
-        three([lo for lo, _ in op.pad], zeros),
-        three([hi for _, hi in op.pad], zeros),
-        op.groups,
-        w[-2],
-        w[-1] // op.groups,
-    )
-
-
 def plan_contract(op: Contract, g: Geometry, epilogue: Epilogue = Epilogue()) -> ContractPlan:
     """The steps of a contraction; operands 0 and 1 are those of the primitive, result 0 its result."""
     if op.role == "kernel":
-        return _Planner(g, epilogue).kernel()
-    return _Planner(g, epilogue).output() if op.role == "output" else _Planner(g, epilogue).input()
+        return _gradient(g)
+    found = [forward(g)] if op.role == "output" else list(backward(g))
+    weights = _Weights(g, op.role)
+    steps = [
+        _Correlate(c, epilogue).step(g.title(op.role), weights.add(c))
+        for c in found
+        if c.pixels and c.columns
+    ]
+    return ContractPlan(weights.steps(), tuple(steps), weights.size, 0)
 
 
 @dataclass
-class _Rows:
-    """Lines of rows of a GEMM: byte offsets of each line in a and c, and the rows in every one."""
+class _Block:
+    """An argument block under construction, and the arrays that it points at."""
 
-    a: list[int]
-    c: list[int]
-    rows: int
-    a_row: int
-    c_row: int
+    words: Ints
+    keep: list[NDArray[np.generic]] = field(default_factory=list)
 
+    def point(self, word: int, array: NDArray[np.generic]) -> None:
+        """Put the address of an array."""
+        self.words[word] = self.hold(array)
 
-@dataclass
-class _Sum:
-    """The reduction: chunks of (tap offsets in a, steps per tap, offset in b), and strides."""
-
-    chunks: list[tuple[list[int], int, int]]
-    a_step: int
-    b_step: int
-
-
-@dataclass
-class _Columns:
-    """Columns of each group: how many, vectors in a panel, and the strides of groups in a, b and c."""
-
-    count: int
-    vectors: int
-    a_group: int
-    b_group: int
-    b_panel: int
-    c_group: int
-
-
-class _Planner:
-    def __init__(self, g: Geometry, epilogue: Epilogue) -> None:
-        self.g, self.epilogue = g, epilogue
-        self.lanes = host.lanes()
-        self.steps: list[Step] = []
-        self.pack_steps: list[Step] = []
-        self.packed = 0
-        self.scratch = 0
-
-    # --- the three roles -------------------------------------------------------------------------
-
-    def output(self) -> ContractPlan:
-        """y from x and w."""
-        g = self.g
-        size, source = self._padded(0, g.x, g.lo, g.hi, g.channels)
-        runs = g.groups == 1 and g.dilation[2] == 1
-        spans = [[k * d_ for k in range(n)] for n, d_ in zip(g.k, g.dilation, strict=True)]
-        taps = [self._at(size, p, g.channels) for p in itertools.product(*spans)]
-        lines = self._pixel_lines(size, g.channels, g.stride, g.y, g.features)
-        vectors = self._vectors(lines.rows, g.f)
-        sources = [4 * t * g.c * g.features for t in range(len(taps))]
-        columns = self._pack(sources, g.c, g.f, vectors, 4 * g.features, 4, 4 * g.f)
-        columns.a_group, columns.c_group = 4 * g.c, 4 * g.f
-        if runs:
-            taps, run = taps[:: g.k[2]], g.k[2] * g.c
-        else:
-            run = g.c
-        reduction = self._chunked(taps, run, 4, 4 * self.lanes * vectors)
-        self._gemm("output", source, ("packed", 0), lines, reduction, columns)
-        return self._plan()
-
-    def input(self) -> ContractPlan:
-        """x from y and w: a correlation with the flipped kernel for each phase of the stride."""
-        g = self.g
-        axes = [_phases(*a) for a in zip(g.x, g.y, g.k, g.stride, g.dilation, g.lo, strict=True)]
-        before = tuple(max([0, *(-t for p in axis for _, t in p.taps)]) for axis in axes)
-        after = tuple(
-            max([0, *(p.count - 1 + t - (o - 1) for p in axis for _, t in p.taps)])
-            for axis, o in zip(axes, g.y, strict=True)
-        )
-        size, source = self._padded(0, g.y, _three(before), _three(after), g.features)
-        for phase in itertools.product(*axes):
-            if all(p.count for p in phase):
-                self._phase(phase, size, source, before)
-        return self._plan()
-
-    def _phase(
-        self, phase: Sequence[_Phase], size: Three, source: tuple[str, int], before: Sequence[int]
-    ) -> None:
-        g = self.g
-        pairs = list(itertools.product(*(p.taps for p in phase)))
-        taps = [
-            self._at(size, [t + lo for (_, t), lo in zip(pair, before, strict=True)], g.features)
-            for pair in pairs
-        ]
-        kernel = [(k[0] * g.k[1] + k[1]) * g.k[2] + k[2] for k in ([k for k, _ in pair] for pair in pairs)]
-        lines = _Rows([], [], phase[2].count, 4 * g.features, 4 * g.stride[2] * g.channels)
-        for n, qd, qh in itertools.product(range(g.n), range(phase[0].count), range(phase[1].count)):
-            lines.a.append(self._at(size, (qd, qh, 0), g.features, n))
-            place = [q * s + p.first for q, s, p in zip((qd, qh, 0), g.stride, phase, strict=True)]
-            lines.c.append(self._at(g.x, place, g.channels, n))
-        if g.stride == (1, 1, 1) and size == g.y and g.y == g.x:
-            lines = _Rows([0], [0], g.n * math.prod(g.x), lines.a_row, lines.c_row)
-        vectors = self._vectors(lines.rows, g.c)
-        sources = [4 * k * g.c * g.features for k in kernel]
-        offset = self.packed
-        columns = self._pack(sources, g.f, g.c, vectors, 4, 4 * g.features, 4 * g.f)
-        columns.a_group, columns.c_group = 4 * g.f, 4 * g.c
-        last = [t for _, t in phase[2].taps]
-        runs = g.groups == 1 and len(last) > 1 and last == list(range(last[0], last[0] + len(last)))
-        width = len(last) if runs else 1
-        reduction = self._chunked(taps[::width], width * g.f, 4, 4 * self.lanes * vectors)
-        self._gemm("input", source, ("packed", offset), lines, reduction, columns)
-
-    def kernel(self) -> ContractPlan:
-        """w from x and y: rows are taps and channels, the reduction runs over pixels."""
-        g = self.g
-        size, source = self._padded(0, g.x, g.lo, g.hi, g.channels)
-        merged = g.groups == 1 and g.dilation[2] == 1
-        widths = (0,) if merged else range(g.k[2])
-        rows = g.k[2] * g.c if merged else g.c
-        lines = _Rows([], [], rows, 4, 4 * g.features)
-        for kd, kh, kw in itertools.product(range(g.k[0]), range(g.k[1]), widths):
-            place = [k * d_ for k, d_ in zip((kd, kh, kw), g.dilation, strict=True)]
-            lines.a.append(self._at(size, place, g.channels))
-            lines.c.append(4 * (((kd * g.k[1] + kh) * g.k[2] + kw) * g.c) * g.features)
-        vectors = self._vectors(rows, g.f)
-        pixels = [
-            self._at(size, [o * s for o, s in zip((od, oh, 0), g.stride, strict=True)], g.channels, n)
-            for n, od, oh in itertools.product(range(g.n), range(g.y[0]), range(g.y[1]))
-        ]
-        per_image = 4 * (math.prod(size) * g.channels + math.prod(g.y) * g.features)
-        images = max(1, min(g.n, CHUNK_BYTES // max(1, per_image)))
-        step, run = images * g.y[0] * g.y[1], g.y[2]
-        chunks = [
-            (pixels[at : at + step], run, 4 * at * run * g.features) for at in range(0, len(pixels), step)
-        ]
-        if g.y == (1, 1, 1) and g.n > 1:
-            chunks = [([0], g.n, 0)]
-        a_step = 4 * g.stride[2] * g.channels if g.y != (1, 1, 1) else 4 * math.prod(size) * g.channels
-        reduction = _Sum(chunks, a_step, 4 * g.features)
-        columns = _Columns(g.f, vectors, 4 * g.c, 4 * g.f, 4 * self.lanes * vectors, 4 * g.f)
-        self._gemm("kernel", source, ("operand", 1), lines, reduction, columns)
-        return self._plan()
-
-    # --- pieces ----------------------------------------------------------------------------------
-
-    def _plan(self) -> ContractPlan:
-        return ContractPlan(tuple(self.pack_steps), tuple(self.steps), self.packed, self.scratch)
-
-    @staticmethod
-    def _at(size: Three, place: Sequence[int], channels: int, image: int = 0) -> int:
-        """Byte offset of a pixel in `[N, *size, channels]`."""
-        z, y, x = place
-        return 4 * channels * (((image * size[0] + z) * size[1] + y) * size[2] + x)
-
-    def _pixel_lines(self, size: Three, channels: int, stride: Three, out: Three, features: int) -> _Rows:
-        """A line for each row of output pixels; all pixels in one where they lie at one distance."""
-        g = self.g
-        rows = _Rows([], [], out[2], 4 * stride[2] * channels, 4 * features)
-        if size == out and stride == (1, 1, 1):
-            return _Rows([0], [0], g.n * math.prod(out), rows.a_row, rows.c_row)
-        if size == g.k and out == (1, 1, 1):
-            return _Rows([0], [0], g.n, 4 * math.prod(size) * channels, 4 * features)
-        for n, z, y in itertools.product(range(g.n), range(out[0]), range(out[1])):
-            rows.a.append(self._at(size, (z * stride[0], y * stride[1], 0), channels, n))
-            rows.c.append(self._at(out, (z, y, 0), features, n))
-        return rows
-
-    def _padded(
-        self, operand: int, size: Three, lo: Three, hi: Three, channels: int
-    ) -> tuple[Three, tuple[str, int]]:
-        """Size and place of an operand with zeros around it."""
-        full = _three([s + a + b for s, a, b in zip(size, lo, hi, strict=True)])
-        if full == size:
-            return size, ("operand", operand)
-        block = np.zeros(d.PAD_WORDS, np.int64)
-        block[d.IMAGES :] = [
-            self.g.n,
-            size[0],
-            size[1],
-            size[2] * channels,
-            lo[0],
-            lo[1],
-            lo[2] * channels,
-            full[0],
-            full[1],
-            full[2] * channels,
-        ]
-        slots = {d.IN: Slot("operand", operand), d.OUT: Slot("scratch", 0, self.scratch)}
-        self.steps.append(
-            Step(f"pad {_times(size)} to {_times(full)}", library().address("pad"), block, slots)
-        )
-        at = self.scratch
-        self.scratch += _aligned(4 * self.g.n * math.prod(full) * channels + 256)
-        return full, ("scratch", at)
-
-    def _vectors(self, rows: int, columns: int) -> int:
-        """Vectors in a panel: the tile that does the work in the fewest cycles."""
-        wanted = -(-columns // self.lanes)
-
-        def cycles(vectors: int) -> float:
-            most = gemm.tile_rows()[vectors]
-            tiles = -(-rows // most)
-            tall = -(-rows // tiles)
-            tile = max(tall * vectors / 2, 4.0, (tall + vectors) / 3)
-            return tiles * tile * -(-wanted // vectors)
-
-        return min(
-            (v for v in gemm.tile_rows() if v <= max(1, wanted)), key=lambda v: (cycles(v), abs(v - 2))
-        )
-
-    def _pack(
-        self, taps: list[int], rows: int, columns: int, vectors: int, row: int, column: int, group: int
-    ) -> _Columns:
-        """Copy the weights into panels of `vectors` vectors."""
-        width = self.lanes * vectors
-        panels = -(-columns // width)
-        panel_bytes = 4 * width * len(taps) * rows
-        if taps:
-            table = np.array(taps, np.int64)
-            block = np.zeros(d.PACK_WORDS, np.int64)
-            words = [
-                self.g.groups,
-                panels,
-                len(taps),
-                rows,
-                columns,
-                width,
-                table.ctypes.data,
-                row,
-                column,
-                group,
-            ]
-            block[d.P_GROUPS :] = words
-            slots = {d.SRC: Slot("operand", 1), d.DST: Slot("packed", 0, self.packed)}
-            title = f"pack {len(taps)}x{rows}x{columns}"
-            self.pack_steps.append(Step(title, library().address("pack"), block, slots, keep=(table,)))
-        self.packed += self.g.groups * panels * panel_bytes
-        return _Columns(columns, vectors, 0, panels * panel_bytes, panel_bytes, 0)
-
-    @staticmethod
-    def _chunked(taps: list[int], run: int, a_step: int, b_step: int) -> _Sum:
-        """Cut the reduction so that the part of a panel it needs stays in the cache."""
-        steps = max(1, CHUNK_BYTES // b_step)
-        if run <= steps:
-            many = max(1, steps // run)
-            parts = [(taps[k : k + many], run, k * run * b_step) for k in range(0, len(taps), many)]
-            return _Sum(parts or [([], run, 0)], a_step, b_step)
-        parts = []
-        for k, tap in enumerate(taps):
-            for at in range(0, run, steps):
-                size = min(steps, run - at)
-                parts.append(([tap + at * a_step], size, (k * run + at) * b_step))
-        return _Sum(parts, a_step, b_step)
-
-    def _gemm(
-        self, role: str, a: tuple[str, int], b: tuple[str, int], lines: _Rows, total: _Sum, cols: _Columns
-    ) -> None:
-        most = gemm.tile_rows()[cols.vectors]
-        first, second = _balance(lines.rows, most)
-        table = _line_table(lines, first, second)
-        width = self.lanes * cols.vectors
-        panels = -(-cols.count // width)
-        calls, keep = self._calls(lines, total, cols)
-        offsets = np.array([b_ for _, _, b_ in total.chunks], np.int64)
-        zeros = np.zeros(width, np.float32)
-        block = np.zeros(d.CONTRACT_WORDS, np.int64)
-        block[[d.GROUPS, d.PANELS, d.LINES, d.CHUNKS]] = [
-            self.g.groups,
-            panels,
-            len(table),
-            len(total.chunks),
-        ]
-        block[d.ORDER] = 0 if self._weights_stay(lines, total, cols) else 1
-        block[[d.TABLE, d.CALLS, d.CHUNK_B]] = [table.ctypes.data, calls.ctypes.data, offsets.ctypes.data]
-        ending = -(-(cols.count - (panels - 1) * width) // self.lanes)
-        sizes = [(rows, vectors) for vectors in (cols.vectors, ending) for rows in (first, second)]
-        block[d.KERNELS :] = [library().address(gemm.kernel_name(*size)) if size[0] else 0 for size in sizes]
-        block[[d.A_GROUP, d.B_GROUP, d.B_PANEL]] = [cols.a_group, cols.b_group, cols.b_panel]
-        block[[d.C_GROUP, d.C_PANEL]] = [cols.c_group, 4 * width]
-        block[[d.FIRST_A, d.FIRST_C]] = [first * lines.a_row, first * lines.c_row]
-        slots = {d.A: _slot(a), d.B: _slot(b), d.C: Slot("result", 0)}
-        if self.epilogue.bias is not None:
-            slots[d.INIT], block[d.HAS_BIAS] = Slot("operand", self.epilogue.bias), 1
-        else:
-            block[d.INIT] = zeros.ctypes.data
-        if self.epilogue.residual is not None:
-            slots[d.RESIDUAL] = Slot("operand", self.epilogue.residual)
-        g = self.g
-        title = f"contract {role} {_times(g.k)} {g.channels}->{g.features} @ {_times(g.y)}"
-        self.steps.append(
-            Step(
-                title, library().address("contract"), block, slots, keep=(table, calls, offsets, zeros, *keep)
-            )
-        )
-
-    def _calls(self, lines: _Rows, total: _Sum, cols: _Columns) -> tuple[Ints, list[Ints]]:
-        """For each chunk the call blocks of inner panels and of the last."""
-        tail = (cols.count - 1) % self.lanes + 1
-        table = np.zeros(2 * len(total.chunks), np.int64)
-        keep: list[Ints] = []
-        for k, (taps, run, _) in enumerate(total.chunks):
-            offsets = np.array(taps, np.int64)
-            keep.append(offsets)
-            for last in (0, 1):
-                call = np.zeros(gemm.Call.WORDS, np.int64)
-                call[gemm.Call.A_STEP], call[gemm.Call.B_STEP] = total.a_step, total.b_step
-                call[gemm.Call.C_ROW] = lines.c_row
-                call[gemm.Call.INIT_ROW] = lines.c_row if k else 0
-                call[gemm.Call.TAPS], call[gemm.Call.TAP_COUNT] = offsets.ctypes.data, len(taps)
-                call[gemm.Call.RUN] = run
-                call[gemm.Call.TAIL] = tail if last else self.lanes
-                ends = (self.epilogue.low, self.epilogue.high) if k == len(total.chunks) - 1 else _FREE
-                call[gemm.Call.LOW], call[gemm.Call.HIGH] = (_bits(x) for x in ends)
-                call[gemm.Call.A_ROW :] = gemm.a_rows(lines.a_row)
-                keep.append(call)
-                table[2 * k + last] = call.ctypes.data
-        return table, keep
-
-    def _weights_stay(self, lines: _Rows, total: _Sum, cols: _Columns) -> bool:
-        """Whether a panel of weights is used for all lines before the next, rather than the other way round."""
-        weights = (
-            total.b_step * sum(len(t) * run for t, run, _ in total.chunks) * -(-cols.count // self.lanes)
-        )
-        return len(total.chunks) > 1 or weights // cols.vectors > 256 * 1024
-
-
-_FREE = (-math.inf, math.inf)
+    def hold(self, array: NDArray[np.generic]) -> int:
+        """Keep an array; returns its address."""
+        self.keep.append(array)
+        return int(array.ctypes.data)
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """Every stride-th input of an axis from `first` on: how many, and (kernel index, offset in y) of their taps."""
+class _Panels:
+    """Columns cut into `count` panels of `vectors` vectors, the last one narrower."""
 
-    first: int
-    count: int
-    taps: tuple[tuple[int, int], ...] = field(default=())
+    columns: int
+    vectors: int
+    lanes: int
+
+    @property
+    def width(self) -> int:
+        """Columns of a panel."""
+        return self.vectors * self.lanes
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return -(-self.columns // self.width)
+
+    @property
+    def ending(self) -> int:
+        """Vectors that the last panel uses."""
+        return -(-(self.columns - (self.count - 1) * self.width) // self.lanes)
+
+    @property
+    def tail(self) -> int:
+        """Columns in the last vector of all."""
+        return (self.columns - 1) % self.lanes + 1
 
 
-def _phases(x: int, y: int, kernel: int, stride: int, dilation: int, lo: int) -> list[_Phase]:
-    """The phases of one axis; taps in ascending order of their offset."""
-    phases = []
-    for r in range(min(stride, x)):
-        taps = [
-            (k, (r + lo - k * dilation) // stride)
-            for k in range(kernel)
-            if (r + lo - k * dilation) % stride == 0
-        ]
-        phases.append(_Phase(r, -(-(x - r) // stride), tuple(sorted(taps, key=lambda tap: tap[1]))))
-    return phases
-
-
-def _three(values: Sequence[int]) -> Three:
-    a, b, c = values
-    return a, b, c
-
-
-def _balance(rows: int, most: int) -> tuple[int, int]:
-    """Two tile heights that add up to `rows` nearly evenly; the second 0 when one is enough."""
+def _tile_cycles(rows: int, vectors: int) -> float:
+    """Cycles of one term for `rows` rows: two multiply-adds or two loads each, and sums that wait for themselves."""
+    most = gemm.tile_rows()[vectors]
     tiles = -(-rows // most)
     tall = -(-rows // tiles)
-    return tall, (tall - 1 if tiles * tall != rows else 0)
+    short = tiles * tall - rows
+
+    def cycles(height: int) -> float:
+        return max(height * vectors / 2, 4.0, (height + vectors) / 2) + 0.1
+
+    return (tiles - short) * cycles(tall) + (short * cycles(tall - 1) if short else 0)
 
 
-def _line_table(lines: _Rows, first: int, second: int) -> Ints:
-    """Lines of at most `LINE_TILES` tiles: offsets in a and c, tiles of the first and of the second height."""
-    tiles = -(-lines.rows // first) if not second else 0
-    if second:
-        tiles = next(t for t in range(1, lines.rows + 1) if t * first >= lines.rows)
-    short = tiles * first - lines.rows
-    tall = tiles - short
-    rows = []
-    for a, c in zip(lines.a, lines.c, strict=True):
-        for at in range(0, tiles, LINE_TILES):
-            end = min(tiles, at + LINE_TILES)
-            start = min(at, tall) * first + max(0, at - tall) * second
-            n_tall = max(0, min(end, tall) - at)
-            rows.append((a + start * lines.a_row, c + start * lines.c_row, n_tall, end - at - n_tall))
-    return np.array(rows, np.int64)
+def _panels(rows: int, columns: int) -> _Panels:
+    """The panels whose tiles need the fewest cycles."""
+    lanes = host.lanes()
+    options = [_Panels(columns, v, lanes) for v in gemm.tile_rows() if v <= max(1, -(-columns // lanes))]
+    return min(
+        options, key=lambda p: (p.count - 1) * _tile_cycles(rows, p.vectors) + _tile_cycles(rows, p.ending)
+    )
 
 
-def _slot(place: tuple[str, int]) -> Slot:
-    name, at = place
-    if name == "operand":
-        return Slot("operand", at)
-    return Slot("packed", 0, at) if name == "packed" else Slot("scratch", 0, at)
+def _chunk_terms(panels: _Panels) -> int:
+    return max(MIN_CHUNK, PANEL_BYTES // (4 * panels.width))
+
+
+def _tables(block: _Block, vectors: int) -> int:
+    """The address of a table of micro-kernels by their height."""
+    heights = range(1, gemm.tile_rows()[vectors] + 1)
+    table = [0, *(library().address(gemm.kernel_name(h, vectors)) for h in heights)]
+    return block.hold(np.array(table, np.int64))
+
+
+class _Weights:
+    """Packs the kernel into panels `[group][panel][term][vectors of lanes]`, one set after another."""
+
+    def __init__(self, g: Geometry, role: str) -> None:
+        self.g, self.role, self.size = g, role, 0
+        self.units: dict[int, list[tuple[int, ...]]] = {}
+        self.keep: list[Ints] = []
+
+    def add(self, c: Correlation) -> tuple[int, _Panels]:
+        """Pack the weights for a correlation; returns where they go, and their panels."""
+        flat = c.flattened()
+        panels = _panels(_line_rows(flat), c.columns)
+        at, features = self.size, 4 * self.g.features
+        taps = np.array([t * self.g.c * features for t in _kernel_taps(c, self.g)], np.int64)
+        self.keep.append(taps)
+        panel_bytes = 4 * panels.width * c.depth
+        column = 4 if self.role == "output" else features
+        for group in range(c.groups):
+            for p in range(panels.count):
+                columns = min(panels.width, c.columns - p * panels.width)
+                source = 4 * self.g.f * group + p * panels.width * column
+                unit = (self.size, source, taps.ctypes.data, len(taps), c.channels, columns)
+                self.units.setdefault(panels.vectors, []).append(unit)
+                self.size += panel_bytes
+        return at, panels
+
+    def steps(self) -> tuple[Step, ...]:
+        """A step for each width of panels."""
+        return tuple(self._step(vectors, units) for vectors, units in self.units.items())
+
+    def _step(self, vectors: int, units: list[tuple[int, ...]]) -> Step:
+        block = _Block(np.zeros(w.PACK_WORDS, np.int64))
+        block.words[w.P_UNITS], block.words[w.P_VECTORS] = len(units), vectors
+        block.words[w.P_ROW] = 4 * vectors * host.lanes()
+        block.point(w.P_TABLE, np.array(units, np.int64))
+        kernel = "copy_panel" if self.role == "output" else "copy_panel_transposed"
+        block.words[w.P_COPY] = library().address(kernel)
+        block.words[w.P_STEP] = 4 * self.g.features
+        slots = {w.P_FROM: Slot("operand", 1), w.P_TO: Slot("packed")}
+        title = self.g.title(self.role).replace("contract", "pack")
+        return Step(title, library().address("pack"), block.words, slots, keep=(*block.keep, *self.keep))
+
+
+def _kernel_taps(c: Correlation, g: Geometry) -> list[int]:
+    """The numbers of the taps of a correlation in the kernel, in the order of its terms."""
+    return [(z * g.k[1] + y) * g.k[2] + x for z in c.taps[0] for y in c.taps[1] for x in c.taps[2]]
+
+
+def _line_rows(c: Correlation) -> int:
+    """Rows of the GEMM that follow each other: all pixels, or those of one line where lines cannot be joined."""
+    return c.pixels if c.compact else c.count[2]
+
+
+def _source_words(block: _Block, c: Correlation) -> None:
+    """Fill in the words about the source."""
+    words = block.words
+    _, depth, height, width = c.source
+    words[[w.DEPTH, w.HEIGHT, w.ROW_FLOATS]] = [depth, height, width * c.width]
+    words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_FLOATS]] = [c.step[0], c.step[1], c.step[2] * c.width]
+    words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
+    words[[w.A_GROUP, w.GROUPS]] = [c.channels, c.groups]
+    words[w.COPY_RUNS] = library().address("copy_runs")
+
+
+def _blocks(block: _Block, planes: int, rows: int, width: int, lines: int, pixels: int) -> int:
+    """Cut `planes` of `rows` lines of `width` pixels into blocks; returns how many there are."""
+    lines, pixels = min(lines, rows), min(pixels, width)
+    words = block.words
+    words[[w.PLANES, w.ROWS, w.BLOCK_ROWS, w.BLOCK_WIDTH]] = [planes, rows, lines, pixels]
+    words[[w.ROW_BLOCKS, w.COLUMN_BLOCKS]] = [-(-rows // lines), -(-width // pixels)]
+    return planes * -(-rows // lines) * -(-width // pixels)
+
+
+def _gather_table(block: _Block, chunks: list[tuple[list[Run], int]], b_step: int) -> None:
+    """The chunks as runs to gather; terms of chunk number k start at `chunks[k][1]`."""
+    table = np.zeros((len(chunks), w.CHUNK_WORDS), np.int64)
+    one_tap = block.hold(np.zeros(1, np.int64))
+    for row, (pieces, first) in zip(table, chunks, strict=True):
+        found = [[r.length, r.depth, r.height, r.start, 4 * (r.first - first)] for r in pieces]
+        row[w.CHUNK_RUNS] = block.hold(np.array(found, np.int64).reshape(-1, w.RUN_WORDS))
+        row[w.CHUNK_RUN_COUNT] = len(found)
+        row[w.CHUNK_TAPS], row[w.CHUNK_TAP_COUNT] = one_tap, 1 if found else 0
+        row[w.CHUNK_TAP_RUN] = sum(r.length for r in pieces)
+        row[w.CHUNK_B] = first * b_step
+    block.words[w.CHUNKS] = len(chunks)
+    block.point(w.CHUNK_TABLE, table)
+
+
+def _pitch(floats: int) -> int:
+    """Bytes from one gathered row to the next: an odd number of cache lines, so that rows spread over the cache."""
+    return 64 * (-(-floats // 16) | 1)
+
+
+class _Correlate:
+    """Plans one correlation."""
+
+    def __init__(self, c: Correlation, epilogue: Epilogue) -> None:
+        self.c, self.epilogue = c.flattened(), epilogue
+        self.block = _Block(np.zeros(w.CORRELATE_WORDS, np.int64))
+
+    def step(self, title: str, weights: tuple[int, _Panels]) -> Step:
+        """The step; `weights` are where the packed weights are, and their panels."""
+        at, self.panels = weights
+        _source_words(self.block, self.c)
+        self._columns()
+        self._result()
+        most = _chunk_terms(self.panels)
+        if self._gathers():
+            blocks = self._gather(most)
+        elif self.c.padded:
+            blocks = self._band(most)
+        else:
+            blocks = self._direct(most)
+        self.block.words[w.SPLITS] = self._splits(blocks)
+        slots = {w.A: Slot("operand", 0), w.B: Slot("packed", 0, at), w.C: Slot("result", 0)}
+        if self.epilogue.bias is not None:
+            slots[w.INIT], self.block.words[w.HAS_BIAS] = Slot("operand", self.epilogue.bias), 1
+        else:
+            self.block.point(w.INIT, np.zeros(self.panels.width, np.float32))
+        if self.epilogue.residual is not None:
+            slots[w.RESIDUAL] = Slot("operand", self.epilogue.residual)
+        return Step(
+            title, library().address("correlate"), self.block.words, slots, keep=tuple(self.block.keep)
+        )
+
+    def _columns(self) -> None:
+        p, words = self.panels, self.block.words
+        words[[w.PANELS, w.LANES, w.LAST_TAIL]] = [p.count, p.tail if p.count == 0 else p.lanes, p.tail]
+        words[w.B_PANEL], words[w.B_STEP] = 4 * p.width * self.c.depth, 4 * p.width
+        words[w.B_GROUP] = p.count * words[w.B_PANEL]
+        words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
+        words[w.KERNELS], words[w.MOST] = _tables(self.block, p.vectors), gemm.tile_rows()[p.vectors]
+        words[w.LAST_KERNELS], words[w.LAST_MOST] = _tables(self.block, p.ending), gemm.tile_rows()[p.ending]
+        words[[w.LOW, w.HIGH]] = [_bits(self.epilogue.low), _bits(self.epilogue.high)]
+
+    def _result(self) -> None:
+        c = self.c
+        pixel = 4 * c.columns * c.groups
+        line = pixel * c.size[2]
+        plane = line * c.size[1]
+        self.block.words[[w.C_IMAGE, w.C_PLANE, w.C_ROW, w.C_PIXEL]] = [
+            plane * c.size[0],
+            plane * c.stride[0],
+            line * c.stride[1],
+            pixel * c.stride[2],
+        ]
+        self.block.words[w.C_ORIGIN] = c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel
+
+    def _gathers(self) -> bool:
+        """Whether gathering pays: it fills the tiles, but copies each pixel once for each tap."""
+        c, v = self.c, self.panels.vectors
+        if not c.depth:
+            return True
+        if c.source[:3] == (1, 1, 1):
+            # Rows that are a multiple of 2 KB apart all fall into the same few sets of the cache.
+            return c.width * 4 % 2048 == 0 and c.pixels > 2 and self.panels.count > 1
+        joined = c.pixels if c.compact else c.count[2]
+        many = c.depth * self.panels.count / v * 2
+        lines = _tile_cycles(c.count[2], v) / c.count[2] * many
+        found = runs(c)
+        copy = sum(8 + r.length / self.panels.lanes * 1.5 for r in found)
+        gathered = _tile_cycles(min(joined, MAX_PIXELS), v) / min(joined, MAX_PIXELS) * many + copy
+        rows = lines + 10 * len(found) / min(c.count[2], gemm.tile_rows()[v])
+        return gathered < rows or (c.padded and self._band_rows(c.count[2], 1) > w.BUFFER_BYTES)
+
+    def _set_rows(self, pitch: int, a_row: int) -> None:
+        self.block.words[w.PITCH] = pitch
+        self.block.words[w.A_ROW : w.A_ROW + w.A_ROW_WORDS] = gemm.a_rows(a_row)
+
+    def _pixels(self, most: int) -> int:
+        """Pixels of a block: few enough that every thread gets several blocks, of whole tiles."""
+        tile = gemm.tile_rows()[self.panels.vectors]
+        wanted = -(-self.c.pixels // (4 * host.threads()))
+        return max(1, min(most, max(4 * tile, -(-wanted // tile) * tile)))
+
+    def _gather(self, most: int) -> int:
+        c = self.c
+        found = runs(c)
+        chunks = [(cut(found, a, b), a) for a, b in split(c.depth, most)]
+        _gather_table(self.block, chunks, 4 * self.panels.width)
+        pitch = _pitch(max(sum(r.length for r in pieces) for pieces, _ in chunks))
+        self._set_rows(pitch, pitch)
+        self.block.words[w.MODE], self.block.words[w.MERGED] = w.GATHER, int(c.compact)
+        pixels = self._pixels(min(MAX_PIXELS, w.BUFFER_BYTES // pitch))
+        lines = max(1, pixels // c.count[2])
+        planes = 1 if c.compact else c.source[0] * c.count[0]
+        rows = c.source[0] * c.count[0] * c.count[1] // planes
+        return _blocks(self.block, planes, rows, c.count[2], lines, pixels)
+
+    def _taps(
+        self, most: int, pitch: int, plane: int, start: int, top: int, depths: tuple[int, ...] | None
+    ) -> None:
+        """Chunks of taps in rows `pitch` bytes and planes `plane` bytes apart."""
+        chunks = run_chunks(runs(self.c), most)
+        table = np.zeros((len(chunks), w.CHUNK_WORDS), np.int64)
+        for row, pieces in zip(table, chunks, strict=True):
+            taps = [
+                4 * (r.start - start)
+                + (r.height - top) * pitch
+                + (r.depth if depths is None else r.plane) * plane
+                for r in pieces
+            ]
+            row[w.CHUNK_TAPS], row[w.CHUNK_TAP_COUNT] = self.block.hold(np.array(taps, np.int64)), len(taps)
+            if pieces:
+                row[w.CHUNK_TAP_RUN] = pieces[0].length
+                row[w.CHUNK_B] = 4 * self.panels.width * pieces[0].first
+        self.block.words[w.CHUNKS] = len(chunks)
+        self.block.point(w.CHUNK_TABLE, table)
+
+    def _direct(self, most: int) -> int:
+        c = self.c
+        pitch = 4 * c.source[3] * c.width
+        self._set_rows(pitch, 4 * c.step[2] * c.width)
+        self._taps(most, pitch, pitch * c.source[2], 0, 0, None)
+        self.block.words[w.MODE] = w.DIRECT
+        reach = 4 * c.width * c.step[2]
+        pixels = self._pixels(min(MAX_PIXELS, max(48, w.BUFFER_BYTES // max(1, min(reach, 4 * most)))))
+        return _blocks(
+            self.block, c.source[0] * c.count[0], c.count[1], c.count[2], max(1, pixels // c.count[2]), pixels
+        )
+
+    def _band(self, most: int) -> int:
+        c = self.c
+        pixels = self._pixels(MAX_PIXELS)
+        width = c.count[2]
+        while width > 1 and self._band_rows(width, 1) > w.BUFFER_BYTES:
+            width = -(-width // 2)
+        lines = max(1, min(c.count[1], pixels // width))
+        while lines > 1 and self._band_rows(width, lines) > w.BUFFER_BYTES:
+            lines -= 1
+        pitch, rows = self._band_pitch(width), self._band_lines(lines)
+        self._set_rows(pitch, 4 * c.step[2] * c.width)
+        top, start = (o[0] if o else 0 for o in c.offsets[1:])
+        self._taps(most, pitch, pitch * rows, start * c.width, top, c.offsets[0])
+        words = self.block.words
+        self.block.point(w.BAND_DEPTHS, np.array(c.offsets[0], np.int64))
+        words[[w.BAND_PLANES, w.BAND_PLANE, w.BAND_HEIGHT]] = [
+            len(c.offsets[0]),
+            pitch * rows,
+            self._band_lines(1),
+        ]
+        words[[w.BAND_TOP, w.BAND_START]] = [top, start * c.width]
+        words[w.BAND_SPAN] = (c.offsets[2][-1] - start + 1) * c.width
+        words[w.MODE] = w.BAND
+        return _blocks(self.block, c.source[0] * c.count[0], c.count[1], c.count[2], lines, width)
+
+    def _band_pitch(self, width: int) -> int:
+        offsets = self.c.offsets[2]
+        return _pitch(((width - 1) * self.c.step[2] + offsets[-1] - offsets[0] + 1) * self.c.width)
+
+    def _band_lines(self, lines: int) -> int:
+        offsets = self.c.offsets[1]
+        return (lines - 1) * self.c.step[1] + offsets[-1] - offsets[0] + 1
+
+    def _band_rows(self, width: int, lines: int) -> int:
+        """Bytes of a band."""
+        return len(self.c.offsets[0]) * self._band_lines(lines) * self._band_pitch(width)
+
+    def _splits(self, blocks: int) -> int:
+        """Shares of the panels, where there are fewer blocks of pixels than threads can use."""
+        wanted = 1 if host.threads() == 1 else -(-2 * host.threads() // blocks)
+        return max(1, min(self.panels.count, wanted)) if blocks < 2 * host.threads() else 1
+
+
+def _gradient(g: Geometry) -> ContractPlan:
+    """Role "kernel": sums over pixels for every (tap, channel) and column."""
+    c = forward(g).flattened()
+    bytes_w = 4 * c.depth * g.features
+    if not bytes_w:
+        return ContractPlan((), (), 0, 0)
+    if not c.pixels:
+        return ContractPlan((), (_sum(g, Slot("result"), 0, bytes_w),), 0, 0)
+    block = _Block(np.zeros(w.GRADIENT_WORDS, np.int64))
+    _source_words(block, c)
+    tile = gemm.tile_rows()[2]
+    bounds = split(c.depth, GRADIENT_TERMS // tile * tile, tile)
+    panels = _panels(min(c.depth, bounds[0][1]), c.columns)
+    found = runs(c)
+    _gather_table(block, [(cut(found, a, b), a) for a, b in bounds], 4 * g.features)
+    pitch = _pitch(max(b - a for a, b in bounds))
+    pixels = max(1, min(GRADIENT_PIXELS, w.BUFFER_BYTES // (pitch + 4 * panels.width), c.pixels))
+    rows = c.source[0] * c.count[0] * c.count[1]
+    blocks = _blocks(block, 1, rows, c.count[2], max(1, pixels // c.count[2]), pixels)
+    units = c.groups * len(bounds)
+    parts = max(1, min(blocks, GRADIENT_PARTS // units))
+    words = block.words
+    words[w.PITCH], words[w.Y_BUFFER] = pitch, pixels * pitch
+    words[[w.W_PART, w.W_GROUP, w.Y_GROUP]] = [bytes_w, 4 * g.f, 4 * g.f]
+    words[[w.Y_PIXEL, w.Y_COLUMNS, w.G_PARTS]] = [4 * g.features, c.columns, parts]
+    words[w.G_SPLITS] = _gradient_splits(units * parts, panels.count)
+    words[[w.G_PANELS, w.G_PANEL_VECTORS, w.G_LANES, w.G_LAST_TAIL]] = [
+        panels.count,
+        panels.vectors,
+        panels.lanes,
+        panels.tail,
+    ]
+    words[w.G_KERNELS], words[w.G_MOST] = _tables(block, panels.vectors), gemm.tile_rows()[panels.vectors]
+    words[w.G_LAST_KERNELS], words[w.G_LAST_MOST] = (
+        _tables(block, panels.ending),
+        gemm.tile_rows()[panels.ending],
+    )
+    words[w.COPY_PANEL] = library().address("copy_panel")
+    block.point(w.ZEROS, np.zeros(panels.width, np.float32))
+    block.point(w.ONE_TAP, np.zeros(1, np.int64))
+    result = Slot("scratch") if parts > 1 else Slot("result")
+    slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: result}
+    step = Step(g.title("kernel"), library().address("weight_gradient"), words, slots, keep=tuple(block.keep))
+    if parts == 1:
+        return ContractPlan((), (step,), 0, 0)
+    return ContractPlan((), (step, _sum(g, Slot("scratch"), parts, bytes_w)), 0, parts * bytes_w)
+
+
+def _gradient_splits(units: int, panels: int) -> int:
+    """Shares of the panels that even the work of the threads out; each gathers the pixels again."""
+    threads = host.threads()
+
+    def time(splits: int) -> float:
+        return -(-units * splits // threads) / splits * (1 + 0.05 * (splits - 1))
+
+    return min(range(1, min(panels, 2 * threads) + 1), key=time)
+
+
+def _sum(g: Geometry, source: Slot, parts: int, size: int) -> Step:
+    """The step that adds the parts of a gradient of `size` bytes; zeros when there are none."""
+    words = np.zeros(w.SUM_WORDS, np.int64)
+    words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
+    words[w.S_KERNEL] = library().address("add_parts")
+    slots = {w.S_TO: Slot("result"), w.S_FROM: source}
+    return Step(g.title("kernel").replace("contract", "add parts of"), library().address("add"), words, slots)
 
 
 def _bits(x: float) -> int:
     return int(np.float32(x).view(np.uint32))
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 64) * 64
-
-
-def _times(size: Sequence[int]) -> str:
-    return "x".join(map(str, size))

