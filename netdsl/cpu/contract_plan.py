@@ -8,16 +8,13 @@ map is narrow. In role "kernel" a row is a (tap, channel) pair and the sum runs 
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.cpu import contract_words as w
-from netdsl.cpu import gemm, host, pack
+from netdsl.cpu import gemm, host
 from netdsl.cpu.contract_geometry import (
     Correlation,
     Geometry,
@@ -30,7 +27,8 @@ from netdsl.cpu.contract_geometry import (
     runs,
     split,
 )
-from netdsl.cpu.library import KernelLibrary, NumbaKernel
+from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, library, sum_step
+from netdsl.cpu.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.step import Slot, Step
 from netdsl.primitives import Contract
 
@@ -45,48 +43,10 @@ GRADIENT_TERMS, GRADIENT_PIXELS = 144, 192
 GRADIENT_PARTS = 8
 
 
-@dataclass(frozen=True)
-class Epilogue:
-    """What the micro-kernels add while storing: operand numbers of a bias `[F]` and a residual, and bounds."""
-
-    bias: int | None = None
-    residual: int | None = None
-    low: float = -math.inf
-    high: float = math.inf
-
-
-@dataclass(frozen=True)
-class ContractPlan:
-    """Steps that pack the weights (place "packed", `packed` bytes) and those that compute."""
-
-    pack: tuple[Step, ...]
-    steps: tuple[Step, ...]
-    packed: int
-    scratch: int
-
-
-@functools.cache
-def library() -> KernelLibrary:
-    """The micro-kernels and their drivers: one set for every network."""
-    space = w.CALL_BYTES + w.BUFFER_BYTES
-    drivers = {
-        "correlate": NumbaKernel(functools.partial(_driver, "correlate"), 3, space),
-        "weight_gradient": NumbaKernel(functools.partial(_driver, "weight_gradient"), 3, space),
-        "pack": NumbaKernel(functools.partial(_driver, "pack")),
-        "add": NumbaKernel(functools.partial(_driver, "add_parts")),
-    }
-    return KernelLibrary("contract", {**gemm.kernels(), **pack.kernels(), **drivers})
-
-
-def _driver(name: str) -> Callable[..., None]:
-    """A driver by name; importing them imports Numba, which only a cold cache needs."""
-    from netdsl.cpu import contract_drivers
-
-    return getattr(contract_drivers, name)  # type: ignore[no-any-return]
-
-
-def plan_contract(op: Contract, g: Geometry, epilogue: Epilogue = Epilogue()) -> ContractPlan:
+def plan_contract(op: Contract, g: Geometry, epilogue: Epilogue = NOTHING) -> ContractPlan:
     """The steps of a contraction; operands 0 and 1 are those of the primitive, result 0 its result."""
+    if is_depthwise(g):
+        return plan_depthwise(op.role, g, epilogue)
     if op.role == "kernel":
         return _gradient(g)
     found = [forward(g)] if op.role == "output" else list(backward(g))
@@ -311,7 +271,7 @@ class _Correlate:
         words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
         words[w.KERNELS], words[w.MOST] = _tables(self.block, p.vectors), gemm.tile_rows()[p.vectors]
         words[w.LAST_KERNELS], words[w.LAST_MOST] = _tables(self.block, p.ending), gemm.tile_rows()[p.ending]
-        words[[w.LOW, w.HIGH]] = [_bits(self.epilogue.low), _bits(self.epilogue.high)]
+        words[[w.LOW, w.HIGH]] = [bits(self.epilogue.low), bits(self.epilogue.high)]
 
     def _result(self) -> None:
         c = self.c
@@ -449,7 +409,7 @@ def _gradient(g: Geometry) -> ContractPlan:
     if not bytes_w:
         return ContractPlan((), (), 0, 0)
     if not c.pixels:
-        return ContractPlan((), (_sum(g, Slot("result"), 0, bytes_w),), 0, 0)
+        return ContractPlan((), (sum_step(g, Slot("result"), 0, bytes_w),), 0, 0)
     block = _Block(np.zeros(w.GRADIENT_WORDS, np.int64))
     _source_words(block, c)
     tile = gemm.tile_rows()[2]
@@ -487,7 +447,7 @@ def _gradient(g: Geometry) -> ContractPlan:
     step = Step(g.title("kernel"), library().address("weight_gradient"), words, slots, keep=tuple(block.keep))
     if parts == 1:
         return ContractPlan((), (step,), 0, 0)
-    return ContractPlan((), (step, _sum(g, Slot("scratch"), parts, bytes_w)), 0, parts * bytes_w)
+    return ContractPlan((), (step, sum_step(g, Slot("scratch"), parts, bytes_w)), 0, parts * bytes_w)
 
 
 def _gradient_splits(units: int, panels: int) -> int:
@@ -498,16 +458,3 @@ def _gradient_splits(units: int, panels: int) -> int:
         return -(-units * splits // threads) / splits * (1 + 0.05 * (splits - 1))
 
     return min(range(1, min(panels, 2 * threads) + 1), key=time)
-
-
-def _sum(g: Geometry, source: Slot, parts: int, size: int) -> Step:
-    """The step that adds the parts of a gradient of `size` bytes; zeros when there are none."""
-    words = np.zeros(w.SUM_WORDS, np.int64)
-    words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
-    words[w.S_KERNEL] = library().address("add_parts")
-    slots = {w.S_TO: Slot("result"), w.S_FROM: source}
-    return Step(g.title("kernel").replace("contract", "add parts of"), library().address("add"), words, slots)
-
-
-def _bits(x: float) -> int:
-    return int(np.float32(x).view(np.uint32))
