@@ -324,7 +324,7 @@ def _outer(
         _tiles(kernels, _tall(terms, most), call, buffer, copied, c, init, 0, terms)
 
 
-def pack(args: int, part: int, parts: int) -> None:
+def pack(args: int, part: int, parts: int, workspace: int) -> None:
     """Weights into panels: the units of the table, each a panel of some taps."""
     units, vectors = load(args, w.P_UNITS), load(args, w.P_VECTORS)
     for number in range(units * part // parts, units * (part + 1) // parts):
@@ -345,7 +345,7 @@ def pack(args: int, part: int, parts: int) -> None:
             to += rows * load(args, w.P_ROW)
 
 
-def add_parts(args: int, part: int, parts: int) -> None:
+def add_parts_driver(args: int, part: int, parts: int, workspace: int) -> None:
     """The sum of the parts of a result, in their order."""
     count = load(args, w.S_COUNT)
     first, last = count * part // parts, count * (part + 1) // parts

@@ -27,7 +27,15 @@ from netdsl.cpu.contract_geometry import (
     runs,
     split,
 )
-from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, library, sum_step
+from netdsl.cpu.contract_step import (
+    NOTHING,
+    ContractPlan,
+    Epilogue,
+    bits,
+    gradient_library,
+    library,
+    sum_step,
+)
 from netdsl.cpu.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.step import Slot, Step
 from netdsl.primitives import Contract
@@ -444,7 +452,9 @@ def _gradient(g: Geometry) -> ContractPlan:
     block.point(w.ONE_TAP, np.zeros(1, np.int64))
     result = Slot("scratch") if parts > 1 else Slot("result")
     slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: result}
-    step = Step(g.title("kernel"), library().address("weight_gradient"), words, slots, keep=tuple(block.keep))
+    step = Step(
+        g.title("kernel"), gradient_library().address("weight_gradient"), words, slots, keep=tuple(block.keep)
+    )
     if parts == 1:
         return ContractPlan((), (step,), 0, 0)
     return ContractPlan((), (step, sum_step(g, Slot("scratch"), parts, bytes_w)), 0, parts * bytes_w)

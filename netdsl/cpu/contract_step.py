@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from netdsl.cpu import contract_words as w
-from netdsl.cpu import depthwise, gemm, pack
+from netdsl.cpu import depthwise, gemm, host, pack
 from netdsl.cpu.contract_geometry import Geometry
-from netdsl.cpu.library import KernelLibrary, NumbaKernel
+from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel
 from netdsl.cpu.step import Slot, Step
 
 
@@ -39,19 +39,36 @@ class ContractPlan:
     scratch: int
 
 
-@functools.cache
 def library() -> KernelLibrary:
-    """The micro-kernels and their drivers: one set for every network."""
+    """The micro-kernels, and the drivers of roles "output" and "input": one set for every network."""
+    return _library("contract", host.lanes())
+
+
+def gradient_library() -> KernelLibrary:
+    """The driver of weight gradients, which only training needs."""
+    return _library("contract_gradient", host.lanes())
+
+
+def depthwise_library() -> KernelLibrary:
+    """The kernels and drivers of depthwise convolutions."""
+    return _library("depthwise", host.lanes())
+
+
+@functools.cache
+def _library(name: str, lanes: int) -> KernelLibrary:
+    kernels: dict[str, AnyKernel]
+    if name == "contract":
+        kernels = {**gemm.kernels(), **pack.kernels(), **_drivers("correlate", "pack", "add_parts_driver")}
+    elif name == "contract_gradient":
+        kernels = dict(_drivers("weight_gradient"))
+    else:
+        kernels = {**depthwise.kernels(), **_drivers("depthwise", "depthwise_gradient")}
+    return KernelLibrary(name, kernels)
+
+
+def _drivers(*names: str) -> dict[str, NumbaKernel]:
     space = w.CALL_BYTES + w.BUFFER_BYTES
-    drivers = {
-        "depthwise": NumbaKernel(functools.partial(_driver, "depthwise"), 3, space),
-        "depthwise_gradient": NumbaKernel(functools.partial(_driver, "depthwise_gradient"), 3, space),
-        "correlate": NumbaKernel(functools.partial(_driver, "correlate"), 3, space),
-        "weight_gradient": NumbaKernel(functools.partial(_driver, "weight_gradient"), 3, space),
-        "pack": NumbaKernel(functools.partial(_driver, "pack")),
-        "add": NumbaKernel(functools.partial(_driver, "add_parts")),
-    }
-    return KernelLibrary("contract", {**gemm.kernels(), **pack.kernels(), **depthwise.kernels(), **drivers})
+    return {name: NumbaKernel(functools.partial(_driver, name), 3, space) for name in names}
 
 
 def _driver(name: str) -> Callable[..., None]:
@@ -68,7 +85,12 @@ def sum_step(g: Geometry, source: Slot, parts: int, size: int) -> Step:
     words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
     words[w.S_KERNEL] = library().address("add_parts")
     slots = {w.S_TO: Slot("result"), w.S_FROM: source}
-    return Step(g.title("kernel").replace("contract", "add parts of"), library().address("add"), words, slots)
+    return Step(
+        g.title("kernel").replace("contract", "add parts of"),
+        library().address("add_parts_driver"),
+        words,
+        slots,
+    )
 
 
 def bits(x: float) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netdsl.cpu import depthwise_words as w
 from netdsl.cpu.contract_geometry import Correlation, Geometry, backward, forward
-from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, library, sum_step
+from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, depthwise_library, library, sum_step
 from netdsl.cpu.contract_words import BUFFER_BYTES
 from netdsl.cpu.step import Slot, Step
 
@@ -58,13 +58,13 @@ def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray
 def _sums(c: Correlation, g: Geometry, role: str, epilogue: Epilogue) -> Step:
     words, tables = _block(c, g)
     words[[w.LOW, w.HIGH]] = [bits(epilogue.low), bits(epilogue.high)]
-    words[w.KERNEL] = library().address("depthwise_sums")
+    words[w.KERNEL] = depthwise_library().address("depthwise_sums")
     slots = {w.A: Slot("operand", 0), w.W: Slot("operand", 1), w.Y: Slot("result")}
     if epilogue.bias is not None:
         slots[w.BIAS] = Slot("operand", epilogue.bias)
     if epilogue.residual is not None:
         slots[w.RESIDUAL] = Slot("operand", epilogue.residual)
-    return Step(g.title(role), library().address("depthwise"), words, slots, keep=tuple(tables))
+    return Step(g.title(role), depthwise_library().address("depthwise"), words, slots, keep=tuple(tables))
 
 
 def _gradient(g: Geometry) -> ContractPlan:
@@ -75,10 +75,12 @@ def _gradient(g: Geometry) -> ContractPlan:
         return ContractPlan((), (sum_step(g, Slot("result"), 0, size),), 0, 0)
     words, tables = _block(c, g)
     words[[w.PARTS, w.W_BYTES]] = [parts, size]
-    words[w.KERNEL] = library().address("depthwise_products")
+    words[w.KERNEL] = depthwise_library().address("depthwise_products")
     words[w.CLEAR] = library().address("add_parts")
     slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: Slot("scratch")}
-    step = Step(g.title("kernel"), library().address("depthwise_gradient"), words, slots, keep=tuple(tables))
+    step = Step(
+        g.title("kernel"), depthwise_library().address("depthwise_gradient"), words, slots, keep=tuple(tables)
+    )
     return ContractPlan((), (step, sum_step(g, Slot("scratch"), parts, size)), 0, parts * size)
 
 

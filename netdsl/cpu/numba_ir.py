@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import cfunc, config, njit, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +23,13 @@ INT = types.int64
 
 def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> str:
     """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function; all else is internal."""
-    compiled: Any = cfunc(types.void(*[INT] * arguments), error_model="numpy")(function)
+    # The library optimises all of its code itself, so Numba need not; the lock keeps others from seeing the change.
+    with global_compiler_lock:
+        level, config.OPT = config.OPT, type(config.OPT)(0)
+        try:
+            compiled: Any = cfunc(types.void(*[INT] * arguments), error_model="numpy")(function)
+        finally:
+            config.OPT = level
     module = llvm.parse_assembly(compiled.inspect_llvm())
     for each in module.functions:
         if each.name == compiled._wrapper_name:

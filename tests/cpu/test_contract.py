@@ -62,21 +62,12 @@ def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
 @pytest.mark.parametrize("lanes", ["4", "8", "16"])
 def test_equals_the_definition(shape, role, lanes, monkeypatch):
     monkeypatch.setenv("NETDSL_LANES", lanes)
-    clear()
     op, g, a, b, result = tensors(shape, role)
     expected = op.reference(a.astype(np.float64), b.astype(np.float64))[0]
     one = computed(op, g, a, b, result, 1)
     np.testing.assert_allclose(one, expected, rtol=1e-4, atol=2e-5 * max(1, np.abs(expected).max()))
     for parts in (2, 3):
         assert np.array_equal(one, computed(op, g, a, b, result, parts))
-    monkeypatch.undo()
-    clear()
-
-
-def clear():
-    from netdsl.cpu import contract_plan
-
-    contract_plan.library.cache_clear()
 
 
 @pytest.mark.parametrize(("shape", "bounded"), [*itertools.product(["same", "deep", "dense"], [True, False])])
