@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -138,7 +139,7 @@ class Applier:
             value = f.named.get(error.setting)
             if value is None and position is not None and position < len(f.args):
                 value = f.args[position]
-            fix = fix or self._setting_fix(error.setting, value, op)
+            fix = fix or self._setting_fix(error, value, op)
             self.context.fail("setting", error.message, place or where, fix=fix)
         k = error.operand
         if k is not None and k < len(data):
@@ -150,9 +151,12 @@ class Applier:
                 notes.append(Note(f"the operand {shape} comes from here", node.span))
         self.context.fail("shape", error.message, where, notes=tuple(notes), fix=fix)
 
-    def _setting_fix(self, name: str, value: Any, op: type[LibraryOp]) -> str | None:
+    def _setting_fix(self, error: ShapeError, value: Any, op: type[LibraryOp]) -> str | None:
+        name = str(error.setting)
         if isinstance(value, Symbol):
-            near = suggest(str(value), self.frame.variables)
+            # What would have been right is in the message: "pad must be one of same, valid, ..."
+            offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
+            near = suggest(str(value), offered)
             return f"did you mean {near}?" if near else f"nothing here is called {value}"
         near = suggest(name, set(op.__dataclass_fields__) - {name})
         if name in op.__dataclass_fields__:

@@ -72,6 +72,8 @@ class Context:
     ) -> NoReturn:
         """Raise a diagnostic with the trail of blocks that led here."""
         trail = tuple(reversed(self.trail))
+        if len(trail) > 8:
+            trail = (*trail[:4], *trail[-2:])
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
 
     @contextmanager
