@@ -17,7 +17,8 @@ from llvmlite import ir
 
 from netdsl.cpu.emit import F32, I1, I32, I64, Emitter, Value
 from netdsl.cpu.scalar_emit_math import ElementaryFunctions
-from netdsl.scalar.expr import Arg, Binary, Dtype, Expr, Index, Lit, Unary, Uniform, Where, children, walk
+from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
+from netdsl.scalar.expr import Dtype, children, rebuild
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
 # Rough cost of an element beside one addition, to decide what is worth a second thread or an unrolled loop.
@@ -65,8 +66,6 @@ class Tape:
 
 def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Sequence[Dtype]) -> Tape:
     """The tape of several expressions whose results are cast to `as_types`."""
-    from netdsl.scalar.expr import _dtype  # the rule of one node: dtype_of walks the whole tree
-
     lines: list[Line] = []
     known: dict[Line, int] = {}
 
@@ -82,7 +81,9 @@ def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Seque
     for e, wanted in zip(expressions, as_types, strict=True):
         for x in walk(e):
             kids = tuple(at[id(k)] for k in children(x))
-            dtype = _dtype(x, [lines[k].dtype for k in kids], operands)
+            # The rule of this node alone: over operands that have the types of its kids.
+            alone = rebuild(x, [Arg(k) for k in range(len(kids))]) if kids else x
+            dtype = dtype_of(alone, [lines[k].dtype for k in kids] if kids else operands)
             op, detail = _label(x)
             at[id(x)] = kids[0] if op == "stop_gradient" else add(op, detail, kids, dtype)
         root = at[id(e)]

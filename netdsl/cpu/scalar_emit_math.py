@@ -315,15 +315,17 @@ class ElementaryFunctions:
 
     def maximum(self, x: Value, y: Value) -> Value:
         """The larger; NaN when either is NaN, as `numpy.maximum`."""
+        x, y = (y, x) if isinstance(x, ir.Constant) else (x, y)
         return self._either(self.e.maximum(x, y), y)
 
     def minimum(self, x: Value, y: Value) -> Value:
         """The smaller; NaN when either is NaN, as `numpy.minimum`."""
+        x, y = (y, x) if isinstance(x, ir.Constant) else (x, y)
         return self._either(self.e.minimum(x, y), y)
 
     def _either(self, best: Value, y: Value) -> Value:
-        # `best` keeps a NaN of the first operand; a constant second operand needs no look.
-        if isinstance(y, ir.Constant):
+        # `best` keeps a NaN of the first operand; a number as second operand needs no look.
+        if isinstance(y, ir.Constant) and not math.isnan(y.constant[0].constant):
             return best
         return self.where(self._nan(y), y, best)
 
