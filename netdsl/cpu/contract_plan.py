@@ -235,8 +235,12 @@ def _gather_table(block: _Block, chunks: list[tuple[list[Run], int]], b_step: in
 
 
 def _pitch(floats: int) -> int:
-    """Bytes from one gathered row to the next: an odd number of cache lines, so that rows spread over the cache."""
-    return 64 * (-(-floats // 16) | 1)
+    """Bytes from one copied row to the next.
+
+    There is room for one vector more, which copies of runs may write, and the cache lines are odd in number, so that
+    rows spread over the cache.
+    """
+    return 64 * (-(-(floats + host.lanes()) // 16) | 1)
 
 
 class _Correlate:

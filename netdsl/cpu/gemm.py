@@ -19,7 +19,7 @@ from netdsl.cpu import host
 from netdsl.cpu.emit import F32, Emitter, Value
 from netdsl.cpu.library import Kernel
 
-_GROUP = 14  # rows that share a base address
+MOST_ROWS = 14
 
 
 class Call(IntEnum):
@@ -49,16 +49,17 @@ def a_rows(stride: int) -> list[int]:
     They come from memory because LLVM, when it can see that they are multiples of each other, turns the
     independent addresses of the rows into one chain of additions that is slower than the arithmetic.
     """
-    return [odd * stride for odd in range(1, _GROUP, 2)]
+    return [odd * stride for odd in range(1, MOST_ROWS, 2)]
 
 
 def tile_rows() -> dict[int, int]:
     """Return the most rows of a tile for each number of vectors that has kernels.
 
-    The accumulators, one vector per column and one scalar must fit the registers, or LLVM spills.
+    The accumulators, one vector per column and one scalar must fit the registers, or LLVM spills; and more than
+    14 rows need more addresses than x86 has registers for.
     """
     if host.vector_registers() == 32:
-        return {1: 28, 2: 14, 3: 9, 4: 6, 5: 2, 6: 2, 7: 1, 8: 1}
+        return {1: 14, 2: 14, 3: 9, 4: 6, 5: 2, 6: 2, 7: 1, 8: 1}
     return {1: 12, 2: 6, 3: 4, 4: 2, 5: 1, 6: 1, 7: 1, 8: 1}
 
 
@@ -91,7 +92,7 @@ class _Tile:
         self.c_row, self.init_row = (
             _rows(e, e.field(self.call, word)) for word in (Call.C_ROW, Call.INIT_ROW)
         )
-        self.odd = [e.field(self.call, Call.A_ROW + k) for k in range(min(rows, _GROUP) // 2)]
+        self.odd = [e.field(self.call, Call.A_ROW + k) for k in range(rows // 2)]
 
     def emit(self) -> None:
         e = self.e
@@ -123,26 +124,23 @@ class _Tile:
         )
         with e.loop(0, count, 1, [self.b, *total]) as outer:
             start = e.add(a, e.load(taps.type, e.add(taps, e.mul(outer.index, 8))))
-            groups = -(-self.rows // _GROUP)
-            starts = [e.add(start, e.mul(self.odd[0], g * _GROUP)) if g else start for g in range(groups)]
-            with e.loop(0, run, 1, [*starts, *outer.carried]) as inner:
-                bases, (b, *acc) = inner.carried[:groups], inner.carried[groups:]
+            with e.loop(0, run, 1, [start, *outer.carried]) as inner:
+                x, b, *acc = inner.carried
                 columns = [e.load(e.f32s, b, v * e.bytes) for v in range(self.vectors)]
                 for p in range(self.rows):
-                    scalar = e.splat(e.load(F32, self._a_row(bases, p)))
+                    scalar = e.splat(e.load(F32, self._a_row(x, p)))
                     for v in range(self.vectors):
                         k = p * self.vectors + v
                         acc[k] = e.fma(scalar, columns[v], acc[k])
-                inner.next(*(e.add(x, a_step) for x in bases), e.add(b, b_step), *acc)
-            outer.next(*inner.results[groups:])
+                inner.next(e.add(x, a_step), e.add(b, b_step), *acc)
+            outer.next(*inner.results[1:])
         return outer.results[1:]
 
-    def _a_row(self, bases: list[Value], p: int) -> Value:
+    def _a_row(self, base: Value, p: int) -> Value:
         """The address of row p: a base, plus an odd multiple of the stride times 1, 2, 4 or 8.
 
         x86 scales the index of an address by those, so 14 rows take 7 registers beside the base.
         """
-        base, p = bases[p // _GROUP], p % _GROUP
         if p == 0:
             return base
         power = p & -p

@@ -83,9 +83,9 @@ class KernelLibrary:
         """The optimised LLVM IR of all kernels, for reading."""
         return str(self._module(_machine()))
 
-    def assembly(self) -> str:
-        """The machine code of all kernels, for reading."""
-        machine = _machine()
+    def assembly(self, cpu: str | None = None) -> str:
+        """The machine code of all kernels, for reading: for this processor, or for the one LLVM calls `cpu`."""
+        machine = _machine(cpu)
         return str(machine.emit_assembly(self._module(machine)))
 
     @functools.cached_property
@@ -163,15 +163,15 @@ def _on_stack(symbol: str, kernel: NumbaKernel) -> Callable[[Emitter], None]:
 
 
 @functools.cache
-def _machine() -> Any:
-    """LLVM's code generator for this processor, with the settings Numba uses for code in memory."""
+def _machine(cpu: str | None = None) -> Any:
+    """LLVM's code generator for this processor (or `cpu`), with the settings Numba uses for code in memory."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
     features = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(host.cpu_features().items()))
     return target.create_target_machine(
-        cpu=host.cpu_name(),
-        features=features,
+        cpu=cpu or host.cpu_name(),
+        features="" if cpu else features,
         opt=3,
         reloc="static" if target.name.startswith("x86") else "default",
         codemodel="jitdefault",

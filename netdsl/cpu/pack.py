@@ -26,7 +26,8 @@ def _copy_runs(e: Emitter) -> None:
     """(to, to_step, row, start, start_step, length, limit, count): `count` runs of `length` floats.
 
     Run i is row[start + i*start_step :][:length], with zeros for indices outside of [0, limit), and goes to the
-    byte address to + i*to_step. Starts, lengths and the limit are in floats.
+    byte address to + i*to_step. Starts, lengths and the limit are in floats. The last vector of a run is copied
+    whole: up to a vector after the run is read and written, so runs that follow each other come in their order.
     """
     to, to_step, row, start, start_step, length, limit, count = e.args
     with e.loop(0, count, 1, [to, start]) as loop:
@@ -35,7 +36,9 @@ def _copy_runs(e: Emitter) -> None:
         inside = e.b.and_(e.b.icmp_signed(">=", start, e.i64(0)), e.b.icmp_signed("<=", end, limit))
         with e.b.if_else(inside) as (whole, clipped):
             with whole:
-                _copy(e, to, e.add(row, e.mul(start, 4)), length)
+                source = e.add(row, e.mul(start, 4))
+                with e.loop(0, e.mul(length, 4), e.bytes) as vectors:
+                    e.store(e.load(e.f32s, source, vectors.index), to, vectors.index)
             with clipped:
                 first = e.min_int(e.max_int(e.sub(0, start), 0), length)
                 last = e.max_int(e.min_int(e.sub(limit, start), length), first)
@@ -51,15 +54,12 @@ def _copy_runs(e: Emitter) -> None:
 
 
 def _copy(e: Emitter, to: Value, source: Value, length: Value) -> None:
-    """Copy `length` floats: whole vectors, then one more that ends with the run, or single floats."""
-    with e.b.if_else(e.less(length, e.lanes)) as (short, long):
-        with short, e.loop(0, e.mul(length, 4), 4) as loop:
-            e.store(e.load(F32, source, loop.index), to, loop.index)
-        with long:
-            last = e.mul(e.sub(length, e.lanes), 4)
-            with e.loop(0, last, e.bytes) as loop:
-                e.store(e.load(e.f32s, source, loop.index), to, loop.index)
-            e.store(e.load(e.f32s, source, last), to, last)
+    """Copy exactly `length` floats."""
+    whole = e.mul(e.b.and_(length, e.i64(-e.lanes)), 4)
+    with e.loop(0, whole, e.bytes) as loop:
+        e.store(e.load(e.f32s, source, loop.index), to, loop.index)
+    with e.loop(whole, e.mul(length, 4), 4) as loop:
+        e.store(e.load(F32, source, loop.index), to, loop.index)
 
 
 def _zero(e: Emitter, to: Value, length: Value) -> None:
