@@ -1,187 +1,277 @@
-"""`map` on the CPU: generated vector code, keyed by the expression and the kinds of its operands."""
+"""`map` on the CPU, and every copy that is a map of the identity: `concat`, `gather`, `scatter`.
+
+One kernel per expression, number of axes and kind of operand along the innermost one (contiguous or repeated);
+sizes and strides are data.
+"""
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from llvmlite import ir
 
-from netdsl.cpu import host
-from netdsl.cpu.emit import Emitter, Value
-from netdsl.cpu.kernel_set import Draft, KernelSet
+from netdsl.cpu.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.library import Kernel
-from netdsl.cpu.loops import (
-    OUTER,
-    Nest,
-    NestCode,
-    Stream,
-    broadcast_strides,
-    dense_strides,
-    most_parts,
-)
-from netdsl.cpu.loops_body import BodyCode, Program
-from netdsl.cpu.scalar_emit import Tape, tape
-from netdsl.cpu.step import Slot
+from netdsl.cpu.nest import ITEM, Axis, Pending, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.scalar_emit import ELEMENT, Printer, Tape, tape
+from netdsl.cpu.step import Place, Slot, Step
 from netdsl.ir import TensorType
-from netdsl.primitives import Map
-from netdsl.scalar import Expr
+from netdsl.primitives import Concat, Gather, Map, Scatter
+from netdsl.scalar import Arg, Lit
+from netdsl.scalar.expr import Dtype
 
-UNIT = 8192
+SMALL = 16_384  # elements times cost below which one thread does a map alone
 
 
-def plan_map(
-    op: Map, operands: Sequence[TensorType], results: Sequence[TensorType], kernels: KernelSet
-) -> list[Draft]:
-    """One step that computes all results; a result may be the very buffer of an operand of its type."""
-    program = tape(op.exprs, [t.dtype for t in operands], [t.dtype for t in results])
+@dataclass(frozen=True)
+class Operand:
+    """Where an operand or result lies: which buffer, from which byte on, with which strides over the space."""
+
+    place: Place
+    index: int
+    dtype: Dtype
+    strides: tuple[int, ...]
+    offset: int = 0
+
+
+def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+    """The step of a map."""
     space = results[0].shape
-    outs = [Stream(t.dtype, dense_strides(space), Slot("result", k)) for k, t in enumerate(results)]
-    return plan_streams(program, space, operand_streams(operands, space), outs, kernels, "map")
-
-
-def operand_streams(operands: Sequence[TensorType], space: Sequence[int]) -> list[Stream]:
-    """Dense operands as they broadcast into a space."""
-    return [
-        Stream(t.dtype, broadcast_strides(t.shape, space), Slot("operand", k)) for k, t in enumerate(operands)
+    reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
+    writes = [
+        Operand("result", k, t.dtype, dense_strides(space, ITEM[t.dtype])) for k, t in enumerate(results)
     ]
+    program = tape(op.exprs, [t.dtype for t in operands], [t.dtype for t in results])
+    return [plan_tape("map", program, space, reads, writes)]
 
 
-def inputs_of(
-    program: Tape, space: Sequence[int], operands: Sequence[Stream]
-) -> tuple[list[Stream], tuple[tuple[tuple[str, int], int], ...]]:
-    """The streams that a tape reads (operands, coordinates, the flat index), and what each feeds."""
-    streams: list[Stream] = []
-    feeds: list[tuple[tuple[str, int], int]] = []
-
-    def add(feed: tuple[str, int], stream: Stream) -> None:
-        feeds.append((feed, len(streams)))
-        streams.append(stream)
-
-    for k in program.args():
-        add(("arg", k), operands[k])
-    for axis in program.axes():
-        add(("index", axis), Stream("index", tuple(int(k == axis) for k in range(len(space)))))
-    if program.random():
-        add(("flat", 0), Stream("flat", dense_strides(space)))
-    return streams, tuple(feeds)
+def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+    """One copy per operand."""
+    (result,) = results
+    strides = dense_strides(result.shape, ITEM[result.dtype])
+    steps, at = [], 0
+    for k, t in enumerate(operands):
+        target = Operand("result", 0, t.dtype, strides, at * strides[op.axis])
+        source = Operand("operand", k, t.dtype, dense_strides(t.shape, ITEM[t.dtype]))
+        steps.append(copy("concat", t.shape, source, target))
+        at += t.shape[op.axis]
+    return steps
 
 
-def plan_streams(
+def plan_gather(
+    op: Gather | Scatter, operands: Sequence[TensorType], results: Sequence[TensorType]
+) -> list[Pending]:
+    """Zeros where nothing is read, and a copy of the box that is."""
+    (x,), (y,) = operands, results
+    whole, part = (x, y) if isinstance(op, Gather) else (y, x)
+    first, box = _box(op, whole.shape, part.shape)
+    item = ITEM[x.dtype]
+    in_whole, in_part = dense_strides(whole.shape, item), dense_strides(part.shape, item)
+    stepped = tuple(s * d for s, d in zip(in_whole, op.step, strict=True))
+    at_part = sum(i * s for i, s in zip(first, in_part, strict=True))
+    at_whole = sum((a + i * d) * s for a, i, d, s in zip(op.start, first, op.step, in_whole, strict=True))
+    steps = []
+    if elements(box) != y.size:
+        zero = tape([Lit(0)], [], [y.dtype])
+        target = Operand("result", 0, y.dtype, dense_strides(y.shape, item))
+        steps.append(plan_tape("zeros", zero, y.shape, [], [target]))
+    if elements(box):
+        sides = ((stepped, at_whole), (in_part, at_part))
+        (source, from_), (target_, to) = sides if isinstance(op, Gather) else reversed(sides)
+        read = Operand("operand", 0, x.dtype, source, from_)
+        steps.append(copy(op.name, box, read, Operand("result", 0, y.dtype, target_, to)))
+    return steps
+
+
+def _box(
+    op: Gather | Scatter, whole: Sequence[int], part: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The first index into the part and the size, per axis, of what lies inside of the whole."""
+    into, _ = op.places(whole, part)
+    return tuple(int(i[0]) if len(i) else 0 for i in into), tuple(len(i) for i in into)
+
+
+def copy(title: str, space: Sequence[int], source: Operand, target: Operand) -> Pending:
+    """The step that copies one box of elements."""
+    return plan_tape(title, tape([Arg(0)], [source.dtype], [target.dtype]), space, [source], [target])
+
+
+def plan_tape(
+    title: str, program: Tape, space: Sequence[int], reads: Sequence[Operand], writes: Sequence[Operand]
+) -> Pending:
+    """The step that runs a tape over a space."""
+    used = {old: new for new, old in enumerate(program.args())}
+    reads = [reads[k] for k in used]
+    counters = _counters(program, space)
+    every = [*(o.strides for o in (*reads, *writes)), *counters]
+    axes = axes_of(space, every)
+    if any(s not in (0, ITEM[o.dtype]) for o, s in zip((*reads, *writes), axes[-1].strides, strict=False)):
+        axes = [*axes, Axis(1, False, (0,) * len(every))]
+    kinds = "".join("v" if s else "s" for s in axes[-1].strides[: len(reads)])
+    dtypes = [o.dtype for o in (*reads, *writes)]
+    key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
+    emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
+    block = _block(axes, len(every), small=elements(space) * (1 + program.cost()) < SMALL)
+    slots = {
+        1 + len(axes) + k * (1 + len(axes)): Slot(o.place, o.index, o.offset)
+        for k, o in enumerate((*reads, *writes))
+    }
+    name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
+    return Pending(key, Kernel(emit), lambda entry: Step(name, entry, block, slots))
+
+
+def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
+    """What coordinates and the flat index gain along each axis."""
+    counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
+    return [*counters, dense_strides(space, 1)] if program.random() else counters
+
+
+def _block(axes: Sequence[Axis], streams: int, small: bool) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Words: whether one part does it all, sizes, then for each stream its start and its strides."""
+    words = [int(small), *(a.size for a in axes)]
+    for k in range(streams):
+        words += [0, *(a.strides[k] for a in axes)]
+    return np.array(words, np.int64)
+
+
+class Streams:
+    """The run-time strides of a nest, read from the argument block."""
+
+    def __init__(self, e: Emitter, dims: int, count: int, first: int = 1) -> None:
+        self.sizes = [e.field(e.args[0], first + k) for k in range(dims)]
+        at = first + dims
+        self.starts = [e.field(e.args[0], at + s * (1 + dims)) for s in range(count)]
+        self.strides = [
+            [e.field(e.args[0], at + s * (1 + dims) + 1 + k) for k in range(dims)] for s in range(count)
+        ]
+
+
+def _emit(
     program: Tape,
-    space: Sequence[int],
-    operands: Sequence[Stream],
-    results: Sequence[Stream],
-    kernels: KernelSet,
-    title: str,
-    scratch: int = 0,
-) -> list[Draft]:
-    """A map between streams of any strides over a space; nothing for an empty space."""
-    elements = math.prod(space)
-    if elements == 0:
-        return []
-    streams, feeds = inputs_of(program, space, operands)
-    nest = Nest(tuple(space), (*streams, *results), (False,) * len(space)).collapsed()
-    wide = all(s.strides[-1] in (0, 1) for s in nest.streams)
-    body = Program(program, tuple(s.code for s in nest.streams), feeds, host.lanes() if wide else 1)
-    code = MapCode(body, len(results))
-    key = kernels.request(f"map {body.key()}", Kernel(code.emit))
-    block = _blocks(nest)
-    units = -(-nest.rows(False) // block[0]) * -(-nest.columns // block[1])
-    args = nest.pack(units, most_parts(elements, program.cost()), *block)
-    shape = "x".join(map(str, space))
-    return [Draft(f"{title} {shape}", key, args, nest.slots(), scratch)]
+    used: dict[int, int],
+    dims: int,
+    kinds: str,
+    dtypes: tuple[Dtype, ...],
+    reads: int,
+    e: Emitter,
+) -> None:
+    """The nest: outer loops move all streams, the innermost one runs over vectors."""
+    counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
+    streams = Streams(e, dims, len(dtypes) + len(counters))
+    alone = e.field(e.args[0], 0)
+    args, part, parts = e.args
+    single = e.b.icmp_signed("!=", alone, e.i64(0))
+    e.args = (
+        args,
+        part,
+        e.b.select(single, e.i64(1), parts),
+    )
+    with e.when(e.b.or_(e.b.not_(single), e.b.icmp_signed("==", part, e.i64(0)))):
+        grain = 64 if dims == 1 else 1
+        first, last = share(e, streams.sizes[0], grain)
+        inner = _Inner(e, program, used, kinds, dtypes, reads, counters, [s[-1] for s in streams.strides])
+        _outer(e, streams, 0, dims, first, last, streams.starts, inner)
 
 
-def _blocks(nest: Nest) -> tuple[int, int]:
-    """(rows, columns) of a unit: about UNIT elements, whole rows where they are not longer."""
-    columns = min(nest.columns, UNIT)
-    return max(1, min(nest.rows(False), UNIT // columns)), columns
+def _outer(
+    e: Emitter,
+    streams: Streams,
+    k: int,
+    dims: int,
+    first: Value,
+    last: Value,
+    at: Sequence[Value],
+    inner: _Inner,
+) -> None:
+    if k == dims - 1:
+        inner.run(at, first, last)
+        return
+    with e.loop(first, last) as loop:
+        moved = [e.add(a, e.mul(loop.index, s[k])) for a, s in zip(at, streams.strides, strict=True)]
+        _outer(e, streams, k + 1, dims, e.i64(0), streams.sizes[k + 1], moved, inner)
 
 
-@dataclass(frozen=True)
-class MapCode:
-    """The code of a map: the last `results` streams are written."""
+class _Inner:
+    """The innermost loop."""
 
-    program: Program
-    results: int
-
-    def emit(self, e: Emitter) -> None:
-        """`void(args, part, parts)`: this part's share of the units."""
-        nest = NestCode(e, e.args[0], len(self.program.codes))
-
-        def unit(number: Value) -> None:
-            first, rows, column, columns = nest.blocks(number)
-            bases = nest.moved(nest.bases(), nest.column_strides(), column)
-            self._stretch(e, nest, first, rows, columns, bases)
-
-        nest.share(unit)
-
-    def emit_rows(self, e: Emitter) -> None:
-        """`void(args, first row, rows)`: the epilogue of a contraction."""
-        block, first, rows = e.args
-        nest = NestCode(e, block, len(self.program.codes))
-        self._stretch(e, nest, first, rows, nest.columns, nest.bases())
-
-    def _stretch(
-        self, e: Emitter, nest: NestCode, first: Value, rows: Value, columns: Value, bases: list[Value]
+    def __init__(
+        self,
+        e: Emitter,
+        program: Tape,
+        used: dict[int, int],
+        kinds: str,
+        dtypes: Sequence[Dtype],
+        reads: int,
+        counters: Sequence[tuple[str, int]],
+        steps: Sequence[Value],
     ) -> None:
-        def row(addresses: list[Value], _: list[Value]) -> list[Value]:
-            self._row(e, nest, addresses, columns)
-            return []
+        self.e, self.program, self.used, self.kinds = e, program, used, kinds
+        self.dtypes, self.reads, self.counters, self.steps = dtypes, reads, counters, steps
 
-        def stretch(addresses: list[Value], count: Value, _: list[Value]) -> list[Value]:
-            nest.rows(OUTER, addresses, count, row)
-            return []
+    def run(self, at: Sequence[Value], first: Value, last: Value) -> None:
+        """Elements first to last of the innermost axis; `at` are the starts of the streams."""
+        e, lanes = self.e, self.e.lanes
+        once = {k: self._scalar(at[k], self.dtypes[k]) for k in range(self.reads) if self.kinds[k] == "s"}
+        whole = e.add(first, e.mul(e.b.sdiv(e.sub(last, first), e.i64(lanes)), lanes))
+        with e.loop(first, whole, lanes) as loop:
+            self._vector(at, loop.index, once, None)
+        with e.when(e.less(whole, last)):
+            self._vector(at, whole, once, e.sub(last, whole))
 
-        nest.segments(OUTER, first, rows, bases, stretch)
+    def _scalar(self, address: Value, dtype: Dtype) -> Value:
+        e = self.e
+        value = e.load(I8 if dtype == "bool" else ELEMENT[dtype], address)
+        if dtype == "bool":
+            value = e.b.icmp_signed("!=", value, ir.Constant(I8, 0))
+        return e.splat(value)
 
-    def _row(self, e: Emitter, nest: NestCode, addresses: list[Value], columns: Value) -> None:
-        body = BodyCode(e, self.program)
-        codes = self.program.codes[-self.results :]
+    def _vector(self, at: Sequence[Value], index: Value, once: dict[int, Value], count: Value | None) -> None:
+        e = self.e
 
-        def vector(column: Value, _: int, count: Value | None) -> None:
-            if self.program.width == 1:
-                here = nest.moved(addresses, nest.column_strides(), column)
-            else:
-                here = body.at_column(addresses, column)
-            # All results before the first store: a result may be the buffer of an operand.
-            values = body.evaluate(here, count)
-            for value, code, address in zip(values, codes, here[-self.results :], strict=True):
-                body.write(value, code[:-1], address, count)
+        def leaf(kind: str, number: int) -> Value:
+            if kind == "arg":
+                k = self.used[number]
+                if k in once:
+                    return once[k]
+                return load_elements(
+                    e, self.dtypes[k], e.add(at[k], e.mul(index, ITEM[self.dtypes[k]])), count
+                )
+            stream = len(self.dtypes) + self.counters.index((kind, number))
+            step = self.steps[stream]
+            return ramp(e, e.add(at[stream], e.mul(index, step)), step, wide=kind == "index")
 
-        body.sweep(columns, 1, vector)
-
-
-@dataclass(frozen=True)
-class RowKernel:
-    """An epilogue: `void(args, first row, rows)` over `[rows, F]`, called after `slots` of `args` are filled.
-
-    Slots name operands as the contraction counts them: operand k + 1 of the epilogue is its operand k + 2.
-    """
-
-    kernel: str
-    args: NDArray[np.int64]
-    slots: dict[int, Slot]
+        results = Printer(e, e.lanes, leaf).print(self.program)
+        for k, value in enumerate(results):
+            stream = self.reads + k
+            dtype = self.dtypes[stream]
+            store_elements(e, dtype, value, e.add(at[stream], e.mul(index, ITEM[dtype])), count)
 
 
-def plan_rows(
-    epilogue: Expr, extra: Sequence[TensorType], result: TensorType, kernels: KernelSet
-) -> RowKernel:
-    """The epilogue of a contraction in place on its result: `x0` is the sum, `x1`.. are the extra operands.
+def load_elements(e: Emitter, dtype: Dtype, address: Value, count: Value | None) -> Value:
+    """A vector of elements; with `count` only the first ones."""
+    kind = ir.VectorType(I8 if dtype == "bool" else ELEMENT[dtype], e.lanes)
+    value = e.load(kind, address) if count is None else e.load_part(kind, address, count)
+    return e.b.icmp_signed("!=", value, ir.Constant(kind, None)) if dtype == "bool" else value
 
-    Rows count over all axes but the last.  Errors: ValueError when the result is not f32.
-    """
-    if result.dtype != "f32":
-        raise ValueError(f"the epilogue of a contraction gives {result}, which must be f32")
-    program = tape([epilogue], ["f32", *(t.dtype for t in extra)], ["f32"])
-    space = result.shape
-    total = Stream("f32", dense_strides(space), Slot("result"))
-    others = [replace(s, slot=Slot("operand", k + 2)) for k, s in enumerate(operand_streams(extra, space))]
-    streams, feeds = inputs_of(program, space, [total, *others])
-    nest = Nest(space, (*streams, total), (False,) * len(space)).collapsed(keep_last=True)
-    body = Program(program, tuple(s.code for s in nest.streams), feeds, host.lanes())
-    key = kernels.request(f"rows {body.key()}", Kernel(MapCode(body, 1).emit_rows))
-    return RowKernel(key, nest.pack(1, 1, nest.rows(False), nest.columns), nest.slots())
+
+def store_elements(e: Emitter, dtype: Dtype, value: Value, address: Value, count: Value | None) -> None:
+    """Store a vector of elements; with `count` only the first ones."""
+    if dtype == "bool":
+        value = e.b.zext(value, ir.VectorType(I8, e.lanes))
+    if count is None:
+        e.store(value, address)
+    else:
+        e.store_part(value, address, count)
+
+
+def ramp(e: Emitter, start: Value, step: Value, wide: bool) -> Value:
+    """`start + k * step` for lane k, as i64 or, modulo 2^32, as i32."""
+    element = I64 if wide else I32
+    kind = ir.VectorType(element, e.lanes)
+    if not wide:
+        start, step = (e.b.trunc(v, I32) for v in (start, step))
+    lanes = ir.Constant(kind, [ir.Constant(element, k) for k in range(e.lanes)])
+    return e.b.add(e.splat(start), e.b.mul(lanes, e.splat(step)))
