@@ -95,7 +95,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "run": asdict(checkpoint.run),
         "normalization": checkpoint.normalization,
     }
-    arrays = {name: np.ascontiguousarray(a) for name, a in checkpoint.arrays.items()}
+    arrays = {name: np.asarray(a, order="C") for name, a in checkpoint.arrays.items()}
     atomic_write(path, save(arrays, {"netdsl": json.dumps(about)}))
 
 

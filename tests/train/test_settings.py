@@ -1,0 +1,99 @@
+"""Settings of the sections `train` and `eval`: read, checked, and told apart when wrong."""
+
+import pytest
+
+from netdsl.elaborate import Call
+from netdsl.source import NetError
+from netdsl.train.make import shown
+from netdsl.train.optimizers import Adam, Sgd
+from netdsl.train.schedules import Constant, Cosine, OneCycle, Step
+from netdsl.train.settings import TrainSettings, data_plan, settings_text, train_settings
+
+from .nets import TEXT, network
+
+OPTIMIZER = "sgd(lr = 0.1, momentum = 0.9)"
+
+
+def test_all_settings():
+    text = TEXT.replace("epochs = 3", "epochs = 7\n seed = 5\n clip_norm = 1\n checkpoint_seconds = 2.5")
+    text = text.replace("metrics", "schedule = cosine(warmup = 2)\n metrics") + "eval { batch = 50 }"
+    found = train_settings(network(text=text))
+    assert found == TrainSettings(Sgd(0.1, momentum=0.9), Cosine(2.0), 7, 8, 50, 5, 1.0, 2.5)
+
+
+def test_defaults():
+    text = TEXT.replace(f"  optimizer = {OPTIMIZER}\n  epochs = 3\n  batch = 8\n", "")
+    assert train_settings(network(text=text)) == TrainSettings(Sgd(), Constant(), 10, 32, 32, 0, None, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", Constant()),
+        ("step(2)", Step(every=2)),
+        ("step(milestones = [3, 5], factor = 0.2)", Step(milestones=[3, 5], factor=0.2)),
+        ("one_cycle(peak = 0.3, momentum = (0.9, 0.8))", OneCycle(0.3, (0.9, 0.8))),
+        ("one_cycle(0.3, momentum = false)", OneCycle(0.3, False)),
+    ],
+)
+def test_schedules(schedule, expected):
+    assert train_settings(network(("metrics", f"schedule = {schedule}\n  metrics"))).schedule == expected
+
+
+def test_one_cycle_gives_momentum_to_an_optimiser_without():
+    cycle = ("metrics", "schedule = one_cycle\n  metrics")
+    found = train_settings(network((OPTIMIZER, "sgd(lr = 0.1)"), cycle)).optimizer
+    assert found.used_slots() == ("momentum",)
+    still = ("metrics", "schedule = one_cycle(momentum = false)\n  metrics")
+    assert train_settings(network((OPTIMIZER, "sgd(lr = 0.1)"), still)).optimizer.used_slots() == ()
+    assert train_settings(network((OPTIMIZER, "adam"), cycle)).optimizer == Adam()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message", "place"),
+    [
+        (OPTIMIZER, "addam(lr = 0.1)", "did you mean adam?", "addam(lr = 0.1)"),
+        (OPTIMIZER, "quux", "there are sgd, rmsprop, adam, adamw", "quux"),
+        (OPTIMIZER, "5", "optimizer is one of sgd, rmsprop, adam, adamw, not 5", "5"),
+        (OPTIMIZER, '"adam"', 'not "adam"', '"adam"'),
+        (OPTIMIZER, "sgd(momentun = 0.9)", "did you mean momentum?", "sgd(momentun = 0.9)"),
+        (OPTIMIZER, "sgd(lr = -1)", "lr must be from 0", "sgd(lr = -1)"),
+        (OPTIMIZER, "sgd(lr = true)", "lr must be a number, not True", "sgd(lr = true)"),
+        (OPTIMIZER, "sgd(1, 2, 3, 4, 5)", "too many positional", "sgd(1, 2, 3, 4, 5)"),
+        (OPTIMIZER, "sgd(nesterov = true)", "nesterov needs a momentum", "sgd(nesterov = true)"),
+        ("epochs = 3", "epochs = 0", "epochs must be a whole number from 1, not 0", "0"),
+        ("epochs = 3", "epochs = 2.5", "whole number", "2.5"),
+        ("batch = 8", "batch = true", "batch must be a whole number from 1, not true", "true"),
+        ("epochs = 3", "seed = -1", "seed must be a whole number from 0", "-1"),
+        ("epochs = 3", "clip_norm = 0", "clip_norm must be a number above 0", "0"),
+        ("epochs = 3", "schedule = linear", "there are constant, step, cosine, one_cycle", "linear"),
+        ("epochs = 3", "schedule = step", "takes either every", "step"),
+    ],
+)
+def test_mistakes_are_pointed_at(old, new, message, place):
+    with pytest.raises(NetError) as caught:
+        train_settings(network((old, new)))
+    (diagnostic,) = caught.value.diagnostics
+    assert message in str(caught.value) and diagnostic.span.text == place
+
+
+def test_no_train_section():
+    with pytest.raises(NetError, match="has no train section"):
+        train_settings(network(text=TEXT[: TEXT.index("train {")]))
+
+
+def test_no_data_section():
+    with pytest.raises(NetError, match="names no data"):
+        data_plan(network(), 0)
+
+
+def test_settings_as_text():
+    text = TEXT + 'data { train = npz("a.npz", x = "u")\n augment = [shift(2), flip]\n shuffle = false }'
+    found = settings_text(network(text=text))
+    assert found["train.optimizer"] == "sgd(lr = 0.1, momentum = 0.9)"
+    assert found["data.train"] == 'npz("a.npz", x = "u")'
+    assert found["data.augment"] == "[shift(2), flip]" and found["data.shuffle"] == "false"
+
+
+def test_shown():
+    assert shown(Call("a.b")) == "a.b" and shown((1, 2.5)) == "[1, 2.5]" and shown(None) == "None"
