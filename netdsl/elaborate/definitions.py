@@ -63,6 +63,6 @@ def _load(item: tree.Import, path: Path, stack: tuple[Path, ...]) -> Definitions
     try:
         source = read_source(path)
     except NetError as error:
-        message = error.diagnostics[0].message
+        message = error.diagnostics[0].message.replace(str(path), str(item.path.value))
         raise NetError(Diagnostic("import", message, item.path.span)) from None
     return collect(parse(source), source, stack)
