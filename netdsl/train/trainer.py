@@ -23,17 +23,14 @@ from netdsl.train.checkpoint import (
     Run,
     Values,
     load_checkpoint,
-    save_checkpoint,
 )
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.learner import Learner
 from netdsl.train.listener import FitResult, Listener
-from netdsl.train.log import EventLog
+from netdsl.train.output import BEST, LAST, Output
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
-
-LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 class Trainer:
@@ -87,14 +84,10 @@ class Trainer:
     def _started(self, listener: Listener) -> FitResult:
         self._learner.forget()
         loop = _Loop(self, Progress(), self._identity(), listener)
-        if self.out is not None:
-            self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / BEST).unlink(missing_ok=True)
-        log = EventLog(self.out)
-        s = self.settings
-        log.write("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
-        loop.save(LAST)
-        return loop.run(log)
+        output, s = Output(self.out), self.settings
+        output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
+        output.save(LAST, loop.checkpoint)
+        return loop.run(output)
 
     def _resumed(self, listener: Listener) -> FitResult:
         if self.out is None:
@@ -108,9 +101,9 @@ class Trainer:
         changed = check_resume(checkpoint, identity, self._learner.shapes())
         self._learner.load(checkpoint.arrays)
         loop = _Loop(self, progress, identity, listener)
-        log = EventLog(self.out, progress.epoch)
-        log.write("resume", epoch=progress.epoch, step=progress.step, changed=changed)
-        return loop.run(log)
+        output = Output(self.out, progress.epoch)
+        output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
+        return loop.run(output)
 
     def _identity(self) -> Run:
         return describe_run(self.network, self.settings, len(self.data.train))
@@ -131,16 +124,16 @@ class _Loop:
         self.steps = self.settings.epochs * len(self.batches)
         self.stopped = False
 
-    def run(self, log: EventLog) -> FitResult:
+    def run(self, output: Output) -> FitResult:
         """Train, then evaluate on the test data."""
         start = time.monotonic()
-        self.log = log
+        self.output = output
         self.listener.start(self.settings.epochs, len(self.batches), self.progress)
         try:
             with self._interruptible():
                 self._epochs()
         except NetError as error:
-            log.write("error", step=self.progress.step, message=error.diagnostics[0].message)
+            output.log("error", step=self.progress.step, message=error.diagnostics[0].message)
             raise
         return self._finish(start)
 
@@ -149,7 +142,7 @@ class _Loop:
         test = self.evaluator.run("test") if self.trainer.data.has_test and not self.stopped else None
         seconds = time.monotonic() - start
         result = FitResult(tuple(p.history), p.step, test, seconds, self.stopped)
-        self.log.write(
+        self.output.log(
             "interrupted" if self.stopped else "end",
             test=test,
             train=result.train,
@@ -171,7 +164,7 @@ class _Loop:
                     self._end_epoch(time.monotonic() - began)
                     began = time.monotonic()
                 if batch.last or self.stopped or time.monotonic() - saved > self.settings.checkpoint_seconds:
-                    self.save(LAST)
+                    self.output.save(LAST, self.checkpoint)
                     saved = time.monotonic()
                 if self.stopped:
                     return
@@ -198,12 +191,12 @@ class _Loop:
         validation = self.evaluator.run("validation") if self.trainer.data.has_validation else None
         p.epoch, p.batch, p.seen, p.sums = p.epoch + 1, 0, 0, {}
         p.history.append(EpochResult(p.epoch, lr, train, validation))
-        self.log.write(
+        self.output.log(
             "epoch", epoch=p.epoch, train=train, validation=validation, lr=lr, seconds=round(seconds, 3)
         )
         self.listener.epoch(p.epoch, train, validation, seconds)
         if validation is not None and self._is_best(validation):
-            self.save(BEST)
+            self.output.save(BEST, self.checkpoint)
 
     def _is_best(self, validation: Values) -> bool:
         metrics = [v for name, v in validation.items() if name != "loss"]
@@ -213,14 +206,11 @@ class _Loop:
         self.progress.best = value
         return True
 
-    def save(self, name: str) -> None:
-        """Write a checkpoint into the folder of the run, if it has one."""
+    def checkpoint(self) -> Checkpoint:
+        """Everything that going on from here needs."""
         t = self.trainer
-        if t.out is None:
-            return
         arrays, normalization = t.program.state_dict(), t.data.normalization.to_json()
-        checkpoint = Checkpoint(arrays, t._graph, self.progress, self.identity, normalization, t.network.name)
-        save_checkpoint(t.out / name, checkpoint)
+        return Checkpoint(arrays, t._graph, self.progress, self.identity, normalization, t.network.name)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -2,7 +2,12 @@
 
 import json
 import os
+import random
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,6 +84,31 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         save_checkpoint(path, replace(example(), name="Other"))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+SAVER = """
+import sys
+from pathlib import Path
+from tests.train.test_checkpoint import example, save_checkpoint
+print("ready", flush=True)
+while True:
+    save_checkpoint(Path(sys.argv[1]), example())
+"""
+
+
+@pytest.mark.slow
+def test_killed_while_writing(tmp_path):
+    path, rng = tmp_path / "c.safetensors", random.Random(0)
+    save_checkpoint(path, example())
+    root = Path(__file__).parents[2]
+    for _ in range(10):
+        process = subprocess.Popen([sys.executable, "-c", SAVER, path], cwd=root, stdout=subprocess.PIPE)
+        with process:
+            process.stdout.readline()
+            time.sleep(0.05 * rng.random())
+            assert process.poll() is None
+            process.kill()
+        assert load_checkpoint(path).progress == PROGRESS
 
 
 def test_missing(tmp_path):

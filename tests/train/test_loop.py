@@ -261,6 +261,22 @@ def test_data_settings_identify_a_run(tmp_path):
     assert one == other
 
 
+def test_a_new_run_replaces_an_old_one_and_its_remains(tmp_path):
+    Trainer(network(), tmp_path, plan()).fit()
+    (tmp_path / ".last.safetensors.77.abcd.tmp").write_bytes(b"half")
+    (tmp_path / "mine.tmp").write_bytes(b"kept")
+    data = DataPlan({"train": from_arrays(*arrays(40))})
+    Trainer(network(epochs=1), tmp_path, data).fit()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.safetensors", "metrics.jsonl", "mine.tmp"]
+    assert [e["event"] for e in events(tmp_path)] == ["start", "epoch", "end"]
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NetError, match="cannot write into"):
+        Trainer(network(), tmp_path / "file" / "out", plan()).fit()
+
+
 @pytest.mark.parametrize("out", [None, "missing"])
 def test_nothing_to_resume(tmp_path, out):
     with pytest.raises(NetError, match="no folder to resume from" if out is None else "does not exist"):

@@ -1,0 +1,88 @@
+"""The folder of a run: checkpoints and `metrics.jsonl`, one JSON object per event, the last one `end`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from netdsl.files import atomic_write
+from netdsl.source import Diagnostic, NetError
+from netdsl.train.checkpoint import Checkpoint, save_checkpoint
+
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
+
+
+class Output:
+    """The files of one run; without a folder it writes nowhere.
+
+    A new run replaces the log and removes the best checkpoint of an older one.  A run that is resumed after `done`
+    epochs keeps the events up to there; what came after will come again.  Errors: NetError when the folder
+    cannot be written to.
+    """
+
+    def __init__(self, folder: Path | None, done: int | None = None) -> None:
+        self._folder = folder
+        if folder is None:
+            return
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (LAST, BEST, LOG):
+                # What a run that was killed left beside.
+                for remains in folder.glob(f".{name}.*.tmp"):
+                    remains.unlink(missing_ok=True)
+            if done is None:
+                (folder / BEST).unlink(missing_ok=True)
+            kept = [] if done is None else _before(folder / LOG, done)
+            atomic_write(folder / LOG, "".join(kept).encode())
+
+    def save(self, name: str, make: Callable[[], Checkpoint]) -> None:
+        """Write a checkpoint."""
+        if self._folder is not None:
+            checkpoint = make()
+            with _writing(self._folder):
+                save_checkpoint(self._folder / name, checkpoint)
+
+    def log(self, event: str, **values: Any) -> None:
+        """Append one event, on disk before this returns; numbers that are not finite become null."""
+        if self._folder is not None:
+            line = json.dumps({"event": event, **_finite(values)}, allow_nan=False)
+            with _writing(self._folder), (self._folder / LOG).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn the errors of the file system in the body into a NetError."""
+    try:
+        yield
+    except OSError as error:
+        raise NetError(Diagnostic("output", f"cannot write into {folder}: {error}")) from error
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _before(path: Path, done: int) -> list[str]:
+    """The lines of a log up to the end of epoch `done`."""
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text("utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # the line that a crash cut short
+        kind, epoch = (event.get("event"), event.get("epoch")) if isinstance(event, dict) else (None, None)
+        if kind == "start" or (kind in ("epoch", "resume") and isinstance(epoch, int) and epoch <= done):
+            kept.append(line)
+    return kept

@@ -1,0 +1,47 @@
+"""docs/training.md says what is so."""
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.schedules import SCHEDULES
+from netdsl.train.settings import TrainSettings
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "training.md").read_text("utf-8")
+
+
+def row(name):
+    """The cells of the table row that starts with a name."""
+    (line,) = re.findall(rf"^\| `{name}` \|(.*)\|$", PAGE, re.M)
+    return line
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimisers_and_their_defaults(name):
+    text = row(name) + (row("adam") if name == "adamw" else "")
+    for field in dataclasses.fields(OPTIMIZERS[name]):
+        default = str(field.default).lower().replace("1e-0", "1e-").removesuffix(".0")
+        assert f"`{field.name} = {default}`" in text
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_and_their_settings(name):
+    assert all(f"`{field.name}" in row(name) for field in dataclasses.fields(SCHEDULES[name]))
+
+
+def test_settings():
+    for field in dataclasses.fields(TrainSettings):
+        assert f"`{field.name.replace('evaluation_', 'eval.')}`" in PAGE
+
+
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S))
+def test_python_examples_run(code, tmp_path, monkeypatch, capsys):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "training.md", "exec"), {})
+    assert "loss" in capsys.readouterr().out or "Print" in code
