@@ -170,9 +170,26 @@ def _block(args: int, call: int, buffer: int, row: int, lines: int, x: int, widt
                 from_a,
                 a_line,
                 place,
+                y,
                 joined_lines,
                 joined_width,
             )
+
+
+@inlined
+def _inside(args: int, call: int, chunk: int, y: int) -> int:
+    """Leave out the taps above and below the source; returns the bytes of weights before the rest."""
+    heights, count = load(chunk, w.CHUNK_HEIGHTS), load(chunk, w.CHUNK_TAP_COUNT)
+    at = y * load(args, w.STEP_HEIGHT)
+    first, last = 0, count
+    while first < last and at + load(heights, first) < 0:
+        first += 1
+    while last > first and at + load(heights, last - 1) >= load(args, w.HEIGHT):
+        last -= 1
+    save(call, C_TAPS, load(chunk, w.CHUNK_TAPS) + 8 * first)
+    save(call, C_TAP_COUNT, last - first)
+    skipped: int = first * load(chunk, w.CHUNK_TAP_RUN) * load(args, w.B_STEP)
+    return skipped
 
 
 @inlined
@@ -187,6 +204,7 @@ def _chunk(
     a: int,
     a_line: int,
     place: int,
+    y: int,
     lines: int,
     width: int,
 ) -> None:
@@ -223,17 +241,10 @@ def _chunk(
             add = residual
             if add != 0:
                 add += at
-            _tiles(
-                kernels,
-                tall,
-                call,
-                a + line * a_line,
-                b0 + panel * load(args, w.B_PANEL),
-                c,
-                init,
-                add,
-                width,
-            )
+            b = b0 + panel * load(args, w.B_PANEL)
+            if load(chunk, w.CHUNK_HEIGHTS) != 0:
+                b += _inside(args, call, chunk, y + line)
+            _tiles(kernels, tall, call, a + line * a_line, b, c, init, add, width)
             at += load(args, w.C_ROW)
 
 

@@ -93,7 +93,7 @@ class _Correlate:
 
     def _columns(self) -> None:
         p, words = self.panels, self.block.words
-        words[[w.PANELS, w.LANES, w.LAST_TAIL]] = [p.count, p.tail if p.count == 0 else p.lanes, p.tail]
+        words[[w.PANELS, w.LANES, w.LAST_TAIL]] = [p.count, p.lanes, p.tail]
         words[w.B_PANEL], words[w.B_STEP] = 4 * p.width * self.c.depth, 4 * p.width
         words[w.B_GROUP] = p.count * words[w.B_PANEL]
         words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
@@ -124,12 +124,22 @@ class _Correlate:
             return c.width * 4 % 2048 == 0 and c.pixels > 2 and self.panels.count > 1
         joined = c.pixels if c.compact else c.count[2]
         many = c.depth * self.panels.count
-        lines = tile_cycles(c.count[2], v) / c.count[2] * many
+        lines = tile_cycles(c.count[2], v) / c.count[2] * many * (self._inside() if self._leaves_out() else 1)
         found = runs(c)
         copy = sum(8 + r.length / self.panels.lanes * 1.5 for r in found)
         gathered = tile_cycles(min(joined, MAX_PIXELS), v) / min(joined, MAX_PIXELS) * many + copy
         rows = lines + 10 * len(found) / min(c.count[2], gemm.tile_rows()[v])
         return gathered < rows or (c.padded and self._band_rows(c.count[2], 1) > w.BUFFER_BYTES)
+
+    def _leaves_out(self) -> bool:
+        """Whether bands leave out the taps above and below the source: where these are first and last in order."""
+        return self.c.padded and len(self.c.offsets[0]) == 1
+
+    def _inside(self) -> float:
+        """The share of (line, tap row) pairs that are inside of the source."""
+        c = self.c
+        hits = [0 <= y * c.step[1] + o < c.source[2] for y in range(c.count[1]) for o in c.offsets[1]]
+        return sum(hits) / len(hits)
 
     def _set_rows(self, pitch: int, a_row: int) -> None:
         self.block.words[w.PITCH] = pitch
@@ -172,6 +182,8 @@ class _Correlate:
             if pieces:
                 row[w.CHUNK_TAP_RUN] = pieces[0].length
                 row[w.CHUNK_B] = 4 * self.panels.width * pieces[0].first
+            if self._leaves_out():
+                row[w.CHUNK_HEIGHTS] = self.block.hold(np.array([r.height for r in pieces], np.int64))
         self.block.words[w.CHUNKS] = len(chunks)
         self.block.point(w.CHUNK_TABLE, table)
 

@@ -13,8 +13,18 @@ DIRECT, BAND, GATHER = range(3)
 # floats to its first; then where it goes in a gathered row.
 RUN_LENGTH, RUN_DEPTH, RUN_HEIGHT, RUN_START, RUN_TO, RUN_WORDS = range(6)
 
-# A chunk of the terms: taps of the micro-kernel in rows that lie in memory, and runs to gather.
-CHUNK_TAPS, CHUNK_TAP_COUNT, CHUNK_TAP_RUN, CHUNK_B, CHUNK_RUNS, CHUNK_RUN_COUNT, CHUNK_WORDS = range(7)
+# A chunk of the terms: taps of the micro-kernel in rows that lie in memory, and runs to gather. HEIGHTS, if not 0,
+# are the rows of the taps, so that those in the padding can be left out.
+(
+    CHUNK_TAPS,
+    CHUNK_TAP_COUNT,
+    CHUNK_TAP_RUN,
+    CHUNK_B,
+    CHUNK_RUNS,
+    CHUNK_RUN_COUNT,
+    CHUNK_HEIGHTS,
+    CHUNK_WORDS,
+) = range(8)
 
 # The source: sizes, and the rows of pixels that a correlation reads.
 (

@@ -214,19 +214,12 @@ class _Inner:
     def run(self, at: Sequence[Value], first: Value, last: Value) -> None:
         """Elements first to last of the innermost axis; `at` are the starts of the streams."""
         e, lanes = self.e, self.e.lanes
-        once = {k: self._scalar(at[k], self.dtypes[k]) for k in range(self.reads) if self.kinds[k] == "s"}
+        once = {k: splat_element(e, self.dtypes[k], at[k]) for k in range(self.reads) if self.kinds[k] == "s"}
         whole = e.add(first, e.mul(e.b.sdiv(e.sub(last, first), e.i64(lanes)), lanes))
         with e.loop(first, whole, lanes) as loop:
             self._vector(at, loop.index, once, None)
         with e.when(e.less(whole, last)):
             self._vector(at, whole, once, e.sub(last, whole))
-
-    def _scalar(self, address: Value, dtype: Dtype) -> Value:
-        e = self.e
-        value = e.load(I8 if dtype == "bool" else ELEMENT[dtype], address)
-        if dtype == "bool":
-            value = e.b.icmp_signed("!=", value, ir.Constant(I8, 0))
-        return e.splat(value)
 
     def _vector(self, at: Sequence[Value], index: Value, once: dict[int, Value], count: Value | None) -> None:
         e = self.e
@@ -248,6 +241,14 @@ class _Inner:
             stream = self.reads + k
             dtype = self.dtypes[stream]
             store_elements(e, dtype, value, e.add(at[stream], e.mul(index, ITEM[dtype])), count)
+
+
+def splat_element(e: Emitter, dtype: Dtype, address: Value) -> Value:
+    """One element in every lane."""
+    value = e.load(I8 if dtype == "bool" else ELEMENT[dtype], address)
+    if dtype == "bool":
+        value = e.b.icmp_signed("!=", value, ir.Constant(I8, 0))
+    return e.splat(value)
 
 
 def load_elements(e: Emitter, dtype: Dtype, address: Value, count: Value | None) -> Value:

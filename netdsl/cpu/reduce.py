@@ -1,107 +1,133 @@
 """`reduce` on the CPU: sums and extremes of an expression over any axes.
 
-Kept axes are the outer loops; where the innermost axis is kept, a few vectors of columns are reduced together over
-all rows, else each row is reduced to a vector and then to a number.  Long reductions are cut into a fixed number of
-chunks, whatever the number of threads, whose results a second step combines: the same bits for any team, and sums of
-millions of numbers as accurate as NumPy's.
+Kept axes are the outer loops; where the innermost axis is kept, blocks of rows are added to the result for a few
+vectors of columns at a time, else each row is reduced to a vector and then to a number.  Long reductions are cut
+into a fixed number of chunks, whatever the number of threads, whose results a second step combines: the same bits
+for any team.  Totals of blocks are added up rather than single numbers, so sums of millions are as accurate as
+NumPy's.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from llvmlite import ir
 
 from netdsl.cpu.emit import Emitter, Value
 from netdsl.cpu.library import Kernel
-from netdsl.cpu.map import Operand, Streams, load_elements, ramp
+from netdsl.cpu.map import Operand, Streams, load_elements, ramp, splat_element, store_elements
 from netdsl.cpu.nest import ITEM, Axis, Pending, axes_of, broadcast_strides, dense_strides, elements, share
 from netdsl.cpu.scalar_emit import ELEMENT, Printer, Tape, tape
 from netdsl.cpu.step import Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
+from netdsl.scalar.expr import Dtype
 
-CHUNKED = 32_768  # elements per result above which a reduction is cut
+Span = tuple[Value, Value]  # first and one past the last index
+HEADER = 3  # words before the sizes: chunks, bytes of a partial result, blocks of columns
+WORTH = 131_072  # elements below which a reduction is not cut
+UNITS = 32  # about how many pieces a reduction is cut into
+COLUMNS = 1024  # fewest columns of a piece
 UNROLL = 4
+BLOCK = 16  # vectors, or rows of columns, that are summed before they join the total
 
 
 def plan_reduce(op: Reduce, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
-    """One step, or two for long reductions.  Raises LookupError for sums of other types than f32."""
+    """One step, or two for long reductions.  Raises LookupError for reductions of bool."""
     (result,) = results
-    if result.dtype != "f32":
-        raise LookupError(f"there is no kernel for a reduction of {result.dtype}")
+    if result.dtype == "bool":
+        raise LookupError(f"there is no kernel for a {op.kind} of bool: cast to int or float")
     space = op.shape or np.broadcast_shapes(*(t.shape for t in operands))
     reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
-    program = tape([op.expr], [t.dtype for t in operands], ["f32"])
-    return _plan(op.kind, program, space, op.axes, reads, result.size)
+    program = tape([op.expr], [t.dtype for t in operands], [result.dtype])
+    return _plan(op.kind, program, space, op.axes, reads, result)
 
 
 def _plan(
-    kind: str, program: Tape, space: Sequence[int], axes: Sequence[int], reads: Sequence[Operand], size: int
-) -> list[Pending]:
-    target = dense_strides([1 if k in axes else n for k, n in enumerate(space)], ITEM["f32"])
-    target = tuple(0 if k in axes else s for k, s in enumerate(target))
-    chunks = _chunks(space, axes)
-    if chunks == 1:
-        return [_step(kind, program, space, axes, reads, Slot("result"), target, 1, 0)]
-    partial = 4 * size
-    first = _step(kind, program, space, axes, reads, Slot("scratch"), target, chunks, partial)
-    identity = tape([Arg(0)], ["f32"], ["f32"])
-    again = Operand("scratch", 0, "f32", (partial, 4))
-    second = _step(kind, identity, (chunks, size), (0,), [again], Slot("result"), (0, 4), 1, 0)
-    return [first, second]
-
-
-def _chunks(space: Sequence[int], axes: Sequence[int]) -> int:
-    """Into how many parts the outermost reduced axis is cut: a function of the shape alone."""
-    per_result = elements([space[a] for a in axes])
-    kept = elements(space) // max(1, per_result)
-    if per_result < CHUNKED or kept * 8 >= per_result:
-        return 1
-    longest = axes_of(space, [], axes)
-    outer = next((a.size for a in longest if a.reduced), 1)
-    return min(outer, 16 if per_result < 2**20 else 64)
-
-
-def _step(
     kind: str,
     program: Tape,
     space: Sequence[int],
     axes: Sequence[int],
     reads: Sequence[Operand],
-    out: Slot,
-    target: Sequence[int],
-    chunks: int,
-    partial: int,
-) -> Pending:
-    used = {old: new for new, old in enumerate(program.args())}
-    reads = [reads[k] for k in used]
-    counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
-    if program.random():
-        counters.append(dense_strides(space, 1))
-    merged = axes_of(space, [*(o.strides for o in reads), tuple(target), *counters], axes)
-    streams = len(reads) + 1 + len(counters)
-    nest = _ordered(merged, streams)
-    layout = "".join("r" if a.reduced else "k" for a in nest)
-    kinds = "".join("v" if s else "s" for s in nest[-1].strides[: len(reads)])
-    dtypes = tuple(o.dtype for o in reads)
-    key = f"{kind}-{program.key()}-{layout}-{kinds}-{','.join(dtypes)}"
-    emit = functools.partial(_Emit, kind, program, used, layout, kinds, dtypes)
-    words = [chunks, partial, *(a.size for a in nest)]
-    for k in range(streams):
-        words += [0, *(a.strides[k] for a in nest)]
-    block = np.array(words, np.int64)
-    first, each = 2 + len(nest), 1 + len(nest)
-    slots = {first + k * each: Slot(o.place, o.index, o.offset) for k, o in enumerate(reads)}
-    slots[first + len(reads) * each] = out
-    scratch = chunks * partial if out.place == "scratch" else 0
-    title = f"{kind} {'x'.join(map(str, space)) or 'scalar'} over {','.join(map(str, axes))}"
-    return Pending(
-        key, Kernel(lambda e: emit(e).run()), lambda entry: Step(title, entry, block, slots, scratch)
-    )
+    result: TensorType,
+) -> list[Pending]:
+    item = ITEM[result.dtype]
+    dense = dense_strides([1 if k in axes else n for k, n in enumerate(space)], item)
+    target = tuple(0 if k in axes else s for k, s in enumerate(dense))
+    out = Operand("result", 0, result.dtype, target)
+    first = _Nest(kind, program, space, axes, reads, out)
+    chunks, blocks = first.cut(result.size)
+    if chunks == 1:
+        return [first.step(1, blocks, 0)]
+    partial = item * result.size
+    identity = tape([Arg(0)], [result.dtype], [result.dtype])
+    again = Operand("scratch", 0, result.dtype, (partial, item))
+    last = replace(out, strides=(0, item))
+    second = _Nest(kind, identity, (chunks, result.size), (0,), [again], last)
+    into = _Nest(kind, program, space, axes, reads, replace(out, place="scratch"))
+    return [into.step(chunks, blocks, partial), second.step(1, 1, 0)]
+
+
+class _Nest:
+    """The loops of one reduction: kept axes, reduced axes, and the innermost axis, which may be either."""
+
+    def __init__(
+        self,
+        kind: str,
+        program: Tape,
+        space: Sequence[int],
+        axes: Sequence[int],
+        reads: Sequence[Operand],
+        out: Operand,
+    ) -> None:
+        self.kind, self.program, self.space, self.axes, self.out = kind, program, space, axes, out
+        self.used = {old: new for new, old in enumerate(program.args())}
+        self.reads = [reads[k] for k in self.used]
+        counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
+        if program.random():
+            counters.append(dense_strides(space, 1))
+        every = [*(o.strides for o in self.reads), out.strides, *counters]
+        self.streams = len(every)
+        self.loops = _ordered(axes_of(space, every, axes), self.streams)
+
+    def cut(self, size: int) -> tuple[int, int]:
+        """Chunks of the outermost reduced axis and blocks of columns: functions of the shape alone."""
+        total = elements(self.space)
+        if total < WORTH:
+            return 1, 1
+        wanted = -(-UNITS // self.loops[0].size)
+        columns = 1 if self.loops[-1].reduced else self.loops[-1].size
+        blocks = max(1, min(wanted, columns // COLUMNS))
+        outer = next(a.size for a in self.loops if a.reduced)
+        # The partial results are written and read again: an eighth of the work at most.
+        chunks = min(-(-wanted // blocks), outer, total // (8 * max(1, size)))
+        return max(1, chunks), blocks
+
+    def step(self, chunks: int, blocks: int, partial: int) -> Pending:
+        """The step that writes the result, or `chunks` partial results `partial` bytes apart."""
+        nest, out = self.loops, self.out
+        layout = "".join("r" if a.reduced else "k" for a in nest)
+        kinds = "".join("v" if s else "s" for s in nest[-1].strides[: len(self.reads)])
+        dtypes = tuple(o.dtype for o in (*self.reads, out))
+        key = f"{self.kind}-{self.program.key()}-{layout}-{kinds}-{','.join(dtypes)}"
+        emit = functools.partial(_Emit, self.kind, self.program, self.used, layout, kinds, dtypes)
+        words = [chunks, partial, blocks, *(a.size for a in nest)]
+        for k in range(self.streams):
+            words += [0, *(a.strides[k] for a in nest)]
+        block = np.array(words, np.int64)
+        first, each = HEADER + len(nest), 1 + len(nest)
+        places = [(k, o) for k, o in enumerate((*self.reads, out))]
+        slots = {first + k * each: Slot(o.place, o.index, o.offset) for k, o in places}
+        scratch = chunks * partial
+        shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
+        title = f"{self.kind} {shape} over {over}"
+        return Pending(
+            key, Kernel(lambda e: emit(e).run()), lambda entry: Step(title, entry, block, slots, scratch)
+        )
 
 
 def _ordered(axes: Sequence[Axis], streams: int) -> list[Axis]:
@@ -124,126 +150,143 @@ class _Emit:
         used: dict[int, int],
         layout: str,
         kinds: str,
-        dtypes: Sequence[str],
+        dtypes: Sequence[Dtype],
         e: Emitter,
     ) -> None:
         self.kind, self.program, self.used, self.layout, self.kinds = kind, program, used, layout, kinds
-        self.dtypes, self.e = dtypes, e
+        self.dtypes, self.e, self.result = dtypes, e, dtypes[-1]
         self.counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
-        self.out = len(dtypes)
-        self.streams = Streams(e, len(layout), self.out + 1 + len(self.counters), first=2)
+        self.out = len(dtypes) - 1
+        self.streams = Streams(e, len(layout), len(dtypes) + len(self.counters), first=HEADER)
         self.columns = layout[-1] == "k"
         self.outer = layout.index("r")
         self.inner = len(layout) - 1
 
     def run(self) -> None:
-        """Units are chunks times the outermost kept axis."""
+        """Units are chunks of rows, times the outermost kept axis, times blocks of columns."""
         e, sizes = self.e, self.streams.sizes
-        chunks, partial = e.field(e.args[0], 0), e.field(e.args[0], 1)
-        first, last = share(e, e.mul(chunks, sizes[0]))
+        chunks, partial, blocks = (e.field(e.args[0], k) for k in range(HEADER))
+        first, last = share(e, e.mul(e.mul(chunks, sizes[0]), blocks))
         with e.loop(first, last) as loop:
-            chunk = e.b.sdiv(loop.index, sizes[0])
-            row = e.sub(loop.index, e.mul(chunk, sizes[0]))
+            rest, block = self._divide(loop.index, blocks)
+            chunk, row = self._divide(rest, sizes[0])
             at = self._moved(self.streams.starts, 0, row)
             at[self.out] = e.add(at[self.out], e.mul(chunk, partial))
-            length = sizes[self.outer]
-            begin, end = (e.b.sdiv(e.mul(length, c), chunks) for c in (chunk, e.add(chunk, 1)))
-            self._kept(1, at, begin, end)
+            span = self._share(self.streams.sizes[self.outer], chunk, chunks)
+            self._kept(1, at, span, self._strips(block, blocks))
+
+    def _divide(self, a: Value, b: Value) -> tuple[Value, Value]:
+        quotient = self.e.b.sdiv(a, b)
+        return quotient, self.e.sub(a, self.e.mul(quotient, b))
+
+    def _share(self, length: Value, part: Value, parts: Value) -> Span:
+        e = self.e
+        return (e.b.sdiv(e.mul(length, part), parts), e.b.sdiv(e.mul(length, e.add(part, 1)), parts))
+
+    def _strips(self, block: Value, blocks: Value) -> Span:
+        """The columns of a block: whole strips but for the end."""
+        e, size, strip = self.e, self.streams.sizes[self.inner], UNROLL * self.e.lanes
+        first, last = self._share(e.b.sdiv(e.add(size, strip - 1), e.i64(strip)), block, blocks)
+        return e.mul(first, strip), e.min_int(e.mul(last, strip), size)
 
     def _moved(self, at: Sequence[Value], loop: int, index: Value) -> list[Value]:
         return [
             self.e.add(a, self.e.mul(index, s[loop])) for a, s in zip(at, self.streams.strides, strict=True)
         ]
 
-    def _kept(self, k: int, at: list[Value], begin: Value, end: Value) -> None:
+    def _kept(self, k: int, at: list[Value], rows: Span, columns: Span) -> None:
         e = self.e
         if k < self.outer:
             with e.loop(0, self.streams.sizes[k]) as loop:
-                self._kept(k + 1, self._moved(at, k, loop.index), begin, end)
+                self._kept(k + 1, self._moved(at, k, loop.index), rows, columns)
         elif self.columns:
-            self._columns(at, begin, end)
+            self._sweep(columns, functools.partial(self._clear, at))
+            self._blocks(self.outer, at, rows, columns)
         else:
-            self._row(at, begin, end)
+            self._row(at, rows)
 
-    def _columns(self, at: list[Value], begin: Value, end: Value) -> None:
-        """Vectors of columns, several at a time, each over all rows."""
+    # --- the innermost axis is kept --------------------------------------------------------------
+
+    def _blocks(self, k: int, at: list[Value], rows: Span, columns: Span) -> None:
+        """The reduced loops; the last one in blocks of rows, each added to the result for all columns."""
         e = self.e
-        size, block = self.streams.sizes[self.inner], UNROLL * e.lanes
-        wide = e.mul(e.b.sdiv(size, e.i64(block)), block)
-        whole = e.mul(e.b.sdiv(size, e.i64(e.lanes)), e.lanes)
-        for start, stop, vectors, step in ((e.i64(0), wide, UNROLL, block), (wide, whole, 1, e.lanes)):
-            with e.loop(start, stop, step) as loop:
-                self._strip(at, loop.index, vectors, None, begin, end)
-        with e.when(e.less(whole, size)):
-            self._strip(at, whole, 1, e.sub(size, whole), begin, end)
+        if k < self.inner - 1:
+            with e.loop(*rows) as loop:
+                inside = (e.i64(0), self.streams.sizes[k + 1])
+                self._blocks(k + 1, self._moved(at, k, loop.index), inside, columns)
+            return
+        with e.loop(*rows, BLOCK) as loop:
+            block = (loop.index, e.min_int(e.add(loop.index, BLOCK), rows[1]))
+            self._sweep(columns, lambda place, count, n: self._strip(k, at, block, place, count, n))
+
+    def _sweep(self, columns: Span, body: Callable[[Value, Value | None, int], None]) -> None:
+        """`body(first column, count, vectors)` for strips of vectors, single ones, and the tail."""
+        e, (first, last) = self.e, columns
+        for vectors in (UNROLL, 1):
+            step = vectors * e.lanes
+            stop = e.add(first, e.mul(e.b.sdiv(e.sub(last, first), e.i64(step)), step))
+            with e.loop(first, stop, step) as loop:
+                body(loop.index, None, vectors)
+            first = stop
+        with e.when(e.less(first, last)):
+            body(first, e.sub(last, first), 1)
+
+    def _put(self, at: list[Value], place: Value, value: Value, count: Value | None) -> None:
+        address = self.e.add(at[self.out], self.e.mul(place, ITEM[self.result]))
+        store_elements(self.e, self.result, value, address, count)
+
+    def _clear(self, at: list[Value], column: Value, count: Value | None, vectors: int) -> None:
+        for v in range(vectors):
+            self._put(at, self.e.add(column, v * self.e.lanes), self._identity(), count)
 
     def _strip(
-        self, at: list[Value], column: Value, vectors: int, count: Value | None, begin: Value, end: Value
+        self, k: int, at: list[Value], rows: Span, column: Value, count: Value | None, vectors: int
     ) -> None:
         e = self.e
         places = [e.add(column, v * e.lanes) for v in range(vectors)]
-        start = [self._identity()] * vectors
-
-        def body(now: list[Value], total: list[Value]) -> list[Value]:
-            values = [self._values(now, place, count) for place in places]
-            return [self._combine(t, v) for t, v in zip(total, values, strict=True)]
-
-        total = self._rows(self.outer, self.inner, at, start, begin, end, body)
-        for place, value in zip(places, total, strict=True):
-            address = e.add(at[self.out], e.mul(place, 4))
-            if count is None:
-                e.store(value, address)
-            else:
-                e.store_part(value, address, count)
-
-    def _row(self, at: list[Value], begin: Value, end: Value) -> None:
-        """One number: vectors along the innermost axis, then across the lanes."""
-
-        def body(now: list[Value], total: list[Value]) -> list[Value]:
-            inside = self.outer == self.inner
-            return self._line(now, total, begin if inside else None, end if inside else None)
-
-        e = self.e
-        start = [self._identity()] * UNROLL
-        if self.outer == self.inner:
-            total = self._line(at, start, begin, end)
-        else:
-            total = self._rows(self.outer, self.inner, at, start, begin, end, body)
-        value = functools.reduce(self._combine, total)
-        e.store(e.reduce(value, self._combine), at[self.out])
-
-    def _rows(
-        self,
-        k: int,
-        stop: int,
-        at: list[Value],
-        total: list[Value],
-        begin: Value,
-        end: Value,
-        body: Callable[[list[Value], list[Value]], list[Value]],
-    ) -> list[Value]:
-        """The reduced loops outside of the innermost one."""
-        if k == stop:
-            return body(at, total)
-        e = self.e
-        first, last = (begin, end) if k == self.outer else (e.i64(0), self.streams.sizes[k])
-        with e.loop(first, last, 1, total) as loop:
+        with e.loop(*rows, 1, [self._identity()] * vectors) as loop:
             now = self._moved(at, k, loop.index)
-            loop.next(*self._rows(k + 1, stop, now, loop.carried, begin, end, body))
-        return loop.results
-
-    def _line(
-        self, at: list[Value], total: list[Value], begin: Value | None, end: Value | None
-    ) -> list[Value]:
-        e, lanes = self.e, self.e.lanes
-        first = e.i64(0) if begin is None else begin
-        last = self.streams.sizes[self.inner] if end is None else end
-        length = e.sub(last, first)
-        wide = e.add(first, e.mul(e.b.sdiv(length, e.i64(UNROLL * lanes)), UNROLL * lanes))
-        with e.loop(first, wide, UNROLL * lanes, total) as loop:
-            values = [self._values(at, e.add(loop.index, v * lanes), None) for v in range(UNROLL)]
+            values = [self._values(now, place, count) for place in places]
             loop.next(*(self._combine(t, v) for t, v in zip(loop.carried, values, strict=True)))
-        total = loop.results
+        for place, value in zip(places, loop.results, strict=True):
+            address = e.add(at[self.out], e.mul(place, ITEM[self.result]))
+            before = load_elements(e, self.result, address, count)
+            self._put(at, place, self._combine(before, value), count)
+
+    # --- the innermost axis is reduced -----------------------------------------------------------
+
+    def _row(self, at: list[Value], rows: Span) -> None:
+        """One number: vectors along the innermost axis, then across the lanes."""
+        total = self._lines(self.outer, at, [self._identity()] * UNROLL, rows)
+        value = functools.reduce(self._combine, total)
+        self.e.store(self.e.reduce(value, self._combine), at[self.out])
+
+    def _lines(self, k: int, at: list[Value], total: list[Value], rows: Span) -> list[Value]:
+        """The reduced loops; totals of blocks are added up, so that long sums lose little."""
+        e = self.e
+        if k == self.inner:
+            return self._line(at, total, rows)
+        inside = (e.i64(0), self.streams.sizes[k + 1])
+        with e.loop(*rows, BLOCK, total) as blocks:
+            stop = e.min_int(e.add(blocks.index, BLOCK), rows[1])
+            with e.loop(blocks.index, stop, 1, [self._identity()] * UNROLL) as loop:
+                now = self._moved(at, k, loop.index)
+                loop.next(*self._lines(k + 1, now, loop.carried, inside))
+            blocks.next(*map(self._combine, blocks.carried, loop.results))
+        return blocks.results
+
+    def _line(self, at: list[Value], total: list[Value], span: Span) -> list[Value]:
+        e, lanes = self.e, self.e.lanes
+        step = UNROLL * lanes
+        (first, last), length = span, e.sub(span[1], span[0])
+        wide = e.add(first, e.mul(e.b.sdiv(length, e.i64(step)), step))
+        with e.loop(first, wide, 4 * BLOCK * step, total) as blocks:
+            stop = e.min_int(e.add(blocks.index, 4 * BLOCK * step), wide)
+            with e.loop(blocks.index, stop, step, [self._identity()] * UNROLL) as loop:
+                values = [self._values(at, e.add(loop.index, v * lanes), None) for v in range(UNROLL)]
+                loop.next(*map(self._combine, loop.carried, values))
+            blocks.next(*map(self._combine, blocks.carried, loop.results))
+        total = blocks.results
         whole = e.add(first, e.mul(e.b.sdiv(length, e.i64(lanes)), lanes))
         with e.loop(wide, whole, lanes, total[:1]) as loop:
             loop.next(self._combine(loop.carried[0], self._values(at, loop.index, None)))
@@ -257,15 +300,18 @@ class _Emit:
         (head,) = e.choose(e.less(0, rest), tail, lambda: [loop.results[0]])
         return [head, *total[1:]]
 
+    # --- elements --------------------------------------------------------------------------------
+
     def _identity(self) -> Value:
-        start = {"sum": 0.0, "max": float("-inf"), "min": float("inf")}[self.kind]
-        return self.e.constant(self.e.f32s, start)
+        """What changes nothing, in every lane."""
+        kind = ir.VectorType(ELEMENT[self.result], self.e.lanes)
+        bound: float = np.inf if self.result == "f32" else np.iinfo(np.int64).max
+        low: float = -np.inf if self.result == "f32" else np.iinfo(np.int64).min
+        return self.e.constant(kind, {"sum": 0, "max": low, "min": bound}[self.kind])
 
     def _combine(self, a: Value, b: Value) -> Value:
-        if self.kind == "sum":
-            return self.e.b.fadd(a, b)
-        math = Printer(self.e, self.e.lanes, _no_leaf).math
-        return math.maximum(a, b) if self.kind == "max" else math.minimum(a, b)
+        op = {"sum": "add"}.get(self.kind, self.kind)
+        return Printer(self.e, self.e.lanes, _no_leaf).combine(op, a, b, self.result)
 
     def _values(self, at: list[Value], index: Value, count: Value | None) -> Value:
         """The expression for a vector of elements along the innermost axis."""
@@ -277,9 +323,9 @@ class _Emit:
                 k = self.used[number]
                 dtype = self.dtypes[k]
                 if self.kinds[k] == "s":
-                    return e.splat(e.load(ELEMENT[dtype], at[k]))
-                return load_elements(e, dtype, e.add(at[k], e.mul(index, ITEM[dtype])), count)  # type: ignore[arg-type]
-            stream = self.out + 1 + self.counters.index((kind, number))
+                    return splat_element(e, dtype, at[k])
+                return load_elements(e, dtype, e.add(at[k], e.mul(index, ITEM[dtype])), count)
+            stream = len(self.dtypes) + self.counters.index((kind, number))
             start = e.add(at[stream], e.mul(index, strides[stream]))
             return ramp(e, start, strides[stream], wide=kind == "index")
 
@@ -287,5 +333,5 @@ class _Emit:
         return value
 
 
-def _no_leaf(kind: str, number: int) -> ir.Value:
+def _no_leaf(kind: str, number: int) -> Value:
     raise LookupError(f"{kind} {number} outside of an expression")

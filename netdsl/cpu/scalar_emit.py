@@ -227,6 +227,10 @@ class Printer:
 
     # --- two operands ----------------------------------------------------------------------------
 
+    def combine(self, op: str, a: Value, b: Value, dtype: Dtype) -> Value:
+        """An arithmetic operator on two vectors of one type, f32 or i64."""
+        return self._float_pair(op, a, b) if dtype == "f32" else self._integer_pair(op, a, b)
+
     def _binary(self, op: str, a: Value, b: Value, types: list[Dtype], dtype: Dtype) -> Value:
         if op in ("and", "or"):
             a, b = (self.cast(v, t, "bool") for v, t in zip((a, b), types, strict=True))
@@ -237,7 +241,7 @@ class Printer:
         a, b = (self.cast(v, t, common) for v, t in zip((a, b), types, strict=True))
         if op in _COMPARE:
             return self._compare(_COMPARE[op], a, b, common)
-        return self._float_pair(op, a, b) if common == "f32" else self._integer_pair(op, a, b)
+        return self.combine(op, a, b, common)
 
     def _compare(self, symbol: str, a: Value, b: Value, dtype: Dtype) -> Value:
         if dtype == "i64":

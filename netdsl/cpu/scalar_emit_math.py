@@ -133,7 +133,8 @@ class ElementaryFunctions:
         small = self.e.fma(b.fmul(self.poly(square, _TANH), square), x, x)
         grown = b.fadd(self.exp(b.fadd(size, size)), one)
         large = b.fsub(one, b.fdiv(self.const(x, 2.0), grown))
-        return self.where(self.less(size, 0.625), small, self.copysign(large, x))
+        # The sign of x again: the polynomial loses that of -0.
+        return self.copysign(self.where(self.less(size, 0.625), small, large), x)
 
     def erf(self, x: Value) -> Value:
         """The error function; 1.5 ulp."""

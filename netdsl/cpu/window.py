@@ -31,15 +31,14 @@ class Word(IntEnum):
     STRIDE = 15
     LO = 18
     HI = 21
-    WORDS = 24
+    DILATION = 24
+    WORDS = 27
 
 
 def plan_window(
     op: Window | WindowGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
 ) -> list[Pending]:
-    """One step.  Raises LookupError for dilated windows, which no op makes."""
-    if any(d != 1 for d in op.dilation):
-        raise LookupError("there is no kernel for dilated windows")
+    """One step."""
     forward = isinstance(op, Window)
     x, y = (operands[0].shape, results[0].shape) if forward else (results[0].shape, operands[-1].shape)
     lead = 3 - len(op.size)
@@ -51,14 +50,16 @@ def plan_window(
             *(*ones, *x[1:-1], *ones, *y[1:-1], *ones, *op.size, *ones, *op.stride),
             *(lo for lo, _ in pads),
             *(hi for _, hi in pads),
+            *(*ones, *op.dilation),
         ],
         np.int64,
     )
     names = _slots(op)
     slots = {word: Slot(place, index) for word, (place, index) in names.items()}  # type: ignore[arg-type]
     include = op.include_pad or op.kind == "max"
-    key = f"{op.name}-{op.kind}-{int(include)}"
-    emit = functools.partial(_Emit, op.kind, include)
+    dilated = any(d != 1 for d in op.dilation)
+    key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
+    emit = functools.partial(_Emit, op.kind, include, dilated)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
     return [Pending(key, kernel, lambda entry: Step(title, entry, block, slots))]
@@ -73,7 +74,7 @@ def _slots(op: Window | WindowGrad) -> dict[int, tuple[str, int]]:
 
 
 class _Emit:
-    def __init__(self, kind: str, include_pad: bool, e: Emitter) -> None:
+    def __init__(self, kind: str, include_pad: bool, dilated: bool, e: Emitter) -> None:
         self.kind, self.include_pad, self.e = kind, include_pad, e
 
         def three(word: int) -> list[Value]:
@@ -82,6 +83,8 @@ class _Emit:
         self.n, self.c = self.field(Word.N), self.field(Word.C)
         self.size, self.count, self.window = three(Word.SIZE), three(Word.COUNT), three(Word.WINDOW)
         self.stride, self.lo, self.hi = three(Word.STRIDE), three(Word.LO), three(Word.HI)
+        self.dilated = dilated
+        self.dilation = three(Word.DILATION) if dilated else [e.i64(1)] * 3
         self.row = e.mul(self.c, 4)
 
     def field(self, word: int) -> Value:
@@ -115,7 +118,23 @@ class _Emit:
         """First and one past the last input index of window `o`, inside the input."""
         e = self.e
         start = e.sub(e.mul(o, self.stride[axis]), self.lo[axis])
-        return e.max_int(start, 0), e.min_int(e.add(start, self.window[axis]), self.size[axis])
+        stop = e.min_int(self._stop(axis, start), self.size[axis])
+        if not self.dilated:
+            return e.max_int(start, 0), stop
+        missed = self._steps(axis, e.max_int(e.sub(0, start), 0))
+        return e.add(start, e.mul(missed, self.dilation[axis])), stop
+
+    def _stop(self, axis: int, start: Value) -> Value:
+        """One past the last index of a window that begins at `start`."""
+        e = self.e
+        if not self.dilated:
+            return e.add(start, self.window[axis])
+        return e.add(e.add(start, e.mul(e.sub(self.window[axis], 1), self.dilation[axis])), 1)
+
+    def _steps(self, axis: int, length: Value) -> Value:
+        """How many cells of a window lie in so many indices."""
+        e, d = self.e, self.dilation[axis]
+        return e.b.sdiv(e.add(length, e.sub(d, 1)), d) if self.dilated else length
 
     def _share(self, place: Sequence[Value], spans: Sequence[tuple[Value, Value]]) -> Value | None:
         """1 / the number of cells of a window, as a vector; None for max."""
@@ -127,8 +146,8 @@ class _Emit:
             if self.include_pad:
                 start = e.sub(e.mul(o, self.stride[axis]), self.lo[axis])
                 limit = e.add(self.size[axis], self.hi[axis])
-                a, b = start, e.min_int(e.add(start, self.window[axis]), limit)
-            cells = e.mul(cells, e.sub(b, a))
+                a, b = start, e.min_int(self._stop(axis, start), limit)
+            cells = e.mul(cells, self._steps(axis, e.sub(b, a)))
         count = e.b.sitofp(cells, e.f32s.element)
         return e.splat(count)
 
@@ -166,22 +185,25 @@ class _Emit:
         e = self.e
         start = e.constant(e.f32s, float("-inf") if self.kind == "max" else 0.0)
         (d0, d1), (h0, h1), (w0, w1) = spans
-        with e.loop(d0, d1, 1, [start]) as depth:
-            with e.loop(h0, h1, 1, depth.carried) as height:
+        by = self.dilation
+        with e.loop(d0, d1, by[0], [start]) as depth:
+            with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
-                with e.loop(w0, w1, 1, height.carried) as width:
+                with e.loop(w0, w1, by[2], height.carried) as width:
                     place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.row))
                     value = self._load(place, count)
                     total = width.carried[0]
-                    width.next(
-                        e.b.select(e.b.fcmp_unordered(">", value, total), value, total)
-                        if self.kind == "max"
-                        else e.b.fadd(total, value)
-                    )
+                    width.next(self._larger(total, value) if self.kind == "max" else e.b.fadd(total, value))
                 height.next(*width.results)
             depth.next(*height.results)
         result = depth.results[0] if cells is None else e.b.fdiv(depth.results[0], cells)
         self._store(result, e.add(target, at), count)
+
+    def _larger(self, total: Value, value: Value) -> Value:
+        """The larger one, and NaN once there was one."""
+        b = self.e.b
+        larger = b.select(b.fcmp_ordered(">", total, value), total, value)
+        return b.select(b.fcmp_unordered("uno", total, total), total, larger)
 
     def backward(self) -> None:
         """Units are vectors of channels of an image: each writes its own cells, so windows may overlap."""
@@ -229,10 +251,11 @@ class _Emit:
         y = self._load(e.add(self.field(Word.Y), offset), count) if self.kind == "max" else g
         source = e.add(self.field(Word.X), start)
         zero = e.constant(e.f32s, 0.0)
-        with e.loop(d0, d1, 1, [g]) as depth:
-            with e.loop(h0, h1, 1, depth.carried) as height:
+        by = self.dilation
+        with e.loop(d0, d1, by[0], [g]) as depth:
+            with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
-                with e.loop(w0, w1, 1, height.carried) as width:
+                with e.loop(w0, w1, by[2], height.carried) as width:
                     move = e.mul(e.add(row, width.index), self.row)
                     left, add = width.carried[0], g
                     if self.kind == "max":

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, children, walk
+from netdsl.scalar.expr import (
+    FLOAT_ONLY,
+    Arg,
+    Binary,
+    Expr,
+    Index,
+    Lit,
+    Unary,
+    Uniform,
+    Where,
+    children,
+    walk,
+)
 
 Array = NDArray[Any]
 
@@ -88,7 +100,9 @@ def _node(x: Expr, kids: list[Array], args: Sequence[Array], shape: tuple[int, .
         case Unary(op="float"):
             return kids[0].astype(floating)
         case Unary(op=op):
-            return _UNARY[op](kids[0])
+            return _UNARY[op](
+                kids[0].astype(floating) if op in FLOAT_ONLY and kids[0].dtype.kind != "f" else kids[0]
+            )
         case Binary(op=op):
             a, b = _floats(kids, floating)
             if op == "div":

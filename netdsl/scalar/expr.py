@@ -37,6 +37,15 @@ UNARY: Mapping[str, Callable[[float], float] | None] = {
     "int": None,
     "stop_gradient": None,
 }
+FLOAT_ONLY = frozenset(UNARY) - {
+    "neg",
+    "abs",
+    "sign",
+    "not",
+    "float",
+    "int",
+    "stop_gradient",
+}  # an i64 becomes f32
 ARITHMETIC = ("add", "sub", "mul", "div", "pow", "max", "min", "floordiv", "mod")
 COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGIC = ("and", "or")
@@ -391,9 +400,6 @@ def dtype_of(e: Expr, args: Sequence[Dtype]) -> Dtype:
     return memo[id(e)]
 
 
-_FLOAT_ONLY = frozenset(UNARY) - {"neg", "abs", "sign", "not", "float", "int", "stop_gradient"}
-
-
 def _dtype(x: Expr, kids: Sequence[Dtype], args: Sequence[Dtype]) -> Dtype:
     match x:
         case Arg(index=i):
@@ -421,7 +427,7 @@ def _unary_dtype(op: str, x: Dtype) -> Dtype:
     if op in ("not", "int", "float"):
         table: dict[str, Dtype] = {"not": "bool", "int": "i64", "float": "f32"}
         return table[op]
-    return "f32" if op in _FLOAT_ONLY else x
+    return "f32" if op in FLOAT_ONLY else x
 
 
 def _binary_dtype(op: str, a: Dtype, b: Dtype) -> Dtype:
