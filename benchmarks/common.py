@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-BLOCK = 8
-SETTLE = 2
+TURN_RUNS, TURN_SECONDS = 8, 0.2
+SETTLE_RUNS, SETTLE_SECONDS = 2, 0.05
 
 
 @dataclass
@@ -26,20 +26,28 @@ class Row:
 
 
 def alternate(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median ms of each, in turns of `BLOCK` runs of which the first `SETTLE` do not count.
+    """Median ms of each, in turns of 8 runs or 0.2 s, of which the first 2 runs or 0.05 s do not count.
 
-    Blocks rather than single runs: the idle threads of one contender spin for a while after its run and would
+    Turns rather than single runs: the idle threads of one contender spin for a while after its run and would
     be measured with the other.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
-            for k in range(BLOCK):
-                start = time.perf_counter()
-                run()
-                if k >= SETTLE:
-                    times[name].append(time.perf_counter() - start)
+            times[name] += _turn(run)
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
+
+
+def _turn(run: Callable[[], object]) -> list[float]:
+    began, runs, times = time.perf_counter(), 0, []
+    while runs < TURN_RUNS or time.perf_counter() < began + TURN_SECONDS:
+        start = time.perf_counter()
+        run()
+        end = time.perf_counter()
+        runs += 1
+        if runs > SETTLE_RUNS and start >= began + SETTLE_SECONDS:
+            times.append(end - start)
+    return times
 
 
 def arguments(description: str) -> argparse.Namespace:

@@ -21,7 +21,17 @@ _LOG_HI, _LOG_LO = 6.9313812256e-01, 9.0580006145e-06
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 _EXPM1 = (0.000198458845, 0.00139407208, 0.00833338965, 0.0416663587, 0.166666657, 0.5)
 _LOG = (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841)
-_TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1)
+_TANH_ONE = 7.90531110763549805  # tanh is 1 from here on
+_TANH_ABOVE = (
+    -2.76076847742355e-16,
+    2.00018790482477e-13,
+    -8.60467152213735e-11,
+    5.12229709037114e-08,
+    1.48572235717979e-05,
+    6.37261928875436e-04,
+    4.89352455891786e-03,
+)
+_TANH_BELOW = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 _ERF_SMALL = (
     -0.000591956079,
     0.00497916527,
@@ -127,14 +137,12 @@ class ElementaryFunctions:
         return self.b.fdiv(self.where(negative, z, one), self.b.fadd(one, z))
 
     def tanh(self, x: Value) -> Value:
-        """The hyperbolic tangent; 2 ulp."""
-        b, one = self.b, self.const(x, 1.0)
-        size, square = self.absolute(x), b.fmul(x, x)
-        small = self.e.fma(b.fmul(self.poly(square, _TANH), square), x, x)
-        grown = b.fadd(self.exp(b.fadd(size, size)), one)
-        large = b.fsub(one, b.fdiv(self.const(x, 2.0), grown))
-        # The sign of x again: the polynomial loses that of -0.
-        return self.copysign(self.where(self.less(size, 0.625), small, large), x)
+        """The hyperbolic tangent: a quotient of polynomials; 4 ulp."""
+        y = self._clamp(x, -_TANH_ONE, _TANH_ONE)
+        square = self.b.fmul(y, y)
+        quotient = self.b.fdiv(self.b.fmul(y, self.poly(square, _TANH_ABOVE)), self.poly(square, _TANH_BELOW))
+        # x itself where it is tiny: keeps -0 and denormals.
+        return self.where(self.less(self.absolute(x), 4e-4), x, quotient)
 
     def erf(self, x: Value) -> Value:
         """The error function; 1.5 ulp."""
