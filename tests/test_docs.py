@@ -1,43 +1,114 @@
-"""The networks in the docs are well-formed, and what the README points at is there."""
+"""What README and docs show is true: networks elaborate, commands print what stands there, Python runs."""
 
+import contextlib
+import io
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from netdsl.cli.main import main
 from netdsl.elaborate import elaborate
+from netdsl.ir import parse_graph
+from netdsl.ops import activation
+from netdsl.passes import Log, base
+from netdsl.primitives import LEAVES, PRIMITIVES, Map
+from netdsl.scalar import Arg, Unary
 from netdsl.source import Source
+from netdsl.syntax.parse import parse
+from tests.markdown_sessions import run_sessions
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```net\n(.*?)^```$", re.M | re.S)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+FENCE = re.compile(r"^```(?P<kind>\w*)[ \t]*(?P<name>\S*)\n(?P<body>.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#:]+)\)")
+BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+
+# How each kind of block is tested, here or in the test named; a block of another kind is not.
+KINDS = {"net", "error", "console", "python", "ir", "text", "sh"}
 
 
-def test_networks_of_the_language_page_elaborate():
-    texts = BLOCK.findall((ROOT / "docs" / "language.md").read_text())
-    assert texts
-    for text in texts:
-        assert elaborate(Source("language.md", text)).claims
+def blocks(page: Path, kind: str) -> Iterator[tuple[str, str]]:
+    """Name and text of the fenced blocks of a kind."""
+    for m in FENCE.finditer(page.read_text(encoding="utf-8")):
+        if m["kind"] == kind:
+            yield m["name"], m["body"]
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
-)
+@pytest.fixture
+def sandbox(tmp_path, monkeypatch):
+    """A folder with the examples, in which commands may write."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def run(words: tuple[str, ...]) -> str:
+    """What `netdsl ...` prints, errors included."""
+    assert words[0] == "netdsl"
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), pytest.raises(SystemExit):
+        main(words[1:])
+    return out.getvalue()
+
+
+@BY_PAGE
+def test_every_block_is_of_a_kind_that_is_tested(page):
+    assert {m["kind"] for m in FENCE.finditer(page.read_text(encoding="utf-8"))} <= KINDS
+
+
+@BY_PAGE
 def test_links_lead_somewhere(page):
-    for target in LINK.findall(page.read_text()):
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 
 
-def test_the_readme_network_is_the_example():
-    readme = (ROOT / "README.md").read_text()
-    example = (ROOT / "examples" / "lenet5.net").read_text()
-    network = example[example.index("net LeNet5") : example.index("data {")]
-    assert network.split()[:40] == readme[readme.index("net LeNet5") :].split()[:40]
+@BY_PAGE
+def test_commands_print_what_the_page_shows(page, sandbox):
+    for name, text in blocks(page, "net"):
+        if name:
+            (sandbox / name).write_text(text, encoding="utf-8")
+    run_sessions(page, run)
 
 
-def test_python_of_the_readme_runs(monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert code is not None
-    exec(compile(code.group(1), "README.md", "exec"), {})
-    assert "61,706 params" in capsys.readouterr().out
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "training.md"], ids=lambda p: p.name)
+def test_python_runs(page, sandbox, capsys):
+    for _, code in blocks(page, "python"):
+        exec(compile(code, page.name, "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_networks_of_the_language_page_elaborate():
+    for _, text in blocks(ROOT / "docs" / "language.md", "net"):
+        assert elaborate(Source("language.md", text)).claims
+
+
+def test_the_networks_of_the_readme():
+    whole, part, _ = (text for _, text in blocks(ROOT / "README.md", "net"))
+    assert elaborate(Source("README.md", whole)).claims
+    assert parse(Source("README.md", part))
+
+
+def test_the_op_of_the_page_is_the_real_one():
+    (_, code), *_ = blocks(ROOT / "docs" / "add-an-op.md", "python")
+    assert code in Path(activation.__file__).read_text(encoding="utf-8")
+
+
+def test_the_pass_of_the_page_works():
+    page = ROOT / "docs" / "add-a-pass.md"
+    (_, code), *_ = blocks(page, "python")
+    (_, text), *_ = blocks(page, "ir")
+    names = {**vars(base), "is_negation": lambda n: n.op == Map((Unary("neg", Arg(0)),))}
+    exec(
+        compile(
+            f"from __future__ import annotations\nfrom typing import ClassVar\n{code}", page.name, "exec"
+        ),
+        names,
+    )
+    graph = parse_graph(text, {op.name: op for op in (*LEAVES, *PRIMITIVES)})
+    log = Log()
+    after = names["DoubleNegation"]().run(graph, log)
+    assert str(after.outputs["b"]) == "%x" and log.events
