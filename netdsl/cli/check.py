@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from netdsl.cli.common import Format, FormatOption, NetOption, SetOption, fail, load_network, print_json
+from netdsl.cli.command import command
+from netdsl.cli.common import FILES, FORMAT, NET, SET, Format, fail, load_network, print_json
 from netdsl.source import Diagnostic, NetError
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".net files")],
-    settings: SetOption = None,
-    net: NetOption = None,
-    form: FormatOption = Format.table,
-) -> None:
+@command(FILES, SET, NET, FORMAT)
+def app(files: list[Path], settings: list[str], net: str | None, form: Format) -> None:
     """Check networks: syntax, shapes, settings, `assert` and `expect`."""
     problems: list[Diagnostic] = []
     good = []

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
+from netdsl.cli.command import UsageError, at_least_1, choice, option
 from netdsl.source import Diagnostic, NetError
 
 if TYPE_CHECKING:
@@ -28,31 +27,43 @@ class Format(StrEnum):
     json = "json"
 
 
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="a .net file")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="override a setting, such as train.epochs=3"),
-]
-NetOption = Annotated[str | None, typer.Option("--net", help="which net, where the file has several")]
-FormatOption = Annotated[Format, typer.Option("--format", help="table for people, json for scripts")]
-BatchOption = Annotated[int, typer.Option("--batch", min=1, help="batch size")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="threads to compute with; default: all processors")
-]
+FILE = option("file", type=Path, metavar="FILE", help="a .net file")
+FILES = option("files", type=Path, nargs="+", metavar="FILE", help=".net files")
+SET = option(
+    "--set",
+    dest="settings",
+    action="append",
+    default=[],
+    metavar="NAME=VALUE",
+    help="override a setting, such as train.epochs=3",
+)
+NET = option("--net", metavar="NAME", help="which net, where the file has several")
+FORMAT = option(
+    "--format",
+    dest="form",
+    type=choice(Format),
+    default=Format.table,
+    metavar="{table,json}",
+    help="table for people, json for scripts",
+)
+BATCH = option("--batch", type=at_least_1, default=1, metavar="N", help="batch size (default: 1)")
+THREADS = option(
+    "--threads", type=at_least_1, metavar="N", help="threads to compute with (default: all processors)"
+)
 
 
-def parse_overrides(settings: Sequence[str] | None) -> dict[str, str]:
+def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE` words as a mapping; anything else is wrong usage."""
     pairs: dict[str, str] = {}
-    for word in settings or ():
+    for word in settings:
         name, equals, value = word.partition("=")
         if not equals or not name.strip():
-            raise typer.BadParameter(f"{word!r} is not NAME=VALUE", param_hint="--set")
+            raise UsageError(f"argument --set: {word!r} is not NAME=VALUE")
         pairs[name.strip()] = value.strip()
     return pairs
 
 
-def load_network(file: Path, settings: Sequence[str] | None, net: str | None, batch: int = 1) -> Network:
+def load_network(file: Path, settings: Sequence[str], net: str | None, batch: int = 1) -> Network:
     """The network of a file; raises NetError."""
     from netdsl.elaborate import elaborate
     from netdsl.syntax.read import read_source
@@ -78,7 +89,7 @@ def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoRetur
         count = len(problems)
         if count > 1:
             print(f"\n{count} errors", file=sys.stderr)
-    raise typer.Exit(1)
+    raise SystemExit(1)
 
 
 def print_json(data: Any) -> None:

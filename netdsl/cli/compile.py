@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from netdsl.cli.command import choice, command, option
 from netdsl.cli.common import (
-    BatchOption,
-    FileArgument,
+    BATCH,
+    FILE,
+    FORMAT,
+    NET,
+    SET,
+    THREADS,
     Format,
-    FormatOption,
-    NetOption,
-    SetOption,
-    ThreadsOption,
     diagnostics,
     load_network,
     print_json,
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from netdsl.ir import Graph
     from netdsl.passes import Hooks
     from netdsl.runtime import Program
-
-app = typer.Typer(add_completion=False)
 
 
 class Stage(StrEnum):
@@ -42,31 +39,40 @@ class Stage(StrEnum):
     asm = "asm"
 
 
-@app.command("compile")
-def compile_(
-    file: FileArgument,
-    settings: SetOption = None,
-    net: NetOption = None,
-    batch: BatchOption = 1,
-    emit: Annotated[
-        Stage | None, typer.Option("--emit", help="print this stage instead of the report")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="write an artifact")] = None,
-    training: Annotated[
-        bool, typer.Option("--training", help="the training step, not the prediction")
-    ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="what the passes did and refused, and why")
-    ] = False,
-    print_after: Annotated[list[str] | None, typer.Option("--print-after", metavar="PASS")] = None,
-    without: Annotated[
-        list[str] | None, typer.Option("--without", metavar="PASS", help="skip a pass")
-    ] = None,
-    check_passes: Annotated[
-        bool, typer.Option("--check-passes", help="interpret before and after each")
-    ] = False,
-    threads: ThreadsOption = None,
-    form: FormatOption = Format.table,
+@command(
+    FILE,
+    SET,
+    NET,
+    BATCH,
+    option(
+        "--emit",
+        type=choice(Stage),
+        metavar="STAGE",
+        help=f"print a stage instead of the report: {', '.join(Stage)}",
+    ),
+    option("-o", "--output", dest="out", type=Path, metavar="FILE", help="write an artifact"),
+    option("--training", action="store_true", help="the training step, not the prediction"),
+    option("--explain", action="store_true", help="what the passes did and refused, and why"),
+    option("--print-after", action="append", default=[], metavar="PASS", help="print the graph after a pass"),
+    option("--without", action="append", default=[], metavar="PASS", help="skip a pass"),
+    option("--check-passes", action="store_true", help="interpret the graph before and after each pass"),
+    THREADS,
+    FORMAT,
+)
+def app(
+    file: Path,
+    settings: list[str],
+    net: str | None,
+    batch: int,
+    emit: Stage | None,
+    out: Path | None,
+    training: bool,
+    explain: bool,
+    print_after: list[str],
+    without: list[str],
+    check_passes: bool,
+    threads: int | None,
+    form: Format,
 ) -> None:
     """Compile a network; print the passes, the kernels, the memory plan and the time."""
     from netdsl.passes import Hooks
@@ -79,8 +85,8 @@ def compile_(
         if emit is Stage.graph:
             print(network.graph)
             return
-        hooks = Hooks(print_after=tuple(print_after or ()), check=check_passes)
-        graph = _optimised(network, training, tuple(without or ()), hooks)
+        hooks = Hooks(print_after=tuple(print_after), check=check_passes)
+        graph = _optimised(network, training, tuple(without), hooks)
         if emit is Stage.primitives:
             print(graph)
             return

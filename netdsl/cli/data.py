@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from netdsl.cli.command import Group, command, option
+from netdsl.cli.common import FORMAT, Format, diagnostics, print_json
 
-from netdsl.cli.common import diagnostics
+if TYPE_CHECKING:
+    from netdsl.data.get import Entry
 
-app = typer.Typer(add_completion=False, help="List the data sets that netdsl knows, and get them.")
 
-
-@app.command("list")
-def list_() -> None:
-    """List the data sets, where each would be read from, and its licence."""
+@command(FORMAT)
+def list_(form: Format) -> None:
+    """List the data sets, and where each would be read from."""
     from netdsl.data import list_datasets
 
-    for entry in list_datasets():
-        where = "shipped with netdsl" if entry.dataset.format == "npz" else entry.folder or "not here yet"
-        print(f"{entry.dataset.name:<14} {entry.dataset.title} ({where})")
+    entries = list_datasets()
+    if form is Format.json:
+        print_json(
+            [{"name": e.dataset.name, "title": e.dataset.title, "folder": _folder(e)} for e in entries]
+        )
+        return
+    for e in entries:
+        print(f"{e.dataset.name:<14} {e.dataset.title} ({_folder(e) or 'not here yet'})")
 
 
-@app.command("get")
-def get_(
-    name: Annotated[str, typer.Argument(help="a data set, such as mnist")],
-    folder: Annotated[Path | None, typer.Option("--folder", help="where to put it")] = None,
-) -> None:
+def _folder(entry: Entry) -> str | None:
+    if entry.dataset.format == "npz":
+        return "shipped with netdsl"
+    return str(entry.folder) if entry.folder else None
+
+
+@command(
+    option("name", metavar="NAME", help="a data set, such as mnist"),
+    option("--folder", type=Path, metavar="DIR", help="where to put it"),
+)
+def get_(name: str, folder: Path | None) -> None:
     """Find a data set on this machine or download it, and check its checksums."""
     from netdsl.data import get
 
     with diagnostics():
         got = get(name, folder)
     print(f"{got.name}: {got.action}" + (f" in {got.folder}" if got.folder else ""))
+
+
+app = Group("List the data sets that netdsl knows, and get them.", list=list_, get=get_)

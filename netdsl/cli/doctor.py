@@ -7,15 +7,12 @@ import os
 import platform
 from typing import Any
 
-import typer
-
-from netdsl.cli.common import Format, FormatOption, print_json
-
-app = typer.Typer(add_completion=False)
+from netdsl.cli.command import command
+from netdsl.cli.common import FORMAT, Format, print_json
 
 
-@app.command()
-def doctor(form: FormatOption = Format.table) -> None:
+@command(FORMAT)
+def app(form: Format) -> None:
     """Report threads, vector width, the kernel cache and the GPU."""
     facts = gather()
     if form is Format.json:

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from netdsl.cli.command import command, option
+from netdsl.cli.common import FILE, FORMAT, NET, SET, THREADS, Format, diagnostics, load_network, print_json
 
-from netdsl.cli.common import (
-    FileArgument,
-    Format,
-    FormatOption,
-    NetOption,
-    SetOption,
-    ThreadsOption,
-    diagnostics,
-    load_network,
-    print_json,
+
+@command(
+    FILE,
+    option("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of netdsl train"),
+    SET,
+    NET,
+    option("--on", dest="split", choices=("test", "validation", "train"), default="test", help="which data"),
+    THREADS,
+    FORMAT,
 )
-
-app = typer.Typer(add_completion=False)
-
-
-@app.command("eval")
-def eval_(
-    file: FileArgument,
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="a checkpoint of netdsl train")],
-    settings: SetOption = None,
-    net: NetOption = None,
-    split: Annotated[str, typer.Option("--on", help="test, validation or train")] = "test",
-    threads: ThreadsOption = None,
-    form: FormatOption = Format.table,
+def app(
+    file: Path,
+    checkpoint: Path,
+    settings: list[str],
+    net: str | None,
+    split: str,
+    threads: int | None,
+    form: Format,
 ) -> None:
     """Evaluate trained weights."""
     from netdsl.train import evaluate_checkpoint
 
-    if split not in ("test", "validation", "train"):
-        raise typer.BadParameter("must be test, validation or train", param_hint="--on")
     with diagnostics(form):
         values = evaluate_checkpoint(
             lambda batch: load_network(file, settings, net, batch), checkpoint, split, threads

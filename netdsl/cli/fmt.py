@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from netdsl.cli.command import command, option
 from netdsl.cli.common import diagnostics
 from netdsl.source import Source
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def fmt(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=".net files, or - for stdin")],
-    check: Annotated[bool, typer.Option("--check", help="change nothing; exit 1 if a file would")] = False,
-) -> None:
+@command(
+    option("files", type=Path, nargs="+", metavar="FILE", help=".net files, or - for stdin"),
+    option("--check", action="store_true", help="change nothing; exit 1 if a file would"),
+)
+def app(files: list[Path], check: bool) -> None:
     """Format files in place; comments are kept."""
     from netdsl.files import atomic_write
     from netdsl.syntax.format import format_source
@@ -41,4 +37,4 @@ def fmt(
             atomic_write(file, text.encode())
             print(f"{file} formatted")
     if check and changed:
-        raise typer.Exit(1)
+        raise SystemExit(1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 COMMANDS = {
@@ -46,13 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0)
     if name not in COMMANDS:
         raise SystemExit(_unknown(name))
-    app = importlib.import_module(f"netdsl.cli.{name}").app
+    app: Callable[[Sequence[str], str], None] = importlib.import_module(f"netdsl.cli.{name}").app
     try:
-        app(args=rest, prog_name=f"netdsl {name}")
+        app(rest, f"netdsl {name}")
     except BrokenPipeError:
         # The reader (head, less) has what it wanted.
         sys.stderr.close()
         raise SystemExit(0) from None
+    raise SystemExit(0)
 
 
 def _unknown(name: str) -> int:

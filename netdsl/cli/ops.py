@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from netdsl.cli.common import Format, FormatOption, fail, print_json
+from netdsl.cli.command import command, option
+from netdsl.cli.common import FORMAT, Format, fail, print_json
 from netdsl.source import Diagnostic, suggest
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def ops(
-    name: Annotated[str | None, typer.Argument(help="an op; all of them when left out")] = None,
-    form: FormatOption = Format.table,
-) -> None:
+@command(option("name", nargs="?", metavar="NAME", help="an op; all of them when left out"), FORMAT)
+def app(name: str | None, form: Format) -> None:
     """List the ops, or show one with its settings and their defaults."""
     from netdsl.ops import LIBRARY
     from netdsl.ops.describe import describe, render_list, render_one

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import typer
+from pathlib import Path
 
-from netdsl.cli.common import FileArgument, Format, FormatOption, NetOption, SetOption
+from netdsl.cli.command import command
+from netdsl.cli.common import FILE, FORMAT, NET, SET, Format
 from netdsl.cli.reporting import report
 
-app = typer.Typer(add_completion=False)
 
-
-@app.command()
-def params(
-    file: FileArgument,
-    settings: SetOption = None,
-    net: NetOption = None,
-    form: FormatOption = Format.table,
-) -> None:
+@command(FILE, SET, NET, FORMAT)
+def app(file: Path, settings: list[str], net: str | None, form: Format) -> None:
     """Print the parameters and costs of every layer; shared weights count once."""
     report(file, settings, net, form, costs=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from netdsl.cli.common import Format, diagnostics, fail, parse_overrides, print_json
 
 
-def report(file: Path, settings: Sequence[str] | None, net: str | None, form: Format, *, costs: bool) -> None:
+def report(file: Path, settings: Sequence[str], net: str | None, form: Format, *, costs: bool) -> None:
     """Print the table of a network.  A broken network prints its rows up to the mistake, then the mistake."""
     from netdsl.elaborate import elaborate_partial
     from netdsl.report import render_table, summarize, to_json

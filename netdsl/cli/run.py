@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
-from netdsl.cli.common import Format, FormatOption, ThreadsOption, diagnostics, print_json
+from netdsl.cli.command import command, option
+from netdsl.cli.common import FORMAT, THREADS, Format, diagnostics, print_json
 from netdsl.source import Diagnostic, NetError
 
-app = typer.Typer(add_completion=False)
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 
-@app.command()
-def run(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="an artifact or a checkpoint")],
-    inputs: Annotated[Path, typer.Argument(metavar="INPUT", help=".npy, .npz (key x) or an image")],
-    out: Annotated[Path | None, typer.Option("--out", help=".npz for the outputs")] = None,
-    threads: ThreadsOption = None,
-    form: FormatOption = Format.table,
-) -> None:
+@command(
+    option("model", type=Path, metavar="MODEL", help="an artifact or a checkpoint"),
+    option("inputs", type=Path, metavar="INPUT", help=".npy, .npz (key x) or an image"),
+    option("--out", type=Path, metavar="FILE", help=".npz for the outputs"),
+    THREADS,
+    FORMAT,
+)
+def app(model: Path, inputs: Path, out: Path | None, threads: int | None, form: Format) -> None:
     """Run a trained network; inputs are `[N, *shape]` or one sample, as stored (0 to 255 for images)."""
     with diagnostics(form):
         outputs = predict(model, inputs, threads)

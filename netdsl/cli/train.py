@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from netdsl.cli.common import FileArgument, NetOption, SetOption, ThreadsOption, diagnostics, load_network
+from netdsl.cli.command import command, option
+from netdsl.cli.common import FILE, NET, SET, THREADS, diagnostics, load_network
 
 if TYPE_CHECKING:
     from netdsl.train import Listener
 
-app = typer.Typer(add_completion=False)
 INTERRUPTED = 130
 
 
-@app.command()
-def train(
-    file: FileArgument,
-    settings: SetOption = None,
-    net: NetOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="folder for checkpoints and metrics.jsonl")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on from the last checkpoint in --out")] = False,
-    threads: ThreadsOption = None,
+@command(
+    FILE,
+    SET,
+    NET,
+    option("--out", type=Path, metavar="DIR", help="folder for checkpoints and metrics.jsonl"),
+    option("--resume", action="store_true", help="go on from the last checkpoint in --out"),
+    THREADS,
+)
+def app(
+    file: Path, settings: list[str], net: str | None, out: Path | None, resume: bool, threads: int | None
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
     from netdsl.train import Trainer, train_settings
@@ -38,7 +36,7 @@ def train(
     if result.interrupted:
         saved = f"; {out / 'last.safetensors'} is saved, --resume goes on" if out else ""
         print(f"interrupted in epoch {result.epochs + 1}{saved}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED)
+        raise SystemExit(INTERRUPTED)
 
 
 def _listener() -> Listener:

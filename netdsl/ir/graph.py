@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from netdsl.ir.op import Op
 from netdsl.ir.types import TensorType
 from netdsl.source import Span
+
+if TYPE_CHECKING:
+    import networkx
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,8 +74,11 @@ class Graph:
         self.scopes: Mapping[str, Scope] = MappingProxyType(dict(scopes or {}))
 
     @cached_property
-    def nx(self) -> nx.MultiDiGraph:
+    def nx(self) -> networkx.MultiDiGraph:
         """A frozen `networkx.MultiDiGraph`: node attribute `node`, edge key = operand, edge `port`."""
+        # NetworkX takes 0.1 s to import, which a shape report need not pay.
+        import networkx as nx
+
         g = nx.MultiDiGraph()
         g.add_nodes_from((n.id, {"node": n}) for n in self)
         for n in self:
