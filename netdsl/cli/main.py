@@ -1,21 +1,22 @@
 """`netdsl`: the list of commands.
 
 Each lives in the module of its name and is imported only when it is called, so that all of them start fast:
-importing the eleven of them would take longer than most of them run.
+importing all of them would take longer than most of them run.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 
 COMMANDS = {
     "check": "check a network: syntax, shapes, asserts and expects",
     "fmt": "format .net files",
     "shapes": "the output shape of every layer",
     "params": "the parameters and costs of every layer",
+    "report": "all of it: memory, receptive fields, intensity",
     "compile": "compile a network and report what was done",
     "train": "train a network on the data that its file names",
     "eval": "evaluate a trained network on its test data",
@@ -42,10 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(usage())
         raise SystemExit(0)
     if name == "--version":
+        from importlib.metadata import version
+
         print(f"netdsl {version('netdsl')}")
         raise SystemExit(0)
     if name not in COMMANDS:
         raise SystemExit(_unknown(name))
+    # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app: Callable[[Sequence[str], str], None] = importlib.import_module(f"netdsl.cli.{name}").app
     try:
         app(rest, f"netdsl {name}")

@@ -1,29 +1,76 @@
-"""Printing a summary, whole or up to the mistake."""
+"""The reports on a network, whole or up to the mistake: `shapes`, `params` and `report` are views of one thing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from netdsl.cli.common import Format, diagnostics, fail, parse_overrides, print_json
+from netdsl.cli.command import Command, UsageError, at_least_1, choice, command, option
+from netdsl.cli.common import FILE, NET, SET, Format, diagnostics, fail, parse_overrides, print_json
 
 
-def report(file: Path, settings: Sequence[str], net: str | None, form: Format, *, costs: bool) -> None:
-    """Print the table of a network.  A broken network prints its rows up to the mistake, then the mistake."""
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    html = "html"
+    latex = "latex"
+
+
+OPTIONS = (
+    FILE,
+    SET,
+    NET,
+    option("--depth", type=at_least_1, metavar="N", help="show blocks closed that are nested deeper"),
+    option("--expand", action="store_true", help="show equal blocks one by one"),
+    option("--find", metavar="KEY=VALUE", help="layers with shape=14x14, op=conv or name=*.conv1"),
+    option("--sort", metavar="KEY", help="layers by params, macs, flops, bytes or moved, largest first"),
+    option("--top", type=at_least_1, metavar="N", help="the first N layers"),
+    option(
+        "--format",
+        dest="form",
+        type=choice(ReportFormat),
+        default=ReportFormat.table,
+        metavar="FORMAT",
+        help=f"one of {', '.join(ReportFormat)} (default: table)",
+    ),
+)
+
+
+def view(name: str, text: str) -> Command:
+    """The command that shows one view of the report."""
+
+    def run(**options: Any) -> None:
+        _report(name, **options)
+
+    run.__doc__ = text
+    return command(*OPTIONS)(run)
+
+
+def _report(
+    view: str, file: Path, settings: list[str], net: str | None, form: ReportFormat, **selected: Any
+) -> None:
     from netdsl.elaborate import elaborate_partial
-    from netdsl.report import render_table, summarize, to_json
+    from netdsl.report import Selection, render, summarize, to_json
     from netdsl.syntax.read import read_source
 
-    with diagnostics(form):
-        source = read_source(file)
-        network, problems = elaborate_partial(source, overrides=parse_overrides(settings), net=net)
-    summary = summarize(network.name, network.graph)
+    errors = Format.json if form is ReportFormat.json else Format.table
+    with diagnostics(errors):
+        network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
+    summary, selection = summarize(network.name, network.graph), Selection(**selected)
+    try:
+        if form is ReportFormat.json:
+            if not problems:
+                print_json(to_json(summary, selection))
+        elif summary.rows:
+            print(render(summary, form, view, selection), flush=True)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     if problems:
-        if form is Format.table and summary.rows:
-            print(render_table(summary, costs=costs), flush=True)
-            print()
-        fail(problems, form)
-    if form is Format.json:
-        print_json(to_json(summary))
-    else:
-        print(render_table(summary, costs=costs))
+        if form is not ReportFormat.json:
+            print(flush=True)
+        fail(problems, errors)

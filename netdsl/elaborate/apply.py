@@ -176,7 +176,7 @@ class Applier:
             frame.variables.update(zip(inputs, data, strict=True))
         else:
             frame.input = data[0]
-        with self.context.inside(_use_text(f), f.span, path):
+        with self.context.inside(block.name.id, _use_text(f), f.span, path):
             applier = Applier(self.context, frame)
             evaluator = Evaluator(self.context, frame, applier)
             self._bind(evaluator, f, block)

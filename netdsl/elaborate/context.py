@@ -77,11 +77,11 @@ class Context:
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
 
     @contextmanager
-    def inside(self, text: str, span: Span, path: str) -> Iterator[None]:
+    def inside(self, name: str, text: str, span: Span, path: str) -> Iterator[None]:
         """Run a block's body: its use is part of the trail of every mistake in it."""
         if len(self.trail) >= MAX_EXPANSION_DEPTH:
             self.fail("limit", f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", span)
-        self.builder.scopes[path.rstrip(".")] = Scope(text, span)
+        self.builder.scopes[path.rstrip(".")] = Scope(name, text, span)
         self.trail.append((text, span))
         try:
             yield

@@ -46,8 +46,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A block instance of the source: the text that made it and where it is used."""
+    """A block instance of the source: the block's name, the text that made it and where it is used."""
 
+    name: str
     text: str
     span: Span | None = None
 

@@ -11,12 +11,14 @@ import dataclasses
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
 
+Rational = int | Fraction
 REQUIRED: Any = dataclasses.MISSING
 Check = Callable[[Any], Any]
 
@@ -24,6 +26,16 @@ Check = Callable[[Any], Any]
 def setting(doc: str, default: Any = REQUIRED, check: Check | None = None) -> Any:
     """A field with documentation; `check` returns the value to store or raises ValueError with the reason."""
     return dataclasses.field(default=default, metadata={"doc": doc, "check": check})
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A window along one axis: result cell i sees the operand's i * stride - pad + k * dilation, k below size."""
+
+    size: int = 1
+    stride: Rational = 1
+    dilation: int = 1
+    pad: Rational = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,16 @@ class LibraryOp(Op):
         None where ONNX has no such op, or not with these settings.
         """
         return None
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
+        """What one cell of the result sees, per spatial axis; None: every cell of its sample.
+
+        Cell by cell where the spatial size stays, else all of it: ops with windows, and ops that look around
+        although the size stays, say it themselves.
+        """
+        shape = types[0].shape
+        same = len(shape) == result.rank and shape[1:-1] == result.shape[1:-1]
+        return (Reach(),) * (len(shape) - 2) if same else None
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:

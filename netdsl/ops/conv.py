@@ -12,10 +12,10 @@ import numpy as np
 
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
-from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
-from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank
+from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank, windows
 from netdsl.primitives import Contract, PrimitiveBuilder
 
 
@@ -81,6 +81,11 @@ class Conv(LibraryOp):
         x, w = values[:2]
         y = b.add1(self.contraction(b.type(x)), x, w)
         return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
+        """The window of the kernel."""
+        op = self.contraction(types[0])
+        return windows(types[1].shape[:-2], op.stride, op.dilation, op.pad)
 
     def macs(self, *types: TensorType) -> int:
         """Outputs x taps x channels per group, padding included."""

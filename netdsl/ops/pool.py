@@ -12,10 +12,10 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
-from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
-from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank
+from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder, Window
 
 
@@ -72,6 +72,11 @@ class _Pool(LibraryOp):
         """One primitive."""
         (x,) = values
         return (b.add1(self.window(b.type(x)), x),)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
+        """The window."""
+        op = self.window(types[0])
+        return windows(op.size, op.stride, op.dilation, op.pad)
 
     def macs(self, *types: TensorType) -> int:
         """None."""
@@ -180,6 +185,9 @@ class _GlobalPool(LibraryOp):
         dims = spatial_rank(self.name, x)
         middle = (1,) * dims if self.keep else ()
         return (TensorType((x.shape[0], *middle, x.shape[-1])),)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
+        """The whole map, also where it has one cell."""
 
     def macs(self, *types: TensorType) -> int:
         """None."""

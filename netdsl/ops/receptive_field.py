@@ -1,59 +1,93 @@
-"""Receptive fields: how many input cells, per spatial axis, one output cell can see.
+"""Receptive fields: which cells of the input, per spatial axis, one output cell can see.
 
 Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019.
 """
 
 from __future__ import annotations
 
-from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.ops.conv import Conv
-from netdsl.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from netdsl.ops.spatial import per_axis
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-Field = tuple[tuple[int, int], ...]
+from netdsl.ir import Graph, Node, Value
+from netdsl.ops.base import LibraryOp, Rational, Reach
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Along one axis, cell i sees the input's cells `start + i * jump` to `stop - 1 + i * jump` over all paths.
+
+    `smallest` is the size over the path that sees least.  Cells before 0 lie in the padding.
+    """
+
+    start: Rational = 0
+    stop: Rational = 1
+    jump: Rational = 1
+    smallest: Rational = 1
+
+    @property
+    def size(self) -> int:
+        """Cells from the first to the last one seen, whole ones where upsampling sees parts."""
+        return math.ceil(self.stop - self.start)
+
+    def through(self, window: Reach) -> Field:
+        """The field of a window over cells that have this field."""
+        first = self.start - window.pad * self.jump
+        span = (window.size - 1) * window.dilation * self.jump
+        last = self.stop - window.pad * self.jump + span
+        return Field(first, last, self.jump * window.stride, self.smallest + span)
+
+
+Fields = tuple[Field, ...]
+
+
+def receptive_fields(graph: Graph) -> Mapping[str, Fields | None]:
+    """The fields of every node, one per spatial axis of the input; None for cells that see all of it."""
+    fields: dict[str, Fields | None] = {}
+    for node in graph:
+        if node.op.name == "input":
+            fields[node.id] = (Field(),) * len(node.types[0].shape[1:-1])
+        elif isinstance(node.op, LibraryOp):
+            fields[node.id] = _through(graph, node, node.op, fields)
+    return fields
 
 
 def receptive_field(graph: Graph, value: Value) -> tuple[int, ...]:
-    """Cells of the input per spatial axis; the largest over all paths.  Empty for a value without spatial axes.
+    """Cells of the input per spatial axis; the largest over all paths.  Empty for an input without spatial axes.
 
     Ops that see a whole map (global pooling, flatten) make it the size of the input.
     """
-    fields: dict[str, Field | None] = {}
-    whole: tuple[int, ...] = ()
-    for node in graph:
-        if node.op.name == "input":
-            whole = node.types[0].shape[1:-1]
-            fields[node.id] = ((1, 1),) * len(whole)
-        elif node.inputs:
-            fields[node.id] = _through(graph, node, fields)
-    found = fields.get(value.node)
-    return whole if found is None else tuple(size for size, _ in found)
+    found = receptive_fields(graph).get(value.node)
+    return whole_input(graph) if found is None else tuple(field.size for field in found)
 
 
-def _through(graph: Graph, node: Node, fields: dict[str, Field | None]) -> Field | None:
-    data = [v for v in node.inputs if graph[v.node].inputs or graph[v.node].op.name == "input"]
-    known = [fields[v.node] for v in data]
-    if not known or any(f is None for f in known) or isinstance(node.op, (GlobalAvgPool, GlobalMaxPool)):
+def whole_input(graph: Graph) -> tuple[int, ...]:
+    """The spatial size of the input, of the largest one where there are several."""
+    return max((n.types[0].shape[1:-1] for n in graph.leaves("input")), default=(), key=len)
+
+
+def _through(graph: Graph, node: Node, op: LibraryOp, fields: Mapping[str, Fields | None]) -> Fields | None:
+    data = [fields[v.node] for v in node.inputs if v.node in fields]
+    types = [graph.type(v) for v in node.inputs]
+    reach = op.reach(types, node.types[0])
+    known = [f for f in data if f is not None]
+    if reach is None or len(known) < len(data):
         return None
-    spatial = [f for f in known if f]
-    rank = max((len(f) for f in spatial), default=0)
-    merged = tuple((max(f[k][0] for f in spatial), max(f[k][1] for f in spatial)) for k in range(rank))
-    geometry = _geometry(node, graph.type(node.inputs[0]))
-    if geometry is None:
-        return merged if node.types[0].rank == rank + 2 else None
+    merged = _merged([f for f in known if f])
+    if len(merged) != len(reach):
+        return merged if not reach else None
+    return tuple(field.through(window) for field, window in zip(merged, reach, strict=True))
+
+
+def _merged(fields: Sequence[Fields]) -> Fields:
+    rank = max((len(f) for f in fields), default=0)
+    axes = [[f[k] for f in fields if len(f) == rank] for k in range(rank)]
     return tuple(
-        (size + (k - 1) * d * jump, jump * s)
-        for (size, jump), (k, s, d) in zip(merged, geometry, strict=True)
+        Field(
+            min(f.start for f in axis),
+            max(f.stop for f in axis),
+            max(f.jump for f in axis),
+            min(f.smallest for f in axis),
+        )
+        for axis in axes
     )
-
-
-def _geometry(node: Node, x: TensorType) -> list[tuple[int, int, int]] | None:
-    """Kernel, stride and dilation per axis of ops with windows."""
-    if isinstance(node.op, Conv):
-        op = node.op.contraction(x)
-        kernel = per_axis("kernel", node.op.kernel, x.rank - 2)
-        return list(zip(kernel, op.stride, op.dilation, strict=True))
-    if isinstance(node.op, (MaxPool, AvgPool)):
-        window = node.op.window(x)
-        return list(zip(window.size, window.stride, window.dilation, strict=True))
-    return None

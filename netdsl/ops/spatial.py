@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netdsl.ir import ShapeError, TensorType
+from netdsl.ops.base import Reach
 from netdsl.primitives.contract import Pads
 
 PAD_NAMES = ("same", "same_upper", "same_lower", "valid", "full")
@@ -58,6 +59,14 @@ def spatial_rank(op: str, x: TensorType) -> int:
         shape = list(x.shape[1:])
         raise ShapeError(f"{op} takes 1 to 3 spatial axes and channels, not {shape}", operand=0)
     return x.rank - 2
+
+
+def windows(
+    size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], pad: Pads
+) -> tuple[Reach, ...]:
+    """What a result cell sees of windows with one entry per spatial axis."""
+    axes = zip(size, stride, dilation, pad, strict=True)
+    return tuple(Reach(k, s, d, lo) for k, s, d, (lo, _) in axes)
 
 
 def resolve_pads(

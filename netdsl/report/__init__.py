@@ -1,6 +1,7 @@
-"""What a network is, in numbers: shapes, parameters and costs, layer by layer."""
+"""What a network is made of: shapes, parameters, costs, receptive fields."""
 
-from netdsl.report.render import render_table, to_json
-from netdsl.report.summary import Row, Summary, Totals, summarize
+from netdsl.report.render import FORMATS, render, to_json
+from netdsl.report.select import Selection
+from netdsl.report.summary import Row, Summary, summarize
 
-__all__ = ["Row", "Summary", "Totals", "render_table", "summarize", "to_json"]
+__all__ = ["FORMATS", "Row", "Selection", "Summary", "render", "summarize", "to_json"]

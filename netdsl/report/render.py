@@ -1,80 +1,198 @@
-"""Reports as tables for people and as JSON for scripts."""
+"""Reports as text, Markdown, CSV, HTML, LaTeX and JSON."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import html
 import io
+import shutil
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from netdsl.report.columns import VIEWS, Column, totals_text
+from netdsl.report.outline import Line
+from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
 
-FOOTER = "params: trained weights; MACs: multiply-adds per sample; FLOPs: 2 per MAC, 1 per other operation"
+FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
 
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as the language writes it: `[28, 28, 1]`."""
-    return f"[{', '.join(map(str, shape))}]"
+def render(
+    summary: Summary,
+    form: str,
+    view: str = "params",
+    selection: Selection | None = None,
+    width: int | None = None,
+) -> str:
+    """The report in one of `FORMATS` but json, for which there is `to_json`.
+
+    `view` is one of shapes, params and report; `width` is that of the terminal, for tables.  CSV holds plain
+    numbers, one row per line of the report.  Raises ValueError as `Selection.lines` does.
+    """
+    lines = (selection or Selection()).lines(summary)
+    columns = VIEWS[view]
+    totals = totals_text(summary, view)
+    if form == "table":
+        return _text(summary.network, lines, columns, totals, width or _terminal_width())
+    if form == "csv":
+        return _csv(lines)
+    heads, cells = [c.heading for c in columns], [[c.text(line) for c in columns] for line in lines]
+    write = {"markdown": _markdown, "html": _html, "latex": _latex}[form]
+    return write(summary.network, heads, cells, lines, totals)
 
 
-def to_json(summary: Summary) -> dict[str, Any]:
-    """Plain data: `network`, `rows`, `totals`, `outputs`; every row names its place in the source."""
+def to_json(summary: Summary, selection: Selection | None = None) -> dict[str, Any]:
+    """Plain data: `network`, `rows`, `blocks`, `totals`, `outputs`; rows and blocks name their place in the source.
+
+    The rows are layers; a selection that searches or sorts leaves and orders them as it does lines.
+    """
+    flat = dataclasses.replace(selection or Selection(), depth=None, expand=True)
     return {
         "network": summary.network,
-        "rows": [_row_json(r) for r in summary.rows],
+        "rows": [_row_json(line.row) for line in flat.lines(summary) if not line.is_block],
+        "blocks": [
+            {"path": path, "name": s.name, "use": s.text, "span": s.span and s.span.to_json()}
+            for path, s in summary.scopes.items()
+        ],
         "totals": dataclasses.asdict(summary.totals),
         "outputs": {name: list(shape) for name, shape in summary.outputs.items()},
     }
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    fields = {f.name: getattr(row, f.name) for f in dataclasses.fields(row) if f.name != "span"}
+    fields = {f.name: getattr(row, f.name) for f in dataclasses.fields(row)}
+    seen = row.field and {
+        "size": [f.size for f in row.field],
+        "smallest": [float(f.smallest) for f in row.field],
+        "jump": [float(f.jump) for f in row.field],
+        "start": [float(f.start) for f in row.field],
+    }
     place = row.span.to_json() if row.span is not None else None
-    return {**fields, "shape": list(row.shape), "span": place}
+    return {**fields, "shape": list(row.shape), "field": seen, "span": place}
 
 
-def render_table(summary: Summary, width: int | None = None, costs: bool = True) -> str:
-    """The table of a summary; `costs` adds parameters, MACs and FLOPs."""
-    # rich takes 50 ms to import, which a JSON report need not pay.
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+def _text(title: str, lines: Sequence[Line], columns: Sequence[Column], totals: list[str], width: int) -> str:
+    """As many columns as fit, those that matter least left out and named below."""
+    shown, texts = list(columns), {c: [c.heading, *map(c.text, lines)] for c in columns}
+    texts[columns[0]] = ["layer", *("  " * line.level + columns[0].text(line) for line in lines)]
+    widths = {c: max(map(len, cells)) for c, cells in texts.items()}
 
-    table = Table(title=summary.network, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("layer", overflow="fold")
-    table.add_column("op", overflow="fold")
-    table.add_column("output", no_wrap=True)
-    if costs:
-        for name in ("params", "MACs", "FLOPs"):
-            table.add_column(name, justify="right", no_wrap=True)
-    for row in summary.rows:
-        cells = [row.name, row.kind, shape_text(row.shape)]
-        table.add_row(*cells, *(_costs(row) if costs else ()))
-    console = Console(file=io.StringIO(), width=width or _terminal_width(), no_color=True)
-    console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.rstrip().split("\n")) + "\n" + _totals(summary, costs)
+    def spare() -> int:
+        return width - sum(widths[c] + 2 for c in shown)
 
+    while spare() < 0 and len(shown) > 2:
+        shown.remove(min(shown, key=lambda c: c.rank))
+    first = columns[0]
+    widths[first] = min(widths[first], max(12, widths[first] + spare()))
 
-def _costs(row: Row) -> tuple[str, str, str]:
-    params = f"shared with {row.shared}" if row.shared and not row.params else _number(row.params)
-    return params, _number(row.macs), _number(row.flops)
+    def cell(column: Column, text: str) -> str:
+        room = widths[column]
+        text = text if len(text) <= room else f"{text[: room - 1]}…"
+        return text.rjust(room) if column.right else text.ljust(room)
 
-
-def _number(n: int) -> str:
-    return f"{n:,}" if n else ""
+    body = [
+        " " + "  ".join(cell(c, text) for c, text in zip(shown, row, strict=True)).rstrip()
+        for row in zip(*(texts[c] for c in shown), strict=True)
+    ]
+    rule = " " + "─" * (sum(widths[c] + 2 for c in shown) - 2)
+    below = [*totals, *_notes(columns, shown)]
+    wrapped = [line for text in below for line in textwrap.wrap(text, width)]
+    return "\n".join([title, "", body[0], rule, *body[1:], *wrapped])
 
 
-def _totals(summary: Summary, costs: bool) -> str:
-    t = summary.totals
-    lines = [f"{t.params:,} params, {t.trainable:,} trainable"]
-    if costs:
-        lines.append(f"{t.macs:,} MACs, {t.flops:,} FLOPs per sample")
-        lines.append(f"({FOOTER})")
-    return "\n".join(lines)
+def _notes(columns: Sequence[Column], shown: Sequence[Column]) -> list[str]:
+    notes = "; ".join(c.note for c in shown if c.note)
+    hidden = ", ".join(c.heading for c in columns if c not in shown)
+    return [f"({text})" for text in (notes, hidden and f"not shown at this width: {hidden}") if text]
+
+
+def _csv(lines: Sequence[Line]) -> str:
+    out = io.StringIO()
+    names = ("params", "trainable", "macs", "flops", "bytes", "moved")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["layer", "op", "count", "output", *names, "receptive_field", "jump", "start", "file", "line"]
+    )
+    for line in lines:
+        row, place = line.row, line.row.span
+        seen = row.field or ()
+        writer.writerow(
+            [
+                row.name,
+                row.kind,
+                line.count,
+                "x".join(map(str, row.shape)),
+                *(getattr(row, name) for name in names),
+                "x".join(str(f.size) for f in seen),
+                "x".join(str(f.jump) for f in seen),
+                "x".join(str(f.start) for f in seen),
+                place.source.name if place else "",
+                place.line if place else "",
+            ]
+        )
+    return out.getvalue().rstrip("\n")
+
+
+def _markdown(
+    title: str, heads: list[str], cells: list[list[str]], lines: Sequence[Line], totals: list[str]
+) -> str:
+    def row(words: Sequence[str]) -> str:
+        return "| " + " | ".join(w.replace("|", "\\|") for w in words) + " |"
+
+    rule = "|---|---|---|" + "---:|" * (len(heads) - 3)
+    body = [row(["&emsp;" * n.level + c[0], *c[1:]]) for n, c in zip(lines, cells, strict=True)]
+    return "\n".join([f"### {title}", "", row(heads), rule, *body, "", *(f"{t}  " for t in totals)]).rstrip()
+
+
+def _html(
+    title: str, heads: list[str], cells: list[list[str]], lines: Sequence[Line], totals: list[str]
+) -> str:
+    def row(words: Sequence[str], tag: str, level: int = 0) -> str:
+        first = f' style="text-align:left;padding-left:{level + 0.5}em"'
+        styles = [first, ' style="text-align:left"', ' style="text-align:left"']
+        styles += [' style="text-align:right"'] * (len(words) - 3)
+        inside = (f"<{tag}{s}>{html.escape(w)}</{tag}>" for w, s in zip(words, styles, strict=True))
+        return f"<tr>{''.join(inside)}</tr>"
+
+    body = [row(c, "td", n.level) for n, c in zip(lines, cells, strict=True)]
+    caption = f'<caption style="text-align:left">{html.escape(title)}</caption>'
+    foot = f"<p>{'<br>'.join(map(html.escape, totals))}</p>"
+    head = f"<thead>{row(heads, 'th')}</thead>"
+    return "\n".join(["<table>", caption, head, "<tbody>", *body, "</tbody>", "</table>", foot])
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+def _latex(
+    title: str, heads: list[str], cells: list[list[str]], lines: Sequence[Line], totals: list[str]
+) -> str:
+    def row(words: Sequence[str], level: int = 0) -> str:
+        texts = ["".join(_TEX.get(c, c) for c in w) for w in words]
+        return r"\quad " * level + " & ".join(texts) + r" \\"
+
+    body = [row(c, n.level) for n, c in zip(lines, cells, strict=True)]
+    form = "lll" + "r" * (len(heads) - 3)
+    return "\n".join(
+        [
+            f"% {title}: {'; '.join(totals)}",
+            rf"\begin{{tabular}}{{{form}}}",
+            r"\hline",
+            row(heads),
+            r"\hline",
+            *body,
+            r"\hline",
+            r"\end{tabular}",
+        ]
+    )
 
 
 def _terminal_width() -> int:
-    import shutil
-
     return max(40, shutil.get_terminal_size((100, 24)).columns)

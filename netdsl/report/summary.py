@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from netdsl.ir import Graph, Node, Value
+from netdsl.ir.graph import Scope
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.receptive_field import Fields, receptive_fields, whole_input
 from netdsl.source import Span
 
 
@@ -15,7 +17,9 @@ class Row:
     """One layer, or an input of the network.
 
     `shape` has no batch axis.  `params` counts the weights that this layer is the first to use; `shared` names
-    the layer whose weights it uses again.  `macs` are multiply-adds, `flops` floating-point operations.
+    the layer whose weights it uses again.  `macs` are multiply-adds, `flops` floating-point operations, `bytes`
+    the size of the results, `moved` that of operands, weights and results together.  `field` is the receptive
+    field per spatial axis of the input, None where a cell sees the whole input.
     """
 
     name: str
@@ -24,15 +28,21 @@ class Row:
     shape: tuple[int, ...]
     params: int
     trainable: int
+    shared: str | None
     macs: int
     flops: int
-    shared: str | None
+    bytes: int
+    moved: int
+    field: Fields | None
     span: Span | None
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the rows; `states` are the elements of running statistics, which nobody counts as parameters."""
+    """Sums over the rows; `states` are the elements of running statistics, which nobody counts as parameters.
+
+    `param_bytes` includes them; `activations` are the elements of all results, `activation_bytes` their bytes.
+    """
 
     params: int
     trainable: int
@@ -40,52 +50,69 @@ class Totals:
     macs: int
     flops: int
     activations: int
+    param_bytes: int
+    activation_bytes: int
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a network in order, and their totals."""
+    """The rows of a network in order, their totals, and the blocks of the source by path."""
 
     network: str
     rows: tuple[Row, ...]
     totals: Totals
     outputs: dict[str, tuple[int, ...]]
+    whole: tuple[int, ...]
+    scopes: Mapping[str, Scope] = field(repr=False)
 
     def __str__(self) -> str:
-        from netdsl.report.render import render_table
+        from netdsl.report.render import render
 
-        return render_table(self, width=100)
+        return render(self, "table", width=100)
+
+    def _repr_html_(self) -> str:
+        from netdsl.report.render import render
+
+        return render(self, "html")
 
 
 def summarize(network: str, graph: Graph) -> Summary:
     """The summary of a graph of ops that was elaborated with batch size 1."""
     rows = tuple(_rows(graph))
+    layers = [n for n in graph if isinstance(n.op, LibraryOp)]
+    weights = (*graph.leaves("param"), *graph.leaves("state"))
     totals = Totals(
         params=sum(r.params for r in rows),
         trainable=sum(r.trainable for r in rows),
         states=sum(n.types[0].size for n in graph.leaves("state")),
         macs=sum(r.macs for r in rows),
         flops=sum(r.flops for r in rows),
-        activations=sum(t.size for n in graph if isinstance(n.op, LibraryOp) for t in n.types),
+        activations=sum(t.size for n in layers for t in n.types),
+        param_bytes=sum(n.types[0].nbytes for n in weights),
+        activation_bytes=sum(r.bytes for r in rows if r.kind != "input"),
     )
     shapes = {name: graph.type(v).shape[1:] for name, v in graph.outputs.items()}
-    return Summary(network, rows, totals, shapes)
+    return Summary(network, rows, totals, shapes, whole_input(graph), graph.scopes)
 
 
 def _rows(graph: Graph) -> Iterator[Row]:
     owner: dict[str, str] = {}
+    fields = receptive_fields(graph)
     for node in graph:
         if node.op.name == "input":
-            yield Row(node.id, "input", "", node.types[0].shape[1:], 0, 0, 0, 0, None, node.span)
+            t, seen = node.types[0], fields[node.id]
+            yield Row(
+                node.id, "input", "", t.shape[1:], 0, 0, None, 0, 0, t.nbytes, t.nbytes, seen, node.span
+            )
         elif isinstance(node.op, LibraryOp):
-            yield _layer(graph, node, node.op, owner)
+            yield _layer(graph, node, node.op, owner, fields[node.id])
 
 
-def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str]) -> Row:
+def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str], seen: Fields | None) -> Row:
     weights = [graph[v.node] for v in node.inputs if graph[v.node].op.name == "param"]
     new = [w for w in weights if owner.setdefault(w.id, node.id) == node.id]
-    shared = next((owner[w.id] for w in weights if owner[w.id] != node.id), None)
     types = [graph.type(v) for v in node.inputs]
+    size = sum(t.nbytes for t in node.types)
     return Row(
         name=node.id,
         kind=op.name,
@@ -93,8 +120,11 @@ def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str]) -> Ro
         shape=graph.type(Value(node.id)).shape[1:],
         params=sum(w.types[0].size for w in new),
         trainable=sum(w.types[0].size for w in new if getattr(w.op, "trainable", True)),
+        shared=next((owner[w.id] for w in weights if owner[w.id] != node.id), None),
         macs=op.macs(*types),
         flops=op.flops(*types),
-        shared=shared,
+        bytes=size,
+        moved=size + sum(t.nbytes for t in types),
+        field=seen,
         span=node.span,
     )

@@ -79,7 +79,7 @@ def test_within_names_and_points_back():
 
 def test_scopes_and_aux_are_kept():
     b, _ = twice()
-    graph = b.finish({"a": Value("x"), "b": Value("y")}, ["b"], {"block": Scope("Block()")})
+    graph = b.finish({"a": Value("x"), "b": Value("y")}, ["b"], {"block": Scope("Block", "Block()")})
     assert graph.aux == {"b"} and graph.scopes["block"].text == "Block()"
     assert graph.with_outputs({"a": Value("x")}).aux == frozenset()
 

@@ -186,3 +186,22 @@ def test_every_op_is_documented_and_has_costs(op):
     graph, names = build(good)
     types = [graph[n].types[0] for n in names]
     assert isinstance(good.op.macs(*types), int) and isinstance(good.op.flops(*types), int)
+
+
+@pytest.mark.parametrize("sample", [s for s in EXACT if not s.training], ids=str)
+def test_no_cell_sees_more_than_its_reach(sample):
+    graph, names = build(sample)
+    x = graph[names[0]].types[0]
+    reach = sample.op.reach([graph[n].types[0] for n in names], graph["op"].types[0])
+    if not reach or x.dtype == "i64":
+        return
+    assert len(reach) == x.rank - 2
+    arrays = list(feeds_of(sample, graph, names).values())
+    at = tuple(n // 2 for n in x.shape[1:-1])
+    changed = arrays[0].copy()
+    changed[(slice(None), *at)] += 0.37
+    before, after = (reference(sample, [a, *arrays[1:]])[0] for a in (arrays[0], changed))
+    for cell in zip(*np.nonzero((before != after).any((0, -1))), strict=True):
+        for i, o, window in zip(at, cell, reach, strict=True):
+            tap, between = divmod(i - (o * window.stride - window.pad), window.dilation)
+            assert between == 0 and 0 <= tap < window.size

@@ -1,0 +1,101 @@
+"""The rows of a report as the source nests them: blocks in blocks, equal neighbours as one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from netdsl.report.summary import Row, Summary
+
+_SUMMED = ("params", "trainable", "macs", "flops", "bytes", "moved")
+
+
+@dataclass(frozen=True)
+class Group:
+    """A block of the source: its path, its name and what is in it, in order."""
+
+    path: str
+    name: str
+    parts: tuple[Row | Group, ...]
+
+    @cached_property
+    def total(self) -> Row:
+        """The sums, with shape, receptive field and place of the last row: what leaves the block."""
+        rows = [p.total if isinstance(p, Group) else p for p in self.parts]
+        shared = {r.shared for r in rows}
+        return replace(
+            rows[-1],
+            name=self.path,
+            kind=self.name,
+            settings="",
+            shared=shared.pop() if len(shared) == 1 else None,
+            **{name: sum(getattr(r, name) for r in rows) for name in _SUMMED},
+        )
+
+    @cached_property
+    def form(self) -> tuple[object, ...]:
+        """What two equal blocks have in common: everything but names and places."""
+        return (self.name, *(p.form if isinstance(p, Group) else _form(p) for p in self.parts))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of an outline: a layer or a block at a level, which stands for `count` equal neighbours."""
+
+    level: int
+    label: str
+    row: Row
+    is_block: bool
+    count: int = 1
+
+
+def outline(summary: Summary, depth: int | None = None, collapse: bool = True) -> list[Line]:
+    """The lines of a summary: blocks are open down to `depth`; equal neighbours `collapse` into one closed line."""
+    return list(_lines(_grouped(summary, summary.rows, ""), depth, collapse, 0))
+
+
+def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Group, ...]:
+    """The parts of the block at `path`, whose rows these are."""
+    parts: list[Row | Group] = []
+    start = len(path) + 1 if path else 0
+    for head, members in itertools.groupby(rows, key=lambda r: r.name[start:].partition(".")[0]):
+        inner = f"{path}.{head}" if path else head
+        found = tuple(members)
+        if inner in summary.scopes:
+            parts.append(Group(inner, summary.scopes[inner].name, _grouped(summary, found, inner)))
+        else:
+            parts.extend(found)
+    return tuple(parts)
+
+
+def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, level: int) -> Iterator[Line]:
+    for _, members in itertools.groupby(
+        parts, key=lambda p: p.form if isinstance(p, Group) and collapse else id(p)
+    ):
+        first, *more = members
+        if isinstance(first, Row):
+            yield Line(level, _last(first.name), first, False)
+        elif more:
+            yield _closed(first, more, level)
+        else:
+            yield Line(level, _last(first.path), first.total, True)
+            if depth is None or level + 1 < depth:
+                yield from _lines(first.parts, depth, collapse, level + 1)
+
+
+def _closed(first: Group, more: Sequence[Row | Group], level: int) -> Line:
+    groups = [first, *(g for g in more if isinstance(g, Group))]
+    whole = Group(first.path, first.name, tuple(groups)).total
+    last = _last(groups[-1].path)
+    number = last[len(last.rstrip("0123456789")) :]
+    return Line(level, f"{_last(first.path)}..{number or last}", whole, True, len(groups))
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _form(row: Row) -> tuple[object, ...]:
+    return (row.kind, row.settings, row.shape, row.params, row.trainable, row.shared)
