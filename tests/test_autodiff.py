@@ -7,7 +7,7 @@ import pytest
 
 from netdsl.autodiff import grad
 from netdsl.ir import TensorType, interpret, verify
-from netdsl.ops.activation import Relu, Softplus
+from netdsl.ops.activation import Softplus
 from netdsl.ops.conv import Conv
 from netdsl.ops.dense import Dense
 from netdsl.ops.expand import expand
@@ -16,6 +16,7 @@ from netdsl.ops.merge import Add
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import GlobalAvgPool, MaxPool
+from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.scalar import stop_gradient
 

@@ -12,7 +12,7 @@ import pytest
 from netdsl.cli.main import main
 from netdsl.elaborate import elaborate
 from netdsl.ir import parse_graph
-from netdsl.ops import activation
+from netdsl.ops import rectifier
 from netdsl.passes import Log, base
 from netdsl.primitives import LEAVES, PRIMITIVES, Map
 from netdsl.scalar import Arg, Unary
@@ -94,7 +94,7 @@ def test_the_networks_of_the_readme():
 
 def test_the_op_of_the_page_is_the_real_one():
     (_, code), *_ = blocks(ROOT / "docs" / "add-an-op.md", "python")
-    assert code in Path(activation.__file__).read_text(encoding="utf-8")
+    assert code in Path(rectifier.__file__).read_text(encoding="utf-8")
 
 
 def test_the_pass_of_the_page_works():

@@ -18,13 +18,14 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
     option("model", type=Path, metavar="MODEL", help="an artifact or a checkpoint"),
     option("inputs", type=Path, metavar="INPUT", help=".npy, .npz (key x) or an image"),
     option("--out", type=Path, metavar="FILE", help=".npz for the outputs"),
+    option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
     THREADS,
     FORMAT,
 )
-def app(model: Path, inputs: Path, out: Path | None, threads: int | None, form: Format) -> None:
+def app(model: Path, inputs: Path, out: Path | None, seed: int, threads: int | None, form: Format) -> None:
     """Run a trained network; inputs are `[N, *shape]` or one sample, as stored (0 to 255 for images)."""
     with diagnostics(form):
-        outputs = predict(model, inputs, threads)
+        outputs = predict(model, inputs, seed, threads)
     if out is not None:
         from netdsl.files import atomic_write
 
@@ -35,9 +36,10 @@ def app(model: Path, inputs: Path, out: Path | None, threads: int | None, form: 
         _show(outputs)
 
 
-def predict(model: Path, inputs: Path, threads: int | None) -> dict[str, Any]:
+def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[str, Any]:
     """The outputs by name; raises NetError."""
     from netdsl.data import Normalization
+    from netdsl.primitives.builder import KEY, random_key
     from netdsl.runtime.artifact import load_artifact
     from netdsl.train import inference_program, restore_graph
 
@@ -55,7 +57,8 @@ def predict(model: Path, inputs: Path, threads: int | None) -> dict[str, Any]:
     if artifact.normalization is not None:
         x = Normalization.from_json(artifact.normalization)(x)
     program = inference_program(graph, artifact.weights, len(x), threads)
-    return program.run({leaf.id: x})
+    keys = {KEY: random_key(seed, 0)} if KEY in program.inputs else {}
+    return program.run({leaf.id: x, **keys})
 
 
 def _read(path: Path) -> Any:

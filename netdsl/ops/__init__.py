@@ -3,28 +3,34 @@
 from collections.abc import Mapping
 
 from netdsl.ir import Op
-from netdsl.ops.activation import (
-    Elu,
-    Gelu,
-    Identity,
-    LeakyRelu,
-    PRelu,
-    Relu,
-    Selu,
-    Sigmoid,
-    Silu,
-    Softplus,
-    Tanh,
-)
+from netdsl.ops.activation import HardSigmoid, Identity, Sigmoid, Softplus, Softsign, Tanh
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.channel_norm import L2Normalize, Lrn
 from netdsl.ops.conv import Conv
 from netdsl.ops.dense import Dense
+from netdsl.ops.elementwise import Abs, Clip, Exp, Log, Power, Sqrt
+from netdsl.ops.gate import Gelu, HardSwish, Mish, Silu, Swish
+from netdsl.ops.group_norm import GroupNorm, InstanceNorm, LayerNorm
 from netdsl.ops.loss import BinaryCrossEntropy, CrossEntropy, Huber, Loss, Mae, Mse
 from netdsl.ops.merge import Add, Concat, Div, Mul, Sub
 from netdsl.ops.metric import Accuracy, TopK
-from netdsl.ops.noise import Dropout, GaussianNoise
+from netdsl.ops.noise import Dropout, DropPath, GaussianNoise, SpatialDropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from netdsl.ops.rectifier import (
+    Apl,
+    Elu,
+    LeakyRelu,
+    Maxout,
+    PRelu,
+    Relu,
+    Relu6,
+    RRelu,
+    Selu,
+    ThresholdedRelu,
+    VRelu,
+)
+from netdsl.ops.reduction import ReduceMax, ReduceMean, ReduceSum
 from netdsl.ops.shape import Flatten, Reshape
 from netdsl.ops.softmax import LogSoftmax, Softmax
 from netdsl.primitives import LEAVES
@@ -38,7 +44,14 @@ LIBRARY: tuple[type[LibraryOp], ...] = (
     GlobalAvgPool,
     GlobalMaxPool,
     BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Lrn,
+    L2Normalize,
     Dropout,
+    SpatialDropout,
+    DropPath,
     GaussianNoise,
     Add,
     Sub,
@@ -47,19 +60,39 @@ LIBRARY: tuple[type[LibraryOp], ...] = (
     Concat,
     Flatten,
     Reshape,
+    ReduceSum,
+    ReduceMean,
+    ReduceMax,
+    Exp,
+    Log,
+    Sqrt,
+    Abs,
+    Power,
+    Clip,
     Softmax,
     LogSoftmax,
     Identity,
     Sigmoid,
+    HardSigmoid,
     Tanh,
+    Softsign,
+    Softplus,
     Relu,
+    Relu6,
+    ThresholdedRelu,
     LeakyRelu,
+    VRelu,
+    RRelu,
     PRelu,
     Elu,
     Selu,
-    Softplus,
+    Apl,
+    Maxout,
     Gelu,
     Silu,
+    Swish,
+    HardSwish,
+    Mish,
     CrossEntropy,
     BinaryCrossEntropy,
     Mse,

@@ -16,10 +16,14 @@ from netdsl.ir import Graph, Node, Value, transform
 from netdsl.ir.op import Array
 from netdsl.primitives import Param, PrimitiveBuilder, State
 
-RELU_LIKE = frozenset({"relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softplus"})
+RELU_LIKE = frozenset(
+    {"relu", "relu6", "thresholded_relu", "leaky_relu", "vrelu", "rrelu", "prelu", "elu", "apl", "maxout"}
+    | {"gelu", "silu", "swish", "hard_swish", "mish", "softplus"}
+)
 LOOK_THROUGH = frozenset(
-    {"batch_norm", "add", "identity", "dropout", "gaussian_noise", "max_pool", "avg_pool", "global_avg_pool"}
-    | {"global_max_pool", "flatten", "reshape", "concat"}
+    {"batch_norm", "group_norm", "instance_norm", "layer_norm", "lrn", "add", "identity", "concat"}
+    | {"dropout", "spatial_dropout", "drop_path", "gaussian_noise", "flatten", "reshape"}
+    | {"max_pool", "avg_pool", "global_avg_pool", "global_max_pool"}
 )
 
 

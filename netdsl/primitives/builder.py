@@ -21,6 +21,11 @@ from netdsl.scalar import Arg, Expr, Uniform, as_expr
 KEY = "key"
 
 
+def random_key(seed: int, step: int) -> Array:
+    """What is fed to `key`: the seed in the high, the step in the low 32 bits."""
+    return np.asarray((seed & 0x7FFFFFFF) << 32 | (step & 0xFFFFFFFF))
+
+
 class PrimitiveBuilder(Builder):
     """Adds primitives; a function over scalars stands for the expression of a map or a reduce."""
 
@@ -117,7 +122,7 @@ class PrimitiveBuilder(Builder):
         return self.add1(Contract("output"), x, w)
 
     def key(self) -> Value:
-        """The random key of the step, an i64 scalar input: seed in the high, step in the low 32 bits."""
+        """The random key of the step, an i64 scalar input; see `random_key`."""
         if KEY not in self.nodes:
             self.add(Input(TensorType((), "i64")), name=KEY)
         return Value(KEY)

@@ -6,6 +6,7 @@ from netdsl import passes
 from netdsl.data import DataPlan
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
+from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.train.checkpoint import Values
 from netdsl.train.inputs import network_inputs
@@ -54,8 +55,11 @@ class Evaluator:
             program.weights_changed()
         batches = self._data.evaluation_batches(split, self._batch, self._inputs.sample_shape)
         self._inputs.check(batches.split, split)
-        for batch in batches.epoch():
-            for name, value in self.program(batch.size).run(self._inputs.feeds(batch)).items():
+        for number, batch in enumerate(batches.epoch()):
+            program, feeds = self.program(batch.size), self._inputs.feeds(batch)
+            if KEY in program.inputs:
+                feeds[KEY] = random_key(0, number)
+            for name, value in program.run(feeds).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * batch.size
             seen += batch.size
         return {name.removeprefix("metric/"): total / seen for name, total in sums.items()}

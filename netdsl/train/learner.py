@@ -14,7 +14,7 @@ from netdsl.data import Batch
 from netdsl.elaborate import Network
 from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
-from netdsl.primitives.builder import KEY
+from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.source import NetError
 from netdsl.train.diagnose import not_finite
@@ -87,7 +87,7 @@ class Learner:
         for name, value in scalars.items():
             feeds[HYPER + name] = np.asarray(value, np.float32)
         if self._keyed:
-            feeds[KEY] = np.asarray((self.settings.seed & 0x7FFFFFFF) << 32 | (clock.step & 0xFFFFFFFF))
+            feeds[KEY] = random_key(self.settings.seed, clock.step)
         values = {name: float(value) for name, value in program.run(feeds).items()}
         if not math.isfinite(values["loss"]):
             objective = with_batch(self._objective, batch.size)

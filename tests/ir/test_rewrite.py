@@ -1,7 +1,8 @@
 """The rewriting engine: replaced nodes, kept nodes, renamed leaves with updates."""
 
 from netdsl.ir import TensorType, Value, transform, verify
-from netdsl.ops.activation import Relu, Tanh
+from netdsl.ops.activation import Tanh
+from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, PrimitiveBuilder, State
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netdsl.ir import Graph, TensorType, Value, VerifyError, verify
-from netdsl.ops.activation import Relu
+from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, PrimitiveBuilder, State
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from netdsl.ir import TensorType, Value, verify
-from netdsl.ops.activation import Relu, Tanh
+from netdsl.ops.activation import Tanh
 from netdsl.ops.conv import Conv
 from netdsl.ops.costs import count_flops, count_macs, count_params
 from netdsl.ops.dense import Dense
@@ -12,6 +12,7 @@ from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import AvgPool, GlobalAvgPool, MaxPool
 from netdsl.ops.rebatch import with_batch
 from netdsl.ops.receptive_field import receptive_field
+from netdsl.ops.rectifier import Relu
 from netdsl.ops.shape import Flatten
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 

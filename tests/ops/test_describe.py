@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from netdsl.ops import LIBRARY
-from netdsl.ops.activation import LeakyRelu
 from netdsl.ops.conv import Conv
 from netdsl.ops.describe import describe, render_list, render_markdown, render_one
+from netdsl.ops.rectifier import LeakyRelu
 
 DOCS = Path(__file__).parents[2] / "docs"
 

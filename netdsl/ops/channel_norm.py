@@ -1,0 +1,125 @@
+"""Normalisation of a cell by its own channels: local response normalisation and unit length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.ops.settings import number, positive, positive_number
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import maximum, power, sqrt
+
+
+@dataclass(frozen=True)
+class _ChannelNorm(LibraryOp):
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The same type."""
+        if types[0].rank < 2 or types[0].dtype != "f32":
+            raise ShapeError(f"{self.name} takes channels, not {types[0]}", operand=0)
+        return (types[0],)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Lrn(_ChannelNorm):
+    """`x / (k + alpha / size * sum of squares of `size` neighbouring channels) ^ beta`.  Krizhevsky et al. 2012.
+
+    The defaults are those of PyTorch's LocalResponseNorm and ONNX LRN; AlexNet's are size 5, k 2 and an alpha of
+    5 * 1e-4, since the paper does not divide by the size.
+    """
+
+    name: ClassVar[str] = "lrn"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    size: int = setting("channels that are summed, the own one included", 5, positive)
+    alpha: float = setting("weight of the mean square", 1e-4, number)
+    beta: float = setting("exponent", 0.75, number)
+    k: float = setting("added to the mean square", 1.0, positive_number)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """Squares, a product with a band of ones, a map."""
+        (x,) = values
+        shape = b.type(x).shape
+        squares = b.reshape(b.map(lambda v: v * v, x), (math.prod(shape[:-1]), shape[-1]))
+        sums = b.reshape(b.matmul(squares, b.const(self._band(shape[-1], np.float32))), shape)
+        share = self.alpha / self.size
+        return (b.map(lambda v, s: v * power(self.k + share * s, -self.beta), x, sums),)
+
+    def _band(self, channels: int, dtype: type) -> Array:
+        """1 where channel j counts for channel i: from i - (size - 1) // 2 to i + size // 2."""
+        offset = np.subtract.outer(np.arange(channels), np.arange(channels))
+        return ((offset >= -((self.size - 1) // 2)) & (offset <= self.size // 2)).astype(dtype)
+
+    def flops(self, *types: TensorType) -> int:
+        """A square, the sum, and a product, a sum, a power and a quotient per element."""
+        return (self.size + 4) * types[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`LRN` between transposes."""
+        x = m.channels_first(names[0], types[0].rank)
+        y = m.node("LRN", x, size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
+        return (m.channels_last(y, types[0].rank),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Channel by channel."""
+        (x,) = arrays
+        y = np.empty_like(x)
+        for c in range(x.shape[-1]):
+            near = x[..., max(0, c - (self.size - 1) // 2) : c + self.size // 2 + 1]
+            y[..., c] = x[..., c] / (self.k + self.alpha / self.size * (near**2).sum(-1)) ** self.beta
+        return (y,)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """AlexNet's settings, even sizes, more neighbours than channels.
+
+        As many samples as channels, because ONNX' evaluator mixes up the two counts.
+        """
+        return (
+            Sample(cls(5, alpha=5e-1, k=2.0), ((9, 1, 2, 9),)),
+            Sample(cls(4, alpha=0.5), ((8, 2, 1, 8),)),
+            Sample(cls(7, alpha=1.0, beta=0.5), ((3, 2, 2, 3),)),
+        )
+
+
+@dataclass(frozen=True)
+class L2Normalize(_ChannelNorm):
+    """`x / max(|x|, eps)` with the Euclidean length over the channels.  Liu et al. 2015; PyTorch normalize."""
+
+    name: ClassVar[str] = "l2_normalize"
+    eps: float = setting("smallest length to divide by", 1e-12, positive_number)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """A sum of squares and a quotient."""
+        (x,) = values
+        total = b.reduce("sum", lambda v: v * v, x, axes=(-1,), keepdims=True)
+        bound = self.eps * self.eps
+        return (b.map(lambda v, s: v / sqrt(maximum(s, bound)), x, total),)
+
+    def flops(self, *types: TensorType) -> int:
+        """A square, a sum and a quotient per element."""
+        return 3 * types[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`LpNormalization`, which has no bound of its own."""
+        return (m.node("LpNormalization", *names, axis=-1, p=2),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.linalg.norm`."""
+        (x,) = arrays
+        return (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), self.eps),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Maps and vectors."""
+        return (Sample(cls(), ((2, 3, 4, 5),), low=0.1), Sample(cls(), ((3, 9),), low=0.1))

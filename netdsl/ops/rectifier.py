@@ -1,0 +1,380 @@
+"""Rectifiers: activations with a line for positive numbers and something flatter for negative ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.activation import Activation
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.ops.settings import number, positive, positive_number
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr, expm1, maximum, minimum, where
+
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+
+@dataclass(frozen=True)
+class Relu(Activation):
+    """`max(x, 0)`; its derivative at 0 is 0.  Nair and Hinton 2010."""
+
+    name: ClassVar[str] = "relu"
+
+    def scalar(self, x: Expr) -> Expr:
+        """`max(x, 0)`."""
+        return maximum(x, 0.0)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Relu`."""
+        return "Relu", {}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.maximum`."""
+        return (np.maximum(arrays[0], 0),)
+
+
+@dataclass(frozen=True)
+class Relu6(Activation):
+    """`min(max(x, 0), 6)`.  MobileNet v2, Sandler et al. 2018."""
+
+    name: ClassVar[str] = "relu6"
+
+    def scalar(self, x: Expr) -> Expr:
+        """Clipped on both sides."""
+        return minimum(maximum(x, 0.0), 6.0)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Clip`."""
+        return (m.node("Clip", *names, m.const(np.array(0.0)), m.const(np.array(6.0))),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.clip`."""
+        return (np.clip(arrays[0], 0, 6),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Beyond both bounds."""
+        return (Sample(cls(), ((2, 3, 4, 5),), low=-4.0, high=9.0),)
+
+
+@dataclass(frozen=True)
+class ThresholdedRelu(Activation):
+    """`x` above `theta`, else 0.  Konda et al. 2014; Keras and ONNX ThresholdedRelu."""
+
+    name: ClassVar[str] = "thresholded_relu"
+    positional: ClassVar[tuple[str, ...]] = ("theta",)
+    theta: float = setting("where the line begins", 1.0, number)
+
+    def scalar(self, x: Expr) -> Expr:
+        """The number or nothing."""
+        return where(x > self.theta, x, 0.0)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`ThresholdedRelu`."""
+        return "ThresholdedRelu", {"alpha": self.theta}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """A product with 0 or 1."""
+        (x,) = arrays
+        return (x * (x > self.theta),)
+
+
+@dataclass(frozen=True)
+class LeakyRelu(Activation):
+    """`x` where positive, else `negative_slope * x`.  Maas et al. 2013."""
+
+    name: ClassVar[str] = "leaky_relu"
+    positional: ClassVar[tuple[str, ...]] = ("negative_slope",)
+    negative_slope: float = setting("slope left of zero", 0.01, number)
+
+    def scalar(self, x: Expr) -> Expr:
+        """Two slopes."""
+        return where(x > 0.0, x, self.negative_slope * x)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`LeakyRelu`."""
+        return "LeakyRelu", {"alpha": self.negative_slope}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Positive part and negative part."""
+        (x,) = arrays
+        return (np.maximum(x, 0) + self.negative_slope * np.minimum(x, 0),)
+
+
+@dataclass(frozen=True)
+class VRelu(Activation):
+    """The very leaky ReLU: `x` where positive, else `x / 3`.  Lasagne's very_leaky_rectify."""
+
+    name: ClassVar[str] = "vrelu"
+
+    def scalar(self, x: Expr) -> Expr:
+        """Two slopes."""
+        return where(x > 0.0, x, (1.0 / 3.0) * x)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`LeakyRelu`."""
+        return "LeakyRelu", {"alpha": 1.0 / 3.0}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Positive part and a third of the negative part."""
+        (x,) = arrays
+        return (np.maximum(x, 0) + np.minimum(x, 0) / 3,)
+
+
+@dataclass(frozen=True)
+class RRelu(Activation):
+    """`x` where positive, else a slope times `x`: random per element in training, their mean in inference.
+
+    The slopes are uniform between `low` and `high`.  Xu et al. 2015; PyTorch RReLU.
+    """
+
+    name: ClassVar[str] = "rrelu"
+    positional: ClassVar[tuple[str, ...]] = ("low", "high")
+    low: float = setting("smallest slope", 1.0 / 8.0, number)
+    high: float = setting("largest slope", 1.0 / 3.0, number)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The same type."""
+        if self.low > self.high:
+            raise ShapeError(f"low = {self.low} is above high = {self.high}", setting="low")
+        return super().infer(*types)
+
+    def scalar(self, x: Expr) -> Expr:
+        """The mean slope."""
+        return where(x > 0.0, x, (0.5 * (self.low + self.high)) * x)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One map, in training with random slopes."""
+        if not b.training:
+            return super().expand(b, *values)
+        span = self.high - self.low
+
+        def element(x: Expr, key: Expr) -> Expr:
+            return where(x > 0.0, x, (self.low + span * b.uniform(key)) * x)
+
+        return (b.map(element, values[0], b.key()),)
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`LeakyRelu` with the mean slope."""
+        return "LeakyRelu", {"alpha": 0.5 * (self.low + self.high)}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The mean slope: what training gives on average."""
+        (x,) = arrays
+        return (np.maximum(x, 0) + 0.5 * (self.low + self.high) * np.minimum(x, 0),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Both modes, slopes in the wrong order."""
+        return (
+            *super().samples(),
+            Sample(cls(0.1, 0.5), ((40, 100),), low=-1.0, high=-1.0, training=True, random=True),
+            Sample(cls(0.5, 0.1), ((3, 4),), error="is above high"),
+        )
+
+
+@dataclass(frozen=True)
+class PRelu(LibraryOp):
+    """`x` where positive, else `weight * x` with one learnt slope per channel.  He et al. 2015."""
+
+    name: ClassVar[str] = "prelu"
+    positional: ClassVar[tuple[str, ...]] = ("slope",)
+    slope: float = setting("initial slope", 0.25, number)
+
+    def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
+        """`weight [C]`."""
+        return (ParamSpec("weight", data[0].shape[-1:], "constant", self.slope, decay=False),)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The same type."""
+        if types[0].rank < 2:
+            raise ShapeError(f"prelu takes channels, not {types[0]}", operand=0)
+        return (types[0],)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One map."""
+        return (b.map(lambda x, w: where(x > 0.0, x, w * x), *values),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """A comparison and a product per element."""
+        return 2 * types[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`PRelu`; its slope broadcasts from the right, over channels last."""
+        return (m.node("PRelu", *names),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Positive part and scaled negative part."""
+        x, w = arrays
+        return (np.maximum(x, 0) + w * np.minimum(x, 0),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Maps and vectors."""
+        return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(0.1), ((4, 3),)))
+
+
+@dataclass(frozen=True)
+class Elu(Activation):
+    """`x` where positive, else `alpha * (exp(x) - 1)`.  Clevert et al. 2015."""
+
+    name: ClassVar[str] = "elu"
+    positional: ClassVar[tuple[str, ...]] = ("alpha",)
+    alpha: float = setting("the limit to the left is -alpha", 1.0, number)
+
+    def scalar(self, x: Expr) -> Expr:
+        """Linear, then exponential."""
+        return where(x > 0.0, x, self.alpha * expm1(x))
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Elu`."""
+        return "Elu", {"alpha": self.alpha}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Positive part and bent negative part."""
+        (x,) = arrays
+        return (np.maximum(x, 0) + self.alpha * (np.exp(np.minimum(x, 0)) - 1),)
+
+
+@dataclass(frozen=True)
+class Selu(Activation):
+    """`scale * elu(x, alpha)` with the self-normalising constants.  Klambauer et al. 2017."""
+
+    name: ClassVar[str] = "selu"
+
+    def scalar(self, x: Expr) -> Expr:
+        """A scaled ELU."""
+        return where(x > 0.0, SELU_SCALE * x, (SELU_SCALE * SELU_ALPHA) * expm1(x))
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Selu`."""
+        return "Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Positive part and bent negative part, scaled."""
+        (x,) = arrays
+        return (SELU_SCALE * (np.maximum(x, 0) + SELU_ALPHA * (np.exp(np.minimum(x, 0)) - 1)),)
+
+
+@dataclass(frozen=True)
+class Apl(LibraryOp):
+    """`max(x, 0) + sum of slope[s] * max(knot[s] - x, 0)`: adaptive piecewise linear units.  Agostinelli et al. 2014.
+
+    Slopes and knots are learnt per channel, for `hinges` of them.
+    """
+
+    name: ClassVar[str] = "apl"
+    positional: ClassVar[tuple[str, ...]] = ("hinges",)
+    hinges: int = setting("number of hinges besides that at 0", 1, positive)
+    std: float = setting("standard deviation of the initial slopes and knots", 0.1, positive_number)
+
+    def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
+        """`slope` and `knot`, both `[hinges, C]`."""
+        shape = (self.hinges, data[0].shape[-1])
+        init = f"normal({self.std})"
+        return (ParamSpec("slope", shape, init), ParamSpec("knot", shape, init, decay=False))
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The same type."""
+        if types[0].rank < 2 or types[0].dtype != "f32":
+            raise ShapeError(f"apl takes channels, not {types[0]}", operand=0)
+        return (types[0],)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One map over the operand and the rows of the params."""
+        x, slope, knot = values
+        channels = b.type(x).shape[-1]
+
+        def rows(v: Value) -> list[Value]:
+            cuts = (b.slice(v, (s, 0), (1, channels)) for s in range(self.hinges))
+            return [b.reshape(cut, (channels,)) for cut in cuts]
+
+        def element(v: Expr, *learnt: Expr) -> Expr:
+            total = maximum(v, 0.0)
+            for a, k in zip(learnt[: self.hinges], learnt[self.hinges :], strict=True):
+                total = total + a * maximum(k - v, 0.0)
+            return total
+
+        return (b.map(element, x, *rows(slope), *rows(knot)),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """A maximum, and a difference, a maximum, a product and a sum per hinge."""
+        return (1 + 4 * self.hinges) * types[0].size
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """Hinge by hinge."""
+        x, slope, knot = arrays
+        return (np.maximum(x, 0) + sum(a * np.maximum(k - x, 0) for a, k in zip(slope, knot, strict=True)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """One hinge and three."""
+        return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(3), ((4, 3),)))
+
+
+@dataclass(frozen=True)
+class Maxout(LibraryOp):
+    """The largest of each `pieces` neighbouring channels: `[*S, C] -> [*S, C / pieces]`.  Goodfellow et al. 2013."""
+
+    name: ClassVar[str] = "maxout"
+    positional: ClassVar[tuple[str, ...]] = ("pieces",)
+    pieces: int = setting("channels that share one result", 2, positive)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """Fewer channels."""
+        (x,) = types
+        if x.rank < 2 or x.dtype != "f32":
+            raise ShapeError(f"maxout takes channels, not {x}", operand=0)
+        if x.shape[-1] % self.pieces:
+            message = f"{x.shape[-1]} channels do not split into pieces of {self.pieces}"
+            raise ShapeError(message, setting="pieces")
+        return (TensorType((*x.shape[:-1], x.shape[-1] // self.pieces)),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """The maximum over a last axis of pieces."""
+        (x,) = values
+        shape = b.type(x).shape
+        return (b.max(b.reshape(x, (*shape[:-1], shape[-1] // self.pieces, self.pieces)), (-1,)),)
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """A comparison per operand but one."""
+        return types[0].size // self.pieces * (self.pieces - 1)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`ReduceMax` of a reshape."""
+        shape = types[0].shape
+        split = m.node("Reshape", *names, m.const((*shape[:-1], shape[-1] // self.pieces, self.pieces)))
+        return (m.node("ReduceMax", split, m.const((len(shape),)), keepdims=0),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The maximum of strided views."""
+        (x,) = arrays
+        return (np.maximum.reduce([x[..., k :: self.pieces] for k in range(self.pieces)]),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Two and three pieces, channels that do not split."""
+        return (
+            Sample(cls(), ((2, 3, 4, 6),)),
+            Sample(cls(3), ((4, 9),)),
+            Sample(cls(2), ((4, 9),), error="do not split into pieces"),
+        )

@@ -1,0 +1,122 @@
+"""Sums, means and extremes over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.ops.settings import boolean, integer
+from netdsl.primitives import PrimitiveBuilder
+
+
+def axes_setting(value: Any) -> tuple[int, ...]:
+    """One axis or several."""
+    entries = value if isinstance(value, (tuple, list)) else (value,)
+    if not entries:
+        raise ValueError("must name one axis or more")
+    return tuple(integer(v) for v in entries)
+
+
+def resolve_axes(axes: tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
+    """Axes among those of the tensor, the batch included; None: all but the batch.  Raises ShapeError."""
+    if axes is None:
+        return tuple(range(1, rank))
+    found = tuple(sorted(a + rank if a < 0 else a + 1 for a in axes))
+    if len(set(found)) < len(found) or any(not 1 <= a < rank for a in found):
+        raise ShapeError(f"axes {list(axes)} are not different axes of rank {rank - 1}", setting="axes")
+    return found
+
+
+@dataclass(frozen=True)
+class _Reduction(LibraryOp):
+    positional: ClassVar[tuple[str, ...]] = ("axes",)
+    axes: tuple[int, ...] | None = setting(
+        "axes of the shape without the batch, -1 is the channels; default: all", None, axes_setting
+    )
+    keepdims: bool = setting("keep the axes with size 1", False, boolean)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """Without the axes, or with 1 in their place."""
+        (x,) = types
+        if x.dtype != "f32":
+            raise ShapeError(f"{self.name} takes numbers, not {x}", operand=0)
+        over = resolve_axes(self.axes, x.rank)
+        kept = [(1 if a in over else n) for a, n in enumerate(x.shape) if self.keepdims or a not in over]
+        return (TensorType(tuple(kept)),)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Any, ...] | None:
+        """Everything, unless only the channels are reduced and kept."""
+        alone = self.keepdims and resolve_axes(self.axes, types[0].rank) == (types[0].rank - 1,)
+        return super().reach(types, result) if alone else None
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """One operation per element."""
+        return types[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """The op of this name."""
+        op_type = "".join(word.capitalize() for word in self.name.split("_"))
+        axes = m.const(resolve_axes(self.axes, types[0].rank))
+        return (m.node(op_type, *names, axes, keepdims=int(self.keepdims)),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """NumPy's reduction of this name."""
+        (x,) = arrays
+        function = getattr(np, self.name.removeprefix("reduce_"))
+        return (np.asarray(function(x, axis=resolve_axes(self.axes, x.ndim), keepdims=self.keepdims)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """All axes, one, several, kept or not, axes that are not there."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5),)),
+            Sample(cls((-1,)), ((2, 3, 4, 5),)),
+            Sample(cls((0, 1), keepdims=True), ((2, 3, 4, 9),)),
+            Sample(cls((1,)), ((2, 7, 3),)),
+            Sample(cls((-1,), keepdims=True), ((2, 3, 3, 4),)),
+            Sample(cls((3,)), ((2, 3, 4, 5),), error="are not different axes"),
+        )
+
+
+@dataclass(frozen=True)
+class ReduceSum(_Reduction):
+    """The sum over axes.  ONNX ReduceSum."""
+
+    name: ClassVar[str] = "reduce_sum"
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One reduction."""
+        return (b.sum(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
+
+
+@dataclass(frozen=True)
+class ReduceMean(_Reduction):
+    """The mean over axes.  ONNX ReduceMean."""
+
+    name: ClassVar[str] = "reduce_mean"
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One reduction."""
+        return (b.mean(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
+
+
+@dataclass(frozen=True)
+class ReduceMax(_Reduction):
+    """The largest over axes.  ONNX ReduceMax."""
+
+    name: ClassVar[str] = "reduce_max"
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One reduction."""
+        return (b.max(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
