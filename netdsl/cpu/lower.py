@@ -11,13 +11,26 @@ from netdsl.cpu import host
 from netdsl.cpu.contract_plan import ContractPlan, geometry, plan_contract
 from netdsl.cpu.epilogue import match_epilogue
 from netdsl.cpu.library import KernelLibrary
-from netdsl.cpu.map import plan_concat, plan_gather, plan_map
+from netdsl.cpu.map import plan_concat, plan_gather, plan_map, plan_transpose
 from netdsl.cpu.nest import Pending
 from netdsl.cpu.reduce import plan_reduce
 from netdsl.cpu.step import Step
+from netdsl.cpu.take import plan_take
 from netdsl.cpu.window import plan_window
 from netdsl.ir import Node, TensorType
-from netdsl.primitives import Concat, Contract, Gather, Map, Reduce, Scatter, Window, WindowGrad
+from netdsl.primitives import (
+    Concat,
+    Contract,
+    Gather,
+    Map,
+    PutAdd,
+    Reduce,
+    Scatter,
+    Take,
+    Transpose,
+    Window,
+    WindowGrad,
+)
 from netdsl.scalar import Arg
 from netdsl.schedule import Buffer, Call, Schedule
 
@@ -30,6 +43,9 @@ PLANNERS: Mapping[type, Planner] = {
     Concat: plan_concat,
     Gather: plan_gather,
     Scatter: plan_gather,
+    Take: plan_take,
+    PutAdd: plan_take,
+    Transpose: plan_transpose,
 }
 
 

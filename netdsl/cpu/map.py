@@ -1,4 +1,4 @@
-"""`map` on the CPU, and every copy that is a map of the identity: `concat`, `gather`, `scatter`.
+"""`map` on the CPU, and every copy that is a map of the identity: `concat`, `gather`, `scatter`, `transpose`.
 
 One kernel per expression, number of axes and kind of operand along the innermost one (contiguous or repeated);
 sizes and strides are data.
@@ -19,7 +19,7 @@ from netdsl.cpu.nest import ITEM, Axis, Pending, axes_of, broadcast_strides, den
 from netdsl.cpu.scalar_emit import ELEMENT, Printer, Tape, tape
 from netdsl.cpu.step import Place, Slot, Step
 from netdsl.ir import TensorType
-from netdsl.primitives import Concat, Gather, Map, Scatter
+from netdsl.primitives import Concat, Gather, Map, Scatter, Transpose
 from netdsl.scalar import Arg, Lit
 from netdsl.scalar.expr import Dtype
 
@@ -59,6 +59,17 @@ def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[Te
         steps.append(copy("concat", t.shape, source, target))
         at += t.shape[op.axis]
     return steps
+
+
+def plan_transpose(
+    op: Transpose, operands: Sequence[TensorType], results: Sequence[TensorType]
+) -> list[Pending]:
+    """A copy along the result."""
+    (x,), (y,) = operands, results
+    strides = dense_strides(x.shape, ITEM[x.dtype])
+    source = Operand("operand", 0, x.dtype, tuple(strides[a] for a in op.order))
+    target = Operand("result", 0, y.dtype, dense_strides(y.shape, ITEM[y.dtype]))
+    return [copy("transpose", y.shape, source, target)]
 
 
 def plan_gather(

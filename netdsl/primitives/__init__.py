@@ -6,10 +6,25 @@ from netdsl.primitives.gather import Concat, Gather, Reshape, Scatter
 from netdsl.primitives.leaf import Const, Input, Param, State
 from netdsl.primitives.map import Map
 from netdsl.primitives.reduce import Reduce
+from netdsl.primitives.take import PutAdd, Take
+from netdsl.primitives.transpose import Transpose
 from netdsl.primitives.window import Window, WindowGrad
 
 LEAVES = (Input, Param, State, Const)
-PRIMITIVES = (Map, Reduce, Contract, Window, WindowGrad, Reshape, Concat, Gather, Scatter)
+PRIMITIVES = (
+    Map,
+    Reduce,
+    Contract,
+    Window,
+    WindowGrad,
+    Reshape,
+    Concat,
+    Gather,
+    Scatter,
+    Take,
+    PutAdd,
+    Transpose,
+)
 
 __all__ = [
     "LEAVES",
@@ -22,10 +37,13 @@ __all__ = [
     "Map",
     "Param",
     "PrimitiveBuilder",
+    "PutAdd",
     "Reduce",
     "Reshape",
     "Scatter",
     "State",
+    "Take",
+    "Transpose",
     "Window",
     "WindowGrad",
 ]

@@ -16,6 +16,8 @@ from netdsl.primitives.gather import Concat, Gather, Reshape
 from netdsl.primitives.leaf import Const, Input
 from netdsl.primitives.map import Map, prune
 from netdsl.primitives.reduce import Reduce
+from netdsl.primitives.take import Take
+from netdsl.primitives.transpose import Transpose
 from netdsl.scalar import Arg, Expr, Uniform, as_expr
 
 KEY = "key"
@@ -100,6 +102,16 @@ class PrimitiveBuilder(Builder):
         """A block of `shape` from `start`."""
         rank = self.type(x).rank
         return self.add1(Gather(tuple(start), (1,) * rank, tuple(shape)), x)
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        """The axes in another order; nothing is added when it is the same."""
+        same = tuple(order) == tuple(range(self.type(x).rank))
+        return x if same else self.add1(Transpose(tuple(order)), x)
+
+    def take(self, x: Value, index: Value | Array, axis: int) -> Value:
+        """Rows along an axis, 0 for indices outside; the index is a value or a constant."""
+        chosen = index if isinstance(index, Value) else self.const(np.asarray(index, np.int64))
+        return self.add1(Take(axis % self.type(x).rank), x, chosen)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Side by side along `axis` (negative counts from the end)."""

@@ -1,11 +1,11 @@
-"""`concat`, `gather` and `scatter`: bit for bit what NumPy moves."""
+"""`concat`, `gather`, `scatter`, `transpose`, `take`: bit for bit what NumPy moves."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.primitives import Concat, Gather, Scatter
+from netdsl.primitives import Concat, Gather, PutAdd, Scatter, Take, Transpose
 from tests.cpu.planned import run_primitive
 
 KINDS = (np.float32, np.int64, np.bool_)
@@ -48,3 +48,36 @@ def test_padding_and_flip_of_images():
     x = values((2, 6, 7, 5), np.float32)
     check(Gather((0, -2, -1, 0), (1, 1, 1, 1), (2, 9, 10, 5)), [x])
     check(Gather((0, 0, 6, 0), (1, 1, -1, 1), (2, 6, 7, 5)), [x])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.sampled_from(KINDS))
+def test_transpose(data, kind):
+    shape = data.draw(st.lists(st.sampled_from([1, 2, 3, 5, 9, 17]), min_size=1, max_size=5))
+    order = data.draw(st.permutations(range(len(shape))))
+    check(Transpose(tuple(order)), [values(shape, kind)])
+
+
+@st.composite
+def rows(draw):
+    shape = draw(st.lists(st.sampled_from([1, 2, 3, 9, 17, 70]), min_size=1, max_size=4))
+    axis = draw(st.integers(0, len(shape) - 1))
+    index = draw(st.lists(st.sampled_from([0, 3]), max_size=2))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return shape, axis, rng.integers(-2, shape[axis] + 2, [n or 4 for n in index])
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows(), st.sampled_from(KINDS))
+def test_take_and_put_add(case, kind):
+    shape, axis, index = case
+    check(Take(axis), [values(shape, kind), index])
+    there = (*shape[:axis], *index.shape, *shape[axis + 1 :])
+    check(PutAdd(axis, shape[axis]), [values(there, np.float32, 1), index])
+
+
+def test_an_index_far_outside_reads_and_writes_nothing():
+    index = np.array([2**62, -(2**62), 1, 2**31])
+    x = values((3, 5), np.float32)
+    check(Take(0), [x, index])
+    check(PutAdd(0, 3), [values((4, 5), np.float32), index])

@@ -15,9 +15,12 @@ from netdsl.primitives import (
     Input,
     Map,
     PrimitiveBuilder,
+    PutAdd,
     Reduce,
     Reshape,
     Scatter,
+    Take,
+    Transpose,
     Window,
     WindowGrad,
 )
@@ -54,6 +57,9 @@ CASES = [
     (Gather((1, -1), (2, 1), (2, 6)), ((5, 4),)),
     (Gather((4, 3), (-1, -2), (5, 2)), ((5, 4),)),
     (Scatter((1, -1), (2, 1), (6, 4)), ((3, 6),)),
+    (Transpose((2, 0, 1)), ((2, 3, 4),)),
+    (Take(1), ((2, 4, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
+    (PutAdd(1, 4), ((2, 2, 3, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
 ]
 
 
@@ -66,14 +72,17 @@ def test_every_primitive_is_here():
 def test_gradient(op, shapes):
     rng = np.random.default_rng(3)
     b = PrimitiveBuilder()
-    inputs = [b.add1(Input(TensorType(s)), name=f"x{k}") for k, s in enumerate(shapes)]
+    inputs = [
+        b.const(s) if isinstance(s, np.ndarray) else b.add1(Input(TensorType(s)), name=f"x{k}")
+        for k, s in enumerate(shapes)
+    ]
     loss = b.const(0.0)
     for y in b.add(op, *inputs):
         shape = b.type(y).shape
         part = b.reduce("sum", lambda a, w: a * w, y, b.const(rng.normal(size=shape)), axes=range(len(shape)))
         loss = b.map(lambda a, c: a + c, loss, part)
     graph = b.finish({"loss": loss})
-    feeds = {f"x{k}": rng.normal(size=s) for k, s in enumerate(shapes)}
+    feeds = {f"x{k}": rng.normal(size=s) for k, s in enumerate(shapes) if not isinstance(s, np.ndarray)}
     found = interpret(verify(grad(graph, "loss", list(feeds))), feeds, np.float64).outputs
     for name, x in feeds.items():
         for index in rng.permutation(x.size)[:8]:

@@ -14,9 +14,12 @@ from netdsl.primitives import (
     Input,
     Map,
     PrimitiveBuilder,
+    PutAdd,
     Reduce,
     Reshape,
     Scatter,
+    Take,
+    Transpose,
     Window,
     WindowGrad,
 )
@@ -141,6 +144,10 @@ REFUSED = [
     (Concat(2), (F((2, 3)),), "cannot concat"),
     (Gather((0,), (0,), (1,)), (F((3,)),), "needs a start"),
     (Scatter((0, 0), (1,), (1,)), (F((3,)),), "needs a start"),
+    (Transpose((0, 2)), (F((3, 4)),), "is not an order"),
+    (Take(0), (F((3,)), F((2,))), "indices are i64"),
+    (Take(1), (F((3,)), F((2,), "i64")), "there is no axis 1"),
+    (PutAdd(0, 3), (F((3, 4)), F((2,), "i64")), "are not those of"),
     (Const(np.array(["a"])), (), "neither float, int nor bool"),
     (Input(F((2,))), (F((2,)),), "takes no operands"),
 ]
