@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from netdsl.ir import Op
 from netdsl.ops.activation import HardSigmoid, Identity, Sigmoid, Softplus, Softsign, Tanh
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.border import Pad
 from netdsl.ops.channel_norm import L2Normalize, Lrn
 from netdsl.ops.conv import Conv
+from netdsl.ops.conv_transpose import ConvTranspose
+from netdsl.ops.cut import Crop, Slice, Split, Stack
 from netdsl.ops.dense import Dense
 from netdsl.ops.elementwise import Abs, Clip, Exp, Log, Power, Sqrt
 from netdsl.ops.gate import Gelu, HardSwish, Mish, Silu, Swish
 from netdsl.ops.group_norm import GroupNorm, InstanceNorm, LayerNorm
+from netdsl.ops.layout import ChannelShuffle, PixelShuffle, Transpose
 from netdsl.ops.loss import BinaryCrossEntropy, CrossEntropy, Huber, Loss, Mae, Mse
 from netdsl.ops.merge import Add, Concat, Div, Mul, Sub
 from netdsl.ops.metric import Accuracy, TopK
@@ -31,6 +35,7 @@ from netdsl.ops.rectifier import (
     VRelu,
 )
 from netdsl.ops.reduction import ReduceMax, ReduceMean, ReduceSum
+from netdsl.ops.resize import Resize, Upsample
 from netdsl.ops.shape import Flatten, Reshape
 from netdsl.ops.softmax import LogSoftmax, Softmax
 from netdsl.primitives import LEAVES
@@ -38,6 +43,7 @@ from netdsl.primitives import LEAVES
 #: every op of the language, in the order of the documentation
 LIBRARY: tuple[type[LibraryOp], ...] = (
     Conv,
+    ConvTranspose,
     Dense,
     MaxPool,
     AvgPool,
@@ -58,8 +64,18 @@ LIBRARY: tuple[type[LibraryOp], ...] = (
     Mul,
     Div,
     Concat,
+    Split,
+    Slice,
+    Stack,
     Flatten,
     Reshape,
+    Transpose,
+    ChannelShuffle,
+    PixelShuffle,
+    Upsample,
+    Resize,
+    Pad,
+    Crop,
     ReduceSum,
     ReduceMean,
     ReduceMax,

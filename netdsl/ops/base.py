@@ -32,7 +32,7 @@ def setting(doc: str, default: Any = REQUIRED, check: Check | None = None) -> An
 class Reach:
     """A window along one axis: result cell i sees the operand's i * stride - pad + k * dilation, k below size."""
 
-    size: int = 1
+    size: Rational = 1
     stride: Rational = 1
     dilation: int = 1
     pad: Rational = 0

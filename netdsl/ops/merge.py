@@ -11,6 +11,7 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value, broadcast_shapes
 from netdsl.ir.op import Array
+from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer
@@ -175,18 +176,11 @@ class Concat(LibraryOp):
     operands: ClassVar[int | None] = None
     axis: int = setting("axis of the shape without the batch; -1 is the channels", -1, integer)
 
-    def place(self, rank: int) -> int:
-        """The axis among those of the tensor, the batch included."""
-        at = self.axis + rank if self.axis < 0 else self.axis + 1
-        if not 1 <= at < rank:
-            raise ShapeError(f"there is no axis {self.axis} in rank {rank - 1}", setting="axis")
-        return at
-
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Sizes add up along the axis and agree elsewhere."""
         if not types:
             raise ShapeError("concat takes one or more operands, not 0")
-        first, at = types[0], self.place(types[0].rank)
+        first, at = types[0], place_of(self.axis, types[0].rank)
         rest = [t.shape[:at] + t.shape[at + 1 :] for t in types]
         # Where most operands agree, the one that differs is to blame, be it the first.
         model = types[rest.index(max(rest, key=rest.count))]
@@ -203,7 +197,7 @@ class Concat(LibraryOp):
         """One primitive, or nothing for one operand."""
         if len(values) == 1:
             return values
-        return (b.concat(values, self.place(b.type(values[0]).rank)),)
+        return (b.concat(values, place_of(self.axis, b.type(values[0]).rank)),)
 
     def macs(self, *types: TensorType) -> int:
         """None."""
@@ -215,11 +209,11 @@ class Concat(LibraryOp):
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Concat`."""
-        return (m.node("Concat", *names, axis=self.place(types[0].rank)),)
+        return (m.node("Concat", *names, axis=place_of(self.axis, types[0].rank)),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.concatenate`."""
-        return (np.concatenate(arrays, self.place(arrays[0].ndim)),)
+        return (np.concatenate(arrays, place_of(self.axis, arrays[0].ndim)),)
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:

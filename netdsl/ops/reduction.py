@@ -10,28 +10,11 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
+from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, integer
+from netdsl.ops.settings import boolean
 from netdsl.primitives import PrimitiveBuilder
-
-
-def axes_setting(value: Any) -> tuple[int, ...]:
-    """One axis or several."""
-    entries = value if isinstance(value, (tuple, list)) else (value,)
-    if not entries:
-        raise ValueError("must name one axis or more")
-    return tuple(integer(v) for v in entries)
-
-
-def resolve_axes(axes: tuple[int, ...] | None, rank: int) -> tuple[int, ...]:
-    """Axes among those of the tensor, the batch included; None: all but the batch.  Raises ShapeError."""
-    if axes is None:
-        return tuple(range(1, rank))
-    found = tuple(sorted(a + rank if a < 0 else a + 1 for a in axes))
-    if len(set(found)) < len(found) or any(not 1 <= a < rank for a in found):
-        raise ShapeError(f"axes {list(axes)} are not different axes of rank {rank - 1}", setting="axes")
-    return found
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,13 @@ def sizes(value: Any) -> int | tuple[int, ...]:
     return tuple(entries) if isinstance(value, (tuple, list)) else entries[0]
 
 
+def counts(value: Any) -> int | tuple[int, ...]:
+    """A number of cells, 0 or more, or one per spatial axis."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_count(v) for v in value)
+    return _count(value)
+
+
 def padding(value: Any) -> Any:
     """The name of a rule, a number, or one number or pair per axis; lists become tuples."""
     if isinstance(value, str):

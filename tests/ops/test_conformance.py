@@ -6,6 +6,7 @@ One function per check: a new op is tested by its line in `LIBRARY`, a new backe
 import math
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx.reference import ReferenceEvaluator
 
@@ -161,6 +162,13 @@ def test_random_ops(sample):
         assert abs((first - x).std() - sample.op.std) < 0.03
 
 
+def onnx_results(name, model, feeds):
+    # The evaluator mixes up counts: of samples and channels in LRN, of groups and channels in ConvTranspose.
+    if name in ("lrn", "conv_transpose"):
+        return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
+    return ReferenceEvaluator(model).run(None, feeds)
+
+
 @pytest.mark.parametrize("sample", [s for s in EXACT if not s.training], ids=str)
 def test_onnx_evaluator_agrees(sample):
     graph, names = build(sample)
@@ -170,7 +178,7 @@ def test_onnx_evaluator_agrees(sample):
     feeds = feeds_of(sample, graph, names)
     feeds = {n: a.astype(np.float32) if graph[n].types[0].dtype == "f32" else a for n, a in feeds.items()}
     with np.errstate(divide="ignore"):
-        got = ReferenceEvaluator(to_onnx(graph)).run(None, feeds)
+        got = onnx_results(sample.op.name, to_onnx(graph), feeds)
     expected = interpret(graph, feeds).outputs
     for name, array in zip(graph.outputs, got, strict=True):
         # The evaluator computes LogSoftmax as the logarithm of a softmax that may underflow.
@@ -203,5 +211,6 @@ def test_no_cell_sees_more_than_its_reach(sample):
     before, after = (reference(sample, [a, *arrays[1:]])[0] for a in (arrays[0], changed))
     for cell in zip(*np.nonzero((before != after).any((0, -1))), strict=True):
         for i, o, window in zip(at, cell, reach, strict=True):
-            tap, between = divmod(i - (o * window.stride - window.pad), window.dilation)
-            assert between == 0 and 0 <= tap < window.size
+            offset = i - (int(o) * window.stride - window.pad)
+            assert 0 <= offset <= (window.size - 1) * window.dilation
+            assert window.dilation == 1 or offset % window.dilation == 0

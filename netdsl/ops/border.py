@@ -1,0 +1,134 @@
+"""What lies beyond the border of a map, and `pad`, which puts it there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, Reach, setting
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.ops.settings import number, one_of
+from netdsl.ops.spatial import padding, resolve_pads, spatial_rank, windows
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.primitives.contract import Pads
+
+MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap")
+MODE_DOC = (
+    "what lies there: zeros, reflect (d c b | a b c d | c b a), symmetric (c b a | a b c d | d c b), "
+    "edge (a a a | a b c d | d d d) or wrap (b c d | a b c d | a b c)"
+)
+border_mode = one_of(*(m for m in MODES if m != "constant"))
+
+
+def indices(size: int, low: int, high: int, mode: str) -> Array:
+    """For each cell of a padded axis the cell that it copies; raises ShapeError when the map is too small."""
+    most = {"reflect": size - 1, "symmetric": size, "edge": low + high, "wrap": size}[mode]
+    if max(low, high) > most or not size:
+        raise ShapeError(f"{mode} pads {size} cells by at most {most}, not {max(low, high)}", setting="pad")
+    return np.pad(np.arange(size), (low, high), mode)  # type: ignore[call-overload, no-any-return]
+
+
+def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: float = 0.0) -> Value:
+    """A map `[N, *S, C]` with its border."""
+    shape = b.type(x).shape
+    if not any(n for pair in pads for n in pair):
+        return x
+    if mode in ("zeros", "constant"):
+        start = (0, *(-lo for lo, _ in pads), 0)
+        size = (shape[0], *(n + lo + hi for n, (lo, hi) in zip(shape[1:-1], pads, strict=True)), shape[-1])
+        if value == 0.0:
+            return b.slice(x, start, size)
+        moved = b.map(lambda v: v - value, x)
+        return b.map(lambda v: v + value, b.slice(moved, start, size))
+    for axis, (lo, hi) in enumerate(pads, 1):
+        if lo or hi:
+            x = b.take(x, indices(shape[axis], lo, hi, mode), axis)
+    return x
+
+
+@dataclass(frozen=True)
+class Pad(LibraryOp):
+    """A border around the map: `[*S, C] -> [*O, C]`.  NumPy's and ONNX' modes; PyTorch calls edge replicate."""
+
+    name: ClassVar[str] = "pad"
+    positional: ClassVar[tuple[str, ...]] = ("pad",)
+    pad: Any = setting(
+        "cells on each side: a number, one number or (before, after) pair per axis", check=padding
+    )
+    mode: str = setting(MODE_DOC.replace("zeros", "zeros, constant"), "zeros", one_of(*MODES))
+    value: float = setting("what constant puts there", 0.0, number)
+
+    def pads(self, x: TensorType) -> Pads:
+        """Cells before and after each axis."""
+        dims = spatial_rank(self.name, x)
+        if isinstance(self.pad, str):
+            raise ShapeError(f"pad takes numbers, not {self.pad}", setting="pad")
+        if self.value and self.mode != "constant":
+            raise ShapeError(f"value is for mode = constant, not {self.mode}", setting="value")
+        ones = (1,) * dims
+        found = resolve_pads(self.pad, x.shape[1:-1], ones, ones, ones)
+        if self.mode not in ("zeros", "constant"):
+            for n, (lo, hi) in zip(x.shape[1:-1], found, strict=True):
+                indices(n, lo, hi, self.mode)
+        return found
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """A larger map."""
+        (x,) = types
+        spatial = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:-1], self.pads(x), strict=True))
+        return (TensorType((x.shape[0], *spatial, x.shape[-1])),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """A copy of a larger box, or copies of rows."""
+        (x,) = values
+        return (with_border(b, x, self.pads(b.type(x)), self.mode, self.value),)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
+        """The cell itself, moved; everything where the border copies cells from elsewhere."""
+        pads = self.pads(types[0])
+        ones = (1,) * len(pads)
+        return windows(ones, ones, ones, pads) if self.mode in ("zeros", "constant") else None
+
+    def macs(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`Pad`, which has no symmetric mode."""
+        if self.mode == "symmetric":
+            return None
+        pads = self.pads(types[0])
+        ends = [0, *(lo for lo, _ in pads), 0, 0, *(hi for _, hi in pads), 0]
+        mode = "constant" if self.mode == "zeros" else self.mode
+        return (m.node("Pad", names[0], m.const(ends), m.const(np.array(self.value)), mode=mode),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.pad`."""
+        (x,) = arrays
+        widths = ((0, 0), *self.pads(TensorType(x.shape)), (0, 0))
+        if self.mode in ("zeros", "constant"):
+            return (np.pad(x, widths, constant_values=self.value),)
+        return (np.pad(x, widths, self.mode),)  # type: ignore[call-overload]
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Every mode, one to three axes, borders that are too wide."""
+        modes = tuple(Sample(cls(((1, 2), (0, 3)), mode), ((2, 4, 5, 3),)) for mode in MODES)
+        return (
+            *modes,
+            Sample(cls(1, "constant", -1.5), ((1, 3, 2, 9),)),
+            Sample(cls(2, "reflect"), ((2, 5, 3),)),
+            Sample(cls((1, 0, 2)), ((1, 2, 3, 2, 2),)),
+            Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),
+            Sample(cls("same"), ((1, 4, 5, 2),), error="pad takes numbers"),
+            Sample(cls(1, "edge", 2.0), ((1, 4, 5, 2),), error="value is for mode = constant"),
+        )

@@ -1,0 +1,201 @@
+"""`upsample` and `resize`: maps of another size, interpolated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import Array
+from netdsl.ops.base import LibraryOp, Reach, setting
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.ops.settings import boolean, one_of
+from netdsl.ops.spatial import per_axis, sizes, spatial_rank
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr, Index, cast_float, maximum, minimum
+
+MODES = ("nearest", "bilinear")
+
+
+def positions(size: int, out: int, align_corners: bool) -> list[Fraction]:
+    """Where the cells of the result lie in the operand: half-pixel centres, or corners on corners."""
+    if align_corners:
+        step = Fraction(size - 1, out - 1) if out > 1 else Fraction(0)
+        return [k * step for k in range(out)]
+    step = Fraction(size, out)
+    return [(k + Fraction(1, 2)) * step - Fraction(1, 2) for k in range(out)]
+
+
+@dataclass(frozen=True)
+class _Resize(LibraryOp):
+    """Base: interpolation along one axis after the other.
+
+    `nearest` takes cell floor(k * in / out), as PyTorch; `bilinear` mixes the two nearest cells along each axis, of
+    which there may be one to three, with half-pixel centres, or with `align_corners` the end cells on each other.
+    """
+
+    mode: str = setting("nearest or bilinear", "nearest", one_of(*MODES))
+    align_corners: bool = setting("bilinear: the corners lie on each other", False, boolean)
+
+    def out_size(self, x: TensorType) -> tuple[int, ...]:
+        """The spatial size of the result."""
+        raise NotImplementedError(f"{self.name} has no size")
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """Another size, the same channels."""
+        (x,) = types
+        if self.align_corners and self.mode == "nearest":
+            raise ShapeError("align_corners is for mode = bilinear", setting="align_corners")
+        return (TensorType((x.shape[0], *self.out_size(x), x.shape[-1])),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """Rows taken, two at a time where they are mixed."""
+        (x,) = values
+        for axis, out in enumerate(self.out_size(b.type(x)), 1):
+            size = b.type(x).shape[axis]
+            if size == out:
+                continue
+            if self.mode == "nearest":
+                x = b.take(x, np.arange(out) * size // out, axis)
+            else:
+                x = self._mixed(b, x, axis, positions(size, out, self.align_corners))
+        return (x,)
+
+    def _mixed(self, b: PrimitiveBuilder, x: Value, axis: int, at: Sequence[Fraction]) -> Value:
+        shape = b.type(x).shape
+        low, high = neighbours(at, shape[axis])
+        origin = float(at[0])
+        step = float(at[1] - at[0]) if len(at) > 1 else 0.0
+
+        def element(v: Expr, w: Expr, cell: Expr) -> Expr:
+            place = minimum(maximum(origin + step * cast_float(Index(axis)), 0.0), float(shape[axis] - 1))
+            return v + (place - cast_float(cell)) * (w - v)
+
+        cells = b.const(low.reshape(-1, *(1,) * (len(shape) - axis - 1)))
+        return b.map(element, b.take(x, low, axis), b.take(x, high, axis), cells)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
+        """At most two cells about a place; everything where corners lie on each other."""
+        if self.align_corners:
+            return None
+        axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
+        return tuple(_reach(Fraction(n, out), self.mode) for n, out in axes)
+
+    def macs(self, *types: TensorType) -> int:
+        """None: the weights are fixed."""
+        return 0
+
+    def flops(self, *types: TensorType) -> int:
+        """Three per cell and axis that is mixed."""
+        if self.mode == "nearest":
+            return 0
+        shape, total = list(types[0].shape), 0
+        for axis, out in enumerate(self.out_size(types[0]), 1):
+            changed = shape[axis] != out
+            shape[axis] = out
+            total += 3 * math.prod(shape) if changed else 0
+        return total
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Resize` between transposes."""
+        rank, (y,) = types[0].rank, self.infer(*types)
+        how = {"coordinate_transformation_mode": "align_corners" if self.align_corners else "half_pixel"}
+        if self.mode == "nearest":
+            how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        size = m.const((y.shape[0], y.shape[-1], *y.shape[1:-1]))
+        mode = "nearest" if self.mode == "nearest" else "linear"
+        first = m.channels_first(names[0], rank)
+        return (m.channels_last(m.node("Resize", first, "", "", size, mode=mode, **how), rank),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """A matrix of weights per axis."""
+        (x,) = arrays
+        for axis, out in enumerate(self.out_size(TensorType(x.shape)), 1):
+            matrix = np.zeros((out, x.shape[axis]), x.dtype)
+            if self.mode == "nearest":
+                matrix[np.arange(out), [math.floor(Fraction(k * x.shape[axis], out)) for k in range(out)]] = 1
+            else:
+                for k, place in enumerate(positions(x.shape[axis], out, self.align_corners)):
+                    for cell in range(math.floor(place), math.floor(place) + 2):
+                        inside = min(max(cell, 0), x.shape[axis] - 1)
+                        matrix[k, inside] += max(0.0, 1.0 - abs(float(place - cell)))
+            x = np.moveaxis(np.tensordot(matrix, x, (1, axis)), 0, axis)
+        return (x,)
+
+
+def neighbours(at: Sequence[Fraction], size: int) -> tuple[Array, Array]:
+    """For each place the cell before it and the one behind it, both inside."""
+    inside = (min(max(place, Fraction(0)), Fraction(size - 1)) for place in at)
+    low = np.array([min(math.floor(place), max(size - 2, 0)) for place in inside], np.int64)
+    return low, np.minimum(low + 1, size - 1)
+
+
+def _reach(step: Fraction, mode: str) -> Reach:
+    if mode == "nearest":
+        # floor(k * step) lies within one cell before k * step.
+        return Reach(Fraction(2), step, 1, Fraction(1))
+    return Reach(Fraction(3), step, 1, Fraction(3, 2) - step / 2)
+
+
+@dataclass(frozen=True)
+class Upsample(_Resize):
+    """A map `scale` times as large: `[*S, C] -> [*S * scale, C]`.  PyTorch Upsample, Keras UpSampling2D.
+
+    `nearest` repeats cells, `bilinear` mixes the two nearest along each axis.
+    """
+
+    name: ClassVar[str] = "upsample"
+    positional: ClassVar[tuple[str, ...]] = ("scale", "mode")
+    scale: int | tuple[int, ...] = setting("how many times larger, or one number per axis", 2, sizes)
+
+    def out_size(self, x: TensorType) -> tuple[int, ...]:
+        """Sizes times the scale."""
+        scale = per_axis("scale", self.scale, spatial_rank(self.name, x))
+        return tuple(n * s for n, s in zip(x.shape[1:-1], scale, strict=True))
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Both modes, 1-D to 3-D, a scale per axis."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5),)),
+            Sample(cls(mode="bilinear"), ((2, 3, 4, 5),)),
+            Sample(cls(mode="bilinear", align_corners=True), ((1, 3, 4, 9),)),
+            Sample(cls(scale=(1, 3)), ((1, 3, 4, 2),)),
+            Sample(cls(scale=4, mode="bilinear"), ((2, 5, 3),)),
+            Sample(cls(), ((1, 2, 3, 2, 2),)),
+            Sample(cls(align_corners=True), ((1, 3, 4, 2),), error="align_corners is for"),
+        )
+
+
+@dataclass(frozen=True)
+class Resize(_Resize):
+    """A map of a given size: `[*S, C] -> [*size, C]`.  ONNX Resize, PyTorch interpolate.
+
+    `nearest` takes the cell a place lies in, `bilinear` mixes the two nearest along each axis.
+    """
+
+    name: ClassVar[str] = "resize"
+    positional: ClassVar[tuple[str, ...]] = ("size", "mode")
+    size: int | tuple[int, ...] = setting("the new spatial size", 1, sizes)
+
+    def out_size(self, x: TensorType) -> tuple[int, ...]:
+        """As set."""
+        return per_axis("size", self.size, spatial_rank(self.name, x))
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Larger, smaller, one cell, both modes."""
+        return (
+            Sample(cls(size=(7, 5)), ((2, 3, 4, 5),)),
+            Sample(cls(size=(2, 3)), ((2, 5, 7, 3),)),
+            Sample(cls(size=(7, 3), mode="bilinear"), ((2, 3, 5, 2),)),
+            Sample(cls(size=(5, 9), mode="bilinear", align_corners=True), ((1, 3, 4, 9),)),
+            Sample(cls(size=6, mode="bilinear"), ((2, 1, 1, 3),)),
+            Sample(cls(size=(4,)), ((2, 9, 3),)),
+            Sample(cls(size=(4, 4, 4)), ((2, 9, 9, 3),), error="size has 3 entries"),
+        )
