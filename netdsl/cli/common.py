@@ -37,7 +37,7 @@ SET = option(
     metavar="NAME=VALUE",
     help="override a setting, such as train.epochs=3",
 )
-NET = option("--net", metavar="NAME", help="which net, where the file has several")
+NET = option("--net", metavar="NAME", help="a preset, or which net where the file has several")
 FORMAT = option(
     "--format",
     dest="form",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,15 @@ class Claim:
     span: Span
 
 
-def check_claims(evaluator: Evaluator, graph: Graph, section: tree.Section | None) -> tuple[Claim, ...]:
+def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) -> tuple[Claim, ...]:
     """The claims that hold; those that do not go to the context as diagnostics."""
-    if section is None:
+    if not entries:
         return ()
     variables = evaluator.frame.variables
     saved = dict(variables)
     variables.update(_totals(evaluator, graph))
     held = []
-    for entry in section.entries:
+    for entry in entries:
         assert isinstance(entry, tree.Claim)
         try:
             _check(evaluator, graph, entry.condition)

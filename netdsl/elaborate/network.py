@@ -53,7 +53,7 @@ def elaborate(
     """The network of a source text.
 
     `batch` is the number of samples per run, `overrides` maps settings to text (`{"train.epochs": "3"}`), `net`
-    picks a net where the file has several.  Raises NetError with every mistake found.
+    picks a preset, or a net where the file has several.  Raises NetError with every mistake found.
     """
     network, problems = elaborate_partial(source, batch, overrides, net)
     if problems:
@@ -67,11 +67,12 @@ def elaborate_partial(
     """The network as far as it could be built, and the mistakes; raises NetError when there is no net at all."""
     file = parse(source)
     home = collect(file, source)
-    chosen = _choose(file, source, net)
+    preset = file.presets.get(net or "")
+    chosen = _choose(file, source, None if preset else net)
     with _deep_recursion(chosen.span):
-        return _Elaboration(
-            file, home, chosen, source, batch, Overrides(overrides or {}, file, chosen)
-        ).result()
+        given = Overrides(overrides or {}, file, chosen, preset)
+        name = (preset or chosen).name.id
+        return _Elaboration(file, home, chosen, source, batch, given, name).result()
 
 
 def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
@@ -82,9 +83,10 @@ def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
             Diagnostic("name", message, Span(source, 0, 0), fix="net Name { input ... output ... }")
         )
     if name is not None and name not in nets:
-        near = suggest(name, nets)
-        fix = f"did you mean {near}?" if near else f"there are {', '.join(nets)}"
-        raise NetError(Diagnostic("name", f"no net is called {name}", fix=fix))
+        known = [*nets, *file.presets]
+        near = suggest(name, known)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+        raise NetError(Diagnostic("name", f"no net or preset is called {name}", fix=fix))
     if name is None and len(nets) > 1:
         message = f"the file has several nets: {', '.join(nets)}"
         raise NetError(
@@ -108,9 +110,17 @@ def _deep_recursion(span: Span) -> Iterator[None]:
 
 class _Elaboration:
     def __init__(
-        self, file: tree.File, home: Definitions, net: tree.Net, source: Source, batch: int, given: Overrides
+        self,
+        file: tree.File,
+        home: Definitions,
+        net: tree.Net,
+        source: Source,
+        batch: int,
+        given: Overrides,
+        name: str,
     ) -> None:
         self.file, self.net, self.source, self.batch, self.given = file, net, source, batch, given
+        self.name = name
         self.context = Context(batch)
         frame = Frame(home)
         self.evaluator = Evaluator(self.context, frame, Applier(self.context, frame))
@@ -131,7 +141,9 @@ class _Elaboration:
         full: Graph | None = None
         claims: tuple[Claim, ...] = ()
         if not problems:
-            claims = check_claims(self.evaluator, graph, self.file.sections.get("expect"))
+            expect = self.file.sections.get("expect")
+            entries = (*(expect.entries if expect else ()), *self.given.claims)
+            claims = check_claims(self.evaluator, graph, entries)
             full = self._objective(outputs, aux)
         sections = {
             kind: settings_of(self.evaluator, self.file, kind, self.given)
@@ -139,7 +151,7 @@ class _Elaboration:
         }
         settings = {k: v for k, v in self.variables.items() if k in self.given.net_names}
         network = Network(
-            self.net.name.id,
+            self.name,
             self.source,
             self.batch,
             graph,

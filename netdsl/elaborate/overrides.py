@@ -1,4 +1,4 @@
-"""`--set NAME=VALUE`: values in the language's own syntax, put in the place of those in the file."""
+"""Values in the place of those in the file: of a preset, and of `--set NAME=VALUE` in the language's own syntax."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from netdsl.syntax.parse import parse
 
 
 class Overrides:
-    """The overrides of one elaboration: `net_values` of the net and its dimensions, `section(kind)` of a section."""
+    """The overrides of one elaboration: `net_values` of the net and its dimensions, `section(kind)` of a section.
 
-    def __init__(self, texts: Mapping[str, str], file: tree.File, net: tree.Net) -> None:
+    What is set from outside wins over the preset.  `claims` are those of the preset, while it is as it stands.
+    """
+
+    def __init__(
+        self, texts: Mapping[str, str], file: tree.File, net: tree.Net, preset: tree.Preset | None = None
+    ) -> None:
         dims = {
             d.name.id for s in net.walk() if isinstance(s, tree.Input) for d in s.dims if d.name is not None
         }
@@ -21,11 +26,29 @@ class Overrides:
         self.net_values: dict[str, tree.Expr] = {}
         self._sections: dict[str, dict[str, tree.Expr]] = {kind: {} for kind in KNOWN}
         self.problems: list[Diagnostic] = []
+        self.claims: tuple[tree.Claim, ...] = ()
+        if preset is not None:
+            self._preset(preset, untouched=not self.net_names & texts.keys())
         for name, text in texts.items():
             try:
                 self._place(name, _parse(name, text))
             except NetError as error:
                 self.problems.extend(error.diagnostics)
+
+    def _preset(self, preset: tree.Preset, untouched: bool) -> None:
+        for entry in preset.entries:
+            if isinstance(entry, tree.Claim):
+                self.claims += (entry,) if untouched else ()
+            elif entry.name.id in self.net_names:
+                self.net_values[entry.name.id] = entry.value
+            else:
+                near = suggest(entry.name.id, self.net_names)
+                fix = f"did you mean {near}?" if near else self._known()
+                message = f"the net has no setting {entry.name.id}"
+                self.problems.append(Diagnostic("setting", message, entry.name.span, fix=fix))
+
+    def _known(self) -> str:
+        return f"the net has {', '.join(sorted(self.net_names)) or 'none'}"
 
     def section(self, kind: str) -> Mapping[str, tree.Expr]:
         """The overridden settings of a section."""
@@ -40,11 +63,7 @@ class Overrides:
         else:
             known = [*self.net_names, *(f"{k}.{s}" for k, names in KNOWN.items() for s in names)]
             near = suggest(name, known)
-            fix = (
-                f"did you mean {near}?"
-                if near
-                else f"the net has {', '.join(sorted(self.net_names)) or 'none'}"
-            )
+            fix = f"did you mean {near}?" if near else self._known()
             raise NetError(
                 Diagnostic("setting", f"--set {name}: there is no such setting", value.span, fix=fix)
             )

@@ -63,6 +63,9 @@ class _Builder:
     def on_net(self, span: Span, name: t.Name, params: Any, body: Any) -> t.Net:
         return t.Net(name, params or (), body, span=span)
 
+    def on_preset(self, span: Span, name: t.Name, *entries: t.Setting | t.Claim) -> t.Preset:
+        return t.Preset(name, entries, span=span)
+
     def on_section(self, span: Span, kind: Token, *entries: t.Setting | t.Claim) -> t.Section:
         return t.Section(str(kind), entries, span=span)  # type: ignore[arg-type]  # the grammar's four kinds
 

@@ -17,7 +17,8 @@ def check(file: t.File) -> list[Diagnostic]:
 def _file(file: t.File) -> Iterator[Diagnostic]:
     defined = [item for item in file.items if isinstance(item, t.Block | t.Net)]
     aliases = [item.alias for item in file.imports if item.alias is not None]
-    yield from _repeated([*aliases, *(item.name for item in defined)], "is defined twice")
+    presets = [item.name for item in file.items if isinstance(item, t.Preset)]
+    yield from _repeated([*aliases, *(item.name for item in defined), *presets], "is defined twice")
     for definition in defined:
         yield from _definition(definition)
     first: dict[str, t.Section] = {}
@@ -27,6 +28,8 @@ def _file(file: t.File) -> Iterator[Diagnostic]:
                 note = Note("the first one is here", first[item.kind].span)
                 yield Diagnostic("syntax", f"a second `{item.kind}` section", item.span, notes=(note,))
             yield from _section(item)
+        elif isinstance(item, t.Preset):
+            yield from _repeated([e.name for e in item.entries if isinstance(e, t.Setting)], "is set twice")
 
 
 def _definition(item: t.Block | t.Net) -> Iterator[Diagnostic]:

@@ -10,7 +10,7 @@ _BINARY = {"PLUS", "MINUS", "TIMES", "POWER", "COMPARE", "AND", "OR", "ARROW"}
 _GOES_ON = _BINARY | {"LPAR", "LSQB", "DOT", "AT", "_IF"}
 _STATEMENT = {"_INPUT", "_OUTPUT", "_AUX", "_LAYER", "_ASSERT", "_FOR", "_IF"}
 _LINE_END = {"_NL", "SEMICOLON", "RBRACE", "$END"}
-_DEFINITION = {"_NET", "_BLOCK", "_IMPORT", "SECTION"}
+_DEFINITION = {"_NET", "_BLOCK", "_IMPORT", "_PRESET", "SECTION"}
 _KINDS = {"NAME": "a name", "STRING": "a string", "INT": "a number", "FLOAT": "a number"}
 _SIGNS = {
     "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "EQUAL": "=",
@@ -69,7 +69,7 @@ def _expected(accepts: set[str]) -> str:
     elif _is_complete(rest):
         rest -= _GOES_ON | ({"LBRACE"} if rest & {"_NL", "VBAR", "RPAR", "COMMA", "RSQB"} else set())
     if "_NET" in rest:
-        words.append("`net`, `block`, `import` or a section")
+        words.append("`net`, `block`, `import`, `preset` or a section")
         rest -= _DEFINITION | _LINE_END
     if "_NL" in rest:
         words.append("the end of the line")

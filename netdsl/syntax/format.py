@@ -90,7 +90,8 @@ class _Layout:
             if first or piece.starts_statement or (piece.text == "|" and not piece.is_comment):
                 self.breaks[index] = max(self.breaks[index], 1)
         self.breaks[end] = 1
-        if self.pieces[brace].within == "" and self.pieces[brace - 1].text in Section.KINDS:
+        names = [piece.text for piece in self.pieces[max(0, brace - 2) : brace]]
+        if self.pieces[brace].within == "" and (names[-1] in Section.KINDS or names[0] == "preset"):
             self._align(brace)
 
     def _members(self, bracket: int) -> list[int]:

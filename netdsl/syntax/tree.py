@@ -349,6 +349,14 @@ class Claim(Node):
     condition: Expr
 
 
+@dataclass(frozen=True)
+class Preset(Item):
+    """`preset resnet34 { unit = Basic; params == 21_797_672 }`: settings of the net, and claims about it."""
+
+    name: Name
+    entries: tuple[Setting | Claim, ...]
+
+
 SectionKind = Literal["data", "train", "eval", "expect"]
 
 
@@ -382,6 +390,11 @@ class File(Node):
     def nets(self) -> dict[str, Net]:
         """The nets by name."""
         return {item.name.id: item for item in self.items if isinstance(item, Net)}
+
+    @property
+    def presets(self) -> dict[str, Preset]:
+        """The presets by name."""
+        return {item.name.id: item for item in self.items if isinstance(item, Preset)}
 
     @property
     def sections(self) -> dict[str, Section]:
