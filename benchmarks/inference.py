@@ -17,7 +17,13 @@ from netdsl.ops.initializers import initialize
 from netdsl.train import inference_program
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-NETWORKS = {"lenet5": (1, 8), "resnet18": (1, 3), "resnet50": (1, 2)}
+NETWORKS = {  # file, net or preset, batch, rounds
+    "lenet5": ("lenet5", None, 1, 8),
+    "resnet18": ("resnet", "resnet18", 1, 3),
+    "resnet50": ("resnet", "resnet50", 1, 2),
+    "mobilenet_v2": ("mobilenet_v2", None, 1, 4),
+    "densenet121": ("densenet", "densenet121", 1, 2),
+}
 
 
 def weights_of(network: Any) -> dict[str, Any]:
@@ -48,10 +54,10 @@ def runtime(network: Any, threads: int, image: Any) -> Callable[[], object]:
 def main() -> None:
     options = arguments(__doc__ or "")
     rows: list[Row] = []
-    for name, (batch, rounds) in NETWORKS.items():
+    for name, (file, net, batch, rounds) in NETWORKS.items():
         if options.only not in (None, name):
             continue
-        network = netdsl.load(EXAMPLES / f"{name}.net", batch=batch)
+        network = netdsl.load(EXAMPLES / f"{file}.net", batch=batch, net=net)
         shape = network.graph["image"].types[0].shape
         image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
         contenders = {

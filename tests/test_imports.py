@@ -37,7 +37,7 @@ def test_imports_run_downwards(path):
 
 @pytest.mark.parametrize("command", ["shapes", "params", "check"])
 def test_reports_do_not_import_numba(command):
-    example = ROOT.parent / "examples" / "resnet50.net"
+    example = ROOT.parent / "examples" / "resnet.net"
     code = (
         "import sys; from netdsl.cli.main import main\n"
         f"try: main(['{command}', r'{example}'])\n"

@@ -121,7 +121,9 @@ def resnet18(f, x):
 
 @pytest.mark.parametrize("size", [64, 97])
 def test_inference_of_resnet18(size):
-    network = load(EXAMPLES / "resnet18.net", batch=2, settings={"H": str(size), "W": str(size)})
+    network = load(
+        EXAMPLES / "resnet.net", batch=2, net="resnet18", settings={"H": str(size), "W": str(size)}
+    )
     rng = np.random.default_rng(0)
     weights = {n.id: initialize(n, 0) for n in leaves(network.graph)}
     for name in weights:
