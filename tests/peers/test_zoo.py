@@ -1,0 +1,102 @@
+"""Inference of the zoo against pytorchcv's networks (PyTorch), with the same weights: one network per family."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from netdsl.ops import LIBRARY
+from netdsl.ops.initializers import initialize
+from netdsl.train import inference_program
+from tests.zoo.test_counts import EXAMPLES
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("pytorchcv.models")
+pytestmark = pytest.mark.torch
+
+# File, net or preset, settings, pytorchcv's module and name.
+NETWORKS = [
+    ("alexnet", None, {}, "alexnet.alexnetb"),
+    ("bagnet", "bagnet17", {}, "bagnet.bagnet17"),
+    ("bn_inception", None, {}, "bninception.bninception"),
+    ("darknet19", "darknet19", {}, "darknet.darknet19"),
+    ("darknet53", None, {"H": "224", "W": "224"}, "darknet53.darknet53"),
+    ("densenet", "densenet121", {}, "densenet.densenet121"),
+    ("efficientnet_b0", None, {}, "efficientnet.efficientnet_b0"),
+    ("inception_resnet_v2", None, {}, "inceptionresnetv2.inceptionresnetv2"),
+    ("inception_v3", "without_head", {}, "inceptionv3.inceptionv3"),
+    ("inception_v4", None, {}, "inceptionv4.inceptionv4"),
+    ("mobilenet_v1", "mobilenet_w1", {}, "mobilenet.mobilenet_w1"),
+    ("nin", None, {}, "nin_cifar.nin_cifar10"),
+    ("preresnet", "preresnet18", {}, "preresnet.preresnet18"),
+    ("preresnet", "preresnet50", {}, "preresnet.preresnet50b"),
+    ("resnet", "resnet50", {}, "resnet.resnet50b"),
+    ("resnet", "resnext50_32x4d", {}, "resnext.resnext50_32x4d"),
+    ("resnet_cifar", "resnet20", {}, "resnet_cifar.resnet20_cifar10"),
+    ("senet", "seresnet50", {}, "seresnet.seresnet50"),
+    ("senet154", None, {}, "senet.senet154"),
+    ("squeezenet", "squeezenet1_1", {}, "squeezenet.squeezenet_v1_1"),
+    ("vgg", "vgg16", {}, "vgg.vgg16"),
+    ("vgg", "vgg11_bn", {}, "vgg.bn_vgg11b"),
+]
+OWNERS = {op.name for op in LIBRARY} & {"conv", "dense", "batch_norm"}
+
+
+def paired(graph, model):
+    """Our layers with PyTorch's: the first one left, in the order of registration, whose weight is as large."""
+    kinds = (torch.nn.Conv2d, torch.nn.Linear, torch.nn.BatchNorm2d)
+    left = [m for m in model.modules() if isinstance(m, kinds)]
+    for node in (n for n in graph if n.op.name in OWNERS):
+        size = graph[node.inputs[1].node].types[0].size
+        module = next(m for m in left if m.weight.numel() == size)
+        left.remove(module)
+        yield node, module
+    assert not left
+
+
+def load(graph, node, module, weights):
+    """Put our weights of a layer into PyTorch's."""
+    own = [graph[v.node] for v in node.inputs if graph[v.node].op.name in ("param", "state")]
+    by_name = {n.id.rpartition(".")[2]: weights[n.id] for n in own}
+    for name, array in by_name.items():
+        target = getattr(module, name)
+        if name == "weight" and array.ndim > 1:
+            array = channels_first(graph, node, array)
+        target.data.copy_(torch.from_numpy(np.ascontiguousarray(array)).reshape(target.shape))
+
+
+def channels_first(graph, node, array):
+    """A kernel `[*K, C, F]` as `[F, C, *K]`; a dense weight behind flatten with its inputs in PyTorch's order."""
+    before = graph[node.inputs[0].node]
+    while before.op.name == "dropout":
+        before = graph[before.inputs[0].node]
+    if before.op.name == "flatten" and node.op.name == "dense":
+        shape = graph.type(before.inputs[0]).shape[1:]
+        array = np.moveaxis(array.reshape(*shape, -1), -2, 0).reshape(array.shape)
+    return np.moveaxis(array, (-1, -2), (0, 1))
+
+
+@pytest.mark.parametrize(("file", "net", "settings", "peer"), NETWORKS, ids=[row[3] for row in NETWORKS])
+def test_inference(file, net, settings, peer):
+    from netdsl.api import load as load_network
+
+    network = load_network(EXAMPLES / f"{file}.net", net=net, settings=settings)
+    graph = network.graph
+    rng = np.random.default_rng(0)
+    weights = {}
+    for leaf in (*graph.leaves("param"), *graph.leaves("state")):
+        array = initialize(leaf, 0)
+        spread = 0.1 if leaf.id.endswith(("bias", "running_mean")) else 0.0
+        # Below 1, or the deepest networks grow so large that rounding alone makes a difference.
+        array = array * (0.5 if array.ndim == 1 and leaf.id.endswith("weight") else 1.0)
+        weights[leaf.id] = (array + rng.uniform(-spread, spread, array.shape)).astype(np.float32)
+    module_name, _, name = peer.partition(".")
+    model = getattr(importlib.import_module(f"pytorchcv.models.{module_name}"), name)().eval()
+    for node, module in paired(graph, model):
+        module.eps = getattr(node.op, "eps", None)
+        load(graph, node, module, weights)
+    image = rng.standard_normal(graph["image"].types[0].shape).astype(np.float32)
+    ours = inference_program(graph, weights, 1).run({"image": image})["logits"]
+    with torch.no_grad():
+        theirs = model(torch.from_numpy(image).permute(0, 3, 1, 2).contiguous()).numpy()
+    assert np.abs(ours - theirs).max() < 1e-5 * np.abs(theirs).max()
