@@ -86,17 +86,23 @@ class _Pool(LibraryOp):
         """One operation per cell of each window."""
         return self.infer(*types)[0].size * math.prod(self.window(types[0]).size)
 
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`MaxPool` or `AveragePool` between transposes."""
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`MaxPool` or `AveragePool` between transposes.
+
+        Cells past the padding are more padding there, since ONNX' own rounding up differs from PyTorch's; None
+        where they would count in an average.
+        """
         window, rank = self.window(types[0]), types[0].rank
         average = {"count_include_pad": int(window.include_pad)} if self.kind == "avg" else {}
+        if self.kind == "avg" and window.include_pad and any(window.overhang):
+            return None
+        ends = [hi + over for (_, hi), over in zip(window.pad, window.overhang, strict=True)]
         y = m.node(
             "AveragePool" if self.kind == "avg" else "MaxPool",
             m.channels_first(names[0], rank),
             kernel_shape=window.size,
             strides=window.stride,
-            pads=[*(lo for lo, _ in window.pad), *(hi for _, hi in window.pad)],
-            ceil_mode=int(self.ceil),
+            pads=[*(lo for lo, _ in window.pad), *ends],
             **average,
         )
         return (m.channels_last(y, rank),)
