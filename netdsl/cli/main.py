@@ -17,6 +17,7 @@ COMMANDS = {
     "shapes": "the output shape of every layer",
     "params": "the parameters and costs of every layer",
     "report": "all of it: memory, receptive fields, intensity",
+    "explain-shape": "how the shape of a layer came about",
     "compile": "compile a network and report what was done",
     "train": "train a network on the data that its file names",
     "eval": "evaluate a trained network on its test data",
@@ -51,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(_unknown(name))
     # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    app: Callable[[Sequence[str], str], None] = importlib.import_module(f"netdsl.cli.{name}").app
+    app: Callable[[Sequence[str], str], None] = importlib.import_module(
+        f"netdsl.cli.{name.replace('-', '_')}"
+    ).app
     try:
         app(rest, f"netdsl {name}")
     except BrokenPipeError:

@@ -80,6 +80,10 @@ class LibraryOp(Op):
         same = len(shape) == result.rank and shape[1:-1] == result.shape[1:-1]
         return (Reach(),) * (len(shape) - 2) if same else None
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """How the shape of the result comes about, a line per axis that changes, with the numbers put in."""
+        return ()
+
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """Settings and shapes that the conformance suite runs, refused ones included."""

@@ -15,7 +15,16 @@ from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
-from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank, windows
+from netdsl.ops.spatial import (
+    PAD_DOC,
+    explain_windows,
+    padding,
+    per_axis,
+    resolve_pads,
+    sizes,
+    spatial_rank,
+    windows,
+)
 from netdsl.primitives import Contract, PrimitiveBuilder
 
 
@@ -86,6 +95,12 @@ class Conv(LibraryOp):
         """The window of the kernel."""
         op = self.contraction(types[0])
         return windows(types[1].shape[:-2], op.stride, op.dilation, op.pad)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The formula of windows, and the setting of the channels."""
+        op, kernel = self.contraction(types[0]), types[1].shape[:-2]
+        spatial = types[0].shape[1:-1], kernel, op.stride, op.dilation, op.pad, result.shape[1:-1]
+        return [*explain_windows(*spatial), f"channels: {self.channels}, as set"]
 
     def macs(self, *types: TensorType) -> int:
         """Outputs x taps x channels per group, padding included."""

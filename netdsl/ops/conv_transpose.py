@@ -16,7 +16,7 @@ from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
-from netdsl.ops.spatial import counts, padding, per_axis, resolve_pads, sizes, spatial_rank
+from netdsl.ops.spatial import axis_names, counts, padding, per_axis, resolve_pads, sizes, spatial_rank
 from netdsl.primitives import Contract, PrimitiveBuilder
 
 
@@ -107,6 +107,20 @@ class ConvTranspose(LibraryOp):
             for k, s, d, (lo, _) in axes
         )
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The formula of windows turned round, and the setting of the channels."""
+        kernel = types[1].shape[:-2]
+        axes = zip(
+            self._steps(types[0], kernel), result.shape[1:-1], self._extra(types[0], kernel), strict=True
+        )
+        lines = [
+            f"{name}: ({n} - 1) * {s} + {d} * ({k} - 1) + 1 - {lo} - {hi} + {extra} = {o}"
+            for name, ((n, s, k, d, (lo, hi)), o, extra) in zip(
+                axis_names(result.rank - 2), axes, strict=True
+            )
+        ]
+        return [*lines, f"channels: {self.channels}, as set"]
+
     def macs(self, *types: TensorType) -> int:
         """Inputs x taps x output channels per group, cells that are cut off included."""
         return types[0].size * math.prod(types[1].shape[:-1])
@@ -132,12 +146,18 @@ class ConvTranspose(LibraryOp):
         )
         return (m.channels_last(y, rank),)
 
+    def _steps(
+        self, x: TensorType, kernel: Sequence[int]
+    ) -> list[tuple[int, int, int, int, tuple[int, int]]]:
+        op = self.contraction(x)
+        return list(zip(x.shape[1:-1], op.stride, kernel, op.dilation, op.pad, strict=True))
+
     def _extra(self, x: TensorType, kernel: Sequence[int]) -> tuple[int, ...]:
         """Cells beyond the last window."""
-        op = self.contraction(x)
-        assert op.size is not None
-        axes = zip(x.shape[1:-1], op.size, op.stride, kernel, op.dilation, op.pad, strict=True)
-        return tuple(o + lo + hi - (n - 1) * s - (k - 1) * d - 1 for n, o, s, k, d, (lo, hi) in axes)
+        size = self.contraction(x).size
+        assert size is not None
+        axes = zip(size, self._steps(x, kernel), strict=True)
+        return tuple(o + lo + hi - (n - 1) * s - (k - 1) * d - 1 for o, (n, s, k, d, (lo, hi)) in axes)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The definition, one input position at a time."""

@@ -54,6 +54,10 @@ class Dense(LibraryOp):
             y = b.map(lambda a, c: a + c, y, values[2])
         return (b.reshape(y, (*shape[:-1], self.units)),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The setting of the units."""
+        return [f"units: {result.shape[-1]}, as set; the {types[0].shape[-1]} channels are summed over"]
+
     def macs(self, *types: TensorType) -> int:
         """Inputs x outputs, per position."""
         return types[0].size * self.units

@@ -199,6 +199,12 @@ class Concat(LibraryOp):
             return values
         return (b.concat(values, place_of(self.axis, b.type(values[0]).rank)),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The sizes that add up."""
+        at = place_of(self.axis, result.rank)
+        name = "channels" if at == result.rank - 1 else f"axis {at - 1}"
+        return [f"{name}: {' + '.join(str(t.shape[at]) for t in types)} = {result.shape[at]}"]
+
     def macs(self, *types: TensorType) -> int:
         """None."""
         return 0

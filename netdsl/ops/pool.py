@@ -15,7 +15,16 @@ from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
-from netdsl.ops.spatial import PAD_DOC, padding, per_axis, resolve_pads, sizes, spatial_rank, windows
+from netdsl.ops.spatial import (
+    PAD_DOC,
+    explain_windows,
+    padding,
+    per_axis,
+    resolve_pads,
+    sizes,
+    spatial_rank,
+    windows,
+)
 from netdsl.primitives import PrimitiveBuilder, Window
 
 
@@ -77,6 +86,12 @@ class _Pool(LibraryOp):
         """The window."""
         op = self.window(types[0])
         return windows(op.size, op.stride, op.dilation, op.pad)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The formula of windows."""
+        op, x = self.window(types[0]), types[0]
+        spatial = x.shape[1:-1], op.size, op.stride, op.dilation, op.pad, result.shape[1:-1], op.overhang
+        return explain_windows(*spatial)
 
     def macs(self, *types: TensorType) -> int:
         """None."""
@@ -194,6 +209,12 @@ class _GlobalPool(LibraryOp):
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """The whole map, also where it has one cell."""
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The spatial axes go."""
+        return [
+            f"the spatial axes {list(types[0].shape[1:-1])} become one cell, {result.shape[-1]} channels stay"
+        ]
 
     def macs(self, *types: TensorType) -> int:
         """None."""

@@ -15,7 +15,7 @@ from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, one_of
-from netdsl.ops.spatial import per_axis, sizes, spatial_rank
+from netdsl.ops.spatial import axis_names, per_axis, sizes, spatial_rank
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, cast_float, maximum, minimum
 
@@ -85,6 +85,11 @@ class _Resize(LibraryOp):
             return None
         axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return tuple(_reach(Fraction(n, out), self.mode) for n, out in axes)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Each axis, as set."""
+        axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
+        return [f"{name}: {n} becomes {o}" for name, n, o in axes]
 
     def macs(self, *types: TensorType) -> int:
         """None: the weights are fixed."""

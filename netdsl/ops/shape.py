@@ -21,6 +21,15 @@ class _Shape(LibraryOp):
         (x,) = values
         return (b.reshape(x, self.infer(b.type(x))[0].shape),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The product that stays."""
+        before, after = (" * ".join(map(str, t.shape[1:])) for t in (types[0], result))
+        return [
+            f"{before} = {after}"
+            if len(result.shape) == 2
+            else f"{before} = {types[0].size // types[0].shape[0]} = {after}"
+        ]
+
     def macs(self, *types: TensorType) -> int:
         """None."""
         return 0

@@ -76,6 +76,31 @@ def windows(
     return tuple(Reach(k, s, d, lo) for k, s, d, (lo, _) in axes)
 
 
+def axis_names(dims: int) -> tuple[str, ...]:
+    """What the spatial axes are called."""
+    return ("depth", "height", "width")[3 - dims :] if dims > 1 else ("length",)
+
+
+def explain_windows(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    pad: Pads,
+    out: Sequence[int],
+    overhang: Sequence[int] = (),
+) -> list[str]:
+    """The formula of windows for each axis: floor((in + pad - dilation * (kernel - 1) - 1) / stride) + 1."""
+    formulas: dict[str, list[str]] = {}
+    extra = overhang or (0,) * len(size)
+    axes = zip(axis_names(len(size)), size, kernel, stride, dilation, pad, out, extra, strict=True)
+    for name, n, k, s, d, (lo, hi), o, over in axes:
+        padded = f"{n} + {lo} + {hi}" + (f" + {over}" if over else "")
+        text = f"floor(({padded} - {d} * ({k} - 1) - 1) / {s}) + 1 = {o}" + (", rounded up" if over else "")
+        formulas.setdefault(text, []).append(name)
+    return [f"{', '.join(names)}: {text}" for text, names in formulas.items()]
+
+
 def resolve_pads(
     pad: Any,
     size: tuple[int, ...],

@@ -1,0 +1,28 @@
+"""`netdsl explain-shape FILE NAME`: how one shape came about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netdsl.cli.command import command, option
+from netdsl.cli.common import FILE, FORMAT, NET, SET, Format, diagnostics, load_network, print_json
+
+
+@command(
+    FILE,
+    option("name", metavar="NAME", help="a layer or an output, as netdsl shapes lists it"),
+    SET,
+    NET,
+    FORMAT,
+)
+def app(file: Path, name: str, settings: list[str], net: str | None, form: Format) -> None:
+    """Explain the shape of a layer: every step from the input, with its formula and its place in the source."""
+    from netdsl.report.explain import explain, find_node, render_steps
+
+    with diagnostics(form):
+        network = load_network(file, settings, net)
+        steps = explain(network.graph, find_node(network.graph, name))
+    if form is Format.json:
+        print_json({"network": network.name, "steps": steps})
+    else:
+        print(render_steps(steps))
