@@ -17,6 +17,8 @@ COMMANDS = {
     "shapes": "the output shape of every layer",
     "params": "the parameters and costs of every layer",
     "report": "all of it: memory, receptive fields, intensity",
+    "diff": "what changed between two networks",
+    "compare": "networks side by side, and a chart",
     "explain-shape": "how the shape of a layer came about",
     "compile": "compile a network and report what was done",
     "train": "train a network on the data that its file names",

@@ -24,7 +24,7 @@ NETWORKS = [
     ("densenet", "densenet121", {}, "densenet.densenet121"),
     ("efficientnet_b0", None, {}, "efficientnet.efficientnet_b0"),
     ("inception_resnet_v2", None, {}, "inceptionresnetv2.inceptionresnetv2"),
-    ("inception_v3", "without_head", {}, "inceptionv3.inceptionv3"),
+    ("inception_v3", "inception_v3_without_head", {}, "inceptionv3.inceptionv3"),
     ("inception_v4", None, {}, "inceptionv4.inceptionv4"),
     ("mobilenet_v1", "mobilenet_w1", {}, "mobilenet.mobilenet_w1"),
     ("nin", None, {}, "nin_cifar.nin_cifar10"),

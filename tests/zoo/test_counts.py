@@ -28,7 +28,7 @@ TORCHVISION = [
     ("googlenet", None, {"heads": "false"}, 6_624_904, 1.498),
     ("inception_v3", None, {}, 27_161_264, None),
     # It counts what inference computes, which leaves out the head.
-    ("inception_v3", "without_head", {}, 23_834_568, 5.713),
+    ("inception_v3", "inception_v3_without_head", {}, 23_834_568, 5.713),
     ("mobilenet_v2", None, {}, 3_504_872, 0.301),
     ("mobilenet_v3", "mobilenet_v3_large", {}, 5_483_032, 0.217),
     ("mobilenet_v3", "mobilenet_v3_small", {}, 2_542_856, 0.057),

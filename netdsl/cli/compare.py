@@ -1,0 +1,50 @@
+"""`netdsl compare FILE...`: networks side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netdsl.cli.command import UsageError, command, option
+from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json
+
+if TYPE_CHECKING:
+    from netdsl.report import Summary
+
+
+@command(
+    FILES,
+    option("--sort", choices=("params", "macs", "flops"), help="the smallest first"),
+    option("--chart", type=Path, metavar="FILE.svg", help="draw multiply-adds against parameters"),
+    FORMAT,
+)
+def app(files: list[Path], sort: str | None, chart: Path | None, form: Format) -> None:
+    """Compare networks by parameters and costs: every net and preset of the files."""
+    from netdsl.files import atomic_write
+    from netdsl.report import compare
+
+    if chart is not None and chart.suffix != ".svg":
+        raise UsageError(f"argument --chart: {chart} does not end in .svg")
+    with diagnostics(form):
+        summaries = [s for file in files for s in _summaries(file)]
+    if sort is not None:
+        summaries.sort(key=lambda s: int(getattr(s.totals, sort)))
+    if chart is not None:
+        atomic_write(chart, compare.chart(summaries).encode())
+    if form is Format.json:
+        print_json(compare.compare_json(summaries))
+    else:
+        print(compare.render_compare(summaries))
+
+
+def _summaries(file: Path) -> list[Summary]:
+    """The presets of a file, or its nets where there are none; files of blocks alone have neither."""
+    from netdsl.elaborate import elaborate
+    from netdsl.report import summarize
+    from netdsl.syntax.parse import parse
+    from netdsl.syntax.read import read_source
+
+    source = read_source(file)
+    tree = parse(source)
+    networks = [elaborate(source, net=name) for name in (tree.presets or tree.nets)]
+    return [summarize(n.name, n.graph) for n in networks]

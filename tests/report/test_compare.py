@@ -1,0 +1,45 @@
+"""Networks side by side."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from netdsl.report.compare import chart, compare_json, render_compare
+from tests.report.nets import STAGES, summary_of
+
+SMALL = "net Small { input x: [8]\n output y = x -> dense(4) }"
+
+
+def both():
+    return [summary_of(STAGES), summary_of(SMALL)]
+
+
+def test_a_row_each():
+    lines = render_compare(both()).splitlines()
+    assert lines[2].split()[0] == "Stages" and "5,516" in lines[2] and "[8]" in lines[3]
+    assert compare_json(both())[1] == {
+        "network": "Small",
+        "input": [8],
+        "params": 36,
+        "macs": 32,
+        "flops": 68,
+        "activation_bytes": 16,
+    }
+
+
+def test_the_chart_is_a_picture_of_all():
+    root = ET.fromstring(chart(both()))
+    tag = "{http://www.w3.org/2000/svg}"
+    assert len(root.findall(f"{tag}circle")) == 2
+    assert {"Stages", "Small"} <= {t.text for t in root.findall(f"{tag}text")}
+
+
+def test_names_do_not_lie_on_each_other():
+    root = ET.fromstring(chart(both() * 8))
+    places = [(t.get("x"), t.get("y")) for t in root.iter() if t.text in ("Stages", "Small")]
+    assert len(set(places)) == 16
+
+
+def test_nothing_to_draw():
+    with pytest.raises(ValueError, match="a chart needs networks"):
+        chart([summary_of("net N { input x: [8]\n output y = x -> relu }")])
