@@ -4,6 +4,7 @@ The counts stand in the examples too, as claims; here each has its source. Sourc
 
 - torchvision: the metadata of its weights, version 0.29 (`num_params`, and `_ops` in GMACs with three digits);
 - pytorchcv: its table model_metainfos.csv, version 0.0.74 (`net_weights`);
+- Darknet: the sizes of its weight files, and what it prints of its configurations (package 20180914);
 - the paper or the lecture, where it states the count or its layers add up to it by hand.
 """
 
@@ -102,7 +103,26 @@ PAPERS = [
         785 * 2500 + 2501 * 2000 + 2001 * 1500 + 1501 * 1000 + 1001 * 500 + 501 * 10,
     ),
 ]
-COUNTS = [row[:4] for row in (*TORCHVISION, *PYTORCHCV, *PAPERS)]
+# Torchvision's backbone keeps its 53,120 scales and offsets as buffers.
+DETECTION = [
+    ("retinanet", "retinanet_resnet50_fpn", {}, 34_014_999 + 53_120),
+]
+# By hand from the paper's tables.
+SEGMENTATION = [
+    ("fcn", "fcn32s", {}, 134_346_581 + 64 * 64 * 21 * 21),
+    ("unet", "unet_2015", {}, 31_030_658),
+]
+# File, net, settings, numbers in the published weight file (running statistics too), BFLOPs that `darknet` prints
+# when it loads the network: two per multiply-add.
+DARKNET = [
+    ("darknet53", None, {}, None, 18.57),
+    ("tiny_yolo_v3", None, {}, 8_858_734, 5.56),
+    ("vgg", "vgg16", {}, 138_357_544, 30.94),
+    ("yolo_v2", None, {}, 50_983_561, 62.94),
+    ("yolo_v3", None, {}, 62_001_757, 65.86),
+    ("yolo_v3", None, {"H": "608", "W": "608"}, 62_001_757, 140.69),
+]
+COUNTS = [row[:4] for row in (*TORCHVISION, *PYTORCHCV, *PAPERS, *DETECTION, *SEGMENTATION)]
 GMACS = [(*row[:3], row[4]) for row in TORCHVISION if row[4] is not None]
 
 
@@ -126,3 +146,11 @@ def test_parameters(file, net, settings, params):
 @pytest.mark.parametrize(("file", "net", "settings", "gmacs"), GMACS, ids=names(GMACS))
 def test_multiply_adds(file, net, settings, gmacs):
     assert round(count_macs(graph_of(file, net, settings)) / 1e9, 3) == gmacs
+
+
+@pytest.mark.parametrize(("file", "net", "settings", "numbers", "bflops"), DARKNET, ids=names(DARKNET))
+def test_darknet(file, net, settings, numbers, bflops):
+    graph = graph_of(file, net, settings)
+    states = sum(n.types[0].size for n in graph.leaves("state"))
+    assert numbers in (None, count_params(graph) + states)
+    assert round(2 * count_macs(graph) / 1e9, 2) == bflops
