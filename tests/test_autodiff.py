@@ -9,9 +9,10 @@ from netdsl.autodiff import grad
 from netdsl.ir import TensorType, interpret, verify
 from netdsl.ops.activation import Softplus
 from netdsl.ops.conv import Conv
+from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
 from netdsl.ops.expand import expand
-from netdsl.ops.loss import BinaryCrossEntropy, CrossEntropy
+from netdsl.ops.loss import BinaryCrossEntropy
 from netdsl.ops.merge import Add
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm

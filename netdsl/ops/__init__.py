@@ -9,13 +9,25 @@ from netdsl.ops.border import Pad
 from netdsl.ops.channel_norm import L2Normalize, Lrn
 from netdsl.ops.conv import Conv
 from netdsl.ops.conv_transpose import ConvTranspose
+from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.cut import Crop, Slice, Split, Stack
 from netdsl.ops.dense import Dense
+from netdsl.ops.dice import Dice
 from netdsl.ops.elementwise import Abs, Clip, Exp, Log, Power, Sqrt
 from netdsl.ops.gate import Gelu, HardSwish, Mish, Silu, Swish
 from netdsl.ops.group_norm import GroupNorm, InstanceNorm, LayerNorm
 from netdsl.ops.layout import ChannelShuffle, PixelShuffle, Transpose
-from netdsl.ops.loss import BinaryCrossEntropy, CrossEntropy, Huber, Loss, Mae, Mse
+from netdsl.ops.loss import (
+    BinaryCrossEntropy,
+    Focal,
+    Hinge,
+    Huber,
+    KlDivergence,
+    Loss,
+    Mae,
+    Mse,
+    SmoothL1,
+)
 from netdsl.ops.merge import Add, Concat, Div, Mul, Sub
 from netdsl.ops.metric import Accuracy, TopK
 from netdsl.ops.noise import Dropout, DropPath, GaussianNoise, SpatialDropout
@@ -114,6 +126,11 @@ LIBRARY: tuple[type[LibraryOp], ...] = (
     Mse,
     Mae,
     Huber,
+    SmoothL1,
+    Focal,
+    Hinge,
+    KlDivergence,
+    Dice,
     Accuracy,
     TopK,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.activation import softplus
 from netdsl.ops.base import LibraryOp, setting
-from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, fraction, number, positive_number
-from netdsl.ops.softmax import log_softmax
+from netdsl.ops.settings import boolean, number, positive_number
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, Index, absolute, eq, log, maximum, minimum, where
+from netdsl.scalar import Expr, absolute, log, maximum, minimum, power, sigmoid, where
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,13 @@ class Loss(LibraryOp):
         if not 2 <= len(types) <= 3:
             raise ShapeError(f"{self.name} takes a prediction, a target and perhaps weights", operand=0)
         self.check_target(types[0], types[1])
-        if len(types) == 3 and types[2].shape != types[0].shape[:1]:
+        if len(types) == 3 and not self.weights_fit(types[0], types[2]):
             raise ShapeError(f"weights are one per sample, not {list(types[2].shape[1:])}", operand=2)
         return (TensorType(()),)
+
+    def weights_fit(self, prediction: TensorType, weights: TensorType) -> bool:
+        """Whether weights of this type belong to the prediction."""
+        return weights.shape == prediction.shape[:1]
 
     def check_target(self, prediction: TensorType, target: TensorType) -> None:
         """Raise ShapeError unless the target fits the prediction."""
@@ -59,7 +61,7 @@ class Loss(LibraryOp):
 
 
 @dataclass(frozen=True)
-class _Elementwise(Loss):
+class ElementwiseLoss(Loss):
     """Base: the mean of a scalar expression of prediction and target."""
 
     def scalar(self, x: Expr, t: Expr) -> Expr:
@@ -101,7 +103,7 @@ class _Elementwise(Loss):
 
 
 @dataclass(frozen=True)
-class Mse(_Elementwise):
+class Mse(ElementwiseLoss):
     """The mean of the squared errors."""
 
     name: ClassVar[str] = "mse"
@@ -116,7 +118,7 @@ class Mse(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Mae(_Elementwise):
+class Mae(ElementwiseLoss):
     """The mean of the absolute errors."""
 
     name: ClassVar[str] = "mae"
@@ -131,7 +133,7 @@ class Mae(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Huber(_Elementwise):
+class Huber(ElementwiseLoss):
     """Quadratic for errors up to `delta`, linear beyond.  Huber 1964; PyTorch HuberLoss."""
 
     name: ClassVar[str] = "huber"
@@ -154,11 +156,69 @@ class Huber(_Elementwise):
         return (*super().samples(), Sample(cls(0.2), ((5, 4), (5, 4)), low=-1.0, high=1.0))
 
 
+@dataclass(frozen=True)
+class SmoothL1(ElementwiseLoss):
+    """`0.5 * e^2 / beta` for errors up to `beta`, `|e| - 0.5 * beta` beyond.  Girshick 2015; PyTorch SmoothL1Loss."""
+
+    name: ClassVar[str] = "smooth_l1"
+    beta: float = setting("where the loss turns linear", 1.0, positive_number)
+
+    def scalar(self, x: Expr, t: Expr) -> Expr:
+        """Two pieces."""
+        error = absolute(x - t)
+        return where(error <= self.beta, (0.5 / self.beta) * (error * error), error - 0.5 * self.beta)
+
+    def elements(self, x: Array, t: Array) -> Array:
+        """By the part of the error that is clipped."""
+        error = np.abs(x - t)
+        inner = np.minimum(error, self.beta)
+        return np.asarray(0.5 * inner**2 / self.beta + (error - inner))
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Both pieces."""
+        return (*super().samples(), Sample(cls(0.2), ((5, 4), (5, 4)), low=-1.0, high=1.0))
+
+
+@dataclass(frozen=True)
+class Hinge(ElementwiseLoss):
+    """`max(0, margin - t * x)` for targets of -1 and 1, the loss of support vector machines.  Keras Hinge."""
+
+    name: ClassVar[str] = "hinge"
+    margin: float = setting("how far from 0 a right answer must be", 1.0, number)
+
+    def scalar(self, x: Expr, t: Expr) -> Expr:
+        """What is missing to the margin."""
+        return maximum(self.margin - t * x, 0.0)
+
+    def elements(self, x: Array, t: Array) -> Array:
+        """`numpy.maximum`."""
+        return np.asarray(np.maximum(self.margin - t * x, 0))
+
+
+@dataclass(frozen=True)
+class KlDivergence(ElementwiseLoss):
+    """`t * (log t - x)` for log-probabilities x and probabilities t, per element; PyTorch KLDivLoss (mean).
+
+    Kullback and Leibler 1951.  Where t is 0 the loss is 0.
+    """
+
+    name: ClassVar[str] = "kl_divergence"
+
+    def scalar(self, x: Expr, t: Expr) -> Expr:
+        """The definition, without the logarithm of 0."""
+        return where(t > 0.0, t * (log(maximum(t, 1e-38)) - x), 0.0)
+
+    def elements(self, x: Array, t: Array) -> Array:
+        """The definition."""
+        return np.asarray(t * (np.log(np.where(t > 0, t, 1)) - x))
+
+
 EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(_Elementwise):
+class BinaryCrossEntropy(ElementwiseLoss):
     """`-(t log p + (1 - t) log(1 - p))` with `p = sigmoid(prediction)`, computed without overflow.
 
     With `from_logits = false` the prediction is p itself, clipped to [1e-7, 1 - 1e-7] as Keras does.
@@ -187,115 +247,32 @@ class BinaryCrossEntropy(_Elementwise):
         return (*super().samples(), Sample(cls(from_logits=False), ((3, 4), (3, 4)), low=0.1, high=0.9))
 
 
-def _class_weights(value: Any) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"must be a list of numbers, not {value!r}")
-    return tuple(number(v) for v in value)
-
-
 @dataclass(frozen=True)
-class CrossEntropy(Loss):
-    """`-log softmax(prediction)[label]`, averaged; the prediction are logits `[..., classes]`.
+class Focal(ElementwiseLoss):
+    """`-alpha_t * (1 - p_t)^gamma * log(p_t)`, `p = sigmoid(prediction)`: easy cells count little.  Lin et al. 2017.
 
-    The target are labels (i64 `[...]`) or probabilities (f32 `[..., classes]`).  `label_smoothing` mixes the
-    target with the uniform distribution (Szegedy et al. 2015).  With `class_weights` and labels the mean is
-    divided by the sum of the labels' weights, as in PyTorch.
+    `p_t` is p where the target is 1 and 1 - p where it is 0; `alpha_t` likewise alpha or 1 - alpha.
     """
 
-    name: ClassVar[str] = "cross_entropy"
-    label_smoothing: float = setting("share of the uniform distribution in the target", 0.0, fraction)
-    class_weights: tuple[float, ...] | None = setting("one weight per class", None, _class_weights)
+    name: ClassVar[str] = "focal"
+    gamma: float = setting("how little easy cells count", 2.0, number)
+    alpha: float = setting("weight of the target 1; below 0: none", 0.25, number)
 
-    @classmethod
-    def target(cls, prediction: TensorType) -> TensorType:
-        """Labels."""
-        return TensorType(prediction.shape[:-1], "i64")
+    def scalar(self, x: Expr, t: Expr) -> Expr:
+        """Binary cross entropy, weighted by how wrong it is."""
+        wrong = t * sigmoid(-x) + (1.0 - t) * sigmoid(x)
+        loss = power(wrong, self.gamma) * (softplus(x) - x * t)
+        return loss if self.alpha < 0 else loss * (self.alpha * t + (1.0 - self.alpha) * (1.0 - t))
 
-    def check_target(self, prediction: TensorType, target: TensorType) -> None:
-        """Labels or probabilities."""
-        if prediction.rank < 2 or prediction.dtype != "f32":
-            raise ShapeError(f"cross_entropy takes logits [..., classes], not {prediction}", operand=0)
-        if target not in (prediction, self.target(prediction)):
-            message = f"the target of {prediction} is {self.target(prediction)} or {prediction}, not {target}"
-            raise ShapeError(message, operand=1)
-        classes = prediction.shape[-1]
-        if self.class_weights is not None and len(self.class_weights) != classes:
-            message = f"{len(self.class_weights)} class weights for {classes} classes"
-            raise ShapeError(message, setting="class_weights")
-
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Log-softmax, and a weighted sum over everything."""
-        logits = log_softmax(b, values[0])
-        shape = b.type(logits).shape
-        operands = [logits, self._target_operand(b, values[1], shape)]
-        operands.append(b.const(np.array(self.class_weights or (1.0,), np.float32)))
-        if len(values) == 3:
-            operands.append(b.reshape(values[2], (shape[0], *(1,) * (len(shape) - 1))))
-        labels = b.type(values[1]).dtype == "i64"
-        axes, share = range(len(shape)), 1.0 / math.prod(shape[:-1])
-        divided = labels and self.class_weights is not None
-
-        def element(lp: Expr, t: Expr, w: Expr, sample: Expr | float = 1.0) -> Expr:
-            loss = -lp * self._probability(t, len(shape) - 1, shape[-1], labels)
-            if self.class_weights is not None:
-                loss = loss * w
-            return loss * sample if divided else loss * sample * share
-
-        total = b.reduce("sum", element, *operands, axes=axes)
-        if not divided:
-            return (total,)
-        hit = b.reduce(
-            "sum", lambda t, w: where(eq(Index(len(shape) - 1), t), w, 0.0), *operands[1:3], axes=axes
-        )
-        return (b.map(lambda s, h: s / h, total, hit),)
-
-    def _target_operand(self, b: PrimitiveBuilder, target: Value, shape: tuple[int, ...]) -> Value:
-        return b.reshape(target, (*shape[:-1], 1)) if b.type(target).dtype == "i64" else target
-
-    def _probability(self, t: Expr, axis: int, classes: int, labels: bool) -> Expr:
-        """The target distribution at one class."""
-        rest = self.label_smoothing / classes
-        if labels:
-            return where(eq(Index(axis), t), 1.0 - self.label_smoothing + rest, rest)
-        return t * (1.0 - self.label_smoothing) + rest
-
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
-        """`SoftmaxCrossEntropyLoss`, which takes labels and class weights alone."""
-        logits, target = types[:2]
-        if target.dtype != "i64" or len(names) == 3 or self.label_smoothing:
-            return None
-        weights = () if self.class_weights is None else (m.const(np.array(self.class_weights)),)
-        scores = m.channels_first(names[0], logits.rank)
-        return (m.node("SoftmaxCrossEntropyLoss", scores, names[1], *weights, reduction="mean"),)
-
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Explicit distributions."""
-        x, t = arrays[0], arrays[1]
-        classes = x.shape[-1]
-        logp = x - np.logaddexp.reduce(x, axis=-1, keepdims=True)
-        target = np.eye(classes)[t] if t.dtype.kind == "i" else t
-        smooth = (1 - self.label_smoothing) * target + self.label_smoothing / classes
-        weights = np.array(self.class_weights or [1.0] * classes)
-        losses = -(weights * smooth * logp).sum(-1)
-        if len(arrays) == 3:
-            losses = losses * arrays[2].reshape(-1, *(1,) * (losses.ndim - 1))
-        if self.class_weights is not None and t.dtype.kind == "i":
-            return (np.asarray(losses.sum() / weights[t].sum(), x.dtype),)
-        return (np.asarray(losses.mean(), x.dtype),)
+    def elements(self, x: Array, t: Array) -> Array:
+        """The definition."""
+        p = 1 / (1 + np.exp(-x))
+        wrong = t * (1 - p) + (1 - t) * p
+        loss = wrong**self.gamma * (np.logaddexp(x, 0) - x * t)
+        weight = 1.0 if self.alpha < 0 else self.alpha * t + (1 - self.alpha) * (1 - t)
+        return np.asarray(loss * weight)
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Labels and probabilities, smoothing, class and sample weights, per-pixel labels, misfits."""
-        weights = (0.5, 1.0, 2.0, 0.1)
-        return (
-            Sample(cls(), ((5, 4), (5,)), integers={1: 4}),
-            Sample(cls(), ((5, 4), (5, 4)), low=0.0),
-            Sample(cls(label_smoothing=0.1), ((5, 4), (5,)), integers={1: 4}),
-            Sample(cls(class_weights=weights), ((5, 4), (5,)), integers={1: 4}),
-            Sample(cls(0.2, weights), ((5, 4), (5,), (5,)), integers={1: 4}, low=0.1),
-            Sample(cls(), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}),
-            Sample(cls(), ((5, 4), (4,)), integers={1: 4}, error="the target of"),
-            Sample(cls(class_weights=(1.0,)), ((5, 4), (5,)), integers={1: 4}, error="1 class weights"),
-        )
+        """With and without a weight."""
+        return (*super().samples(), Sample(cls(1.5, -1.0), ((3, 4), (3, 4)), low=0.1, high=0.9))

@@ -4,9 +4,9 @@ import pytest
 
 from netdsl.ir import ShapeError, TensorType
 from netdsl.ops.conv import Conv
+from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
 from netdsl.ops.gate import Gelu
-from netdsl.ops.loss import CrossEntropy
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
