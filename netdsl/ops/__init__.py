@@ -48,6 +48,7 @@ from netdsl.ops.rectifier import (
 )
 from netdsl.ops.reduction import ReduceMax, ReduceMean, ReduceSum
 from netdsl.ops.resize import Resize, Upsample
+from netdsl.ops.separable_conv import DepthwiseConv, SeparableConv
 from netdsl.ops.shape import Flatten, Reshape
 from netdsl.ops.softmax import LogSoftmax, Softmax
 from netdsl.primitives import LEAVES
@@ -56,6 +57,8 @@ from netdsl.primitives import LEAVES
 LIBRARY: tuple[type[LibraryOp], ...] = (
     Conv,
     ConvTranspose,
+    DepthwiseConv,
+    SeparableConv,
     Dense,
     MaxPool,
     AvgPool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
+from netdsl.ops.border import MODE_DOC, MODES, border_mode, indices, with_border
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
 from netdsl.ops.spatial import (
@@ -25,7 +26,7 @@ from netdsl.ops.spatial import (
     spatial_rank,
     windows,
 )
-from netdsl.primitives import Contract, PrimitiveBuilder
+from netdsl.primitives import Contract, Gather, PrimitiveBuilder
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Conv(LibraryOp):
     stride: int | tuple[int, ...] = setting("step between outputs, or one per axis", 1, sizes)
     pad: Any = setting(PAD_DOC, "valid", padding)
     dilation: int | tuple[int, ...] = setting("step between kernel taps, or one per axis", 1, sizes)
+    pad_mode: str = setting(MODE_DOC, "zeros", border_mode)
+    convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     groups: int = setting("channels are split into so many independent groups", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
     init: str = setting("initialiser of the weight", "auto", initializer)
@@ -78,6 +81,7 @@ class Conv(LibraryOp):
         x = types[0]
         kernel = per_axis("kernel", self.kernel, spatial_rank("conv", x))
         self.params(x)
+        self._check_border(x)
         try:
             out = self.contraction(x).out_size(x.shape[1:-1], kernel)
         except ShapeError:
@@ -85,16 +89,30 @@ class Conv(LibraryOp):
             raise ShapeError(message, operand=0, hint="did you mean pad = same?") from None
         return (TensorType((x.shape[0], *out, self.channels)),)
 
+    def _check_border(self, x: TensorType) -> None:
+        if self.pad_mode != "zeros":
+            for n, (lo, hi) in zip(x.shape[1:-1], self.contraction(x).pad, strict=True):
+                indices(n, lo, hi, self.pad_mode)
+
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A contraction and a bias."""
         x, w = values[:2]
-        y = b.add1(self.contraction(b.type(x)), x, w)
+        op = self.contraction(b.type(x))
+        if self.convolve:
+            w = turned(b, w)
+        if self.pad_mode != "zeros":
+            x, op = with_border(b, x, op.pad, self.pad_mode), replace(op, pad=((0, 0),) * op.dims)
+        y = b.add1(op, x, w)
         return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)
 
-    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
-        """The window of the kernel."""
-        op = self.contraction(types[0])
-        return windows(types[1].shape[:-2], op.stride, op.dilation, op.pad)
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
+        """The window of the kernel; everything where a border copies cells that a window does not hold."""
+        op, kernel = self.contraction(types[0]), types[1].shape[:-2]
+        spans = [(k - 1) * d for k, d in zip(kernel, op.dilation, strict=True)]
+        inside = all(2 * max(pair) <= span for pair, span in zip(op.pad, spans, strict=True))
+        if self.pad_mode != "zeros" and not (inside and self.pad_mode != "wrap"):
+            return None
+        return windows(kernel, op.stride, op.dilation, op.pad)
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The formula of windows, and the setting of the channels."""
@@ -111,13 +129,21 @@ class Conv(LibraryOp):
         """Two per multiply-add, one per bias."""
         return 2 * self.macs(*types) + (self.infer(*types)[0].size if self.bias else 0)
 
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Conv` between transposes."""
-        op, rank = self.contraction(types[0]), types[0].rank
-        kernel = m.transpose(names[1], (rank - 1, rank - 2, *range(rank - 2)))
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`Conv` between transposes, behind `Pad` for another border; ONNX has no symmetric one."""
+        op, rank, x, w = self.contraction(types[0]), types[0].rank, names[0], names[1]
+        if self.convolve:
+            ends = [m.const([n] * op.dims) for n in (-1, -(2**31))]
+            w = m.node("Slice", w, *ends, m.const(range(op.dims)), m.const([-1] * op.dims))
+        if self.pad_mode == "symmetric":
+            return None
+        if self.pad_mode != "zeros":
+            cells = [0, *(lo for lo, _ in op.pad), 0, 0, *(hi for _, hi in op.pad), 0]
+            x, op = m.node("Pad", x, m.const(cells), mode=self.pad_mode), replace(op, pad=((0, 0),) * op.dims)
+        kernel = m.transpose(w, (rank - 1, rank - 2, *range(rank - 2)))
         y = m.node(
             "Conv",
-            m.channels_first(names[0], rank),
+            m.channels_first(x, rank),
             kernel,
             *names[2:],
             strides=op.stride,
@@ -132,7 +158,9 @@ class Conv(LibraryOp):
         x, w = arrays[:2]
         op = self.contraction(TensorType(x.shape))
         out = op.out_size(x.shape[1:-1], w.shape[:-2])
-        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)))
+        w = np.flip(w, tuple(range(op.dims))) if self.convolve else w
+        mode: Any = "constant" if self.pad_mode == "zeros" else self.pad_mode
+        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)), mode)
         y = np.zeros((x.shape[0], *out, self.channels), x.dtype)
         depth, width = w.shape[-2], self.channels // self.groups
         for at in itertools.product(*map(range, out)):
@@ -152,6 +180,11 @@ class Conv(LibraryOp):
     def samples(cls) -> Sequence[Sample]:
         """Every pad rule, 1-D to 3-D, strides, dilation, groups, depthwise, kernels that do not fit."""
         return (
+            *(Sample(cls(2, 3, pad="same", pad_mode=m), ((1, 5, 4, 2),)) for m in MODES if m != "constant"),
+            Sample(cls(2, 3, pad=2, pad_mode="reflect", stride=2), ((1, 4, 2),)),
+            Sample(cls(3, (2, 3), convolve=True), ((2, 4, 5, 2),)),
+            Sample(cls(4, 3, pad="same", convolve=True, groups=2), ((1, 6, 4),)),
+            Sample(cls(2, 3, pad=4, pad_mode="reflect"), ((1, 4, 4, 2),), error="reflect pads 4 cells"),
             Sample(cls(5, 3), ((2, 6, 7, 3),)),
             Sample(cls(4, 3, pad="same", stride=2, bias=False), ((1, 7, 6, 2),)),
             Sample(cls(17, 1), ((2, 3, 4, 9),)),
@@ -174,3 +207,11 @@ class Conv(LibraryOp):
 
 def _times(kernel: Sequence[int]) -> str:
     return " x ".join(map(str, kernel))
+
+
+def turned(b: PrimitiveBuilder, w: Value) -> Value:
+    """A kernel `[*K, C, F]` with its taps in the opposite order along every spatial axis."""
+    shape = b.type(w).shape
+    spatial = len(shape) - 2
+    start = (*(k - 1 for k in shape[:-2]), 0, 0)
+    return b.add1(Gather(start, (*(-1,) * spatial, 1, 1), shape), w)
