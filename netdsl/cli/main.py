@@ -17,6 +17,7 @@ COMMANDS = {
     "shapes": "the output shape of every layer",
     "params": "the parameters and costs of every layer",
     "report": "all of it: memory, receptive fields, intensity",
+    "draw": "a drawing as SVG, HTML or DOT",
     "diff": "what changed between two networks",
     "compare": "networks side by side, and a chart",
     "explain-shape": "how the shape of a layer came about",

@@ -39,6 +39,16 @@ class Group:
         """What two equal blocks have in common: everything but names and places."""
         return (self.name, *(p.form if isinstance(p, Group) else _form(p) for p in self.parts))
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All layers in it."""
+        return tuple(r for p in self.parts for r in (p.rows if isinstance(p, Group) else (p,)))
+
+    def reads(self, other: Group) -> bool:
+        """Whether a layer in it reads one of another block."""
+        names = {r.name for r in other.rows}
+        return any(source in names for r in self.rows for source in r.sources)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -71,10 +81,7 @@ def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Gr
 
 
 def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, level: int) -> Iterator[Line]:
-    for _, members in itertools.groupby(
-        parts, key=lambda p: p.form if isinstance(p, Group) and collapse else id(p)
-    ):
-        first, *more = members
+    for first, *more in _runs(parts) if collapse else ([p] for p in parts):
         if isinstance(first, Row):
             yield Line(level, _last(first.name), first, False)
         elif more:
@@ -83,6 +90,23 @@ def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, leve
             yield Line(level, _last(first.path), first.total, True)
             if depth is None or level + 1 < depth:
                 yield from _lines(first.parts, depth, collapse, level + 1)
+
+
+def _runs(parts: Sequence[Row | Group]) -> list[list[Row | Group]]:
+    """Parts, and runs of equal blocks of which each reads the one before it: equal branches stand side by side."""
+    runs: list[list[Row | Group]] = []
+    for part in parts:
+        last = runs[-1][-1] if runs else None
+        if (
+            isinstance(part, Group)
+            and isinstance(last, Group)
+            and part.form == last.form
+            and part.reads(last)
+        ):
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return runs
 
 
 def _closed(first: Group, more: Sequence[Row | Group], level: int) -> Line:

@@ -19,7 +19,7 @@ class Row:
     `shape` has no batch axis.  `params` counts the weights that this layer is the first to use; `shared` names
     the layer whose weights it uses again.  `macs` are multiply-adds, `flops` floating-point operations, `bytes`
     the size of the results, `moved` that of operands, weights and results together.  `field` is the receptive
-    field per spatial axis of the input, None where a cell sees the whole input.
+    field per spatial axis of the input, None where a cell sees the whole input; `sources` names the layers read.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Row:
     bytes: int
     moved: int
     field: Fields | None
+    sources: tuple[str, ...]
     span: Span | None
 
 
@@ -102,7 +103,7 @@ def _rows(graph: Graph) -> Iterator[Row]:
         if node.op.name == "input":
             t, seen = node.types[0], fields[node.id]
             yield Row(
-                node.id, "input", "", t.shape[1:], 0, 0, None, 0, 0, t.nbytes, t.nbytes, seen, node.span
+                node.id, "input", "", t.shape[1:], 0, 0, None, 0, 0, t.nbytes, t.nbytes, seen, (), node.span
             )
         elif isinstance(node.op, LibraryOp):
             yield _layer(graph, node, node.op, owner, fields[node.id])
@@ -126,5 +127,8 @@ def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str], seen:
         bytes=size,
         moved=size + sum(t.nbytes for t in types),
         field=seen,
+        sources=tuple(
+            v.node for v in node.inputs if graph[v.node].op.name not in ("param", "state", "const")
+        ),
         span=node.span,
     )

@@ -1,0 +1,46 @@
+"""`netdsl draw FILE`: a drawing of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netdsl.cli.command import UsageError, at_least_1, command, option
+from netdsl.cli.common import FILE, NET, SET, diagnostics, load_network
+
+FORMS = (".svg", ".html", ".dot")
+
+
+@command(
+    FILE,
+    SET,
+    NET,
+    option(
+        "-o",
+        "--output",
+        dest="out",
+        type=Path,
+        metavar="FILE",
+        help="a .svg, .html or .dot file; else SVG on stdout",
+    ),
+    option("--depth", type=at_least_1, metavar="N", help="show blocks closed that are nested deeper"),
+)
+def app(file: Path, settings: list[str], net: str | None, out: Path | None, depth: int | None) -> None:
+    """Draw a network: blocks as boxes, branches side by side, skip connections round them."""
+    from netdsl.files import atomic_write
+    from netdsl.report import summarize
+    from netdsl.report.draw import draw
+
+    if out is not None and out.suffix not in FORMS:
+        raise UsageError(f"argument -o: {out} ends in none of {', '.join(FORMS)}")
+    with diagnostics():
+        network = load_network(file, settings, net)
+    summary = summarize(network.name, network.graph)
+    try:
+        picture = draw(summary, network.graph, (out.suffix if out else ".svg")[1:], depth)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if out is None:
+        print(picture, end="")
+    else:
+        atomic_write(out, picture.encode())
+        print(f"drawn to {out}")
