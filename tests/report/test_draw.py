@@ -1,5 +1,6 @@
 """Drawings: what is in them, where it is, and that they need nothing else."""
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 
@@ -73,7 +74,7 @@ def test_boxes_do_not_overlap_and_flows_go_down(text, depth):
         )
     for layer in set(placed.layer.values()):
         xs = sorted(placed.x[key] for key, at in placed.layer.items() if at == layer)
-        assert all(b - a >= 80 for a, b in zip(xs, xs[1:], strict=False))
+        assert all(b - a >= 80 for a, b in itertools.pairwise(xs))
 
 
 def test_the_same_drawing_twice():
