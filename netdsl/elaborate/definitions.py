@@ -54,11 +54,11 @@ def _path(item: tree.Import, here: Path) -> Path:
     if not name.endswith(".net") or Path(name).is_absolute():
         message = "an import names a .net file relative to this one"
         raise NetError(Diagnostic("import", message, item.path.span))
-    return (here.parent / name).resolve()
+    return here.parent / name
 
 
 def _load(item: tree.Import, path: Path, stack: tuple[Path, ...]) -> Definitions:
-    if path in stack:
+    if path.resolve() in stack:
         raise NetError(Diagnostic("import", f"{item.path.value} imports itself", item.path.span))
     try:
         source = read_source(path)
