@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from netdsl.ops.settings import number, one_of
 from netdsl.ops.spatial import padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
+from netdsl.scalar import Expr, Index, logical_and, where
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap")
 MODE_DOC = (
@@ -41,14 +43,22 @@ def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: flo
     if mode in ("zeros", "constant"):
         start = (0, *(-lo for lo, _ in pads), 0)
         size = (shape[0], *(n + lo + hi for n, (lo, hi) in zip(shape[1:-1], pads, strict=True)), shape[-1])
-        if value == 0.0:
-            return b.slice(x, start, size)
-        moved = b.map(lambda v: v - value, x)
-        return b.map(lambda v: v + value, b.slice(moved, start, size))
+        y = b.slice(x, start, size)
+        return y if value == 0.0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
     for axis, (lo, hi) in enumerate(pads, 1):
         if lo or hi:
             x = b.take(x, indices(shape[axis], lo, hi, mode), axis)
     return x
+
+
+def _inside(shape: tuple[int, ...], pads: Pads) -> Expr:
+    """Whether an element of the larger map is one of the operand."""
+    tests = [
+        logical_and(Index(axis) >= lo, Index(axis) < lo + n)
+        for axis, (n, (lo, hi)) in enumerate(zip(shape[1:-1], pads, strict=True), 1)
+        if lo or hi
+    ]
+    return functools.reduce(logical_and, tests)
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,7 @@ class Pad(LibraryOp):
         return (
             *modes,
             Sample(cls(1, "constant", -1.5), ((1, 3, 2, 9),)),
+            Sample(cls(((0, 2), 0), "constant", 1e30), ((2, 3, 4, 2),), smooth=False),
             Sample(cls(2, "reflect"), ((2, 5, 3),)),
             Sample(cls((1, 0, 2)), ((1, 2, 3, 2, 2),)),
             Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),

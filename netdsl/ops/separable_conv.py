@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
+from netdsl.ops.border import MODE_DOC, border_mode
 from netdsl.ops.conv import Conv
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
@@ -30,9 +31,12 @@ class DepthwiseConv(LibraryOp):
     stride: int | tuple[int, ...] = setting("step between outputs, or one per axis", 1, sizes)
     pad: Any = setting(PAD_DOC, "valid", padding)
     dilation: int | tuple[int, ...] = setting("step between kernel taps, or one per axis", 1, sizes)
+    pad_mode: str = setting(MODE_DOC, "zeros", border_mode)
+    convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     depth_multiplier: int = setting("outputs for each channel", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
     init: str = setting("initialiser of the weight", "auto", initializer)
+    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
 
     def conv(self, x: TensorType) -> Conv:
         """The grouped convolution that this is for an input of this type."""
@@ -47,9 +51,12 @@ class DepthwiseConv(LibraryOp):
             self.stride,
             self.pad,
             self.dilation,
-            groups=channels,
-            bias=self.bias,
-            init=self.init,
+            self.pad_mode,
+            self.convolve,
+            channels,
+            self.bias,
+            self.init,
+            self.bias_init,
         )
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
@@ -96,6 +103,7 @@ class DepthwiseConv(LibraryOp):
             Sample(cls(3), ((2, 5, 6, 4),)),
             Sample(cls(3, stride=2, pad="same", depth_multiplier=2), ((1, 6, 5, 3),)),
             Sample(cls(3, dilation=2, bias=False), ((1, 7, 9),)),
+            Sample(cls((3, 2), pad="same", pad_mode="reflect", convolve=True), ((1, 4, 5, 3),)),
             Sample(cls(3), ((2, 5),), error="1 to 3 spatial axes"),
         )
 
@@ -116,9 +124,12 @@ class SeparableConv(LibraryOp):
     stride: int | tuple[int, ...] = setting("step between outputs, or one per axis", 1, sizes)
     pad: Any = setting(PAD_DOC, "valid", padding)
     dilation: int | tuple[int, ...] = setting("step between kernel taps, or one per axis", 1, sizes)
+    pad_mode: str = setting(MODE_DOC, "zeros", border_mode)
+    convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     depth_multiplier: int = setting("channels between the two, for each channel", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
     init: str = setting("initialiser of both weights", "auto", initializer)
+    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
 
     def parts(self, x: TensorType) -> tuple[DepthwiseConv, Conv, TensorType]:
         """The two convolutions, and the type between them."""
@@ -127,11 +138,14 @@ class SeparableConv(LibraryOp):
             self.stride,
             self.pad,
             self.dilation,
+            self.pad_mode,
+            self.convolve,
             self.depth_multiplier,
             bias=False,
             init=self.init,
         )
-        return depthwise, Conv(self.channels, 1, bias=self.bias, init=self.init), depthwise.infer(x)[0]
+        pointwise = Conv(self.channels, 1, bias=self.bias, init=self.init, bias_init=self.bias_init)
+        return depthwise, pointwise, depthwise.infer(x)[0]
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """`depthwise`, `pointwise` and `bias`."""
@@ -190,4 +204,5 @@ class SeparableConv(LibraryOp):
             Sample(cls(5, 3), ((2, 5, 6, 4),)),
             Sample(cls(7, 3, stride=2, pad="same", depth_multiplier=2, bias=False), ((1, 6, 5, 3),)),
             Sample(cls(3, 4, dilation=2), ((1, 9, 4),)),
+            Sample(cls(4, 3, pad=1, pad_mode="edge", convolve=True), ((1, 4, 5, 3),)),
         )
