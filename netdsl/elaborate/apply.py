@@ -14,7 +14,7 @@ from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
 from netdsl.ir import ShapeError, TensorType, Value
-from netdsl.ops import LibraryOp
+from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Const, Input
 from netdsl.source import Note, Span, suggest
 from netdsl.syntax import tree

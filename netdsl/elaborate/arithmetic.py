@@ -10,7 +10,7 @@ from typing import Any
 from netdsl.elaborate.builtins import SettingError
 from netdsl.elaborate.values import Symbol, describe
 from netdsl.limits import MAX_INT_BITS, MAX_LOOP
-from netdsl.ops import LibraryOp
+from netdsl.ops.base import LibraryOp
 from netdsl.ops.merge import Add, Div, Mul, Sub
 
 #: the op behind each operator on tensors

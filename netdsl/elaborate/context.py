@@ -12,7 +12,7 @@ from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.values import Tags, Tensors
 from netdsl.ir import Scope, TensorType, Value
 from netdsl.limits import MAX_ELEMENTS, MAX_EXPANSION_DEPTH, MAX_NODES, MAX_RANK
-from netdsl.ops import LibraryOp
+from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Param, PrimitiveBuilder, State
 from netdsl.source import Diagnostic, NetError, Note, Span
 

@@ -14,14 +14,12 @@ from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, describe
 from netdsl.ir import Value
 from netdsl.limits import MAX_LOOP
-from netdsl.ops import LIBRARY
+from netdsl.ops import BY_NAME
 from netdsl.source import Span, suggest
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
     from netdsl.elaborate.apply import Applier
-
-OPS_BY_NAME = {op.name: op for op in LIBRARY}
 
 
 class Evaluator:
@@ -113,14 +111,14 @@ class Evaluator:
             return Function(block, span, home=where)
         if name in home.modules:
             return home.modules[name]
-        if name in OPS_BY_NAME:
-            return Function(OPS_BY_NAME[name], span)
+        if name in BY_NAME:
+            return Function(BY_NAME[name], span)
         return None
 
     def unknown(self, name: str, span: Span) -> Any:
         """Fail for a name that is not defined, with the nearest one that is."""
         home = self.frame.home
-        known = {*self.frame.variables, *home.blocks, *home.modules, *OPS_BY_NAME, *OF_SHAPES, *OF_SETTINGS}
+        known = {*self.frame.variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
         near = suggest(name, known)
         kind = "block" if name[:1].isupper() else "name"
         fix = f"did you mean {near}?" if near else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netdsl.ir import Value
-from netdsl.ops import LibraryOp
+from netdsl.ops.base import LibraryOp
 from netdsl.source import Span
 from netdsl.syntax import tree
 

@@ -1,147 +1,149 @@
-"""The op library: what people write in `.net` files, each op made of primitives."""
+"""The op library: what people write in `.net` files, each op made of primitives.
 
-from collections.abc import Mapping
+A module of ops is imported when one of its ops is asked for: a network needs ten of them, and a report should not
+wait for a hundred.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from netdsl.ir import Op
-from netdsl.ops.activation import HardSigmoid, Identity, Sigmoid, Softplus, Softsign, Tanh
-from netdsl.ops.base import LibraryOp
-from netdsl.ops.border import Pad
-from netdsl.ops.channel_norm import L2Normalize, Lrn
-from netdsl.ops.conv import Conv
-from netdsl.ops.conv_transpose import ConvTranspose
-from netdsl.ops.cross_entropy import CrossEntropy
-from netdsl.ops.cut import Crop, Slice, Split, Stack
-from netdsl.ops.dense import Dense
-from netdsl.ops.dice import Dice
-from netdsl.ops.elementwise import Abs, Clip, Exp, Log, Power, Sqrt
-from netdsl.ops.gate import Gelu, HardSwish, Mish, Silu, Swish
-from netdsl.ops.group_norm import GroupNorm, InstanceNorm, LayerNorm
-from netdsl.ops.layout import ChannelShuffle, PixelShuffle, Transpose
-from netdsl.ops.loss import (
-    BinaryCrossEntropy,
-    Focal,
-    Hinge,
-    Huber,
-    KlDivergence,
-    Loss,
-    Mae,
-    Mse,
-    SmoothL1,
-)
-from netdsl.ops.merge import Add, Concat, Div, Mul, Sub
-from netdsl.ops.metric import Accuracy, TopK
-from netdsl.ops.noise import Dropout, DropPath, GaussianNoise, SpatialDropout
-from netdsl.ops.norm import BatchNorm
-from netdsl.ops.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from netdsl.ops.rectifier import (
-    Apl,
-    Elu,
-    LeakyRelu,
-    Maxout,
-    PRelu,
-    Relu,
-    Relu6,
-    RRelu,
-    Selu,
-    ThresholdedRelu,
-    VRelu,
-)
-from netdsl.ops.reduction import ReduceMax, ReduceMean, ReduceSum
-from netdsl.ops.resize import Resize, Upsample
-from netdsl.ops.separable_conv import DepthwiseConv, SeparableConv
-from netdsl.ops.shape import Flatten, Reshape
-from netdsl.ops.softmax import LogSoftmax, Softmax
 from netdsl.primitives import LEAVES
 
-#: every op of the language, in the order of the documentation
-LIBRARY: tuple[type[LibraryOp], ...] = (
-    Conv,
-    ConvTranspose,
-    DepthwiseConv,
-    SeparableConv,
-    Dense,
-    MaxPool,
-    AvgPool,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    BatchNorm,
-    GroupNorm,
-    InstanceNorm,
-    LayerNorm,
-    Lrn,
-    L2Normalize,
-    Dropout,
-    SpatialDropout,
-    DropPath,
-    GaussianNoise,
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Concat,
-    Split,
-    Slice,
-    Stack,
-    Flatten,
-    Reshape,
-    Transpose,
-    ChannelShuffle,
-    PixelShuffle,
-    Upsample,
-    Resize,
-    Pad,
-    Crop,
-    ReduceSum,
-    ReduceMean,
-    ReduceMax,
-    Exp,
-    Log,
-    Sqrt,
-    Abs,
-    Power,
-    Clip,
-    Softmax,
-    LogSoftmax,
-    Identity,
-    Sigmoid,
-    HardSigmoid,
-    Tanh,
-    Softsign,
-    Softplus,
-    Relu,
-    Relu6,
-    ThresholdedRelu,
-    LeakyRelu,
-    VRelu,
-    RRelu,
-    PRelu,
-    Elu,
-    Selu,
-    Apl,
-    Maxout,
-    Gelu,
-    Silu,
-    Swish,
-    HardSwish,
-    Mish,
-    CrossEntropy,
-    BinaryCrossEntropy,
-    Mse,
-    Mae,
-    Huber,
-    SmoothL1,
-    Focal,
-    Hinge,
-    KlDivergence,
-    Dice,
-    Accuracy,
-    TopK,
-)
+if TYPE_CHECKING:
+    from netdsl.ops.base import LibraryOp
 
-#: the ops of a graph as elaborated, by name: leaves and the library
-OPS: Mapping[str, type[Op]] = {
-    **{op.name: op for op in LEAVES},
-    **{op.name: op for op in LIBRARY},
+    #: every op of the language, in the order of the documentation
+    LIBRARY: tuple[type[LibraryOp], ...]
+
+#: where each op is, in the order of the documentation: module and class
+PLACES: Mapping[str, tuple[str, str]] = {
+    "conv": ("conv", "Conv"),
+    "conv_transpose": ("conv_transpose", "ConvTranspose"),
+    "depthwise_conv": ("separable_conv", "DepthwiseConv"),
+    "separable_conv": ("separable_conv", "SeparableConv"),
+    "dense": ("dense", "Dense"),
+    "max_pool": ("pool", "MaxPool"),
+    "avg_pool": ("pool", "AvgPool"),
+    "global_avg_pool": ("pool", "GlobalAvgPool"),
+    "global_max_pool": ("pool", "GlobalMaxPool"),
+    "batch_norm": ("norm", "BatchNorm"),
+    "group_norm": ("group_norm", "GroupNorm"),
+    "instance_norm": ("group_norm", "InstanceNorm"),
+    "layer_norm": ("group_norm", "LayerNorm"),
+    "lrn": ("channel_norm", "Lrn"),
+    "l2_normalize": ("channel_norm", "L2Normalize"),
+    "dropout": ("noise", "Dropout"),
+    "spatial_dropout": ("noise", "SpatialDropout"),
+    "drop_path": ("noise", "DropPath"),
+    "gaussian_noise": ("noise", "GaussianNoise"),
+    "add": ("merge", "Add"),
+    "sub": ("merge", "Sub"),
+    "mul": ("merge", "Mul"),
+    "div": ("merge", "Div"),
+    "concat": ("merge", "Concat"),
+    "split": ("cut", "Split"),
+    "slice": ("cut", "Slice"),
+    "stack": ("cut", "Stack"),
+    "flatten": ("shape", "Flatten"),
+    "reshape": ("shape", "Reshape"),
+    "transpose": ("layout", "Transpose"),
+    "channel_shuffle": ("layout", "ChannelShuffle"),
+    "pixel_shuffle": ("layout", "PixelShuffle"),
+    "upsample": ("resize", "Upsample"),
+    "resize": ("resize", "Resize"),
+    "pad": ("border", "Pad"),
+    "crop": ("cut", "Crop"),
+    "reduce_sum": ("reduction", "ReduceSum"),
+    "reduce_mean": ("reduction", "ReduceMean"),
+    "reduce_max": ("reduction", "ReduceMax"),
+    "exp": ("elementwise", "Exp"),
+    "log": ("elementwise", "Log"),
+    "sqrt": ("elementwise", "Sqrt"),
+    "abs": ("elementwise", "Abs"),
+    "power": ("elementwise", "Power"),
+    "clip": ("elementwise", "Clip"),
+    "softmax": ("softmax", "Softmax"),
+    "log_softmax": ("softmax", "LogSoftmax"),
+    "identity": ("activation", "Identity"),
+    "sigmoid": ("activation", "Sigmoid"),
+    "hard_sigmoid": ("activation", "HardSigmoid"),
+    "tanh": ("activation", "Tanh"),
+    "softsign": ("activation", "Softsign"),
+    "softplus": ("activation", "Softplus"),
+    "relu": ("rectifier", "Relu"),
+    "relu6": ("rectifier", "Relu6"),
+    "thresholded_relu": ("rectifier", "ThresholdedRelu"),
+    "leaky_relu": ("rectifier", "LeakyRelu"),
+    "vrelu": ("rectifier", "VRelu"),
+    "rrelu": ("rectifier", "RRelu"),
+    "prelu": ("rectifier", "PRelu"),
+    "elu": ("rectifier", "Elu"),
+    "selu": ("rectifier", "Selu"),
+    "apl": ("rectifier", "Apl"),
+    "maxout": ("rectifier", "Maxout"),
+    "gelu": ("gate", "Gelu"),
+    "silu": ("gate", "Silu"),
+    "swish": ("gate", "Swish"),
+    "hard_swish": ("gate", "HardSwish"),
+    "mish": ("gate", "Mish"),
+    "cross_entropy": ("cross_entropy", "CrossEntropy"),
+    "binary_cross_entropy": ("loss", "BinaryCrossEntropy"),
+    "mse": ("loss", "Mse"),
+    "mae": ("loss", "Mae"),
+    "huber": ("loss", "Huber"),
+    "smooth_l1": ("loss", "SmoothL1"),
+    "focal": ("loss", "Focal"),
+    "hinge": ("loss", "Hinge"),
+    "kl_divergence": ("loss", "KlDivergence"),
+    "dice": ("dice", "Dice"),
+    "accuracy": ("metric", "Accuracy"),
+    "top_k": ("metric", "TopK"),
 }
 
-__all__ = ["LIBRARY", "OPS", "LibraryOp", "Loss"]
+
+class Library(Mapping[str, "type[LibraryOp]"]):
+    """The ops of the language by name."""
+
+    def __getitem__(self, name: str) -> type[LibraryOp]:
+        module, kind = PLACES[name]
+        op: type[LibraryOp] = getattr(importlib.import_module(f"netdsl.ops.{module}"), kind)
+        return op
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PLACES)
+
+    def __len__(self) -> int:
+        return len(PLACES)
+
+
+class Ops(Mapping[str, type[Op]]):
+    """The ops of a graph as elaborated, by name: leaves and the library."""
+
+    def __init__(self) -> None:
+        self._leaves: dict[str, type[Op]] = {op.name: op for op in LEAVES}
+
+    def __getitem__(self, name: str) -> type[Op]:
+        return self._leaves[name] if name in self._leaves else BY_NAME[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._leaves, *PLACES))
+
+    def __len__(self) -> int:
+        return len(self._leaves) + len(PLACES)
+
+
+BY_NAME: Mapping[str, type[LibraryOp]] = Library()
+OPS: Mapping[str, type[Op]] = Ops()
+
+
+def __getattr__(name: str) -> object:
+    if name == "LIBRARY":
+        return tuple(BY_NAME.values())
+    raise AttributeError(f"module {__name__} has no attribute {name}")
+
+
+__all__ = ["BY_NAME", "LIBRARY", "OPS", "PLACES"]

@@ -1,6 +1,6 @@
 """Every op, every sample: shape rule, expansion, NumPy reference, gradient in float64, ONNX evaluator.
 
-One function per check: a new op is tested by its line in `LIBRARY`, a new backend by one function here.
+One function per check: a new op is tested by its line in `PLACES`, a new backend by one function here.
 """
 
 import math

@@ -3,11 +3,13 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from netdsl.ops import LIBRARY
+from netdsl.ops import BY_NAME, LIBRARY, OPS, PLACES
 from netdsl.ops.conv import Conv
 from netdsl.ops.describe import describe, render_list, render_markdown, render_one
 from netdsl.ops.rectifier import LeakyRelu
@@ -46,3 +48,17 @@ def test_example_of_the_page_is_the_real_op():
     page = (DOCS / "add-an-op.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert block == inspect.getsource(LeakyRelu)
+
+
+def test_every_op_is_where_the_library_says():
+    for name, (module, kind) in PLACES.items():
+        op = BY_NAME[name]
+        assert (op.name, op.__module__, op.__name__) == (name, f"netdsl.ops.{module}", kind)
+    assert list(BY_NAME) == [op.name for op in LIBRARY]
+    assert "no_such_op" not in BY_NAME and "no_such_op" not in OPS and "input" in OPS
+
+
+def test_a_report_imports_the_ops_of_its_network_alone():
+    text = "import sys, netdsl.elaborate; print([m for m in sys.modules if m.startswith('netdsl.ops.')])"
+    shown = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert "netdsl.ops.base" in shown and "netdsl.ops.rectifier" not in shown
