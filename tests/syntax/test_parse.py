@@ -130,7 +130,8 @@ def test_hostile_texts_are_diagnosed_fast(text: str, code: str):
     start = time.process_time()
     with pytest.raises(NetError) as caught:
         parse_text(text)
-    assert time.process_time() - start < 1
+    # Half a second alone; wide, because what must not happen is a time that grows with the square of the text.
+    assert time.process_time() - start < 10
     assert caught.value.diagnostics[0].code == code
     assert len(str(caught.value)) < 10_000
 
