@@ -12,11 +12,12 @@ from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
 from netdsl.ops.expand import expand
+from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.loss import BinaryCrossEntropy
 from netdsl.ops.merge import Add
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
-from netdsl.ops.pool import GlobalAvgPool, MaxPool
+from netdsl.ops.pool import MaxPool
 from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.scalar import stop_gradient

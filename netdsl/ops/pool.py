@@ -1,4 +1,4 @@
-"""Pooling: the largest or the average over windows, or over the whole map."""
+"""Pooling over windows: what all pools share, and the largest and the average of each window."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
+from netdsl.ops.axes import axes_setting, place_of, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
 from netdsl.ops.spatial import (
     PAD_DOC,
+    axis_names,
     explain_windows,
     padding,
     per_axis,
@@ -29,36 +31,63 @@ from netdsl.primitives import PrimitiveBuilder, Window
 
 
 @dataclass(frozen=True)
-class _Pool(LibraryOp):
-    kind: ClassVar[str] = "max"
+class Pool(LibraryOp):
+    """Base of pools over windows.
+
+    The windows run over the spatial axes, or over any one to three others: these are moved to the place of the
+    spatial axes, all that are left to the place of the channels, and back.
+    """
+
+    kind: ClassVar[str] = "avg"
     positional: ClassVar[tuple[str, ...]] = ("size",)
 
     size: int | tuple[int, ...] = setting("size of the window, or one per axis", check=sizes)
     stride: int | tuple[int, ...] | None = setting("step between windows; default: their size", None, sizes)
     pad: Any = setting(PAD_DOC, "valid", padding)
     ceil: bool = setting("round output sizes up (PyTorch's ceil_mode)", False, boolean)
+    dilation: int | tuple[int, ...] = setting("step between cells of a window, or one per axis", 1, sizes)
+    axes: tuple[int, ...] | None = setting(
+        "axes that windows run over, -1 is the channels; default: the spatial ones", None, axes_setting
+    )
+
+    def pooled(self, b: PrimitiveBuilder, x: Value, window: Window) -> Value:
+        """The result for a map `[N, *S, C]`."""
+        return b.add1(window, x)
+
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str | None:
+        """The result for a map `[N, C, *S]` in ONNX nodes; None where ONNX has no such op."""
+        raise NotImplementedError(f"{self.name} has no ONNX form")
+
+    def reference_cells(self, cells: Array) -> Array:
+        """The definition for the cells of a window, `[N, cells, C] -> [N, C]`; NaN stands for what does not count."""
+        raise NotImplementedError(f"{self.name} has no reference")
 
     def window(self, x: TensorType) -> Window:
         """The primitive for an input of this type."""
-        dims = spatial_rank(self.name, x)
+        spatial = self._view(x).shape[1:-1]
+        dims = len(spatial)
         size = per_axis("size", self.size, dims)
         stride = per_axis("stride", self.size if self.stride is None else self.stride, dims)
-        ones = (1,) * dims
-        pads = resolve_pads(self.pad, x.shape[1:-1], size, stride, ones)
-        if any(lo >= k or hi >= k for (lo, hi), k in zip(pads, size, strict=True)):
-            raise ShapeError("a window could lie in the padding alone: pad must be below size", setting="pad")
-        over = tuple(
-            self._overhang(n, k, s, lo, hi)
-            for n, k, s, (lo, hi) in zip(x.shape[1:-1], size, stride, pads, strict=True)
-        )
-        return Window(self.kind, size, stride, pads, ones, over, self._include_pad())
+        dilation = per_axis("dilation", self.dilation, dims)
+        pads = resolve_pads(self.pad, spatial, size, stride, dilation)
+        over = []
+        for n, k, s, d, (lo, hi) in zip(spatial, size, stride, dilation, pads, strict=True):
+            extent = (k - 1) * d + 1
+            if max(lo, hi) >= extent:
+                message = f"a window could lie in the padding alone: pad must be below {extent}"
+                raise ShapeError(message, setting="pad")
+            if max(lo, hi) and n < d:
+                message = f"a window of dilation {d} could step over all {n} cells of an axis"
+                raise ShapeError(message, setting="dilation")
+            over.append(self._overhang(n, extent, s, lo, hi))
+        return Window(self.kind, size, stride, pads, dilation, tuple(over), self._include_pad())
 
     def _include_pad(self) -> bool:
-        return True
+        return False
 
-    def _overhang(self, size: int, window: int, stride: int, lo: int, hi: int) -> int:
+    def _overhang(self, size: int, extent: int, stride: int, lo: int, hi: int) -> int:
         """Cells past the padding that the last window covers; it must start inside the input or left pad."""
-        room = size + lo + hi - window
+        room = size + lo + hi - extent
         if not self.ceil or room < 0:
             return 0
         last = -(-room // stride) * stride
@@ -66,32 +95,61 @@ class _Pool(LibraryOp):
             last -= stride
         return max(0, last - room)
 
+    def _over(self, x: TensorType) -> tuple[int, ...]:
+        """The axes that windows run over, as written."""
+        if self.axes is None:
+            return tuple(range(1, 1 + spatial_rank(self.name, x)))
+        if len(resolve_axes(self.axes, x.rank)) > 3 or x.dtype != "f32":
+            raise ShapeError(f"{self.name} runs over 1 to 3 axes of numbers, not of {x}", setting="axes")
+        return tuple(place_of(a, x.rank) for a in self.axes)
+
+    def _order(self, x: TensorType) -> tuple[int, ...]:
+        """The batch, the axes that windows run over, the others."""
+        over = self._over(x)
+        return (0, *over, *(a for a in range(1, x.rank) if a not in over))
+
+    def _view(self, x: TensorType) -> TensorType:
+        """The operand as a map of the axes that windows run over."""
+        over = self._over(x)
+        others = math.prod(x.shape[a] for a in self._order(x)[1 + len(over) :])
+        return TensorType((x.shape[0], *(x.shape[a] for a in over), others))
+
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """As many windows as fit; the channels stay."""
+        """As many windows as fit; the other axes stay."""
         (x,) = types
+        window = self.window(x)
         try:
-            return self.window(x).infer(x)
-        except ShapeError as error:
-            if error.operand is None or x.rank < 3:
-                raise
-            message = f"a window of {self.size} does not fit into {list(x.shape[1:])}"
+            out = window.out_size(self._view(x).shape[1:-1])
+        except ShapeError:
+            apart = f" with dilation {self.dilation}" if self.dilation != 1 else ""
+            message = f"a window of {self.size}{apart} does not fit into {list(x.shape[1:])}"
             raise ShapeError(message, operand=0) from None
+        found = dict(zip(self._over(x), out, strict=True))
+        return (TensorType(tuple(found.get(a, n) for a, n in enumerate(x.shape))),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One primitive."""
+        """Windows over a map, between transposes where the axes are not the spatial ones."""
         (x,) = values
-        return (b.add1(self.window(b.type(x)), x),)
+        t = b.type(x)
+        (result,), order = self.infer(t), self._order(t)
+        y = self.pooled(b, b.reshape(b.transpose(x, order), self._view(t).shape), self.window(t))
+        moved = b.reshape(y, [result.shape[a] for a in order])
+        return (b.transpose(moved, _undone(order)),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
-        """The window."""
-        op = self.window(types[0])
-        return windows(op.size, op.stride, op.dilation, op.pad)
+        """The window along the axes it runs over, the cell itself along others."""
+        op, (x,) = self.window(types[0]), types
+        found = dict(zip(self._over(x), windows(op.size, op.stride, op.dilation, op.pad), strict=True))
+        return tuple(found.get(a, Reach()) for a in range(1, x.rank - 1))
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The formula of windows."""
-        op, x = self.window(types[0]), types[0]
-        spatial = x.shape[1:-1], op.size, op.stride, op.dilation, op.pad, result.shape[1:-1], op.overhang
-        return explain_windows(*spatial)
+        op, (x,) = self.window(types[0]), types
+        over = self._over(x)
+        known = (*axis_names(x.rank - 2), "channels") if 3 <= x.rank <= 5 else ()
+        names = [known[a - 1] if known else f"axis {a - 1}" for a in over]
+        size, out = ([shape[a] for a in over] for shape in (x.shape, result.shape))
+        return explain_windows(size, op.size, op.stride, op.dilation, op.pad, out, op.overhang, names)
 
     def macs(self, *types: TensorType) -> int:
         """None."""
@@ -102,40 +160,43 @@ class _Pool(LibraryOp):
         return self.infer(*types)[0].size * math.prod(self.window(types[0]).size)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
-        """`MaxPool` or `AveragePool` between transposes.
-
-        Cells past the padding are more padding there, since ONNX' own rounding up differs from PyTorch's; None
-        where they would count in an average.
-        """
-        window, rank = self.window(types[0]), types[0].rank
-        average = {"count_include_pad": int(window.include_pad)} if self.kind == "avg" else {}
-        if self.kind == "avg" and window.include_pad and any(window.overhang):
+        """The pool between transposes, and reshapes where it does not run over the spatial axes."""
+        (t,), (result,) = types, self.infer(*types)
+        over = self._over(t)
+        order = (0, *self._order(t)[1 + len(over) :], *over)
+        view, x = self._view(t).shape, m.transpose(names[0], order)
+        if self.axes is not None:
+            x = m.node("Reshape", x, m.const((view[0], view[-1], *view[1:-1])))
+        y = self.onnx_pooled(m, x, self.window(t))
+        if y is None:
             return None
-        ends = [hi + over for (_, hi), over in zip(window.pad, window.overhang, strict=True)]
-        y = m.node(
-            "AveragePool" if self.kind == "avg" else "MaxPool",
-            m.channels_first(names[0], rank),
-            kernel_shape=window.size,
-            strides=window.stride,
-            pads=[*(lo for lo, _ in window.pad), *ends],
-            **average,
-        )
-        return (m.channels_last(y, rank),)
+        if self.axes is not None:
+            y = m.node("Reshape", y, m.const([result.shape[a] for a in order]))
+        return (m.transpose(y, _undone(order)),)
 
-    def _windows(self, x: Array, fill: float) -> tuple[Array, list[tuple[tuple[Any, ...], Array]]]:
-        """The empty result, and each window's cells with the place they belong to (overhang cut away)."""
-        op = self.window(TensorType(x.shape))
-        out = op.out_size(x.shape[1:-1])
-        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)), constant_values=fill)
-        cells = []
-        for at in itertools.product(*map(range, out)):
-            cut = tuple(slice(o * s, o * s + k) for o, s, k in zip(at, op.stride, op.size, strict=True))
-            cells.append(((slice(None), *at), padded[(slice(None), *cut)].reshape(len(x), -1, x.shape[-1])))
-        return np.zeros((len(x), *out, x.shape[-1]), x.dtype), cells
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The definition, one window at a time."""
+        (x,) = arrays
+        over, op = self._over(TensorType(x.shape)), self.window(TensorType(x.shape))
+        places = range(1, 1 + len(over))
+        front = np.moveaxis(x, over, places)
+        spatial, others = front.shape[1 : 1 + len(over)], front.shape[1 + len(over) :]
+        flat = front.reshape(len(x), *spatial, -1)
+        flat = np.pad(flat, ((0, 0), *op.pad, (0, 0)), constant_values=0.0 if self._include_pad() else np.nan)
+        ends = ((0, past) for past in op.overhang)
+        flat = np.pad(flat, ((0, 0), *ends, (0, 0)), constant_values=np.nan)
+        y = np.zeros((len(x), *op.out_size(spatial), flat.shape[-1]), x.dtype)
+        for at in itertools.product(*map(range, y.shape[1:-1])):
+            axes = zip(at, op.stride, op.size, op.dilation, strict=True)
+            cut = tuple(slice(o * s, o * s + (k - 1) * d + 1, d) for o, s, k, d in axes)
+            cells = flat[(slice(None), *cut)].reshape(len(x), -1, flat.shape[-1])
+            place: tuple[Any, ...] = (slice(None), *at)
+            y[place] = self.reference_cells(cells)
+        return (np.moveaxis(y.reshape(*y.shape[:-1], *others), places, over),)
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """1-D to 3-D, overlapping, padded, rounded up, windows that do not fit."""
+        """1-D to 3-D, overlapping, padded, rounded up, dilated, over other axes, windows that do not fit."""
         return (
             Sample(cls(2), ((2, 6, 4, 3),)),
             Sample(cls(2), ((1, 5, 7, 17),)),
@@ -146,30 +207,44 @@ class _Pool(LibraryOp):
             Sample(cls((3, 2), stride=(1, 2)), ((1, 5, 6, 2),)),
             Sample(cls(3, stride=2), ((2, 9, 3),)),
             Sample(cls(2, stride=1), ((1, 3, 3, 4, 2),)),
+            Sample(cls(3, stride=2, pad=2, dilation=2), ((1, 7, 8, 3),)),
+            Sample(cls((2, 3), 2, dilation=(3, 1), ceil=True), ((1, 7, 6, 2),)),
+            Sample(cls(2, axes=(-1,)), ((2, 3, 4, 6),)),
+            Sample(cls(3, stride=2, pad=1, axes=(0,)), ((2, 5),)),
+            Sample(cls((2, 3), stride=1, axes=(2, 0)), ((1, 4, 3, 5),)),
+            Sample(cls(3, dilation=2), ((1, 4, 4, 2),), error="a window of 3 with dilation 2 does not fit"),
             Sample(cls(8), ((1, 4, 4, 2),), error="does not fit into [4, 4, 2]"),
-            Sample(cls(2, pad=2), ((1, 4, 4, 2),), error="pad must be below size"),
+            Sample(cls(2, pad=2), ((1, 4, 4, 2),), error="pad must be below 2"),
+            Sample(
+                cls(2, dilation=4, pad=2), ((1, 3, 3, 2),), error="dilation 4 could step over all 3 cells"
+            ),
+            Sample(cls(2, axes=(3,)), ((1, 4, 4, 2),), error="are not different axes"),
+            Sample(cls(2, axes=(0, 1, 2, 3)), ((1, 4, 4, 4, 4),), error="runs over 1 to 3 axes"),
         )
 
 
 @dataclass(frozen=True)
-class MaxPool(_Pool):
+class MaxPool(Pool):
     """The largest value of each window, per channel.  Padding never wins.
 
-    Keras MaxPooling, PyTorch MaxPool, ONNX MaxPool.
+    Keras MaxPooling, PyTorch MaxPool, ONNX MaxPool.  Over `axes = -1` it is a maximum over neighbouring channels,
+    Maxout's, Goodfellow et al. 2013.
     """
 
     name: ClassVar[str] = "max_pool"
+    kind: ClassVar[str] = "max"
 
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The definition, one window at a time."""
-        y, cells = self._windows(arrays[0], -np.inf)
-        for at, cell in cells:
-            y[at] = cell.max(1)
-        return (y,)
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str:
+        """`MaxPool`."""
+        return m.node("MaxPool", x, **onnx_windows(window))
+
+    def reference_cells(self, cells: Array) -> Array:
+        """`numpy.max` of what is there."""
+        return np.asarray(np.nanmax(cells, 1))
 
 
 @dataclass(frozen=True)
-class AvgPool(_Pool):
+class AvgPool(Pool):
     """The average of each window, per channel.
 
     `include_pad` counts padding cells in the divisor, PyTorch's default (count_include_pad); Keras and ONNX do
@@ -177,18 +252,20 @@ class AvgPool(_Pool):
     """
 
     name: ClassVar[str] = "avg_pool"
-    kind: ClassVar[str] = "avg"
     include_pad: bool = setting("count the padding in the divisor", True, boolean)
 
     def _include_pad(self) -> bool:
         return self.include_pad
 
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The definition, one window at a time; NaN marks the padding that does not count."""
-        y, cells = self._windows(arrays[0], 0.0 if self.include_pad else np.nan)
-        for at, cell in cells:
-            y[at] = np.nanmean(cell, 1)
-        return (y,)
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str | None:
+        """`AveragePool`; it has no cells past the padding that would not count where the padding does."""
+        if window.include_pad and any(window.overhang):
+            return None
+        return m.node("AveragePool", x, count_include_pad=int(window.include_pad), **onnx_windows(window))
+
+    def reference_cells(self, cells: Array) -> Array:
+        """`numpy.mean` of what is there."""
+        return np.asarray(np.nanmean(cells, 1))
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
@@ -196,85 +273,19 @@ class AvgPool(_Pool):
         return (*super().samples(), Sample(cls(3, stride=2, pad=1, include_pad=False), ((1, 5, 6, 3),)))
 
 
-@dataclass(frozen=True)
-class _GlobalPool(LibraryOp):
-    keep: bool = setting("keep the spatial axes with size 1", False, boolean)
+def onnx_windows(window: Window) -> dict[str, Sequence[int]]:
+    """The geometry as ONNX' attributes.
 
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """`[C]`, or `[1, ..., C]` when the axes are kept."""
-        (x,) = types
-        dims = spatial_rank(self.name, x)
-        middle = (1,) * dims if self.keep else ()
-        return (TensorType((x.shape[0], *middle, x.shape[-1])),)
-
-    def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """The whole map, also where it has one cell."""
-
-    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The spatial axes go."""
-        return [
-            f"the spatial axes {list(types[0].shape[1:-1])} become one cell, {result.shape[-1]} channels stay"
-        ]
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per input element."""
-        return types[0].size
-
-    @classmethod
-    def samples(cls) -> Sequence[Sample]:
-        """1-D to 3-D, kept or not, no spatial axis refused."""
-        return (
-            Sample(cls(), ((2, 3, 4, 5),)),
-            Sample(cls(keep=True), ((2, 3, 4, 9),)),
-            Sample(cls(), ((1, 6, 2),)),
-            Sample(cls(keep=True), ((1, 2, 3, 2, 3),)),
-            Sample(cls(), ((2, 5),), error="1 to 3 spatial axes"),
-        )
+    Cells past the padding are more padding there, since ONNX' own rounding up differs from PyTorch's.
+    """
+    ends = [hi + over for (_, hi), over in zip(window.pad, window.overhang, strict=True)]
+    return {
+        "kernel_shape": window.size,
+        "strides": window.stride,
+        "dilations": window.dilation,
+        "pads": [*(lo for lo, _ in window.pad), *ends],
+    }
 
 
-@dataclass(frozen=True)
-class GlobalAvgPool(_GlobalPool):
-    """The average of each channel over the whole map.  Lin et al., "Network in Network", 2013."""
-
-    name: ClassVar[str] = "global_avg_pool"
-
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A mean."""
-        (x,) = values
-        return (b.mean(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
-
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ReduceMean`, which needs no transpose."""
-        axes = m.const(range(1, types[0].rank - 1))
-        return (m.node("ReduceMean", names[0], axes, keepdims=int(self.keep)),)
-
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.mean`."""
-        (x,) = arrays
-        return (x.mean(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
-
-
-@dataclass(frozen=True)
-class GlobalMaxPool(_GlobalPool):
-    """The largest value of each channel over the whole map."""
-
-    name: ClassVar[str] = "global_max_pool"
-
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A maximum."""
-        (x,) = values
-        return (b.max(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
-
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ReduceMax`, which needs no transpose."""
-        axes = m.const(range(1, types[0].rank - 1))
-        return (m.node("ReduceMax", names[0], axes, keepdims=int(self.keep)),)
-
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.max`."""
-        (x,) = arrays
-        return (x.max(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
+def _undone(order: Sequence[int]) -> tuple[int, ...]:
+    return tuple(order.index(k) for k in range(len(order)))

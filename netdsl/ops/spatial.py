@@ -89,16 +89,21 @@ def explain_windows(
     pad: Pads,
     out: Sequence[int],
     overhang: Sequence[int] = (),
+    names: Sequence[str] = (),
 ) -> list[str]:
-    """The formula of windows for each axis: floor((in + pad - dilation * (kernel - 1) - 1) / stride) + 1."""
+    """The formula of windows for each axis: floor((in + pad - dilation * (kernel - 1) - 1) / stride) + 1.
+
+    The axes are the spatial ones unless they have other `names`.
+    """
     formulas: dict[str, list[str]] = {}
     extra = overhang or (0,) * len(size)
-    axes = zip(axis_names(len(size)), size, kernel, stride, dilation, pad, out, extra, strict=True)
+    called = names or axis_names(len(size))
+    axes = zip(called, size, kernel, stride, dilation, pad, out, extra, strict=True)
     for name, n, k, s, d, (lo, hi), o, over in axes:
         padded = f"{n} + {lo} + {hi}" + (f" + {over}" if over else "")
         text = f"floor(({padded} - {d} * ({k} - 1) - 1) / {s}) + 1 = {o}" + (", rounded up" if over else "")
         formulas.setdefault(text, []).append(name)
-    return [f"{', '.join(names)}: {text}" for text, names in formulas.items()]
+    return [f"{', '.join(group)}: {text}" for text, group in formulas.items()]
 
 
 def resolve_pads(

@@ -7,9 +7,10 @@ from netdsl.ops.activation import Tanh
 from netdsl.ops.conv import Conv
 from netdsl.ops.costs import count_flops, count_macs, count_params
 from netdsl.ops.dense import Dense
+from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.merge import Add
 from netdsl.ops.norm import BatchNorm
-from netdsl.ops.pool import AvgPool, GlobalAvgPool, MaxPool
+from netdsl.ops.pool import AvgPool, MaxPool
 from netdsl.ops.rebatch import with_batch
 from netdsl.ops.receptive_field import receptive_field
 from netdsl.ops.rectifier import Relu

@@ -8,6 +8,7 @@ from netdsl.interop.onnx import OnnxGraph, to_onnx
 from netdsl.ir import ShapeError, TensorType
 from netdsl.ops.conv import Conv
 from netdsl.ops.conv_transpose import ConvTranspose
+from netdsl.ops.lp_pool import LpPool
 from netdsl.ops.pool import AvgPool, MaxPool
 from netdsl.primitives import Input, Param, PrimitiveBuilder
 
@@ -34,9 +35,11 @@ def settings(number):
             return ConvTranspose(2, kernel, stride, pad, extra, int(rng.integers(1, 3))), size
         case 2:
             pad = one("valid", "same_upper", int(rng.integers(0, kernel // 2 + 1)))
-            return MaxPool(kernel, stride, pad, one(True, False)), size
-    pad = one("valid", "same_lower", int(rng.integers(0, kernel // 2 + 1)))
-    return AvgPool(kernel, stride, pad, one(True, False), one(True, False)), size
+            return MaxPool(kernel, stride, pad, one(True, False), int(rng.integers(1, 4))), size
+    pad, ceil = one("valid", "same_lower", int(rng.integers(0, kernel // 2 + 1))), one(True, False)
+    if number % 8 == 7:
+        return LpPool(kernel, stride, pad, ceil), size
+    return AvgPool(kernel, stride, pad, ceil, include_pad=one(True, False)), size
 
 
 def graph_of(op, size):
@@ -80,14 +83,15 @@ def test_shape_as_in_pytorch(number):
     torch = pytest.importorskip("torch")
     op, size = settings(number)
     pad = 0 if op.pad == "valid" else op.pad
-    if not isinstance(pad, int):
+    if not isinstance(pad, int) or (pad and op.name == "lp_pool"):
         return
     layers = {
         "conv": lambda: torch.nn.Conv2d(3, 2, op.kernel, op.stride, pad, op.dilation),
         "conv_transpose": lambda: torch.nn.ConvTranspose2d(
             3, 2, op.kernel, op.stride, pad, op.output_padding, dilation=op.dilation
         ),
-        "max_pool": lambda: torch.nn.MaxPool2d(op.size, op.stride, pad, ceil_mode=op.ceil),
+        "max_pool": lambda: torch.nn.MaxPool2d(op.size, op.stride, pad, op.dilation, ceil_mode=op.ceil),
+        "lp_pool": lambda: torch.nn.LPPool2d(2, op.size, op.stride, op.ceil),
         "avg_pool": lambda: torch.nn.AvgPool2d(op.size, op.stride, pad, op.ceil),
     }
     try:

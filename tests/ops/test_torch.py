@@ -40,9 +40,18 @@ def torch_cross_entropy(x, t, smooth=0.0, weights=None):
 
 CASES = [
     ("max_pool", (3, 2, 1, True), ((1, 6, 6, 2),), pool(F.max_pool2d, 3, 2, 1, ceil_mode=True)),
+    ("max_pool", (3, 2, 1, False, 2), ((1, 8, 7, 2),), pool(F.max_pool2d, 3, 2, 1, 2)),
+    ("max_pool", (2, 2, 0, False, 1, (-1,)), ((2, 3, 4, 6),), lambda x: F.max_pool2d(x, (1, 2))),
+    ("lp_pool", (3, 2), ((1, 7, 6, 2),), pool(F.lp_pool2d, 2, 3, 2)),
+    ("lp_pool", (2, 2, 0, False, 1, None, 4.0), ((1, 7, 2),), pool(F.lp_pool1d, 4, 2)),
     ("max_pool", (2, 3, "valid", True), ((1, 7, 2),), pool(F.max_pool1d, 2, 3, ceil_mode=True)),
     ("avg_pool", (3, 2, 1, True), ((1, 6, 7, 2),), pool(F.avg_pool2d, 3, 2, 1, ceil_mode=True)),
-    ("avg_pool", (3, 2, 1, True, False), ((1, 6, 7, 2),), pool(F.avg_pool2d, 3, 2, 1, True, False)),
+    (
+        "avg_pool",
+        (3, 2, 1, True, 1, None, False),
+        ((1, 6, 7, 2),),
+        pool(F.avg_pool2d, 3, 2, 1, True, False),
+    ),
     ("avg_pool", (2, 2, 1), ((1, 4, 4, 3, 2),), pool(F.avg_pool3d, 2, 2, 1)),
     ("smooth_l1", (0.5,), ((3, 5), (3, 5)), lambda x, t: F.smooth_l1_loss(x, t, beta=0.5)),
     ("softsign", (), ((3, 5),), F.softsign),
