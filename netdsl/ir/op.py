@@ -60,7 +60,8 @@ class Sample:
     """A setting of an op and operand shapes to test it with.
 
     `data` are the shapes of the data operands (params come from the op), `low`/`high` the range of the random
-    values, `integers` the operands that are labels below the given count, `training` picks the mode, `error`
+    values, `integers` the operands that are labels below the given count, `boxes` those that are boxes within a
+    square of the given size, `fixed` those that get no gradient by definition, `training` picks the mode, `error`
     is part of the message when the shape rule must refuse, `random` marks results that only have statistics,
     `smooth` False leaves out the finite-difference check (kinks everywhere).
     """
@@ -70,6 +71,8 @@ class Sample:
     low: float = -1.0
     high: float = 1.0
     integers: dict[int, int] = field(default_factory=dict)
+    boxes: dict[int, float] = field(default_factory=dict)
+    fixed: tuple[int, ...] = ()
     training: bool = False
     error: str | None = None
     random: bool = False

@@ -102,6 +102,8 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "hinge": ("loss", "Hinge"),
     "kl_divergence": ("loss", "KlDivergence"),
     "dice": ("dice", "Dice"),
+    "iou": ("iou", "Iou"),
+    "giou": ("iou", "Giou"),
     "accuracy": ("metric", "Accuracy"),
     "top_k": ("metric", "TopK"),
 }

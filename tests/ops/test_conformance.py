@@ -50,9 +50,16 @@ def feeds_of(sample: Sample, graph: Graph, names: list[str]) -> dict[str, np.nda
             feeds[name] = rng.integers(0, sample.integers[k], t.shape)
         elif graph[name].op.name == "state":
             feeds[name] = rng.uniform(0.5, 1.5, t.shape)
+        elif k in sample.boxes:
+            feeds[name] = boxes_within(rng, sample.boxes[k], t.shape)
         else:
             feeds[name] = rng.uniform(sample.low, sample.high, t.shape)
     return feeds
+
+
+def boxes_within(rng: np.random.Generator, size: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Random boxes x1, y1, x2, y2."""
+    return np.sort(rng.uniform(0, size, (*shape[:-1], 2, 2)), axis=-2).reshape(shape)
 
 
 def reference(sample: Sample, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -91,7 +98,8 @@ def test_gradient_equals_finite_differences(sample):
     shape = b.type(y).shape
     weights = b.const(rng.standard_normal(shape))
     loss = b.reduce("sum", lambda a, w: a * w, y, weights, axes=range(len(shape))) if shape else y
-    wrt = [n for n in names if primitives[n].op.name != "state" and primitives[n].types[0].dtype == "f32"]
+    varied = [n for k, n in enumerate(names) if k not in sample.fixed and primitives[n].op.name != "state"]
+    wrt = [n for n in varied if primitives[n].types[0].dtype == "f32"]
     graph = b.finish({"loss": loss})
     grads = interpret(verify(grad(graph, "loss", wrt)), feeds, np.float64).outputs
     for name in wrt:

@@ -38,7 +38,23 @@ def torch_cross_entropy(x, t, smooth=0.0, weights=None):
     )
 
 
+def boxes(*shape, size=20.0):
+    return np.sort(RNG.uniform(0, size, (*shape, 2, 2)), axis=-2).reshape(*shape, 4)
+
+
+def torch_giou(p, t, generalized=True):
+    """torchvision's generalized_box_iou_loss, the mean."""
+    low, high = torch.maximum(p[..., :2], t[..., :2]), torch.minimum(p[..., 2:], t[..., 2:])
+    common = (high - low).clamp(min=0).prod(-1)
+    union = (p[..., 2:] - p[..., :2]).prod(-1) + (t[..., 2:] - t[..., :2]).prod(-1) - common
+    around = (torch.maximum(p[..., 2:], t[..., 2:]) - torch.minimum(p[..., :2], t[..., :2])).prod(-1)
+    loss = 1 - common / (union + 1e-7)
+    return (loss + (around - union) / (around + 1e-7) if generalized else loss).mean()
+
+
 CASES = [
+    ("iou", (), (boxes(3, 5), boxes(3, 5)), lambda p, t: torch_giou(p, t, False)),
+    ("giou", (), (boxes(3, 5), boxes(3, 5)), torch_giou),
     ("max_pool", (3, 2, 1, True), ((1, 6, 6, 2),), pool(F.max_pool2d, 3, 2, 1, ceil_mode=True)),
     ("max_pool", (3, 2, 1, False, 2), ((1, 8, 7, 2),), pool(F.max_pool2d, 3, 2, 1, 2)),
     ("max_pool", (2, 2, 0, False, 1, (-1,)), ((2, 3, 4, 6),), lambda x: F.max_pool2d(x, (1, 2))),
