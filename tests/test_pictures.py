@@ -19,7 +19,7 @@ ZOO = (
     "squeezenet",
     "shufflenet_v2",
 )
-ZOO += ("efficientnet_b0", "alexnet", "googlenet", "inception_v3", "senet154")
+ZOO += ("efficientnet", "alexnet", "googlenet", "inception_v3", "senet154")
 COMMANDS = {
     "lenet5.svg": ["draw", "examples/lenet5.net"],
     "googlenet.svg": ["draw", "examples/googlenet.net", "--depth", "1"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.statements import show
 from netdsl.ir import Graph, Value
-from netdsl.ops.costs import count_flops, count_macs, count_params
+from netdsl.ops.costs import count_flops, count_macs, count_params, count_trainable
 from netdsl.ops.receptive_field import receptive_field
 from netdsl.source import NetError, Span
 from netdsl.syntax import tree
@@ -52,6 +52,7 @@ def _totals(evaluator: Evaluator, graph: Graph) -> Mapping[str, int]:
     batch = evaluator.context.batch
     return {
         "params": count_params(graph),
+        "trainable": count_trainable(graph),
         "macs": count_macs(graph) // batch,
         "flops": count_flops(graph) // batch,
     }

@@ -50,6 +50,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "split": ("cut", "Split"),
     "slice": ("cut", "Slice"),
     "stack": ("cut", "Stack"),
+    "gather": ("cut", "Gather"),
     "flatten": ("shape", "Flatten"),
     "reshape": ("shape", "Reshape"),
     "transpose": ("layout", "Transpose"),

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 
 from netdsl.ir import Graph, Node
 from netdsl.ops.base import LibraryOp
+from netdsl.primitives import Param
 
 
 def count_params(graph: Graph) -> int:
     """Weights trained by gradient, frozen ones included, shared ones once; running statistics are not."""
     return sum(n.types[0].size for n in graph.leaves("param"))
+
+
+def count_trainable(graph: Graph) -> int:
+    """Weights trained by gradient, frozen ones left out."""
+    return sum(n.types[0].size for n in graph.leaves("param") if isinstance(n.op, Param) and n.op.trainable)
 
 
 def count_macs(graph: Graph) -> int:

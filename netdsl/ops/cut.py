@@ -1,4 +1,4 @@
-"""Ops that cut tensors into parts and put parts on top of each other: `crop`, `slice`, `split`, `stack`."""
+"""Ops that cut tensors into parts and put parts together: `crop`, `slice`, `split`, `stack`, `gather`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
-from netdsl.ops.axes import place_of
+from netdsl.ops.axes import axes_setting, place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer, positive
@@ -252,4 +252,57 @@ class Stack(_Move):
             Sample(cls(), ((2, 3, 4), (2, 3, 4))),
             Sample(cls(0), ((2, 5), (2, 5), (2, 5))),
             Sample(cls(), ((2, 3), (2, 4)), error="cannot stack [3] and [4]"),
+        )
+
+
+@dataclass(frozen=True)
+class Gather(_Move):
+    """Elements of one axis by their numbers, in any order, some more than once.  ONNX Gather, `numpy.take`."""
+
+    name: ClassVar[str] = "gather"
+    positional: ClassVar[tuple[str, ...]] = ("indices",)
+    indices: tuple[int, ...] = setting(
+        "numbers of the elements; negative ones count from the end", check=axes_setting
+    )
+    axis: int = setting("axis of the shape without the batch; -1 is the channels", -1, integer)
+
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """As many elements as indices."""
+        (x,) = types
+        at = place_of(self.axis, x.rank)
+        for k in self.indices:
+            if not -x.shape[at] <= k < x.shape[at]:
+                message = f"there is no element {k} among {x.shape[at]}"
+                raise ShapeError(message, setting="indices")
+        return (TensorType((*x.shape[:at], len(self.indices), *x.shape[at + 1 :]), x.dtype),)
+
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        """One primitive."""
+        (x,) = values
+        at = place_of(self.axis, b.type(x).rank)
+        return (b.take(x, np.array(self.indices) % b.type(x).shape[at], at),)
+
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
+        """The cell itself; everything where cells change places."""
+        over_channels = place_of(self.axis, result.rank) == result.rank - 1
+        return super().reach(types, result) if over_channels else None
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Gather`."""
+        at = place_of(self.axis, types[0].rank)
+        return (m.node("Gather", names[0], m.const(self.indices), axis=at),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.take`."""
+        (x,) = arrays
+        return (np.take(x, self.indices, place_of(self.axis, x.ndim)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Channels and rows, repeated, from the end, one that is not there."""
+        return (
+            Sample(cls((0, 2, 2, 1)), ((2, 3, 4, 3),)),
+            Sample(cls((-1, 0), axis=0), ((1, 4, 3, 2),)),
+            Sample(cls((3,)), ((3, 5),)),
+            Sample(cls((0, 3)), ((2, 3),), error="there is no element 3 among 3"),
         )

@@ -1,4 +1,4 @@
-"""How weights start: He, Glorot, zeros, ones, constant, normal.
+"""How weights start: He, Glorot, zeros, ones, constant, normal, rademacher.
 
 Every leaf draws from a generator keyed by the seed and its own name, so a weight starts the same whatever is added
 or removed elsewhere in the network.
@@ -32,6 +32,7 @@ def initialize(node: Node, seed: int) -> Array:
 
     he_normal, he_uniform: variance 2 / fan_in (He et al. 2015).  glorot_normal, glorot_uniform: variance
     2 / (fan_in + fan_out) (Glorot and Bengio 2010).  normal(std) and the normal ones are not truncated.
+    rademacher: -1 or 1, equally likely.
     Raises ValueError for an initialiser that was not resolved.
     """
     op = node.op
@@ -43,6 +44,8 @@ def initialize(node: Node, seed: int) -> Array:
     rng = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), _digest(node.id)]))
     if kind == "normal":
         return (rng.standard_normal(shape, np.float32) * np.float32(value)).astype(np.float32)
+    if kind == "rademacher":
+        return (rng.integers(0, 2, shape) * 2 - 1).astype(np.float32)
     fan_in, fan_out = op.fan if isinstance(op, Param) else (1, 1)
     variances = {"he": 2.0 / fan_in, "glorot": 2.0 / (fan_in + fan_out)}
     family, _, distribution = kind.partition("_")

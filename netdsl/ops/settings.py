@@ -8,7 +8,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-INITIALIZERS = ("he_normal", "he_uniform", "glorot_normal", "glorot_uniform", "zeros", "ones", "auto")
+INITIALIZERS = (
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "rademacher",
+    "zeros",
+    "ones",
+    "auto",
+)
 _WITH_NUMBER = re.compile(r"(constant\(-?|normal\()\d+(\.\d*)?(e[+-]?\d+)?\)")
 
 

@@ -47,6 +47,11 @@ def test_constants():
     assert (first("ones", op=State) == 1).all()
 
 
+def test_signs():
+    w = first("rademacher")
+    assert w.dtype == np.float32 and set(np.unique(w)) == {-1, 1} and abs(w.mean()) < 0.02
+
+
 def test_bits_depend_on_seed_and_name_alone():
     assert np.array_equal(first("he_normal"), first("he_normal"))
     assert not np.array_equal(first("he_normal"), first("he_normal", seed=2))

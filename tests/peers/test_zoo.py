@@ -22,7 +22,7 @@ NETWORKS = [
     ("darknet19", "darknet19", {}, "darknet.darknet19"),
     ("darknet53", None, {"H": "224", "W": "224"}, "darknet53.darknet53"),
     ("densenet", "densenet121", {}, "densenet.densenet121"),
-    ("efficientnet_b0", None, {}, "efficientnet.efficientnet_b0"),
+    ("efficientnet", "efficientnet_b0", {}, "efficientnet.efficientnet_b0"),
     ("inception_resnet_v2", None, {}, "inceptionresnetv2.inceptionresnetv2"),
     ("inception_v3", "inception_v3_without_head", {}, "inceptionv3.inceptionv3"),
     ("inception_v4", None, {}, "inceptionv4.inceptionv4"),

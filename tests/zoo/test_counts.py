@@ -4,6 +4,7 @@ The counts stand in the examples too, as claims; here each has its source. Sourc
 
 - torchvision: the metadata of its weights, version 0.29 (`num_params`, and `_ops` in GMACs with three digits);
 - pytorchcv: its table model_metainfos.csv, version 0.0.74 (`net_weights`);
+- timm: what its version 1.0.31 builds;
 - Darknet: the sizes of its weight files, and what it prints of its configurations (package 20180914);
 - the paper or the lecture, where it states the count or its layers add up to it by hand.
 """
@@ -25,7 +26,7 @@ TORCHVISION = [
     ("densenet", "densenet161", {}, 28_681_000, 7.728),
     ("densenet", "densenet169", {}, 14_149_480, 3.36),
     ("densenet", "densenet201", {}, 20_013_928, 4.291),
-    ("efficientnet_b0", None, {}, 5_288_548, 0.386),
+    ("efficientnet", "efficientnet_b0", {}, 5_288_548, 0.386),
     ("googlenet", None, {"heads": "false"}, 6_624_904, 1.498),
     ("inception_v3", None, {}, 27_161_264, None),
     # It counts what inference computes, which leaves out the head.
@@ -93,6 +94,7 @@ PAPERS = [
     ("lecture_convnet", None, {"pool": "false"}, 712_202),
     ("lenet1", None, {}, 4 * 26 + 12 * 101 + 193 * 10),
     ("lenet5", None, {}, 61_706),
+    ("lenet5_1998", None, {}, 60_000 + 84 * 10),  # LeCun et al. 1998: 60,000 "trainable", and fixed codes
     ("mlp", None, {}, 636_010),
     ("mlp", None, {"hidden": "512"}, 407_050),
     ("mlp_deep", "mlp_300", {}, 785 * 300 + 301 * 10),
@@ -102,6 +104,9 @@ PAPERS = [
         {},
         785 * 2500 + 2501 * 2000 + 2001 * 1500 + 1501 * 1000 + 1001 * 500 + 501 * 10,
     ),
+]
+TIMM = [
+    ("efficientnet", "efficientnet_lite0", {}, 4_652_008),
 ]
 # Torchvision's backbone keeps its 53,120 scales and offsets as buffers.
 DETECTION = [
@@ -122,7 +127,7 @@ DARKNET = [
     ("yolo_v3", None, {}, 62_001_757, 65.86),
     ("yolo_v3", None, {"H": "608", "W": "608"}, 62_001_757, 140.69),
 ]
-COUNTS = [row[:4] for row in (*TORCHVISION, *PYTORCHCV, *PAPERS, *DETECTION, *SEGMENTATION)]
+COUNTS = [row[:4] for row in (*TORCHVISION, *PYTORCHCV, *PAPERS, *TIMM, *DETECTION, *SEGMENTATION)]
 GMACS = [(*row[:3], row[4]) for row in TORCHVISION if row[4] is not None]
 
 
