@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.ir import ShapeError, TensorType, Value
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, maximum, minimum
+from netdsl.scalar import Expr, Index, Number, eq, maximum, minimum, where
 
 Corners = tuple[Expr, ...]
 
@@ -16,11 +16,24 @@ def check_boxes(op: str, t: TensorType, operand: int) -> None:
         raise ShapeError(message, operand=operand)
 
 
+def check_map(op: str, t: TensorType) -> tuple[int, int, int, int]:
+    """The sizes of `f32[N, H, W, C]`; raises ShapeError for any other type."""
+    if t.rank != 4 or t.dtype != "f32":
+        raise ShapeError(f"{op} takes maps [H, W, C], not {list(t.shape[1:])}", operand=0)
+    n, height, width, channels = t.shape
+    return n, height, width, channels
+
+
 def corners_of(b: PrimitiveBuilder, boxes: Value) -> tuple[Value, ...]:
     """The four coordinates, each `[..., 1]`."""
     shape = b.type(boxes).shape
     front = (0,) * (len(shape) - 1)
     return tuple(b.slice(boxes, (*front, k), (*shape[:-1], 1)) for k in range(4))
+
+
+def along(x: Expr | Number, y: Expr | Number, axis: int) -> Expr:
+    """`x` for the coordinates x1 and x2, `y` for y1 and y2, which lie along `axis`."""
+    return where(eq(Index(axis) % 2, 0), x, y)
 
 
 def area(p: Corners) -> Expr:

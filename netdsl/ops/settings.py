@@ -57,6 +57,30 @@ def positive_number(value: Any) -> float:
     return x
 
 
+def positive_numbers(value: Any) -> tuple[float, ...]:
+    """One number above 0, or several."""
+    entries = value if isinstance(value, (tuple, list)) else (value,)
+    if not entries:
+        raise ValueError("must be one number above 0 or several, not none")
+    return tuple(positive_number(v) for v in entries)
+
+
+def two_positive(value: Any) -> tuple[float, ...]:
+    """Two numbers above 0."""
+    return _several(value, 2)
+
+
+def four_positive(value: Any) -> tuple[float, ...]:
+    """Four numbers above 0."""
+    return _several(value, 4)
+
+
+def _several(value: Any, count: int) -> tuple[float, ...]:
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        raise ValueError(f"must be {count} numbers, not {value!r}")
+    return positive_numbers(value)
+
+
 def fraction(value: Any) -> float:
     """A number from 0 up to, not including, 1."""
     x = number(value)

@@ -108,7 +108,7 @@ class PrimitiveBuilder(Builder):
         same = tuple(order) == tuple(range(self.type(x).rank))
         return x if same else self.add1(Transpose(tuple(order)), x)
 
-    def take(self, x: Value, index: Value | Array, axis: int) -> Value:
+    def take(self, x: Value, index: Value | Array | Sequence[int], axis: int) -> Value:
         """Rows along an axis, 0 for indices outside; the index is a value or a constant."""
         chosen = index if isinstance(index, Value) else self.const(np.asarray(index, np.int64))
         return self.add1(Take(axis % self.type(x).rank), x, chosen)

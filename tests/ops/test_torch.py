@@ -52,7 +52,18 @@ def torch_giou(p, t, generalized=True):
     return (loss + (around - union) / (around + 1e-7) if generalized else loss).mean()
 
 
+def torch_decode(deltas, anchors, weights=(10, 10, 5, 5)):
+    """torchvision's BoxCoder.decode_single."""
+    size = anchors[..., 2:] - anchors[..., :2]
+    centre = anchors[..., :2] + 0.5 * size
+    scaled = deltas / torch.tensor(weights)
+    centre = scaled[..., :2] * size + centre
+    half = scaled[..., 2:].clamp(max=np.log(1000 / 16)).exp() * size * 0.5
+    return torch.cat([centre - half, centre + half], -1)
+
+
 CASES = [
+    ("box_decode", ((10.0, 10.0, 5.0, 5.0),), ((3, 5, 4), boxes(3, 5)), torch_decode),
     ("iou", (), (boxes(3, 5), boxes(3, 5)), lambda p, t: torch_giou(p, t, False)),
     ("giou", (), (boxes(3, 5), boxes(3, 5)), torch_giou),
     ("max_pool", (3, 2, 1, True), ((1, 6, 6, 2),), pool(F.max_pool2d, 3, 2, 1, ceil_mode=True)),
