@@ -26,6 +26,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "depthwise_conv": ("separable_conv", "DepthwiseConv"),
     "separable_conv": ("separable_conv", "SeparableConv"),
     "dense": ("dense", "Dense"),
+    "matmul": ("matmul", "MatMul"),
     "max_pool": ("pool", "MaxPool"),
     "avg_pool": ("pool", "AvgPool"),
     "lp_pool": ("lp_pool", "LpPool"),

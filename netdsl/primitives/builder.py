@@ -104,9 +104,12 @@ class PrimitiveBuilder(Builder):
         return self.add1(Gather(tuple(start), (1,) * rank, tuple(shape)), x)
 
     def transpose(self, x: Value, order: Sequence[int]) -> Value:
-        """The axes in another order; nothing is added when it is the same."""
-        same = tuple(order) == tuple(range(self.type(x).rank))
-        return x if same else self.add1(Transpose(tuple(order)), x)
+        """The axes in another order; a reshape where only axes of size 1 move, nothing when it is the same."""
+        shape = self.type(x).shape
+        moving = [a for a in order if shape[a] != 1]
+        if moving == sorted(moving):
+            return self.reshape(x, [shape[a] for a in order])
+        return self.add1(Transpose(tuple(order)), x)
 
     def take(self, x: Value, index: Value | Array | Sequence[int], axis: int) -> Value:
         """Rows along an axis, 0 for indices outside; the index is a value or a constant."""
