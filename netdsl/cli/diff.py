@@ -26,14 +26,15 @@ def app(
     set_after: list[str],
     form: Format,
 ) -> None:
-    """Compare two networks layer by layer: structure, settings, shapes, parameters, costs."""
-    from netdsl.report import summarize
-    from netdsl.report.diff import diff_json, render_diff
+    """Compare two networks layer by layer: structure, settings, shapes, parameters, costs, outputs, training."""
+    from netdsl.report.diff import diff
+    from netdsl.report.diff_text import diff_json, render_diff
+    from netdsl.report.terminal import terminal_width
 
     with diagnostics(form):
         networks = load_network(before, set_before, net_before), load_network(after, set_after, net_after)
-    old, new = (summarize(n.name, n.graph) for n in networks)
+    found = diff(*networks)
     if form is Format.json:
-        print_json(diff_json(old, new))
+        print_json(diff_json(found))
     else:
-        print(render_diff(old, new))
+        print(render_diff(found, terminal_width()))

@@ -1,139 +1,165 @@
-"""What changed between two networks: layers, settings, shapes, parameters, costs.
-
-Layers are aligned as the lines of two texts are, by what they are and where they stand, so that renaming or moving a
-block does not make everything behind it new.
-"""
+"""What changed between two networks: layers and what they read, settings, weights, costs, outputs, training."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any
 
-from netdsl.report.columns import shape_text
-from netdsl.report.summary import Row, Summary
+from netdsl.elaborate import Network
+from netdsl.elaborate.values import Call, describe
+from netdsl.ir import Graph
+from netdsl.report.align import align
+from netdsl.report.layer_diff import consequences, settings_changed, weights_changed
+from netdsl.report.rewiring import Wiring
+from netdsl.report.summary import Row, Summary, summarize
 
-_COUNTS = ("params", "trainable", "macs", "flops", "activations")
+COUNTS = ("params", "trainable", "macs", "flops", "activations")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A layer that was `added`, `removed` or `changed`: before and after, of which one may be missing."""
+    """A layer that was `added`, `removed` or `changed`: before and after, of which one may be missing.
+
+    `what` says in words what is different in the layer itself, `follows` what comes of changes elsewhere.
+    """
 
     kind: str
     before: Row | None
     after: Row | None
-
-    @property
-    def what(self) -> list[str]:
-        """What differs, in words, for a changed layer."""
-        if self.before is None or self.after is None:
-            return []
-        a, b = self.before, self.after
-        texts = [
-            f"{a.kind} -> {b.kind}" if a.kind != b.kind else "",
-            f"{a.settings or 'defaults'} -> {b.settings or 'defaults'}" if a.settings != b.settings else "",
-            f"{shape_text(a.shape)} -> {shape_text(b.shape)}" if a.shape != b.shape else "",
-            f"{a.params:,} -> {b.params:,} params" if a.params != b.params else "",
-        ]
-        return [text for text in texts if text]
+    what: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
 
-def diff(before: Summary, after: Summary) -> list[Change]:
-    """The changes, in the order of the networks."""
-    keys = [[(r.kind, r.name) for r in s.rows] for s in (before, after)]
-    # Names alone decide where they can; where they cannot, neighbours of one kind are taken for each other.
-    matcher = SequenceMatcher(None, keys[0], keys[1], autojunk=False)
-    changes: list[Change] = []
-    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
-        old, new = before.rows[a0:a1], after.rows[b0:b1]
-        changes += _same(old, new) if tag == "equal" else _replaced(old, new)
-    return changes
+@dataclass(frozen=True)
+class Named:
+    """A setting or an output that was `added`, `removed` or `changed`, and what is different, in words."""
+
+    kind: str
+    name: str
+    what: str
 
 
-def _same(old: tuple[Row, ...], new: tuple[Row, ...]) -> Iterator[Change]:
-    for a, b in zip(old, new, strict=True):
-        if (a.settings, a.shape, a.params) != (b.settings, b.shape, b.params):
-            yield Change("changed", a, b)
+@dataclass(frozen=True)
+class Difference:
+    """All that changed, layers and outputs in their order.
+
+    `renamed` has the layers that are the same under another name, old and new.  The rows of `before` and `after`
+    hold the objective too; `totals` are those of the nets alone.
+    """
+
+    before: Summary
+    after: Summary
+    settings: tuple[Named, ...]
+    changes: tuple[Change, ...]
+    outputs: tuple[Named, ...]
+    renamed: tuple[tuple[str, str], ...]
+    totals: Mapping[str, tuple[int, int]]
 
 
-def _replaced(old: tuple[Row, ...], new: tuple[Row, ...]) -> Iterator[Change]:
-    matcher = SequenceMatcher(None, [r.kind for r in old], [r.kind for r in new], autojunk=False)
-    for tag, a0, a1, b0, b1 in matcher.get_opcodes():
-        if tag == "equal":
-            yield from _same(old[a0:a1], new[b0:b1])
-        else:
-            yield from (Change("removed", a, None) for a in old[a0:a1])
-            yield from (Change("added", None, b) for b in new[b0:b1])
+def diff(before: Network, after: Network) -> Difference:
+    """Compare two networks and what they are trained on, layer by layer."""
+    graphs = before.objective or before.graph, after.objective or after.graph
+    a, b = summarize(before.name, graphs[0]), summarize(after.name, graphs[1])
+    match = align(a.rows, b.rows)
+    wiring = Wiring(*graphs, match)
+    counts = [summarize(n.name, n.graph).totals for n in (before, after)]
+    return Difference(
+        before=a,
+        after=b,
+        settings=tuple(_settings(before, after)),
+        changes=tuple(_changes(graphs, (a, b), match, wiring)),
+        outputs=tuple(_outputs(*graphs, wiring)),
+        renamed=tuple((match[r.name], r.name) for r in b.rows if match.get(r.name, r.name) != r.name),
+        totals={name: (getattr(counts[0], name), getattr(counts[1], name)) for name in COUNTS},
+    )
 
 
-def totals(before: Summary, after: Summary) -> dict[str, tuple[int, int]]:
-    """Counts before and after."""
-    return {name: (getattr(before.totals, name), getattr(after.totals, name)) for name in _COUNTS}
-
-
-def render_diff(before: Summary, after: Summary) -> str:
-    """The changes as text, `-`, `+` and `~` in front, and the counts that changed; whole blocks take one line."""
-    changes = diff(before, after)
-    lines = [
-        *(f"~ {c.after.name}: {'; '.join(c.what)}" for c in changes if c.before and c.after),
-        *_blocks("-", before, [c.before for c in changes if c.before and not c.after]),
-        *_blocks("+", after, [c.after for c in changes if c.after and not c.before]),
-        *(
-            f"  {name}: {a:,} -> {b:,} ({b - a:+,})"
-            for name, (a, b) in totals(before, after).items()
-            if a != b
-        ),
-    ]
-    heads = [f"--- {before.network}", f"+++ {after.network}"]
-    return "\n".join([*heads, *(lines or ["  the same layers, shapes and counts"])])
-
-
-def _blocks(sign: str, summary: Summary, rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each layer, or for the largest block that came or went as a whole."""
-    gone, done = {r.name for r in rows}, ""
-    for row in rows:
-        if done and row.name.startswith(f"{done}."):
+def _changes(
+    graphs: tuple[Graph, Graph], summaries: tuple[Summary, Summary], match: Mapping[str, str], wiring: Wiring
+) -> Iterator[Change]:
+    """The layers that are not as they were, in order."""
+    back = {was: now for now, was in match.items()}
+    for was, row in _merged(summaries[0].rows, summaries[1].rows, match):
+        if was is None or row is None:
+            yield Change("added" if was is None else "removed", was, row)
             continue
-        done = _largest(summary, row.name, gone)
-        inside = [r for r in rows if r.name == row.name or (done and r.name.startswith(f"{done}."))]
-        params = sum(r.params for r in inside)
-        kind = f"{summary.scopes[done].name}, {len(inside)} layers," if done else row.kind
-        text = f"{kind} {shape_text(inside[-1].shape)}" + (f", {params:,} params" if params else "")
-        yield f"{sign} {done or row.name}: {text}"
+        nodes = graphs[0][was.name], graphs[1][row.name]
+        what = (
+            *settings_changed(*nodes),
+            *wiring.layer(row.name),
+            *weights_changed(graphs, *nodes, back),
+        )
+        follows = tuple(consequences(graphs, *nodes, (was, row)))
+        if what or follows:
+            yield Change("changed", was, row, what, follows)
 
 
-def _largest(summary: Summary, name: str, rows: set[str]) -> str:
-    """The outermost block around a layer all of whose layers are among the rows; empty if there is none."""
-    parts = name.split(".")
-    for depth in range(1, len(parts)):
-        path = ".".join(parts[:depth])
-        if all(r.name in rows for r in summary.rows if r.name.startswith(f"{path}.")):
-            return path
-    return ""
+def _merged(
+    before: Sequence[Row], after: Sequence[Row], match: Mapping[str, str]
+) -> Iterator[tuple[Row | None, Row | None]]:
+    """Rows side by side in the order after; those that went stand where they were, before those that came."""
+    old, place = {r.name: r for r in before}, {r.name: k for k, r in enumerate(before)}
+    kept = set(match.values())
+    gone = [r for r in before if r.name not in kept]
+    # The place before of the next row that was there already.
+    limits, limit = [], len(before)
+    for row in reversed(after):
+        limit = place[match[row.name]] if row.name in match else limit
+        limits.append(limit)
+    for row in after:
+        limit = limits.pop()
+        while gone and place[gone[0].name] < limit:
+            yield gone.pop(0), None
+        yield old[match[row.name]] if row.name in match else None, row
+    yield from ((row, None) for row in gone)
 
 
-def diff_json(before: Summary, after: Summary) -> dict[str, Any]:
-    """Plain data: `changes` with rows before and after, `totals`."""
+def _outputs(before: Graph, after: Graph, wiring: Wiring) -> Iterator[Named]:
+    """Outputs that read something else, have another name, came or went; the loss and metrics are outputs too."""
+    new = [name for name in after.outputs if name not in before.outputs]
+    for name, value in before.outputs.items():
+        if name in after.outputs:
+            words = wiring.output(name)
+            if (name in before.aux) != (name in after.aux):
+                words.append("there in training only" if name in after.aux else "there in inference too")
+            if words:
+                yield Named("changed", name, "; ".join(words))
+            continue
+        other = next((n for n in new if wiring.same(value, after.outputs[n])), None)
+        if other is not None:
+            new.remove(other)
+            yield Named("changed", name, f"called {other} now")
+        else:
+            yield Named("removed", name, f"read {wiring.text_before(value)}")
+    yield from (Named("added", name, f"reads {wiring.text_after(after.outputs[name])}") for name in new)
 
-    def row(r: Row | None) -> dict[str, Any] | None:
-        if r is None:
-            return None
-        kept = ("name", "kind", "settings", "params", "macs", "flops")
-        place = r.span.to_json() if r.span is not None else None
-        return {
-            **{k: v for k, v in dataclasses.asdict(dataclasses.replace(r, span=None)).items() if k in kept},
-            "shape": list(r.shape),
-            "span": place,
-        }
 
-    return {
-        "before": before.network,
-        "after": after.network,
-        "changes": [
-            {"kind": c.kind, "before": row(c.before), "after": row(c.after)} for c in diff(before, after)
-        ],
-        "totals": {name: {"before": a, "after": b} for name, (a, b) in totals(before, after).items()},
-    }
+def _settings(before: Network, after: Network) -> Iterator[Named]:
+    """Settings of the net and of the sections, as `--set` names them."""
+    old, new = _named(before), _named(after)
+    for name in dict.fromkeys((*old, *new)):
+        if name not in new:
+            yield Named("removed", name, old[name])
+        elif name not in old:
+            yield Named("added", name, new[name])
+        elif old[name] != new[name]:
+            yield Named("changed", name, f"{old[name]} -> {new[name]}")
+
+
+def _named(network: Network) -> dict[str, str]:
+    found = {name: _text(value) for name, value in network.settings.items()}
+    for section in ("data", "train", "eval"):
+        for name, setting in getattr(network, section).items():
+            found[f"{section}.{name}"] = _text(setting.value)
+    return found
+
+
+def _text(value: Any) -> str:
+    """A setting as the language writes it."""
+    if isinstance(value, Call):
+        inner = [*map(_text, value.args), *(f"{k} = {_text(v)}" for k, v in value.named.items())]
+        return f"{value.name}({', '.join(inner)})" if inner else value.name
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_text, value))}]"
+    return value if isinstance(value, str) else describe(value)

@@ -6,8 +6,6 @@ import csv
 import dataclasses
 import html
 import io
-import shutil
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from netdsl.report.columns import VIEWS, Column, totals_text
 from netdsl.report.outline import Line
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
+from netdsl.report.terminal import terminal_width, wrapped
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 
@@ -35,7 +34,7 @@ def render(
     columns = VIEWS[view]
     totals = totals_text(summary, view)
     if form == "table":
-        return _text(summary.network, lines, columns, totals, width or _terminal_width())
+        return _text(summary.network, lines, columns, totals, width or terminal_width())
     if form == "csv":
         return _csv(lines)
     heads, cells = [c.heading for c in columns], [[c.text(line) for c in columns] for line in lines]
@@ -98,8 +97,8 @@ def _text(title: str, lines: Sequence[Line], columns: Sequence[Column], totals: 
     ]
     rule = " " + "─" * (sum(widths[c] + 2 for c in shown) - 2)
     below = [*totals, *_notes(columns, shown)]
-    wrapped = [line for text in below for line in textwrap.wrap(text, width)]
-    return "\n".join([title, "", body[0], rule, *body[1:], *wrapped])
+    notes = [line for text in below for line in wrapped(text, width)]
+    return "\n".join([title, "", body[0], rule, *body[1:], *notes])
 
 
 def _notes(columns: Sequence[Column], shown: Sequence[Column]) -> list[str]:
@@ -192,7 +191,3 @@ def _latex(
             r"\end{tabular}",
         ]
     )
-
-
-def _terminal_width() -> int:
-    return max(40, shutil.get_terminal_size((100, 24)).columns)
