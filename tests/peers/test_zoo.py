@@ -21,6 +21,7 @@ NETWORKS = [
     ("bn_inception", None, {}, "bninception.bninception"),
     ("darknet19", "darknet19", {}, "darknet.darknet19"),
     ("darknet53", None, {"H": "224", "W": "224"}, "darknet53.darknet53"),
+    ("deeplab", "deeplabv3_resnetd50b", {"H": "96", "W": "96"}, "deeplabv3.deeplabv3_resnetd50b_voc"),
     ("densenet", "densenet121", {}, "densenet.densenet121"),
     ("efficientnet", "efficientnet_b0", {}, "efficientnet.efficientnet_b0"),
     ("inception_resnet_v2", None, {}, "inceptionresnetv2.inceptionresnetv2"),
@@ -30,6 +31,7 @@ NETWORKS = [
     ("nin", None, {}, "nin_cifar.nin_cifar10"),
     ("preresnet", "preresnet18", {}, "preresnet.preresnet18"),
     ("preresnet", "preresnet50", {}, "preresnet.preresnet50b"),
+    ("pspnet", "pspnet_resnetd50b", {"H": "96", "W": "96"}, "pspnet.pspnet_resnetd50b_voc"),
     ("resnet", "resnet50", {}, "resnet.resnet50b"),
     ("resnet", "resnext50_32x4d", {}, "resnext.resnext50_32x4d"),
     ("resnet_cifar", "resnet20", {}, "resnet_cifar.resnet20_cifar10"),
@@ -91,12 +93,15 @@ def test_inference(file, net, settings, peer):
         array = array * (0.5 if array.ndim == 1 and leaf.id.endswith("weight") else 1.0)
         weights[leaf.id] = (array + rng.uniform(-spread, spread, array.shape)).astype(np.float32)
     module_name, _, name = peer.partition(".")
-    model = getattr(importlib.import_module(f"pytorchcv.models.{module_name}"), name)().eval()
+    make = getattr(importlib.import_module(f"pytorchcv.models.{module_name}"), name)
+    model = make(in_size=graph["image"].types[0].shape[1:3]).eval()
     for node, module in paired(graph, model):
         module.eps = getattr(node.op, "eps", None)
         load(graph, node, module, weights)
     image = rng.standard_normal(graph["image"].types[0].shape).astype(np.float32)
     ours = inference_program(graph, weights, 1).run({"image": image})["logits"]
     with torch.no_grad():
-        theirs = model(torch.from_numpy(image).permute(0, 3, 1, 2).contiguous()).numpy()
+        results = model(torch.from_numpy(image).permute(0, 3, 1, 2).contiguous())
+    theirs = (results[0] if isinstance(results, tuple) else results).numpy()
+    theirs = np.moveaxis(theirs, 1, -1)
     assert np.abs(ours - theirs).max() < 1e-5 * np.abs(theirs).max()

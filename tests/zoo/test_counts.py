@@ -22,6 +22,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # File, net or preset, settings, parameters, GMACs.
 TORCHVISION = [
     ("alexnet", None, {}, 61_100_840, 0.714),
+    ("deeplab", "deeplabv3_resnet50", {"H": "520", "W": "520"}, 42_004_074, 178.722),
+    ("deeplab", "deeplabv3_resnet101", {"H": "520", "W": "520"}, 60_996_202, 258.743),
     ("densenet", "densenet121", {}, 7_978_856, 2.834),
     ("densenet", "densenet161", {}, 28_681_000, 7.728),
     ("densenet", "densenet169", {}, 14_149_480, 3.36),
@@ -67,6 +69,7 @@ PYTORCHCV = [
     ("darknet19", "darknet19", {}, 20_842_376),
     ("darknet19", "darknet_ref", {}, 7_319_416),
     ("darknet53", None, {}, 41_609_928),
+    ("deeplab", "deeplabv3_resnetd50b", {}, 42_127_850),
     ("inception_resnet_v2", None, {}, 55_843_464),
     ("inception_v4", None, {}, 42_679_816),
     ("mobilenet_v1", "mobilenet_w1", {}, 4_231_976),
@@ -79,6 +82,8 @@ PYTORCHCV = [
     ("preresnet", "preresnet50", {}, 25_549_480),
     ("preresnet", "preresnet101", {}, 44_541_608),
     ("preresnet", "preresnet152", {}, 60_185_256),
+    ("pspnet", "pspnet_resnetd50b", {}, 49_081_578),
+    ("pspnet", "pspnet_resnetd101b", {}, 68_073_706),
     ("resnet_cifar", "resnet20", {}, 272_474),
     ("resnet_cifar", "resnet56", {}, 855_770),
     ("resnet_cifar", "resnet110", {}, 1_730_714),
@@ -114,6 +119,13 @@ DETECTION = [
 ]
 # By hand from the paper's tables.
 SEGMENTATION = [
+    # Torchvision's ResNet-101 and pyramid; two normalised 3x3 convolutions behind 48 channels of the first stage.
+    (
+        "deeplab",
+        "deeplabv3plus_resnet101",
+        {},
+        42_500_160 + 15_535_104 + 258 * 48 + (304 * 9 + 2 + 256 * 9 + 2) * 256 + 257 * 21,
+    ),
     ("fcn", "fcn32s", {}, 134_346_581 + 64 * 64 * 21 * 21),
     ("unet", "unet_2015", {}, 31_030_658),
 ]
