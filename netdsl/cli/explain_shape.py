@@ -10,7 +10,7 @@ from netdsl.cli.common import FILE, FORMAT, NET, SET, Format, diagnostics, load_
 
 @command(
     FILE,
-    option("name", metavar="NAME", help="a layer or an output, as netdsl shapes lists it"),
+    option("name", metavar="NAME", help="a layer by its path, a block or an output"),
     SET,
     NET,
     FORMAT,
@@ -18,11 +18,13 @@ from netdsl.cli.common import FILE, FORMAT, NET, SET, Format, diagnostics, load_
 def app(file: Path, name: str, settings: list[str], net: str | None, form: Format) -> None:
     """Explain the shape of a layer: every step from the input, with its formula and its place in the source."""
     from netdsl.report.explain import explain, find_node, render_steps
+    from netdsl.report.terminal import terminal_width
 
     with diagnostics(form):
         network = load_network(file, settings, net)
-        steps = explain(network.graph, find_node(network.graph, name))
+        graph = network.objective or network.graph
+        steps = explain(graph, find_node(graph, name))
     if form is Format.json:
         print_json({"network": network.name, "steps": steps})
     else:
-        print(render_steps(steps))
+        print(render_steps(steps, terminal_width()))

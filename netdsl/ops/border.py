@@ -14,7 +14,7 @@ from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number, one_of
-from netdsl.ops.spatial import padding, resolve_pads, spatial_rank, windows
+from netdsl.ops.spatial import axis_names, padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
 from netdsl.scalar import Expr, Index, logical_and, where
@@ -92,6 +92,17 @@ class Pad(LibraryOp):
         (x,) = types
         spatial = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:-1], self.pads(x), strict=True))
         return (TensorType((x.shape[0], *spatial, x.shape[-1])),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """What is put before and after each axis."""
+        axes = zip(
+            axis_names(result.rank - 2),
+            types[0].shape[1:],
+            self.pads(types[0]),
+            result.shape[1:],
+            strict=False,
+        )
+        return [f"{name}: {n} + {lo} + {hi} = {o}" for name, n, (lo, hi), o in axes]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A copy of a larger box, or copies of rows."""

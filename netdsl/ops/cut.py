@@ -14,7 +14,7 @@ from netdsl.ops.axes import axes_setting, place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer, positive
-from netdsl.ops.spatial import padding, resolve_pads, spatial_rank, windows
+from netdsl.ops.spatial import axis_name, axis_names, padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
 
@@ -54,6 +54,17 @@ class Crop(_Move):
         if any(n < 1 for n in spatial):
             raise ShapeError(f"crop leaves nothing of {list(x.shape[1:])}", operand=0)
         return (TensorType((x.shape[0], *spatial, x.shape[-1])),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """What is cut off before and after each axis."""
+        axes = zip(
+            axis_names(result.rank - 2),
+            types[0].shape[1:],
+            self.pads(types[0]),
+            result.shape[1:],
+            strict=False,
+        )
+        return [f"{name}: {n} - {lo} - {hi} = {o}" for name, n, (lo, hi), o in axes]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A box."""
@@ -115,6 +126,13 @@ class Slice(_Move):
         if not kept:
             raise ShapeError(f"slice leaves nothing of {list(x.shape[1:])}", operand=0)
         return (TensorType((*x.shape[:at], len(kept), *x.shape[at + 1 :]), x.dtype),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The steps between the first element and the end."""
+        at, kept = self.chosen(types[0])
+        return [
+            f"{axis_name(at, result.rank)}: ceil(({kept.stop} - {kept.start}) / {kept.step}) = {len(kept)}"
+        ]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A box, with gaps when there is a step."""
@@ -178,6 +196,11 @@ class Split(_Move):
             TensorType((*x.shape[:at], x.shape[at] // self.parts, *x.shape[at + 1 :]), x.dtype),
         ) * self.parts
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The share of each part."""
+        at = place_of(self.axis, result.rank)
+        return [f"{axis_name(at, result.rank)}: {types[0].shape[at]} / {self.parts} = {result.shape[at]}"]
+
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A box each."""
         (x,) = values
@@ -225,6 +248,10 @@ class Stack(_Move):
             if t != first:
                 raise ShapeError(f"cannot stack {list(first.shape[1:])} and {list(t.shape[1:])}", operand=k)
         return (TensorType((*first.shape[:at], len(types), *first.shape[at:]), first.dtype),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The new axis."""
+        return [f"axis {place_of(self.axis, result.rank) - 1}: a new one for {len(types)} operands"]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """Reshapes side by side."""
@@ -275,6 +302,10 @@ class Gather(_Move):
                 message = f"there is no element {k} among {x.shape[at]}"
                 raise ShapeError(message, setting="indices")
         return (TensorType((*x.shape[:at], len(self.indices), *x.shape[at + 1 :]), x.dtype),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The number of the indices."""
+        return [f"{axis_name(place_of(self.axis, result.rank), result.rank)}: {len(self.indices)} indices"]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """One primitive."""

@@ -15,7 +15,7 @@ from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import positive
-from netdsl.ops.spatial import spatial_rank
+from netdsl.ops.spatial import axis_names, spatial_rank
 from netdsl.primitives import PrimitiveBuilder
 
 
@@ -71,6 +71,11 @@ class Transpose(_Layout):
         shape = types[0].shape
         return (TensorType(tuple(shape[a] for a in self.order(shape)[1]), types[0].dtype),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Where each axis comes from."""
+        axes = enumerate(zip(self.order(types[0].shape)[1][1:], result.shape[1:], strict=True))
+        return [f"axis {k}: axis {at - 1} of the operand, {n}" for k, (at, n) in axes]
+
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything, since axes trade places."""
 
@@ -116,6 +121,13 @@ class PixelShuffle(_Layout):
             raise ShapeError(f"{x.shape[-1]} channels do not make {cells} pixels each", setting="factor")
         spatial = (n * self.factor for n in x.shape[1:-1])
         return (TensorType((x.shape[0], *spatial, x.shape[-1] // cells)),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Channels that become pixels."""
+        (x,), dims, f = types, result.rank - 2, self.factor
+        axes = zip(axis_names(dims), x.shape[1:-1], result.shape[1:-1], strict=True)
+        lines = [f"{name}: {n} * {f} = {o}" for name, n, o in axes]
+        return [*lines, f"channels: {x.shape[-1]} / ({' * '.join([str(f)] * dims)}) = {result.shape[-1]}"]
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything: pixels of one cell see the same, which no window says."""

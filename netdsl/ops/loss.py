@@ -42,6 +42,10 @@ class Loss(LibraryOp):
             raise ShapeError(f"weights are one per sample, not {list(types[2].shape[1:])}", operand=2)
         return (TensorType(()),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Everything goes."""
+        return ["one number for the whole batch"]
+
     def weights_fit(self, prediction: TensorType, weights: TensorType) -> bool:
         """Whether weights of this type belong to the prediction."""
         return weights.shape == prediction.shape[:1]

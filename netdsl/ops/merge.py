@@ -15,6 +15,7 @@ from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer
+from netdsl.ops.spatial import axis_name
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr
 
@@ -73,6 +74,18 @@ class Arithmetic(LibraryOp):
                 message = f"cannot {self.name} {list(types[0].shape[1:])} and {list(t.shape[1:])}"
                 raise ShapeError(message, operand=k, hint=mend(t.shape, types[0].shape)) from None
         return (TensorType(shape),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The sizes that broadcast."""
+        if types[0].shape == result.shape:
+            return ()
+        shapes = [(1,) * (result.rank - t.rank) + spread(t.shape, result.rank) for t in types]
+        sizes = [(axis_name(at, result.rank), [s[at] for s in shapes]) for at in range(1, result.rank)]
+        return [
+            f"{name}: {' and '.join(map(str, ns))} broadcast to {max(ns)}"
+            for name, ns in sizes
+            if len(set(ns)) > 1
+        ]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """One map over all operands."""
@@ -202,8 +215,9 @@ class Concat(LibraryOp):
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The sizes that add up."""
         at = place_of(self.axis, result.rank)
-        name = "channels" if at == result.rank - 1 else f"axis {at - 1}"
-        return [f"{name}: {' + '.join(str(t.shape[at]) for t in types)} = {result.shape[at]}"]
+        return [
+            f"{axis_name(at, result.rank)}: {' + '.join(str(t.shape[at]) for t in types)} = {result.shape[at]}"
+        ]
 
     def macs(self, *types: TensorType) -> int:
         """None."""

@@ -37,6 +37,10 @@ class TopK(LibraryOp):
             raise ShapeError(f"{self.name} takes predictions [..., classes] and a label for each", operand=1)
         return (TensorType(()),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Everything goes."""
+        return ["one number for the whole batch"]
+
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """Count the classes that rank before the label."""
         x = values[0]

@@ -18,7 +18,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
 from netdsl.ops.spatial import (
     PAD_DOC,
-    axis_names,
+    axis_name,
     explain_windows,
     padding,
     per_axis,
@@ -146,8 +146,7 @@ class Pool(LibraryOp):
         """The formula of windows."""
         op, (x,) = self.window(types[0]), types
         over = self._over(x)
-        known = (*axis_names(x.rank - 2), "channels") if 3 <= x.rank <= 5 else ()
-        names = [known[a - 1] if known else f"axis {a - 1}" for a in over]
+        names = [axis_name(a, x.rank) for a in over]
         size, out = ([shape[a] for a in over] for shape in (x.shape, result.shape))
         return explain_windows(size, op.size, op.stride, op.dilation, op.pad, out, op.overhang, names)
 

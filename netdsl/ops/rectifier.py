@@ -345,6 +345,10 @@ class Maxout(LibraryOp):
             raise ShapeError(message, setting="pieces")
         return (TensorType((*x.shape[:-1], x.shape[-1] // self.pieces)),)
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The pieces that become one."""
+        return [f"channels: {types[0].shape[-1]} / {self.pieces} = {result.shape[-1]}"]
+
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """The maximum over a last axis of pieces."""
         (x,) = values

@@ -14,6 +14,7 @@ from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
+from netdsl.ops.spatial import axis_name
 from netdsl.primitives import PrimitiveBuilder
 
 
@@ -33,6 +34,13 @@ class _Reduction(LibraryOp):
         over = resolve_axes(self.axes, x.rank)
         kept = [(1 if a in over else n) for a, n in enumerate(x.shape) if self.keepdims or a not in over]
         return (TensorType(tuple(kept)),)
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """The axes that are reduced."""
+        shape = types[0].shape
+        over = [f"{axis_name(a, len(shape))} {shape[a]}" for a in resolve_axes(self.axes, len(shape))]
+        word = {"sum": "summed", "mean": "averaged", "max": "maximum"}[self.name.removeprefix("reduce_")]
+        return [f"{', '.join(over)}: {word} over, {'1 in the place of each' if self.keepdims else 'gone'}"]
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Any, ...] | None:
         """Everything, unless only the channels are reduced and kept."""

@@ -86,11 +86,6 @@ class _Resize(LibraryOp):
         axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return tuple(_reach(Fraction(n, out), self.mode) for n, out in axes)
 
-    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Each axis, as set."""
-        axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
-        return [f"{name}: {n} becomes {o}" for name, n, o in axes]
-
     def macs(self, *types: TensorType) -> int:
         """None: the weights are fixed."""
         return 0
@@ -163,6 +158,12 @@ class Upsample(_Resize):
         scale = per_axis("scale", self.scale, spatial_rank(self.name, x))
         return tuple(n * s for n, s in zip(x.shape[1:-1], scale, strict=True))
 
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """Each size times the scale."""
+        scale = per_axis("scale", self.scale, result.rank - 2)
+        axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], scale, result.shape[1:-1], strict=True)
+        return [f"{name}: {n} * {s} = {o}" for name, n, s, o in axes]
+
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """Both modes, 1-D to 3-D, a scale per axis."""
@@ -191,6 +192,11 @@ class Resize(_Resize):
     def out_size(self, x: TensorType) -> tuple[int, ...]:
         """As set."""
         return per_axis("size", self.size, spatial_rank(self.name, x))
+
+    def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
+        """As set."""
+        axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
+        return [f"{name}: {n} becomes {o}, as set" for name, n, o in axes]
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:

@@ -24,11 +24,8 @@ class _Shape(LibraryOp):
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The product that stays."""
         before, after = (" * ".join(map(str, t.shape[1:])) for t in (types[0], result))
-        return [
-            f"{before} = {after}"
-            if len(result.shape) == 2
-            else f"{before} = {types[0].size // types[0].shape[0]} = {after}"
-        ]
+        between = f"{types[0].size // types[0].shape[0]} = " if min(types[0].rank, result.rank) > 2 else ""
+        return [f"{before} = {between}{after}"]
 
     def macs(self, *types: TensorType) -> int:
         """None."""

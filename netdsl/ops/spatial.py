@@ -81,6 +81,13 @@ def axis_names(dims: int) -> tuple[str, ...]:
     return ("depth", "height", "width")[3 - dims :] if dims > 1 else ("length",)
 
 
+def axis_name(at: int, rank: int) -> str:
+    """What an axis of a tensor is called: by name in maps, else by its number without the batch."""
+    if at == rank - 1:
+        return "channels"
+    return axis_names(rank - 2)[at - 1] if 3 <= rank <= 5 else f"axis {at - 1}"
+
+
 def explain_windows(
     size: Sequence[int],
     kernel: Sequence[int],

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.report.columns import shape_text
+from netdsl.report.terminal import wrapped
 from netdsl.source import Diagnostic, NetError, suggest
 
 LEGEND = "(windows: floor((in + pad before + pad after - dilation * (kernel - 1) - 1) / stride) + 1)"
+#: so many ends of paths that fit are named
+OFFERED = 3
 
 
 def find_node(graph: Graph, name: str) -> Node:
-    """A layer or an output of the network by name; raises NetError with what comes near."""
+    """What gives an output, a layer or a block its shape; raises NetError with what comes near.
+
+    Of a block it is the last layer that is read outside of it.
+    """
     value = graph.outputs.get(name, Value(name))
     if value.node in graph:
         return graph[value.node]
-    known = [n.id for n in graph if isinstance(n.op, LibraryOp) or n.op.name == "input"]
-    near = suggest(name, [*known, *graph.outputs])
-    fix = f"did you mean {near}?" if near else "netdsl shapes lists the layers"
-    raise NetError(Diagnostic("name", f"nothing in the network is called {name}", fix=fix))
+    if name in graph.scopes:
+        return _result(graph, name)
+    raise NetError(Diagnostic("name", f"nothing in the network is called {name}", fix=_fix(graph, name)))
+
+
+def _result(graph: Graph, path: str) -> Node:
+    inside = [n for n in graph if n.id.startswith(f"{path}.") and isinstance(n.op, LibraryOp)]
+    names = {n.id for n in inside}
+    read = (
+        n
+        for n in inside
+        if any(graph.is_result(v) or any(u.id not in names for u, _ in graph.users(v)) for v in n.outputs)
+    )
+    return list(read)[-1]
+
+
+def _fix(graph: Graph, name: str) -> str:
+    layers = [n.id for n in graph if isinstance(n.op, LibraryOp) or n.op.name == "input"]
+    known = [*graph.outputs, *layers, *graph.scopes]
+    ends = [k for k in known if k.endswith(f".{name}")]
+    if ends:
+        more = f" or another of {len(ends)}" if len(ends) > OFFERED else ""
+        return f"did you mean {', '.join(ends[:OFFERED])}{more}?"
+    near = suggest(name, known)
+    return f"did you mean {near}?" if near else "netdsl shapes lists the layers"
 
 
 def explain(graph: Graph, node: Node) -> list[dict[str, Any]]:
@@ -35,39 +63,61 @@ def explain(graph: Graph, node: Node) -> list[dict[str, Any]]:
 
 def _way(graph: Graph, node: Node) -> Iterator[Node]:
     yield node
-    while node.inputs:
-        node = graph[node.inputs[0].node]
+    while data := _data(graph, node):
+        node = graph[data[0].node]
         yield node
+
+
+def _data(graph: Graph, node: Node) -> list[Value]:
+    """The operands that are no weights and no constants."""
+    return [v for v in node.inputs if graph[v.node].op.name not in ("param", "state", "const")]
 
 
 def _step(graph: Graph, node: Node) -> dict[str, Any]:
     types = [graph.type(v) for v in node.inputs]
     (result, *_) = node.types
-    data = [graph.type(v) for v in node.inputs if graph[v.node].op.name not in ("param", "state")]
     formula = node.op.explain(types, result) if isinstance(node.op, LibraryOp) else ()
     return {
         "name": node.id,
         "op": node.op.name,
-        "operands": [list(t.shape[1:]) for t in data],
+        "operands": [list(graph.type(v).shape[1:]) for v in _data(graph, node)],
         "shape": list(result.shape[1:]),
         "formula": list(formula),
         "span": node.span.to_json() if node.span is not None else None,
     }
 
 
-def render_steps(steps: list[dict[str, Any]]) -> str:
-    """The steps as text; those that change nothing take one line together."""
+def render_steps(steps: list[dict[str, Any]], width: int) -> str:
+    """The steps as text; neighbours that change nothing take one line together."""
     lines: list[str] = []
-    for step in steps:
-        place = f"  {step['span']['file']}:{step['span']['line']}" if step["span"] else ""
-        if not step["operands"]:
-            lines.append(f"{step['name']}: {step['op']} {shape_text(step['shape'])}{place}")
-            continue
-        before = " and ".join(shape_text(s) for s in step["operands"])
-        if step["operands"][0] == step["shape"] and not step["formula"]:
-            lines.append(f"{step['name']}: {step['op']} leaves {shape_text(step['shape'])}{place}")
-            continue
-        lines.append(f"{step['name']}: {step['op']} {before} -> {shape_text(step['shape'])}{place}")
-        lines += [f"  {line}" for line in step["formula"]]
-    text = "\n".join(lines)
-    return f"{text}\n{LEGEND}" if "floor(" in text else text
+    for stays, group in itertools.groupby(steps, key=_stays):
+        run = list(group)
+        lines += [_stay(run)] if stays else [line for step in run for line in _change(step)]
+    if any("floor(" in line for line in lines):
+        lines.append(LEGEND)
+    return "\n".join(part for line in lines for part in wrapped(line, width, indent=4))
+
+
+def _stays(step: dict[str, Any]) -> bool:
+    return bool(step["operands"]) and step["operands"][0] == step["shape"] and not step["formula"]
+
+
+def _stay(steps: list[dict[str, Any]]) -> str:
+    first, last = steps[0], steps[-1]
+    if len(steps) == 1:
+        return f"{first['name']}: {first['op']} leaves {shape_text(first['shape'])}{_place(first)}"
+    count = f"{len(steps)} layers leave {shape_text(first['shape'])}"
+    return f"{first['name']} to {last['name']}: {count}{_place(first)}"
+
+
+def _change(step: dict[str, Any]) -> list[str]:
+    before = " and ".join(shape_text(s) for s in step["operands"])
+    what = f"{before} -> {shape_text(step['shape'])}" if before else shape_text(step["shape"])
+    return [
+        f"{step['name']}: {step['op']} {what}{_place(step)}",
+        *(f"  {line}" for line in step["formula"]),
+    ]
+
+
+def _place(step: dict[str, Any]) -> str:
+    return f"  {step['span']['file']}:{step['span']['line']}" if step["span"] else ""

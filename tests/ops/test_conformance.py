@@ -4,6 +4,7 @@ One function per check: a new op is tested by its line in `PLACES`, a new backen
 """
 
 import math
+import re
 
 import numpy as np
 import onnxruntime
@@ -193,6 +194,23 @@ def test_onnx_evaluator_agrees(sample):
         finite = np.isfinite(array)
         assert finite.mean() > 0.5
         np.testing.assert_allclose(array[finite], expected[name][finite], rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sample", GOOD, ids=str)
+def test_a_shape_that_changes_explains_itself(sample):
+    """Every new size is named, and what stands left of a = is what stands right of it."""
+    graph, _ = build(sample)
+    result, *operands = [graph["op"].types[0], *(graph.type(v) for v in graph["op"].inputs)]
+    before, after = operands[0].shape[1:] if operands else (), result.shape[1:]
+    lines = sample.op.explain(operands, result)
+    assert lines or (before == after and operands)
+    for line in lines:
+        found = re.search(r"(?:^|: )((?:[\d+*/() -]|floor|ceil)+) = (\d+)(?:$|,)", line)
+        names = {"floor": math.floor, "ceil": math.ceil}
+        assert not found or eval(found[1], {"__builtins__": {}}, names) == int(found[2]), line
+    if lines and len(before) == len(after):
+        new = {b for a, b in zip(before, after, strict=True) if a != b and b > 1}
+        assert all(re.search(rf"\b{n}\b", "\n".join(lines)) for n in new)
 
 
 @pytest.mark.parametrize("op", LIBRARY, ids=lambda op: op.name)
