@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from netdsl.elaborate.arithmetic import TENSOR_OPS
+import numpy as np
+
+from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
 from netdsl.ir import ShapeError, TensorType, Value
+from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Const, Input
 from netdsl.source import Note, Span, suggest
 from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
+LARGEST = float(np.finfo(np.float32).max)
+_OPERANDS = (Value, Target)
 
 
 class Applier:
@@ -31,12 +36,7 @@ class Applier:
 
     def call(self, function: Function, args: Arguments, e: tree.Call) -> Any:
         """A call: with leading tensors it is applied, else it is the function with settings."""
-        leading: list[Any] = []
-        spans: list[Span] = []
-        rest = list(args)
-        while rest and rest[0][0] is None and isinstance(rest[0][1], (Value, Target)):
-            leading.append(rest[0][1])
-            spans.append(rest.pop(0)[2])
+        leading, spans, rest = self._leading(function, args)
         named = {key.id: value for key, value, _ in rest if key is not None}
         positional = tuple(value for key, value, _ in rest if key is None)
         places: dict[str | int, Span] = {key.id: span for key, _, span in rest if key is not None}
@@ -55,6 +55,21 @@ class Applier:
         if not leading:
             return configured
         return self.apply(configured, self._targets(configured, leading), tuple(spans))
+
+    def _leading(self, function: Function, args: Arguments) -> tuple[list[Any], list[Span], Arguments]:
+        """Leading tensors, with the numbers among them where the op takes numbers; their places; the rest."""
+        fed = any(key is None and isinstance(value, _OPERANDS) for key, value, _ in args)
+        numbers = fed and getattr(function.target, "numbers", False)
+        leading: list[Any] = []
+        for key, value, span in args:
+            if numbers and key is None and is_number(value):
+                leading.append(self._constant(value, span))
+            elif key is None and isinstance(value, _OPERANDS):
+                leading.append(value)
+            else:
+                break
+        count = len(leading)
+        return leading, [span for _, _, span in args[:count]], args[count:]
 
     def _targets(self, function: Function, data: Sequence[Any]) -> Tensors:
         """Make inputs for the labels that a loss names for the first time."""
@@ -113,6 +128,10 @@ class Applier:
         word: str = "operand",
     ) -> Any:
         where = _name_span(f)
+        if op.numbers and all(map(is_number, f.args)):
+            places = (f.spans.get(k, f.span) for k in range(len(f.args)))
+            data = (*data, *(self._constant(v, span) for v, span in zip(f.args, places, strict=True)))
+            f = replace(f, args=())
         if op.operands is not None and len(data) != op.operands:
             count = "1 tensor" if op.operands == 1 else f"{op.operands} tensors"
             self.context.fail("type", f"{op.name} takes {count}, not {len(data)}", where)
@@ -158,10 +177,10 @@ class Applier:
             offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
             near = suggest(str(value), offered)
             return f"did you mean {near}?" if near else f"nothing here is called {value}"
-        near = suggest(name, set(op.__dataclass_fields__) - {name})
-        if name in op.__dataclass_fields__:
+        settings = [f.name for f in fields(op)]
+        if name in settings:
             return None
-        known = ", ".join(op.__dataclass_fields__) or "none"
+        near, known = suggest(name, settings), ", ".join(settings) or "none"
         return f"did you mean {near}?" if near else f"its settings are {known}"
 
     def _block(self, f: Function, block: tree.Block, data: Tensors, path: str) -> Any:
@@ -231,17 +250,17 @@ class Applier:
 
     def arithmetic(self, operator: str, a: Any, b: Any, span: Span) -> Value:
         """`a + b` and the like, where one side may be a number."""
-        values = []
-        for side in (a, b):
-            if not isinstance(side, Value):
-                side = self.context.builder.add1(
-                    Const(float(side)), name=f"{self.frame.path}const", span=span
-                )
-            values.append(side)
-        f = Function(TENSOR_OPS[operator], span)
+        values = [v if isinstance(v, Value) else self._constant(v, span) for v in (a, b)]
+        f = Function(BY_NAME[TENSOR_OPS[operator]], span)
         result = self.apply(f, tuple(values))
         assert isinstance(result, Value)
         return result
+
+    def _constant(self, value: float, span: Span) -> Value:
+        """A number as a tensor."""
+        if not abs(value) <= LARGEST:
+            self.context.fail("type", f"a tensor holds numbers up to {LARGEST:.2e}", span)
+        return self.context.builder.add1(Const(float(value)), name=f"{self.frame.path}const", span=span)
 
 
 def _plain(value: Any) -> Any:

@@ -10,11 +10,20 @@ from typing import Any
 from netdsl.elaborate.builtins import SettingError
 from netdsl.elaborate.values import Symbol, describe
 from netdsl.limits import MAX_INT_BITS, MAX_LOOP
-from netdsl.ops.base import LibraryOp
-from netdsl.ops.merge import Add, Div, Mul, Sub
 
 #: the op behind each operator on tensors
-TENSOR_OPS: Mapping[str, type[LibraryOp]] = {"+": Add, "-": Sub, "*": Mul, "/": Div}
+TENSOR_OPS: Mapping[str, str] = {
+    "+": "add",
+    "-": "sub",
+    "*": "mul",
+    "/": "div",
+    ">": "greater",
+    ">=": "greater_equal",
+    "<": "less",
+    "<=": "less_equal",
+    "==": "equal",
+    "!=": "not_equal",
+}
 
 _NUMERIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,

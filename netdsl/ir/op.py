@@ -71,6 +71,7 @@ class Sample:
     low: float = -1.0
     high: float = 1.0
     integers: dict[int, int] = field(default_factory=dict)
+    booleans: tuple[int, ...] = ()
     boxes: dict[int, float] = field(default_factory=dict)
     fixed: tuple[int, ...] = ()
     training: bool = False

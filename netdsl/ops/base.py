@@ -46,6 +46,8 @@ class LibraryOp(Op):
     positional: ClassVar[tuple[str, ...]] = ()
     #: number of tensor operands, params apart; None: one or more
     operands: ClassVar[int | None] = 1
+    #: whether numbers may stand for tensors among the operands
+    numbers: ClassVar[bool] = False
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """The weights and statistics that the op owns for data operands of these types."""

@@ -10,6 +10,7 @@ from tests.report.nets import graph_of
 
 BLOCKS = """
 block Unit(c, d = 1) { in -> add { | conv(c, 3, pad = same, dilation = d) | in } }
+block Rest() { 1 - where(in > 0.5, in, 2) }
 block Wide(c) { in -> concat { | conv(c, 1) | conv(c, 3, pad = same) | conv(c, 5, pad = same) } }
 """
 NETS = {
@@ -19,6 +20,7 @@ NETS = {
     "dilation": "conv(2, 3, pad = same, dilation = 2) -> conv(2, 3, pad = same, dilation = 4)",
     "a skip": "Unit(1) -> Unit(1)",
     "a dilated skip": "Unit(1, 3) -> conv(2, 3, stride = 2)",
+    "numbers": "conv(2, 3) -> Rest() -> conv(2, 3, pad = same)",
     "branches": "Wide(2) -> avg_pool(2) -> Wide(1)",
     "one axis": "conv(2, (1, 5), stride = (1, 2), pad = same) -> conv(2, (3, 1), pad = same)",
     "uneven pads": "conv(2, 4, pad = same) -> conv(2, 2, stride = 2, pad = same_upper)",

@@ -1,0 +1,73 @@
+"""`where`: one of two elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from netdsl.ir import Sample, ShapeError, TensorType
+from netdsl.ir.op import Array
+from netdsl.ops.broadcast import Broadcast
+from netdsl.ops.onnx import OnnxBuilder
+from netdsl.scalar import Expr, where
+
+
+@dataclass(frozen=True)
+class Where(Broadcast):
+    """`where(condition, a, b)`: elements of `a` where the condition holds, else of `b`; operands broadcast.
+
+    The gradient of an element goes to the operand it comes from, so what is not chosen may be infinite.
+    NumPy where, PyTorch where, ONNX Where.
+    """
+
+    name: ClassVar[str] = "where"
+    operands: ClassVar[int | None] = 3
+
+    def scalar(self, *operands: Expr) -> Expr:
+        """One or the other."""
+        condition, x, y = operands
+        return where(condition, x, y)
+
+    def check(self, types: Sequence[TensorType]) -> None:
+        """Raise ShapeError unless there are a condition and numbers."""
+        condition, *numbers = types
+        if condition.dtype != "bool":
+            message = f"where takes a condition, not {condition}"
+            raise ShapeError(message, operand=0, hint="a comparison is one: where(x > 0, x, y)")
+        for k, t in enumerate(numbers):
+            if t.dtype != "f32":
+                raise ShapeError(f"where takes numbers, not {t}", operand=1 + k)
+
+    def flops(self, *types: TensorType) -> int:
+        """One choice per element."""
+        return self.infer(*types)[0].size
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """`Where`."""
+        return (m.node("Where", *self.onnx_aligned(m, types, names)),)
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """`numpy.where`."""
+        return (np.where(*self.aligned(arrays)),)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """Same shapes, each operand repeated, numbers, what is no condition."""
+        map_, one, vector = (2, 3, 4, 5), (2, 3, 4, 1), (2, 5)
+        cases = (
+            (map_, map_, map_),
+            (one, map_, vector),
+            (vector, map_, ()),
+            (map_, (), map_),
+            (map_, (), ()),
+        )
+        good = tuple(Sample(cls(), shapes, booleans=(0,)) for shapes in cases)
+        return (
+            *good,
+            Sample(cls(), (vector, vector, vector), error="where takes a condition, not f32[2,5]"),
+            Sample(cls(), (vector, vector, vector), booleans=(0, 1), error="takes numbers, not bool[2,5]"),
+            Sample(cls(), (vector, (2, 4), vector), booleans=(0,), error="cannot broadcast [5] and [4]"),
+        )

@@ -1,0 +1,66 @@
+"""Operators on tensors, and numbers as operands, against NumPy."""
+
+import numpy as np
+import pytest
+
+from netdsl.elaborate import elaborate
+from netdsl.ir import interpret
+from netdsl.ops.expand import expand
+from netdsl.source import NetError, Source
+
+X = np.array([[-2.0, 0.0, 0.5, 3.0]])
+
+
+def network(expression, more=""):
+    return elaborate(Source("net.net", f"net N {{ input x: [4]\n output y = {expression} }}\n{more}"))
+
+
+def value(expression):
+    return interpret(expand(network(expression).graph), {"x": X}, np.float64).outputs["y"]
+
+
+@pytest.mark.parametrize(
+    "expression, expected",
+    [
+        ("x > 0", X > 0),
+        ("x >= 0.5", X >= 0.5),
+        ("0 < x", X > 0),
+        ("x <= -x", X <= 0),
+        ("x == 3", X == 3),
+        ("x != 3", X != 3),
+        ("where(x > 0, x, 0.1 * x)", np.where(X > 0, X, 0.1 * X)),
+        ("where(x > 0, 1, -1)", np.where(X > 0, 1, -1)),
+        ("where(x == 0, 0, 1 / x)", [[-0.5, 0, 2, 1 / 3]]),
+        ("(x > 0, x, -x) -> where", np.abs(X)),
+        ("sub(1, x)", 1 - X),
+        ("x -> sub(1)", X - 1),
+        ("add(1, x, 2)", X + 3),
+        ("x -> less(1)", X < 1),
+    ],
+)
+def test_value(expression, expected):
+    np.testing.assert_allclose(value(expression), expected)
+
+
+@pytest.mark.parametrize(
+    "expression, message",
+    [
+        ('x > "a"', "> takes tensors and numbers, not 'a'"),
+        ("where(x, x, 0)", r"where takes a condition, not f32\[1,4\]"),
+        ("where(x > 0, x)", "where takes 3 tensors, not 2"),
+        ("(x > 0) * x", r"mul takes numbers, not bool\[1,4\]"),
+        ("relu(x) if x > 0 else x", "if is computed while compiling"),
+        ("x * 1e39", "a tensor holds numbers up to 3.40e"),
+        ("add(x, 10 ** 60)", "a tensor holds numbers up to 3.40e"),
+        ("concat(x, 1)", "concat takes at most 0 settings without a name"),
+        ("x -> dense(3, size = 1)", "its settings are units, bias, init, bias_init"),
+    ],
+)
+def test_what_is_no_operand(expression, message):
+    with pytest.raises(NetError, match=message):
+        network(expression)
+
+
+def test_a_claim_is_about_settings():
+    with pytest.raises(NetError, match="cannot depend on a tensor's values"):
+        network("x + 1", "expect { y == 3 }")
