@@ -14,6 +14,7 @@ from netdsl.cpu.library import KernelLibrary
 from netdsl.cpu.map import plan_concat, plan_gather, plan_map, plan_transpose
 from netdsl.cpu.nest import Pending
 from netdsl.cpu.reduce import plan_reduce
+from netdsl.cpu.region import plan_region
 from netdsl.cpu.step import Step
 from netdsl.cpu.take import plan_take
 from netdsl.cpu.window import plan_window
@@ -25,6 +26,8 @@ from netdsl.primitives import (
     Map,
     PutAdd,
     Reduce,
+    Region,
+    RegionGrad,
     Scatter,
     Take,
     Transpose,
@@ -40,6 +43,8 @@ PLANNERS: Mapping[type, Planner] = {
     Reduce: plan_reduce,
     Window: plan_window,
     WindowGrad: plan_window,
+    Region: plan_region,
+    RegionGrad: plan_region,
     Concat: plan_concat,
     Gather: plan_gather,
     Scatter: plan_gather,

@@ -73,6 +73,12 @@ def _slots(op: Window | WindowGrad) -> dict[int, tuple[str, int]]:
     return {Word.X: ("operand", 0), Word.Y: ("operand", 1), Word.G: ("operand", 2), Word.OUT: ("result", 0)}
 
 
+def larger(e: Emitter, total: Value, value: Value) -> Value:
+    """The larger one, and NaN once there was one."""
+    found = e.b.select(e.b.fcmp_ordered(">", total, value), total, value)
+    return e.b.select(e.b.fcmp_unordered("uno", total, total), total, found)
+
+
 class _Emit:
     def __init__(self, kind: str, include_pad: bool, dilated: bool, e: Emitter) -> None:
         self.kind, self.include_pad, self.e = kind, include_pad, e
@@ -193,17 +199,11 @@ class _Emit:
                     place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.row))
                     value = self._load(place, count)
                     total = width.carried[0]
-                    width.next(self._larger(total, value) if self.kind == "max" else e.b.fadd(total, value))
+                    width.next(larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value))
                 height.next(*width.results)
             depth.next(*height.results)
         result = depth.results[0] if cells is None else e.b.fdiv(depth.results[0], cells)
         self._store(result, e.add(target, at), count)
-
-    def _larger(self, total: Value, value: Value) -> Value:
-        """The larger one, and NaN once there was one."""
-        b = self.e.b
-        larger = b.select(b.fcmp_ordered(">", total, value), total, value)
-        return b.select(b.fcmp_unordered("uno", total, total), total, larger)
 
     def backward(self) -> None:
         """Units are vectors of channels of an image: each writes its own cells, so windows may overlap."""

@@ -28,6 +28,13 @@ def positive(value: Any) -> int:
     return value
 
 
+def count(value: Any) -> int:
+    """An integer from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"must be an integer, 0 or more, not {value!r}")
+    return value
+
+
 def boolean(value: Any) -> bool:
     """`true` or `false`."""
     if not isinstance(value, bool):

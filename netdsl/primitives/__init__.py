@@ -6,6 +6,7 @@ from netdsl.primitives.gather import Concat, Gather, Reshape, Scatter
 from netdsl.primitives.leaf import Const, Input, Param, State
 from netdsl.primitives.map import Map
 from netdsl.primitives.reduce import Reduce
+from netdsl.primitives.region import Region, RegionGrad
 from netdsl.primitives.take import PutAdd, Take
 from netdsl.primitives.transpose import Transpose
 from netdsl.primitives.window import Window, WindowGrad
@@ -17,6 +18,8 @@ PRIMITIVES = (
     Contract,
     Window,
     WindowGrad,
+    Region,
+    RegionGrad,
     Reshape,
     Concat,
     Gather,
@@ -39,6 +42,8 @@ __all__ = [
     "PrimitiveBuilder",
     "PutAdd",
     "Reduce",
+    "Region",
+    "RegionGrad",
     "Reshape",
     "Scatter",
     "State",

@@ -62,7 +62,55 @@ def torch_decode(deltas, anchors, weights=(10, 10, 5, 5)):
     return torch.cat([centre - half, centre + half], -1)
 
 
+def torch_roi_align(x, rois, size, samples, aligned):
+    """The paper's samples by grid_sample: its border clamps, what is more than a pixel outside counts 0."""
+    shift = 0.5 if aligned else 0.0
+    limits = torch.tensor(x.shape[2:0:-1], dtype=torch.float64)
+    start = rois[..., :2] - shift
+    extent = rois[..., 2:] - rois[..., :2]
+    extent = extent if aligned else extent.clamp(min=1)
+    steps = (torch.arange(size * samples, dtype=torch.float64) + 0.5) / (size * samples)
+    grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)
+    at = start[:, :, None, None] + extent[:, :, None, None] * grid
+    inside = ((at >= -1) & (at <= limits)).all(-1, keepdim=True)
+    places = (at * 2 / (limits - 1) - 1).flatten(1, 2)
+    seen = last(F.grid_sample(first(x), places, padding_mode="border", align_corners=True))
+    seen = (seen.reshape(*at.shape[:4], -1) * inside).reshape(*at.shape[:2], size, samples, size, samples, -1)
+    return seen.mean((3, 5))
+
+
+def torch_crops(pool, border):
+    """The pool of the crop under each box, whose corners are whole numbers."""
+
+    def peer(x, rois):
+        crops = [
+            [pool(first(x[n : n + 1, y1 : y2 + border, x1 : x2 + border])) for x1, y1, x2, y2 in rows]
+            for n, rows in enumerate(rois.long().tolist())
+        ]
+        return torch.stack([torch.cat(row) for row in crops]).movedim(2, -1)
+
+    return peer
+
+
+def torch_own_channels(crops):
+    """Position-sensitive: of each cell's average the channels that are its own."""
+    n, r, p, q, _ = crops.shape
+    cells = torch.arange(p * q)
+    return crops.reshape(n, r, p * q, p * q, -1)[:, :, cells, cells].reshape(n, r, p, q, -1)
+
+
+ROIS = boxes(2, 4, size=9)
+WHOLE = boxes(2, 4, size=8).round() + np.array([0, 0, 1, 1])
 CASES = [
+    ("roi_align", (3, 1.0, 2), ((2, 8, 7, 5), ROIS), lambda x, r: torch_roi_align(x, r, 3, 2, True)),
+    ("roi_align", (2, 1.0, 3, False), ((2, 8, 7, 5), ROIS), lambda x, r: torch_roi_align(x, r, 2, 3, False)),
+    ("roi_pool", (3,), ((2, 10, 10, 4), WHOLE), torch_crops(lambda x: F.adaptive_max_pool2d(x, 3), 1)),
+    (
+        "ps_roi_pool",
+        (2,),
+        ((2, 10, 10, 12), WHOLE),
+        lambda x, r: torch_own_channels(torch_crops(lambda v: F.adaptive_avg_pool2d(v, 2), 0)(x, r)),
+    ),
     ("box_decode", ((10.0, 10.0, 5.0, 5.0),), ((3, 5, 4), boxes(3, 5)), torch_decode),
     ("iou", (), (boxes(3, 5), boxes(3, 5)), lambda p, t: torch_giou(p, t, False)),
     ("giou", (), (boxes(3, 5), boxes(3, 5)), torch_giou),

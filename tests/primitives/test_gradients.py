@@ -17,6 +17,8 @@ from netdsl.primitives import (
     PrimitiveBuilder,
     PutAdd,
     Reduce,
+    Region,
+    RegionGrad,
     Reshape,
     Scatter,
     Take,
@@ -30,6 +32,9 @@ X, Y, Z = Arg(0), Arg(1), Arg(2)
 GEOMETRY = ((2, 1), ((1, 0), (1, 2)), (1, 2), 2)
 AVG = ("avg", (2, 3), (2, 1), ((1, 0), (1, 1)), (1, 1), (1, 0))
 MAX = ("max", (2, 3), (1, 2), ((0, 1), (1, 1)), (1, 1), (0, 1))
+
+ROWS = np.array([[[[0.5, 0, 2], [0, 0, 0]], [[0, 1, 1], [1, 0, 0]]]])
+COLUMNS = np.array([[[[1, 0.5]], [[0, 1]]]])
 
 CASES = [
     (Map((X * Y + exp(X), sigmoid(Y))), ((2, 3), (2, 3))),
@@ -52,6 +57,8 @@ CASES = [
     (Window(*AVG), ((2, 4, 5, 3),)),
     (Window(*AVG, False), ((2, 4, 5, 3),)),
     (Window(*MAX), ((2, 4, 5, 3),)),
+    (Region("sum"), ((1, 3, 2, 4), ROWS, COLUMNS)),
+    (Region("max", True), ((1, 3, 2, 4), ROWS, COLUMNS)),
     (Reshape((4, 3)), ((2, 6),)),
     (Concat(1), ((2, 3), (2, 1), (2, 4))),
     (Gather((1, -1), (2, 1), (2, 6)), ((5, 4),)),
@@ -64,8 +71,8 @@ CASES = [
 
 
 def test_every_primitive_is_here():
-    # Max pooling's gradient is not differentiated again: it would need where the maximum was.
-    assert {op.name for op in PRIMITIVES} - {op.name for op, _ in CASES} == {WindowGrad.name}
+    # The gradients of pooling are not differentiated again: those of max would need where the maximum was.
+    assert {op.name for op in PRIMITIVES} - {op.name for op, _ in CASES} == {WindowGrad.name, RegionGrad.name}
 
 
 @pytest.mark.parametrize("op, shapes", CASES, ids=[f"{k}-{op.name}" for k, (op, _) in enumerate(CASES)])
