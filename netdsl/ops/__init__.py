@@ -31,6 +31,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "avg_pool": ("pool", "AvgPool"),
     "lp_pool": ("lp_pool", "LpPool"),
     "stochastic_pool": ("stochastic_pool", "StochasticPool"),
+    "max_unpool": ("unpool", "MaxUnpool"),
     "global_avg_pool": ("global_pool", "GlobalAvgPool"),
     "global_max_pool": ("global_pool", "GlobalMaxPool"),
     "batch_norm": ("norm", "BatchNorm"),

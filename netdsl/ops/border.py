@@ -11,10 +11,11 @@ import numpy as np
 
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import Array
+from netdsl.ops.axes import axes_setting, place_of, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number, one_of
-from netdsl.ops.spatial import axis_names, padding, resolve_pads, spatial_rank, windows
+from netdsl.ops.spatial import axis_name, padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
 from netdsl.scalar import Expr, Index, logical_and, where
@@ -36,14 +37,14 @@ def indices(size: int, low: int, high: int, mode: str) -> Array:
 
 
 def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: float = 0.0) -> Value:
-    """A map `[N, *S, C]` with its border."""
+    """A tensor with its border; `pads` are those of the first axes behind the batch, the others have none."""
     shape = b.type(x).shape
     if not any(n for pair in pads for n in pair):
         return x
     if mode in ("zeros", "constant"):
-        start = (0, *(-lo for lo, _ in pads), 0)
-        size = (shape[0], *(n + lo + hi for n, (lo, hi) in zip(shape[1:-1], pads, strict=True)), shape[-1])
-        y = b.slice(x, start, size)
+        all_pads = ((0, 0), *pads, *((0, 0),) * (len(shape) - 1 - len(pads)))
+        start = tuple(-lo for lo, _ in all_pads)
+        y = b.slice(x, start, [n + lo + hi for n, (lo, hi) in zip(shape, all_pads, strict=True)])
         return y if value == 0.0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
     for axis, (lo, hi) in enumerate(pads, 1):
         if lo or hi:
@@ -55,7 +56,7 @@ def _inside(shape: tuple[int, ...], pads: Pads) -> Expr:
     """Whether an element of the larger map is one of the operand."""
     tests = [
         logical_and(Index(axis) >= lo, Index(axis) < lo + n)
-        for axis, (n, (lo, hi)) in enumerate(zip(shape[1:-1], pads, strict=True), 1)
+        for axis, (n, (lo, hi)) in enumerate(zip(shape[1:], pads, strict=False), 1)
         if lo or hi
     ]
     return functools.reduce(logical_and, tests)
@@ -63,7 +64,10 @@ def _inside(shape: tuple[int, ...], pads: Pads) -> Expr:
 
 @dataclass(frozen=True)
 class Pad(LibraryOp):
-    """A border around the map: `[*S, C] -> [*O, C]`.  NumPy's and ONNX' modes; PyTorch calls edge replicate."""
+    """A border around the map: `[*S, C] -> [*O, C]`.  NumPy's and ONNX' modes; PyTorch calls edge replicate.
+
+    `axes` puts it elsewhere: `pad(((0, 8),), axes = -1)` adds 8 channels.
+    """
 
     name: ClassVar[str] = "pad"
     positional: ClassVar[tuple[str, ...]] = ("pad",)
@@ -72,37 +76,42 @@ class Pad(LibraryOp):
     )
     mode: str = setting(MODE_DOC.replace("zeros", "zeros, constant"), "zeros", one_of(*MODES))
     value: float = setting("what constant puts there", 0.0, number)
+    axes: tuple[int, ...] | None = setting(
+        "axes that are padded, -1 is the channels; default: the spatial ones", None, axes_setting
+    )
 
     def pads(self, x: TensorType) -> Pads:
-        """Cells before and after each axis."""
-        dims = spatial_rank(self.name, x)
+        """Cells before and after each axis behind the batch."""
+        over = self._over(x)
         if isinstance(self.pad, str):
             raise ShapeError(f"pad takes numbers, not {self.pad}", setting="pad")
         if self.value and self.mode != "constant":
             raise ShapeError(f"value is for mode = constant, not {self.mode}", setting="value")
-        ones = (1,) * dims
-        found = resolve_pads(self.pad, x.shape[1:-1], ones, ones, ones)
+        sizes, ones = tuple(x.shape[a] for a in over), (1,) * len(over)
+        found = dict(zip(over, resolve_pads(self.pad, sizes, ones, ones, ones), strict=True))
         if self.mode not in ("zeros", "constant"):
-            for n, (lo, hi) in zip(x.shape[1:-1], found, strict=True):
-                indices(n, lo, hi, self.mode)
-        return found
+            for axis, (lo, hi) in found.items():
+                indices(x.shape[axis], lo, hi, self.mode)
+        return tuple(found.get(axis, (0, 0)) for axis in range(1, x.rank))
+
+    def _over(self, x: TensorType) -> tuple[int, ...]:
+        """The axes that are padded, as written."""
+        if self.axes is None:
+            return tuple(range(1, 1 + spatial_rank(self.name, x)))
+        resolve_axes(self.axes, x.rank)
+        return tuple(place_of(a, x.rank) for a in self.axes)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """A larger map."""
         (x,) = types
-        spatial = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:-1], self.pads(x), strict=True))
-        return (TensorType((x.shape[0], *spatial, x.shape[-1])),)
+        sizes = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:], self.pads(x), strict=True))
+        return (TensorType((x.shape[0], *sizes), x.dtype),)
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """What is put before and after each axis."""
-        axes = zip(
-            axis_names(result.rank - 2),
-            types[0].shape[1:],
-            self.pads(types[0]),
-            result.shape[1:],
-            strict=False,
-        )
-        return [f"{name}: {n} + {lo} + {hi} = {o}" for name, n, (lo, hi), o in axes]
+        (x,), pads = types, self.pads(types[0])
+        axes = ((axis_name(a, x.rank), x.shape[a], *pads[a - 1], result.shape[a]) for a in self._over(x))
+        return [f"{name}: {n} + {lo} + {hi} = {o}" for name, n, lo, hi, o in axes]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A copy of a larger box, or copies of rows."""
@@ -111,7 +120,7 @@ class Pad(LibraryOp):
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """The cell itself, moved; everything where the border copies cells from elsewhere."""
-        pads = self.pads(types[0])
+        pads = self.pads(types[0])[:-1]
         ones = (1,) * len(pads)
         return windows(ones, ones, ones, pads) if self.mode in ("zeros", "constant") else None
 
@@ -128,14 +137,14 @@ class Pad(LibraryOp):
         if self.mode == "symmetric":
             return None
         pads = self.pads(types[0])
-        ends = [0, *(lo for lo, _ in pads), 0, 0, *(hi for _, hi in pads), 0]
+        ends = [0, *(lo for lo, _ in pads), 0, *(hi for _, hi in pads)]
         mode = "constant" if self.mode == "zeros" else self.mode
         return (m.node("Pad", names[0], m.const(ends), m.const(np.array(self.value)), mode=mode),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """`numpy.pad`."""
         (x,) = arrays
-        widths = ((0, 0), *self.pads(TensorType(x.shape)), (0, 0))
+        widths = ((0, 0), *self.pads(TensorType(x.shape)))
         if self.mode in ("zeros", "constant"):
             return (np.pad(x, widths, constant_values=self.value),)
         return (np.pad(x, widths, self.mode),)  # type: ignore[call-overload]
@@ -150,6 +159,10 @@ class Pad(LibraryOp):
             Sample(cls(((0, 2), 0), "constant", 1e30), ((2, 3, 4, 2),), smooth=False),
             Sample(cls(2, "reflect"), ((2, 5, 3),)),
             Sample(cls((1, 0, 2)), ((1, 2, 3, 2, 2),)),
+            Sample(cls(((0, 3),), axes=(-1,)), ((2, 3, 4, 2),)),
+            Sample(cls((1, (2, 0)), "constant", -1.0, axes=(-1, 0)), ((2, 3, 2),)),
+            Sample(cls(1, "edge", axes=(0,)), ((3, 5),)),
+            Sample(cls(1, axes=(4,)), ((1, 4, 5, 2),), error="are not different axes"),
             Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),
             Sample(cls("same"), ((1, 4, 5, 2),), error="pad takes numbers"),
             Sample(cls(1, "edge", 2.0), ((1, 4, 5, 2),), error="value is for mode = constant"),

@@ -13,7 +13,7 @@ from netdsl.ir.op import Array
 from netdsl.ops.activation import Activation
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import number, positive, positive_number
+from netdsl.ops.settings import boolean, number, positive, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, expm1, maximum, minimum, where
 
@@ -182,15 +182,17 @@ class RRelu(Activation):
 
 @dataclass(frozen=True)
 class PRelu(LibraryOp):
-    """`x` where positive, else `weight * x` with one learnt slope per channel.  He et al. 2015."""
+    """`x` where positive, else `weight * x` with a learnt slope per channel, or one for all.  He et al. 2015."""
 
     name: ClassVar[str] = "prelu"
     positional: ClassVar[tuple[str, ...]] = ("slope",)
     slope: float = setting("initial slope", 0.25, number)
+    shared: bool = setting("one slope for all channels (PyTorch's num_parameters = 1)", False, boolean)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
-        """`weight [C]`."""
-        return (ParamSpec("weight", data[0].shape[-1:], "constant", self.slope, decay=False),)
+        """`weight [C]`, or `[1]` when shared."""
+        shape = (1,) if self.shared else data[0].shape[-1:]
+        return (ParamSpec("weight", shape, "constant", self.slope, decay=False),)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
@@ -221,8 +223,12 @@ class PRelu(LibraryOp):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Maps and vectors."""
-        return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(0.1), ((4, 3),)))
+        """Maps and vectors, a slope for all."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5),)),
+            Sample(cls(0.1), ((4, 3),)),
+            Sample(cls(shared=True), ((2, 3, 4, 5),)),
+        )
 
 
 @dataclass(frozen=True)

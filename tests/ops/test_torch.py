@@ -99,6 +99,13 @@ def torch_own_channels(crops):
     return crops.reshape(n, r, p * q, p * q, -1)[:, :, cells, cells].reshape(n, r, p, q, -1)
 
 
+def torch_unpool(x, before):
+    _, found = F.max_pool2d(first(before), 2, return_indices=True)
+    return last(F.max_unpool2d(first(x), found, 2, output_size=before.shape[1:-1]))
+
+
+# Zeros, as behind a ReLU: many windows have several maxima.
+POOLED = np.maximum(RNG.standard_normal((2, 6, 9, 3)), 0)
 ROIS = boxes(2, 4, size=9)
 WHOLE = boxes(2, 4, size=8).round() + np.array([0, 0, 1, 1])
 CASES = [
@@ -111,6 +118,7 @@ CASES = [
         ((2, 10, 10, 12), WHOLE),
         lambda x, r: torch_own_channels(torch_crops(lambda v: F.adaptive_avg_pool2d(v, 2), 0)(x, r)),
     ),
+    ("max_unpool", (2,), ((2, 3, 4, 3), POOLED), torch_unpool),
     ("box_decode", ((10.0, 10.0, 5.0, 5.0),), ((3, 5, 4), boxes(3, 5)), torch_decode),
     ("iou", (), (boxes(3, 5), boxes(3, 5)), lambda p, t: torch_giou(p, t, False)),
     ("giou", (), (boxes(3, 5), boxes(3, 5)), torch_giou),

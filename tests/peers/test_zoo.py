@@ -24,6 +24,7 @@ NETWORKS = [
     ("deeplab", "deeplabv3_resnetd50b", {"H": "96", "W": "96"}, "deeplabv3.deeplabv3_resnetd50b_voc"),
     ("densenet", "densenet121", {}, "densenet.densenet121"),
     ("efficientnet", "efficientnet_b0", {}, "efficientnet.efficientnet_b0"),
+    ("enet", None, {"H": "64", "W": "96"}, "enet.enet_cityscapes"),
     ("inception_resnet_v2", None, {}, "inceptionresnetv2.inceptionresnetv2"),
     ("inception_v3", "inception_v3_without_head", {}, "inceptionv3.inceptionv3"),
     ("inception_v4", None, {}, "inceptionv4.inceptionv4"),
@@ -35,19 +36,20 @@ NETWORKS = [
     ("resnet", "resnet50", {}, "resnet.resnet50b"),
     ("resnet", "resnext50_32x4d", {}, "resnext.resnext50_32x4d"),
     ("resnet_cifar", "resnet20", {}, "resnet_cifar.resnet20_cifar10"),
+    ("segnet", "segnet_cityscapes", {"H": "64", "W": "96"}, "segnet.segnet_cityscapes"),
     ("senet", "seresnet50", {}, "seresnet.seresnet50"),
     ("senet154", None, {}, "senet.senet154"),
     ("squeezenet", "squeezenet1_1", {}, "squeezenet.squeezenet_v1_1"),
     ("vgg", "vgg16", {}, "vgg.vgg16"),
     ("vgg", "vgg11_bn", {}, "vgg.bn_vgg11b"),
 ]
-OWNERS = {op.name for op in LIBRARY} & {"conv", "dense", "batch_norm"}
+OWNERS = {op.name for op in LIBRARY} & {"conv", "conv_transpose", "dense", "batch_norm", "prelu"}
 
 
 def paired(graph, model):
     """Our layers with PyTorch's: the first one left, in the order of registration, whose weight is as large."""
-    kinds = (torch.nn.Conv2d, torch.nn.Linear, torch.nn.BatchNorm2d)
-    left = [m for m in model.modules() if isinstance(m, kinds)]
+    kinds = ("Conv2d", "ConvTranspose2d", "Linear", "BatchNorm2d", "PReLU")
+    left = [m for m in model.modules() if type(m).__name__ in kinds]
     for node in (n for n in graph if n.op.name in OWNERS):
         size = graph[node.inputs[1].node].types[0].size
         module = next(m for m in left if m.weight.numel() == size)
@@ -95,6 +97,9 @@ def test_inference(file, net, settings, peer):
     module_name, _, name = peer.partition(".")
     make = getattr(importlib.import_module(f"pytorchcv.models.{module_name}"), name)
     model = make(in_size=graph["image"].types[0].shape[1:3]).eval()
+    for module in (m for m in model.modules() if getattr(m, "return_indices", False)):
+        # ENet's windows are 2 x 2 in the paper; pytorchcv's are larger and overlap.
+        module.kernel_size, module.padding = 2, 0
     for node, module in paired(graph, model):
         module.eps = getattr(node.op, "eps", None)
         load(graph, node, module, weights)

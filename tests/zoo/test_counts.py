@@ -3,7 +3,7 @@
 The counts stand in the examples too, as claims; here each has its source. Sources:
 
 - torchvision: the metadata of its weights, version 0.29 (`num_params`, and `_ops` in GMACs with three digits);
-- pytorchcv: its table model_metainfos.csv, version 0.0.74 (`net_weights`);
+- pytorchcv, version 0.0.74: its table model_metainfos.csv (`net_weights`), for SegNet the count in its own test;
 - timm: what its version 1.0.31 builds;
 - Darknet: the sizes of its weight files, and what it prints of its configurations (package 20180914);
 - the paper or the lecture, where it states the count or its layers add up to it by hand.
@@ -70,6 +70,7 @@ PYTORCHCV = [
     ("darknet19", "darknet_ref", {}, 7_319_416),
     ("darknet53", None, {}, 41_609_928),
     ("deeplab", "deeplabv3_resnetd50b", {}, 42_127_850),
+    ("enet", None, {}, 358_060),
     ("inception_resnet_v2", None, {}, 55_843_464),
     ("inception_v4", None, {}, 42_679_816),
     ("mobilenet_v1", "mobilenet_w1", {}, 4_231_976),
@@ -87,6 +88,7 @@ PYTORCHCV = [
     ("resnet_cifar", "resnet20", {}, 272_474),
     ("resnet_cifar", "resnet56", {}, 855_770),
     ("resnet_cifar", "resnet110", {}, 1_730_714),
+    ("segnet", "segnet_cityscapes", {}, 29_453_971),
     ("senet", "seresnet18", {}, 11_778_592),
     ("senet", "seresnet50", {}, 28_088_024),
     ("senet", "seresnet101", {}, 49_326_872),
