@@ -22,6 +22,7 @@ def app(files: list[Path], sort: str | None, chart: Path | None, form: Format) -
     """Compare networks by parameters and costs: every net and preset of the files."""
     from netdsl.files import atomic_write
     from netdsl.report import compare
+    from netdsl.report.terminal import terminal_width
 
     if chart is not None and chart.suffix != ".svg":
         raise UsageError(f"argument --chart: {chart} does not end in .svg")
@@ -34,7 +35,7 @@ def app(files: list[Path], sort: str | None, chart: Path | None, form: Format) -
     if form is Format.json:
         print_json(compare.compare_json(summaries))
     else:
-        print(compare.render_compare(summaries))
+        print(compare.render_compare(summaries, terminal_width()))
 
 
 def _summaries(file: Path) -> list[Summary]:

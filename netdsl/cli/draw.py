@@ -36,7 +36,7 @@ def app(file: Path, settings: list[str], net: str | None, out: Path | None, dept
         network = load_network(file, settings, net)
     summary = summarize(network.name, network.graph)
     try:
-        picture = draw(summary, network.graph, (out.suffix if out else ".svg")[1:], depth)
+        picture = draw(summary, (out.suffix if out else ".svg")[1:], depth)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if out is None:

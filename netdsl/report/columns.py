@@ -15,13 +15,17 @@ Cell = Callable[[Line], str]
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, the text of a cell, and what the heading means; those of low `rank` leave a narrow page first."""
+    """A heading, the text of a cell, and what the heading means; those of low `rank` leave a narrow page first.
+
+    `sort` is the count of a row that the column shows.
+    """
 
     heading: str
     text: Cell
     note: str = ""
     right: bool = True
     rank: int = 0
+    sort: str = ""
 
 
 def _of_row(text: Callable[[Row], str]) -> Cell:
@@ -49,9 +53,12 @@ def _number(n: int) -> str:
     return f"{n:,}" if n else ""
 
 
-def _params(row: Row) -> str:
+def _params(line: Line) -> str:
+    row = line.row
     if row.shared and not row.params:
-        return f"shared with {row.shared}"
+        # Below its block a layer has its short name, and so has its neighbour.
+        block = row.name.removesuffix(line.label)
+        return f"shared with {row.shared.removeprefix(block) if block else row.shared}"
     frozen = "" if row.params == row.trainable else " frozen" if not row.trainable else " *"
     return _number(row.params) + frozen
 
@@ -93,12 +100,20 @@ def _kind(line: Line) -> str:
 LAYER = Column("layer", lambda line: line.label, right=False, rank=10)
 OP = Column("op", _kind, right=False, rank=7)
 OUTPUT = Column("output", _of_row(lambda r: shape_text(r.shape)), right=False, rank=9)
-PARAMS = Column("params", _of_row(_params), "params: weights, shared ones once", rank=8)
-MACS = Column("MACs", _of_row(lambda r: _number(r.macs)), "MACs: multiply-adds per sample", rank=7)
-FLOPS = Column(
-    "FLOPs", _of_row(lambda r: _number(r.flops)), "FLOPs: 2 per MAC, 1 per other operation", rank=5
+PARAMS = Column("params", _params, "params: weights, shared ones once", rank=8, sort="params")
+MACS = Column(
+    "MACs", _of_row(lambda r: _number(r.macs)), "MACs: multiply-adds per sample", rank=7, sort="macs"
 )
-BYTES = Column("memory", _of_row(lambda r: bytes_text(r.bytes)), "memory: results of one sample", rank=4)
+FLOPS = Column(
+    "FLOPs",
+    _of_row(lambda r: _number(r.flops)),
+    "FLOPs: 2 per MAC, 1 per other operation",
+    rank=5,
+    sort="flops",
+)
+BYTES = Column(
+    "memory", _of_row(lambda r: bytes_text(r.bytes)), "memory: results of one sample", rank=4, sort="bytes"
+)
 FIELD = Column("sees", _of_row(_field), "sees: receptive field, smallest to largest path", rank=6)
 JUMP = Column("jump", _of_row(_jump), "jump: input cells between neighbours", rank=2)
 START = Column("start", _of_row(_start), "start: first input cell that cell 0 sees", rank=1)

@@ -12,8 +12,9 @@ from xml.sax.saxutils import escape
 
 from netdsl.report.columns import bytes_text, shape_text
 from netdsl.report.summary import Summary
+from netdsl.report.table import Cells, table
+from netdsl.report.terminal import wrapped
 
-_HEADS = ("network", "input", "params", "MACs", "FLOPs", "results")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 860, 560, 80, 60, 40, 150
 
 
@@ -21,30 +22,20 @@ def _input(summary: Summary) -> tuple[int, ...]:
     return next((row.shape for row in summary.rows if row.kind == "input"), ())
 
 
-def render_compare(summaries: Sequence[Summary]) -> str:
+def render_compare(summaries: Sequence[Summary], width: int) -> str:
     """The table, in the order given."""
-    rows = [
-        (
-            s.network,
-            shape_text(_input(s)),
-            f"{s.totals.params:,}",
-            f"{s.totals.macs:,}",
-            f"{s.totals.flops:,}",
-            bytes_text(s.totals.activation_bytes),
-        )
-        for s in summaries
+    columns = [
+        Cells("network", [s.network for s in summaries], right=False, rank=9),
+        Cells("input", [shape_text(_input(s)) for s in summaries], right=False, rank=5),
+        Cells("params", [f"{s.totals.params:,}" for s in summaries], right=True, rank=8),
+        Cells("MACs", [f"{s.totals.macs:,}" for s in summaries], right=True, rank=7),
+        Cells("FLOPs", [f"{s.totals.flops:,}" for s in summaries], right=True, rank=4),
+        Cells("results", [bytes_text(s.totals.activation_bytes) for s in summaries], right=True, rank=6),
     ]
-    widths = [max(len(row[k]) for row in (_HEADS, *rows)) for k in range(len(_HEADS))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = (
-            c.ljust(w) if k < 2 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        )
-        return " " + "  ".join(cells).rstrip()
-
-    rule = " " + "─" * (sum(widths) + 2 * len(widths) - 2)
-    note = "(one sample in inference; MACs: multiply-adds; FLOPs: 2 per MAC, 1 per other operation)"
-    return "\n".join([line(_HEADS), rule, *map(line, rows), note])
+    lines, hidden = table(columns, width)
+    notes = ["(one sample in inference; MACs: multiply-adds; FLOPs: 2 per MAC, 1 per other operation)"]
+    notes += [f"(not shown at this width: {', '.join(hidden)})"] if hidden else []
+    return "\n".join([*lines, *(part for note in notes for part in wrapped(note, width))])
 
 
 def compare_json(summaries: Sequence[Summary]) -> list[dict[str, Any]]:

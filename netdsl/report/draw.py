@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Sequence
 from html import escape
 
-from netdsl.ir import Graph
 from netdsl.report.columns import shape_text
 from netdsl.report.layout import Placed, place
 from netdsl.report.summary import Summary
@@ -20,15 +19,16 @@ COLOURS = {
     "norm": "#d9ead3",
     "merge": "#fff2cc",
     "input": "#eeeeee",
-    "block": "#c9daf8",
+    "output": "#ffffff",
+    "block": "#c6e2dc",
     "other": "#f4f4f4",
 }
 _ROW, _BOX, _MARGIN, _LETTER = 64.0, 38.0, 24.0, 6.6
 
 
-def draw(summary: Summary, graph: Graph, form: str, depth: int | None) -> str:
+def draw(summary: Summary, form: str, depth: int | None = None) -> str:
     """The drawing as `svg`, `html` or `dot`.  Raises ValueError for more than `MAX_BOXES` boxes."""
-    units, flows = units_of(summary, graph, depth)
+    units, flows = units_of(summary, depth)
     if len(units) > MAX_BOXES:
         raise ValueError(f"{len(units):,} boxes are too many for a drawing: --depth shows blocks closed")
     if form == "dot":

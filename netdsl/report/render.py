@@ -13,6 +13,7 @@ from netdsl.report.columns import VIEWS, Column, totals_text
 from netdsl.report.outline import Line
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
+from netdsl.report.table import Cells, table
 from netdsl.report.terminal import terminal_width, wrapped
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
@@ -34,7 +35,8 @@ def render(
     columns = VIEWS[view]
     totals = totals_text(summary, view)
     if form == "table":
-        return _text(summary.network, lines, columns, totals, width or terminal_width())
+        sort = selection.sort if selection is not None else None
+        return _text(summary.network, lines, columns, totals, width or terminal_width(), sort)
     if form == "csv":
         return _csv(lines)
     heads, cells = [c.heading for c in columns], [[c.text(line) for c in columns] for line in lines]
@@ -72,39 +74,29 @@ def _row_json(row: Row) -> dict[str, Any]:
     return {**fields, "shape": list(row.shape), "field": seen, "span": place}
 
 
-def _text(title: str, lines: Sequence[Line], columns: Sequence[Column], totals: list[str], width: int) -> str:
+def _text(
+    title: str,
+    lines: Sequence[Line],
+    columns: Sequence[Column],
+    totals: list[str],
+    width: int,
+    sort: str | None,
+) -> str:
     """As many columns as fit, those that matter least left out and named below."""
-    shown, texts = list(columns), {c: [c.heading, *map(c.text, lines)] for c in columns}
-    texts[columns[0]] = ["layer", *("  " * line.level + columns[0].text(line) for line in lines)]
-    widths = {c: max(map(len, cells)) for c, cells in texts.items()}
-
-    def spare() -> int:
-        return width - sum(widths[c] + 2 for c in shown)
-
-    while spare() < 0 and len(shown) > 2:
-        shown.remove(min(shown, key=lambda c: c.rank))
-    first = columns[0]
-    widths[first] = min(widths[first], max(12, widths[first] + spare()))
-
-    def cell(column: Column, text: str) -> str:
-        room = widths[column]
-        text = text if len(text) <= room else f"{text[: room - 1]}…"
-        return text.rjust(room) if column.right else text.ljust(room)
-
-    body = [
-        " " + "  ".join(cell(c, text) for c, text in zip(shown, row, strict=True)).rstrip()
-        for row in zip(*(texts[c] for c in shown), strict=True)
-    ]
-    rule = " " + "─" * (sum(widths[c] + 2 for c in shown) - 2)
-    below = [*totals, *_notes(columns, shown)]
-    notes = [line for text in below for line in wrapped(text, width)]
-    return "\n".join([title, "", body[0], rule, *body[1:], *notes])
-
-
-def _notes(columns: Sequence[Column], shown: Sequence[Column]) -> list[str]:
-    notes = "; ".join(c.note for c in shown if c.note)
-    hidden = ", ".join(c.heading for c in columns if c not in shown)
-    return [f"({text})" for text in (notes, hidden and f"not shown at this width: {hidden}") if text]
+    levels = ["  " * line.level for line in lines]
+    cells = []
+    for column in columns:
+        texts = [column.text(line) for line in lines]
+        if column is columns[0]:
+            texts = [level + text for level, text in zip(levels, texts, strict=True)]
+        # What a table is sorted by is the last to go.
+        rank = 11 if sort is not None and column.sort == sort else column.rank
+        cells.append(Cells(column.heading, texts, column.right, rank))
+    shown, hidden = table(cells, width)
+    notes = "; ".join(c.note for c in columns if c.note and c.heading not in hidden)
+    missing = f"not shown at this width: {', '.join(hidden)}" if hidden else ""
+    below = [*totals, *(f"({text})" for text in (notes, missing) if text)]
+    return "\n".join([title, "", *shown, *(part for text in below for part in wrapped(text, width))])
 
 
 def _csv(lines: Sequence[Line]) -> str:
@@ -149,17 +141,21 @@ def _html(
     title: str, heads: list[str], cells: list[list[str]], lines: Sequence[Line], totals: list[str]
 ) -> str:
     def row(words: Sequence[str], tag: str, level: int = 0) -> str:
-        first = f' style="text-align:left;padding-left:{level + 0.5}em"'
-        styles = [first, ' style="text-align:left"', ' style="text-align:left"']
-        styles += [' style="text-align:right"'] * (len(words) - 3)
-        inside = (f"<{tag}{s}>{html.escape(w)}</{tag}>" for w, s in zip(words, styles, strict=True))
+        sides = [f"left;padding-left:{level + 0.5}em", "left", "left", *["right"] * (len(words) - 3)]
+        inside = (
+            f'<{tag} style="padding:0 0.6em;text-align:{side}">{html.escape(w)}</{tag}>'
+            for w, side in zip(words, sides, strict=True)
+        )
         return f"<tr>{''.join(inside)}</tr>"
 
     body = [row(c, "td", n.level) for n, c in zip(lines, cells, strict=True)]
-    caption = f'<caption style="text-align:left">{html.escape(title)}</caption>'
+    caption = f'<caption style="text-align:left;font-weight:bold">{html.escape(title)}</caption>'
+    form = "border-collapse:collapse;font-variant-numeric:tabular-nums"
     foot = f"<p>{'<br>'.join(map(html.escape, totals))}</p>"
-    head = f"<thead>{row(heads, 'th')}</thead>"
-    return "\n".join(["<table>", caption, head, "<tbody>", *body, "</tbody>", "</table>", foot])
+    head = f'<thead style="border-bottom:1px solid">{row(heads, "th")}</thead>'
+    return "\n".join(
+        [f'<table style="{form}">', caption, head, "<tbody>", *body, "</tbody>", "</table>", foot]
+    )
 
 
 _TEX = {

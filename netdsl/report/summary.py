@@ -57,14 +57,19 @@ class Totals:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a network in order, their totals, and the blocks of the source by path."""
+    """The rows of a network in order, their totals, and the graph of ops that they are of."""
 
     network: str
     rows: tuple[Row, ...]
     totals: Totals
     outputs: dict[str, tuple[int, ...]]
     whole: tuple[int, ...]
-    scopes: Mapping[str, Scope] = field(repr=False)
+    graph: Graph = field(repr=False, compare=False)
+
+    @property
+    def scopes(self) -> Mapping[str, Scope]:
+        """The blocks of the source by path."""
+        return self.graph.scopes
 
     def __str__(self) -> str:
         from netdsl.report.render import render
@@ -72,9 +77,9 @@ class Summary:
         return render(self, "table", width=100)
 
     def _repr_html_(self) -> str:
-        from netdsl.report.render import render
+        from netdsl.report.notebook import notebook_html
 
-        return render(self, "html")
+        return notebook_html(self)
 
 
 def summarize(network: str, graph: Graph) -> Summary:
@@ -93,7 +98,7 @@ def summarize(network: str, graph: Graph) -> Summary:
         activation_bytes=sum(r.bytes for r in rows if r.kind != "input"),
     )
     shapes = {name: graph.type(v).shape[1:] for name, v in graph.outputs.items()}
-    return Summary(network, rows, totals, shapes, whole_input(graph), graph.scopes)
+    return Summary(network, rows, totals, shapes, whole_input(graph), graph)
 
 
 def _rows(graph: Graph) -> Iterator[Row]:

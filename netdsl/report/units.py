@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdsl.ir import Graph
 from netdsl.report.outline import Line, outline
 from netdsl.report.summary import Row, Summary
 
@@ -30,8 +29,12 @@ class Flow:
     shape: tuple[int, ...]
 
 
-def units_of(summary: Summary, graph: Graph, depth: int | None) -> tuple[list[Unit], list[Flow]]:
-    """The boxes in order, and the flows between them; blocks deeper than `depth` are closed, equal ones one box."""
+def units_of(summary: Summary, depth: int | None) -> tuple[list[Unit], list[Flow]]:
+    """The boxes in order, and the flows between them; blocks deeper than `depth` are closed, equal ones one box.
+
+    Inputs and outputs are boxes with their names.
+    """
+    graph = summary.graph
     lines = [line for line in outline(summary, depth) if _is_leaf(line, summary, depth)]
     owners = _owners(lines, summary)
     units = [_unit(line) for line in lines]
@@ -41,6 +44,11 @@ def units_of(summary: Summary, graph: Graph, depth: int | None) -> tuple[list[Un
             source, target = owners.get(value.node), owners[row.name]
             if source is not None and source != target:
                 flows.setdefault((source, target), Flow(source, target, graph.type(value).shape[1:]))
+    for name, value in graph.outputs.items():
+        key, shape = f"output {name}", summary.outputs[name]
+        note = f"output {name}" + ("\nthere in training only" if name in graph.aux else "")
+        units.append(Unit(key, name, shape, "output", note))
+        flows[owners[value.node], key] = Flow(owners[value.node], key, shape)
     return units, list(flows.values())
 
 
@@ -69,7 +77,7 @@ def _paths(name: str) -> list[str]:
 
 def _unit(line: Line) -> Unit:
     row = line.row
-    name = row.kind if line.is_block else _title(row)
+    name = row.kind if line.is_block else row.name if row.kind == "input" else _title(row)
     title = f"{name} x{line.count}" if line.count > 1 else name
     facts = [f"{row.params:,} params"] if row.params else []
     facts += [f"{row.macs:,} MACs"] if row.macs else []

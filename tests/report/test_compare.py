@@ -14,8 +14,15 @@ def both():
     return [summary_of(STAGES), summary_of(SMALL)]
 
 
+def test_a_narrow_page_names_the_columns_left_out():
+    lines = render_compare(both(), 42).splitlines()
+    assert max(map(len, lines)) <= 42
+    assert lines[0].split() == ["network", "params", "MACs", "results"]
+    assert "(not shown at this width: input, FLOPs)" in lines
+
+
 def test_a_row_each():
-    lines = render_compare(both()).splitlines()
+    lines = render_compare(both(), 100).splitlines()
     assert lines[2].split()[0] == "Stages" and "5,516" in lines[2] and "[8]" in lines[3]
     assert compare_json(both())[1] == {
         "network": "Small",

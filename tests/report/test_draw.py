@@ -28,7 +28,7 @@ net Branches {
 
 def drawn(text, form="svg", depth=None):
     network = elaborate(Source("a<b.net", text))
-    return draw(summarize(network.name, network.graph), network.graph, form, depth)
+    return draw(summarize(network.name, network.graph), form, depth)
 
 
 def boxes(svg):
@@ -44,28 +44,32 @@ def boxes(svg):
 def test_every_layer_is_a_box_and_every_flow_an_arrow():
     svg = drawn(BRANCHES)
     root = ET.fromstring(svg)
-    assert len(root.findall(f"{SVG}g")) == 11
-    assert len(root.findall(f"{SVG}path")) == 13
+    assert len(root.findall(f"{SVG}g")) == 12
+    assert len(root.findall(f"{SVG}path")) == 14
 
 
 def test_closed_blocks_and_repeated_ones():
     titles = {title for title, _ in boxes(drawn(STAGES, depth=2))}
-    assert {"input", "conv 3x3 /2", "Unit", "Unit x3", "conv 1x1"} == titles
-    assert {title for title, _ in boxes(drawn(STAGES, depth=1))} == {"input", "Stage", "conv 1x1"}
+    assert {"conv 3x3 /2", "Unit", "Unit x3", "conv 1x1", "image", "small", "large"} == titles
+    assert {title for title, _ in boxes(drawn(STAGES, depth=1))} == titles - {
+        "conv 3x3 /2",
+        "Unit",
+        "Unit x3",
+    } | {"Stage"}
 
 
 def test_equal_branches_are_no_repetition():
     network = elaborate(Source("n.net", BRANCHES))
-    units, flows = units_of(summarize(network.name, network.graph), network.graph, 1)
+    units, flows = units_of(summarize(network.name, network.graph), 1)
     assert [u.title for u in units].count("C") == 3 and "C x2" in [u.title for u in units]
-    assert len(flows) == 10
+    assert len(flows) == 11
 
 
 @pytest.mark.parametrize("depth", [1, 2, None])
 @pytest.mark.parametrize("text", [STAGES, BRANCHES])
 def test_boxes_do_not_overlap_and_flows_go_down(text, depth):
     network = elaborate(Source("n.net", text))
-    units, flows = units_of(summarize(network.name, network.graph), network.graph, depth)
+    units, flows = units_of(summarize(network.name, network.graph), depth)
     placed = place({u.key: 80.0 for u in units}, [(f.source, f.target) for f in flows])
     for f in flows:
         assert placed.layer[f.source] < placed.layer[f.target]
@@ -89,7 +93,7 @@ def test_html_opens_alone_and_names_are_escaped():
 
 def test_dot_names_every_box():
     text = drawn(BRANCHES, "dot", depth=1)
-    assert text.startswith('digraph "Branches" {') and text.count("->") == 10
+    assert text.startswith('digraph "Branches" {') and text.count("->") == 11
 
 
 def test_too_many_boxes(monkeypatch):

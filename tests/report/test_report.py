@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from netdsl.report import Selection, render, to_json
+from netdsl.report import Selection, notebook, render, to_json
 from netdsl.report.outline import outline
 from tests.report.nets import STAGES, summary_of
 
@@ -117,6 +117,31 @@ def test_html_and_latex_escape_what_they_show():
     assert r"a\_b" in render(summary, "latex") and "<td" in summary._repr_html_()
     markdown = render(summary, "markdown").splitlines()
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown if line.startswith("|")}) == 1
+
+
+def test_a_narrow_table_keeps_what_it_is_sorted_by(stages):
+    text = render(stages, "table", "report", Selection(sort="macs", top=2), width=40)
+    assert "MACs" in text.splitlines()[2] and "params" not in text.splitlines()[2]
+
+
+def test_shared_weights_in_a_block_are_named_shortly():
+    text = """block F { in -> conv(2, 1) -> relu }
+    net N { input x: [4, 4, 2]
+      layer f = F
+      output y = x -> f -> f }"""
+    summary = summary_of(text)
+    assert " shared with conv1 " in f"{render(summary, 'table', width=100)} "
+    flat = render(summary, "table", selection=Selection(sort="params"), width=100)
+    assert "shared with f.conv1" in flat
+
+
+def test_a_notebook_shows_the_table_and_the_drawing(stages, monkeypatch):
+    page = stages._repr_html_()
+    assert page.count("<table") == 1 and page.count("<svg") == 1 and "Unit x3" in page
+    monkeypatch.setattr(notebook, "GLANCE", 4)
+    assert "Unit" not in stages._repr_html_().partition("<svg")[2]
+    monkeypatch.setattr(notebook, "MAX_BOXES", 2)
+    assert "boxes are too many" in stages._repr_html_() and "<svg" not in stages._repr_html_()
 
 
 def test_a_network_of_vectors_has_no_receptive_field():
