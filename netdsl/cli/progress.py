@@ -13,7 +13,7 @@ def values_text(values: dict[str, float]) -> str:
     """`loss 0.123  accuracy 97.25 %`."""
     parts = []
     for name, value in values.items():
-        share = name.startswith(("accuracy", "top_k"))
+        share = name.startswith(("accuracy", "top_k_accuracy"))
         parts.append(f"{name} {100 * value:.2f} %" if share else f"{name} {value:.4f}")
     return "  ".join(parts)
 

@@ -17,6 +17,7 @@ from netdsl.cpu.reduce import plan_reduce
 from netdsl.cpu.region import plan_region
 from netdsl.cpu.step import Step
 from netdsl.cpu.take import plan_take
+from netdsl.cpu.top import plan_top
 from netdsl.cpu.window import plan_window
 from netdsl.ir import Node, TensorType
 from netdsl.primitives import (
@@ -30,6 +31,7 @@ from netdsl.primitives import (
     RegionGrad,
     Scatter,
     Take,
+    TopIndices,
     Transpose,
     Window,
     WindowGrad,
@@ -51,6 +53,7 @@ PLANNERS: Mapping[type, Planner] = {
     Take: plan_take,
     PutAdd: plan_take,
     Transpose: plan_transpose,
+    TopIndices: plan_top,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netdsl.cpu.emit import Emitter, Value
-from netdsl.cpu.library import Kernel
+from netdsl.cpu.library import AnyKernel
 from netdsl.cpu.step import Step
 from netdsl.ir import TensorType
 
@@ -20,7 +20,7 @@ class Pending:
     """A step whose kernel is still to be compiled: `key` names it, `step` makes the step from its address."""
 
     key: str
-    kernel: Kernel
+    kernel: AnyKernel
     step: Callable[[int], Step]
 
 

@@ -27,15 +27,25 @@ class OnnxGraph:
     """An `OnnxBuilder`: collects nodes and initialisers and makes the model."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
+        self._nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._transposed: dict[str, tuple[str, tuple[int, ...]]] = {}
 
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one result; returns its name."""
-        name = f"{op_type}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op_type, list(inputs), [name], name, **attributes))
+        (name,) = self.nodes(op_type, 1, *inputs, **attributes)
         return name
+
+    def nodes(self, op_type: str, results: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Add a node with several results; returns their names."""
+        name = f"{op_type}_{len(self._nodes)}"
+        names = (name, *(f"{name}_{k}" for k in range(1, results)))
+        self._nodes.append(helper.make_node(op_type, list(inputs), list(names), name, **attributes))
+        return names
+
+    def name(self, value: str, name: str) -> None:
+        """Give a value a name of the model's outputs."""
+        self._nodes.append(helper.make_node("Identity", [value], [name]))
 
     def const(self, array: Array | Sequence[int]) -> str:
         """An initialiser; integers are int64, floats float32."""
@@ -66,7 +76,7 @@ class OnnxGraph:
     def model(self, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType]) -> onnx.ModelProto:
         """The model, checked by onnx."""
         ins, outs = ([_info(name, t) for name, t in side.items()] for side in (inputs, outputs))
-        graph = helper.make_graph(self.nodes, "netdsl", ins, outs, self.initializers)
+        graph = helper.make_graph(self._nodes, "netdsl", ins, outs, self.initializers)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )
@@ -85,7 +95,7 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
         names.update(zip(node.outputs, _translated(g, graph, node, names), strict=True))
     outputs = {}
     for name, value in graph.outputs.items():
-        g.nodes.append(helper.make_node("Identity", [names[value]], [name]))
+        g.name(names[value], name)
         outputs[name] = graph.type(value)
     inputs = {n.id: n.types[0] for kind in ("input", "param", "state") for n in graph.leaves(kind)}
     return g.model(inputs, outputs)

@@ -72,6 +72,8 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "reduce_sum": ("reduction", "ReduceSum"),
     "reduce_mean": ("reduction", "ReduceMean"),
     "reduce_max": ("reduction", "ReduceMax"),
+    "argmax": ("argmax", "ArgMax"),
+    "top_k": ("top_k", "TopK"),
     "exp": ("elementwise", "Exp"),
     "log": ("elementwise", "Log"),
     "sqrt": ("elementwise", "Sqrt"),
@@ -121,7 +123,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "iou": ("iou", "Iou"),
     "giou": ("iou", "Giou"),
     "accuracy": ("metric", "Accuracy"),
-    "top_k": ("metric", "TopK"),
+    "top_k_accuracy": ("metric", "TopKAccuracy"),
 }
 
 

@@ -18,10 +18,13 @@ from netdsl.scalar import Expr, Index, cast_float, eq, logical_and, logical_or, 
 
 
 @dataclass(frozen=True)
-class TopK(LibraryOp):
-    """The share of samples whose label is among the `k` largest predictions; ties go to the lower class."""
+class TopKAccuracy(LibraryOp):
+    """The share of samples whose label is among the `k` largest predictions; ties go to the lower class.
 
-    name: ClassVar[str] = "top_k"
+    Keras SparseTopKCategoricalAccuracy.
+    """
+
+    name: ClassVar[str] = "top_k_accuracy"
     operands: ClassVar[int | None] = 2
     positional: ClassVar[tuple[str, ...]] = ("k",)
     k: int = setting("how many guesses count", 5, positive)
@@ -92,7 +95,7 @@ class TopK(LibraryOp):
 
 
 @dataclass(frozen=True)
-class Accuracy(TopK):
+class Accuracy(TopKAccuracy):
     """The share of samples whose label has the largest prediction; ties go to the lower class."""
 
     name: ClassVar[str] = "accuracy"

@@ -17,6 +17,9 @@ class OnnxBuilder(Protocol):
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one result; returns its name."""
 
+    def nodes(self, op_type: str, results: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
+        """Add a node with several results; returns their names."""
+
     def const(self, array: Array | Sequence[int]) -> str:
         """An initialiser; integers are int64, floats float32."""
 

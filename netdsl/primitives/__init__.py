@@ -8,6 +8,7 @@ from netdsl.primitives.map import Map
 from netdsl.primitives.reduce import Reduce
 from netdsl.primitives.region import Region, RegionGrad
 from netdsl.primitives.take import PutAdd, Take
+from netdsl.primitives.top import TopIndices
 from netdsl.primitives.transpose import Transpose
 from netdsl.primitives.window import Window, WindowGrad
 
@@ -26,6 +27,7 @@ PRIMITIVES = (
     Scatter,
     Take,
     PutAdd,
+    TopIndices,
     Transpose,
 )
 
@@ -48,6 +50,7 @@ __all__ = [
     "Scatter",
     "State",
     "Take",
+    "TopIndices",
     "Transpose",
     "Window",
     "WindowGrad",

@@ -21,6 +21,7 @@ from netdsl.primitives import (
     Reshape,
     Scatter,
     Take,
+    TopIndices,
     Transpose,
     Window,
     WindowGrad,
@@ -95,6 +96,12 @@ def test_scatter_is_the_adjoint_of_gather(start, step):
     np.testing.assert_allclose((out * y).sum(), (x * back).sum())
 
 
+def test_top_indices_of_ties_zeros_and_what_is_no_number():
+    x = np.array([[1.0, np.nan, -0.0, 0.0, np.inf, 1.0, -np.inf, np.nan]])
+    np.testing.assert_array_equal(TopIndices(8).reference(x)[0], [[1, 7, 4, 0, 5, 2, 3, 6]])
+    np.testing.assert_array_equal(TopIndices(3).reference(x)[0], [[1, 7, 4]])
+
+
 def test_map_and_reduce_broadcast():
     x, y = RNG.normal(size=(2, 3, 1)), RNG.normal(size=(4,))
     (got,) = Map((X + Y,)).reference(x, y)
@@ -153,6 +160,10 @@ REFUSED = [
     (Gather((0,), (0,), (1,)), (F((3,)),), "needs a start"),
     (Scatter((0, 0), (1,), (1,)), (F((3,)),), "needs a start"),
     (Transpose((0, 2)), (F((3, 4)),), "is not an order"),
+    (TopIndices(4), (F((2, 3)),), "there are not 4 elements"),
+    (TopIndices(0), (F((2, 3)),), "there are not 0 elements"),
+    (TopIndices(1), (F((2, 3), "i64"),), "takes f32 with an axis"),
+    (TopIndices(1), (F(()),), "takes f32 with an axis"),
     (Take(0), (F((3,)), F((2,))), "indices are i64"),
     (Take(1), (F((3,)), F((2,), "i64")), "there is no axis 1"),
     (PutAdd(0, 3), (F((3, 4)), F((2,), "i64")), "are not those of"),
