@@ -16,6 +16,7 @@ from netdsl.cpu.nest import Pending
 from netdsl.cpu.reduce import plan_reduce
 from netdsl.cpu.region import plan_region
 from netdsl.cpu.step import Step
+from netdsl.cpu.suppress import plan_suppress
 from netdsl.cpu.take import plan_take
 from netdsl.cpu.top import plan_top
 from netdsl.cpu.window import plan_window
@@ -30,6 +31,7 @@ from netdsl.primitives import (
     Region,
     RegionGrad,
     Scatter,
+    Suppress,
     Take,
     TopIndices,
     Transpose,
@@ -47,6 +49,7 @@ PLANNERS: Mapping[type, Planner] = {
     WindowGrad: plan_window,
     Region: plan_region,
     RegionGrad: plan_region,
+    Suppress: plan_suppress,
     Concat: plan_concat,
     Gather: plan_gather,
     Scatter: plan_gather,

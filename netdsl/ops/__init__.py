@@ -110,6 +110,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "anchors": ("anchors", "Anchors"),
     "box_decode": ("box_decode", "BoxDecode"),
     "yolo_decode": ("yolo", "YoloDecode"),
+    "nms": ("nms", "Nms"),
     "cross_entropy": ("cross_entropy", "CrossEntropy"),
     "binary_cross_entropy": ("loss", "BinaryCrossEntropy"),
     "mse": ("loss", "Mse"),

@@ -7,6 +7,7 @@ from netdsl.primitives.leaf import Const, Input, Param, State
 from netdsl.primitives.map import Map
 from netdsl.primitives.reduce import Reduce
 from netdsl.primitives.region import Region, RegionGrad
+from netdsl.primitives.suppress import Suppress
 from netdsl.primitives.take import PutAdd, Take
 from netdsl.primitives.top import TopIndices
 from netdsl.primitives.transpose import Transpose
@@ -21,6 +22,7 @@ PRIMITIVES = (
     WindowGrad,
     Region,
     RegionGrad,
+    Suppress,
     Reshape,
     Concat,
     Gather,
@@ -49,6 +51,7 @@ __all__ = [
     "Reshape",
     "Scatter",
     "State",
+    "Suppress",
     "Take",
     "TopIndices",
     "Transpose",
