@@ -11,7 +11,7 @@ from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, with_tags
 from netdsl.elaborate.definitions import Definitions
-from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, describe
+from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, describe
 from netdsl.ir import Value
 from netdsl.limits import MAX_LOOP
 from netdsl.ops import BY_NAME
@@ -66,15 +66,6 @@ class Evaluator:
         if not isinstance(value, bool):
             self.context.fail("type", f"{what} takes true or false, not {describe(value)}", e.span)
         return value
-
-    def tensors(self, e: tree.Expr, what: str) -> Tensors:
-        """The tensors of an expression: one, or a tuple of them."""
-        value = self.evaluate(e)
-        values = value if isinstance(value, tuple) else (value,)
-        for v in values:
-            if not isinstance(v, Value):
-                self._not_a_tensor(v, e.span, what)
-        return values
 
     def _not_a_tensor(self, value: Any, span: Span, what: str) -> None:
         if isinstance(value, (Symbol, Target)):
@@ -283,16 +274,22 @@ class Evaluator:
             return self.context.fail("type", f"{name} {error}", e.span)
 
     def _pipe(self, e: tree.Pipe) -> Any:
-        value = self.evaluate(e.head)
-        self._check_head(value, e.head)
+        value = self._head(e.head)
         for step in e.steps:
             value = self.step(value, step)
         return value
 
-    def _check_head(self, value: Any, head: tree.Expr) -> None:
+    def _head(self, e: tree.Expr) -> Any:
+        """What a pipe feeds: a tensor, or those of a tuple, a list or an indexed name."""
+        value = self.evaluate(e)
+        if isinstance(value, (dict, list)) and value:
+            value = tuple(value.values() if isinstance(value, dict) else value)
         for v in value if isinstance(value, tuple) else (value,):
+            if v is POISON:
+                raise Poisoned
             if not isinstance(v, Value):
-                self._not_a_tensor(v, head.span, "->")
+                self._not_a_tensor(v, e.span, "->")
+        return value
 
     def step(self, value: Any, step: tree.Expr) -> Any:
         """Feed a value (a tensor, or a tuple of them) to one step of a pipe."""

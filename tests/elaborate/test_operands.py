@@ -32,6 +32,7 @@ def value(expression):
         ("where(x > 0, 1, -1)", np.where(X > 0, 1, -1)),
         ("where(x == 0, 0, 1 / x)", [[-0.5, 0, 2, 1 / 3]]),
         ("(x > 0, x, -x) -> where", np.abs(X)),
+        ("[x, -x, x] -> add", X),
         ("sub(1, x)", 1 - X),
         ("x -> sub(1)", X - 1),
         ("add(1, x, 2)", X + 3),
@@ -64,3 +65,18 @@ def test_what_is_no_operand(expression, message):
 def test_a_claim_is_about_settings():
     with pytest.raises(NetError, match="cannot depend on a tensor's values"):
         network("x + 1", "expect { y == 3 }")
+
+
+def test_an_indexed_name_feeds_all_that_was_assigned():
+    text = "net N { input x: [4]\n for i in 0..3 { z[i] = i * x }\n output y = z -> concat }"
+    graph = elaborate(Source("net.net", text)).graph
+    got = interpret(expand(graph), {"x": X}, np.float64).outputs["y"]
+    np.testing.assert_array_equal(got, np.concatenate([0 * X, X, 2 * X], 1))
+
+
+@pytest.mark.parametrize(
+    "head, found", [("[x, 3]", "3"), ("[]", "a list"), ("(x, relu)", "the function relu")]
+)
+def test_what_is_fed_are_tensors(head, found):
+    with pytest.raises(NetError, match=f"-> takes a tensor, not {found}"):
+        network(f"{head} -> concat")

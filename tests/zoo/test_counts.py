@@ -52,6 +52,8 @@ TORCHVISION = [
     ("shufflenet_v2", "shufflenet_v2_x2_0", {}, 7_393_996, 0.583),
     ("squeezenet", "squeezenet1_0", {}, 1_248_424, 0.819),
     ("squeezenet", "squeezenet1_1", {}, 1_235_496, 0.349),
+    # 34.858 there: the 512 * 38 * 38 products of the learnt scale do not count.
+    ("ssd", "ssd300_vgg16", {}, 35_641_826, None),
     ("vgg", "vgg11", {}, 132_863_336, 7.609),
     ("vgg", "vgg13", {}, 133_047_848, 11.308),
     ("vgg", "vgg16", {}, 138_357_544, 15.47),
@@ -115,9 +117,13 @@ PAPERS = [
 TIMM = [
     ("efficientnet", "efficientnet_lite0", {}, 4_652_008),
 ]
-# Torchvision's backbone keeps its 53,120 scales and offsets as buffers.
+# What torchvision builds; its metadata leaves out the 53,120 scales and offsets of frozen batch norms.
 DETECTION = [
+    ("fpn", "fpn_resnet50", {}, 26_852_416),
+    ("fpn", "fpn_resnet101", {}, 45_844_544),
     ("retinanet", "retinanet_resnet50_fpn", {}, 34_014_999 + 53_120),
+    # 70 classes less for 30 boxes about cells of 14,848 channels.
+    ("ssd", "ssd300_voc", {}, 35_641_826 - 70 * (9 * 14_848 + 30)),
 ]
 # By hand from the paper's tables.
 SEGMENTATION = [
