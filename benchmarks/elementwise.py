@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from netdsl.cpu import host
-from netdsl.cpu.library import KernelLibrary
+from netdsl.cpu.link import link
 from netdsl.cpu.lower import PLANNERS
 from netdsl.cpu.pool import Pool
 from netdsl.ir import TensorType
@@ -173,24 +173,18 @@ class Case:
             made = op.infer(*types)
             for k, t in zip(results, made, strict=True):
                 self.arrays.setdefault(k, _array(t.shape, rng))
-            pending = PLANNERS[type(op)](op, types, made)
-            drafts.append((pending, operands, results))
+            drafts.append((PLANNERS[type(op)](op, types, made), operands, results))
             self.bytes += sum(self.arrays[k].nbytes for k in (*operands, *results))
-        kernels = {p.key: p.kernel for pending, *_ in drafts for p in pending}
-        self.library = KernelLibrary("elementwise", kernels)
-        rows, self.keep = [], []
-        for pending, operands, results in drafts:
-            steps = [p.step(self.library.address(p.key)) for p in pending]
+        self.keep = []
+        for steps, operands, results in drafts:
             scratch = aligned_bytes(max(s.scratch for s in steps) + 64)
             places = {("operand", k): self.arrays[n] for k, n in enumerate(operands)}
             places |= {("result", k): self.arrays[n] for k, n in enumerate(results)}
             places["scratch", 0] = scratch
             for step in steps:
-                for word, slot in step.slots.items():
-                    step.args[word] = places[slot.place, slot.index].ctypes.data + slot.offset
-                rows.append((step.entry, step.args.ctypes.data))
+                step.bind(lambda slot, places=places: places[slot.place, slot.index].ctypes.data)
             self.keep.append((steps, scratch))
-        self.table = np.array(rows, np.int64)
+        self.table = link([step for steps, *_ in drafts for step in steps]).table
 
     def run(self):
         self.pool.run(self.table)

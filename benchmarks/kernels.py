@@ -18,6 +18,7 @@ import numpy as np
 from netdsl.cpu import host
 from netdsl.cpu.contract_plan import Epilogue, geometry, plan_contract
 from netdsl.cpu.library import Kernel, KernelLibrary
+from netdsl.cpu.link import link
 from netdsl.cpu.pool import Pool
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
@@ -109,16 +110,12 @@ class Case:
         plan = plan_contract(self.op, geometry(self.op, x, w, y), Epilogue())
         buffers = {("operand", k): self.arrays[t] for k, t in enumerate(order[:2])}
         buffers["result", 0] = self.arrays[order[2]]
-        buffers["scratch", 0] = aligned_bytes(plan.scratch + 64)
+        buffers["scratch", 0] = aligned_bytes(max(s.scratch for s in plan.steps) + 64)
         buffers["packed", 0] = aligned_bytes(plan.packed + 64)
         self.keep = (plan, buffers)
         for step in (*plan.pack, *plan.steps):
-            for word, slot in step.slots.items():
-                step.args[word] = buffers[slot.place, slot.index].ctypes.data + slot.offset
-        self.steps = [
-            np.array([[s.entry, s.args.ctypes.data] for s in steps], np.int64).reshape(-1, 2)
-            for steps in ((*plan.pack, *plan.steps), plan.steps)
-        ]
+            step.bind(lambda slot: buffers[slot.place, slot.index].ctypes.data)
+        self.steps = [link(steps).table for steps in ((*plan.pack, *plan.steps), plan.steps)]
         pool.run(self.steps[0])
         self.table = self.steps[packed]
 

@@ -173,9 +173,9 @@ def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, secon
         "steps": len(program.steps),
         "generated_kernels": len(program.kernels.kernels) if program.kernels else 0,
         "kernels_from_cache": program.kernels.cached if program.kernels else True,
-        "weight_bytes": program.weight_bytes,
-        "kept_bytes": program.kept_bytes,
-        "arena_bytes": program.arena_bytes,
+        "weight_bytes": program.footprint.weights,
+        "kept_bytes": program.footprint.prepared,
+        "arena_bytes": program.footprint.arena,
         "compile_seconds": round(seconds, 3),
     }
 

@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 from netdsl.cpu import contract_words as w
 from netdsl.cpu import host
 from netdsl.cpu.contract_geometry import Correlation, Run
-from netdsl.cpu.contract_step import library
+from netdsl.cpu.contract_step import code
+from netdsl.cpu.step import Address
 
 Ints = NDArray[np.int64]
 
 
 @dataclass
 class Block:
-    """An argument block under construction, and the arrays that it points at."""
+    """An argument block under construction, the arrays that it points at, and the code that it calls."""
 
     words: Ints
     keep: list[NDArray[np.generic]] = field(default_factory=list)
+    links: dict[int, Address] = field(default_factory=dict)
 
     def point(self, word: int, array: NDArray[np.generic]) -> None:
         """Put the address of an array."""
@@ -40,7 +42,7 @@ def source_words(block: Block, c: Correlation) -> None:
     words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_FLOATS]] = [c.step[0], c.step[1], c.step[2] * c.width]
     words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
     words[[w.A_GROUP, w.GROUPS]] = [c.channels, c.groups]
-    words[w.COPY_RUNS] = library().address("copy_runs")
+    block.links[w.COPY_RUNS] = code("copy_runs")
 
 
 def cut_blocks(block: Block, planes: int, rows: int, width: int, lines: int, pixels: int) -> int:

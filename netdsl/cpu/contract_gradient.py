@@ -9,7 +9,7 @@ from netdsl.cpu import gemm, host
 from netdsl.cpu.contract_blocks import Block, cut_blocks, gather_table, row_pitch, source_words
 from netdsl.cpu.contract_geometry import Correlation, Geometry, cut, forward, runs, split
 from netdsl.cpu.contract_panels import Panels, kernel_table, panels_for
-from netdsl.cpu.contract_step import ContractPlan, gradient_library, library, sum_step
+from netdsl.cpu.contract_step import ContractPlan, code, gradient_library, sum_step
 from netdsl.cpu.step import Slot, Step
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
@@ -27,21 +27,25 @@ def plan_gradient(g: Geometry) -> ContractPlan:
     c = forward(g).flattened()
     size = 4 * c.depth * g.features
     if not size:
-        return ContractPlan((), (), 0, 0)
+        return ContractPlan(())
     if not c.pixels:
-        return ContractPlan((), (sum_step(g, Slot("result"), 0, size),), 0, 0)
+        return ContractPlan((sum_step(g, Slot("result"), 0, size),))
     block = Block(np.zeros(w.GRADIENT_WORDS, np.int64))
     units, panels = _cut(block, c, g)
     parts = max(1, min(int(block.words[w.ROW_BLOCKS] * block.words[w.COLUMN_BLOCKS]), UNITS // units))
     block.words[[w.G_PARTS, w.W_PART]] = [parts, size]
     block.words[w.G_SPLITS] = _splits(units * parts, panels.count)
-    result = Slot("scratch") if parts > 1 else Slot("result")
+    result, scratch = (Slot("scratch"), parts * size) if parts > 1 else (Slot("result"), 0)
     slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: result}
-    entry = gradient_library().address("weight_gradient")
-    step = Step(g.title("kernel"), entry, block.words, slots, keep=tuple(block.keep))
+    keep = tuple(block.keep)
+    step = Step(g.title("kernel"), _driver, block.words, slots, scratch, block.links, keep)
     if parts == 1:
-        return ContractPlan((), (step,), 0, 0)
-    return ContractPlan((), (step, sum_step(g, Slot("scratch"), parts, size)), 0, parts * size)
+        return ContractPlan((step,))
+    return ContractPlan((step, sum_step(g, result, parts, size)))
+
+
+def _driver() -> int:
+    return gradient_library().address("weight_gradient")
 
 
 def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
@@ -61,9 +65,9 @@ def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
     words[[w.W_GROUP, w.Y_GROUP, w.Y_PIXEL, w.Y_COLUMNS]] = [4 * g.f, 4 * g.f, 4 * g.features, c.columns]
     words[[w.G_PANELS, w.G_PANEL_VECTORS]] = [panels.count, panels.vectors]
     words[[w.G_LANES, w.G_LAST_TAIL]] = [panels.lanes, panels.tail]
-    words[[w.G_KERNELS, w.G_LAST_KERNELS]] = [kernel_table(v) for v in (panels.vectors, panels.ending)]
+    block.links |= {w.G_KERNELS: kernel_table(panels.vectors), w.G_LAST_KERNELS: kernel_table(panels.ending)}
     words[[w.G_MOST, w.G_LAST_MOST]] = [gemm.tile_rows()[v] for v in (panels.vectors, panels.ending)]
-    words[w.COPY_PANEL] = library().address("copy_panel")
+    block.links[w.COPY_PANEL] = code("copy_panel")
     block.point(w.ZEROS, np.zeros(panels.width, np.float32))
     block.point(w.ONE_TAP, np.zeros(1, np.int64))
     return c.groups * len(bounds), panels

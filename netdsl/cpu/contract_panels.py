@@ -12,8 +12,8 @@ from netdsl.cpu import contract_words as w
 from netdsl.cpu import gemm, host
 from netdsl.cpu.contract_blocks import Block
 from netdsl.cpu.contract_geometry import Correlation, Geometry
-from netdsl.cpu.contract_step import library
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.contract_step import code, library
+from netdsl.cpu.step import Address, Slot, Step
 
 Ints = NDArray[np.int64]
 
@@ -69,9 +69,9 @@ def panels_for(rows: int, columns: int) -> Panels:
     )
 
 
-def kernel_table(vectors: int) -> int:
-    """The address of the table of micro-kernels with so many vectors, by their height."""
-    return int(_kernel_table(vectors, host.lanes()).ctypes.data)
+def kernel_table(vectors: int) -> Address:
+    """Where the table of micro-kernels with so many vectors lies, by their height."""
+    return lambda: int(_kernel_table(vectors, host.lanes()).ctypes.data)
 
 
 @functools.cache
@@ -121,11 +121,12 @@ class Weights:
         block.words[w.P_ROW] = 4 * vectors * host.lanes()
         block.point(w.P_TABLE, np.array(units, np.int64))
         kernel = "copy_panel" if self.role == "output" else "copy_panel_transposed"
-        block.words[w.P_COPY] = library().address(kernel)
+        block.links[w.P_COPY] = code(kernel)
         block.words[w.P_STEP] = 4 * self.g.features
         slots = {w.P_FROM: Slot("operand", 1), w.P_TO: Slot("packed")}
         title = self.g.title(self.role).replace("contract", "pack")
-        return Step(title, library().address("pack"), block.words, slots, keep=(*block.keep, *self.keep))
+        keep = (*block.keep, *self.keep)
+        return Step(title, code("pack"), block.words, slots, links=block.links, keep=keep)
 
 
 def _kernel_taps(c: Correlation, g: Geometry) -> list[int]:

@@ -26,7 +26,7 @@ from netdsl.cpu.contract_geometry import (
 )
 from netdsl.cpu.contract_gradient import plan_gradient
 from netdsl.cpu.contract_panels import Panels, Weights, kernel_table, tile_cycles
-from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, library
+from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, code, library
 from netdsl.cpu.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.step import Slot, Step
 from netdsl.primitives import Contract
@@ -52,7 +52,7 @@ def plan_contract(op: Contract, g: Geometry, epilogue: Epilogue = NOTHING) -> Co
         for c in found
         if c.pixels and c.columns
     ]
-    return ContractPlan(weights.steps(), tuple(steps), weights.size, 0)
+    return ContractPlan(tuple(steps), weights.steps(), weights.size)
 
 
 def _chunk_terms(panels: Panels) -> int:
@@ -87,9 +87,8 @@ class _Correlate:
             self.block.point(w.INIT, np.zeros(self.panels.width, np.float32))
         if self.epilogue.residual is not None:
             slots[w.RESIDUAL] = Slot("operand", self.epilogue.residual)
-        return Step(
-            title, library().address("correlate"), self.block.words, slots, keep=tuple(self.block.keep)
-        )
+        block = self.block
+        return Step(title, code("correlate"), block.words, slots, links=block.links, keep=tuple(block.keep))
 
     def _columns(self) -> None:
         p, words = self.panels, self.block.words
@@ -97,8 +96,8 @@ class _Correlate:
         words[w.B_PANEL], words[w.B_STEP] = 4 * p.width * self.c.depth, 4 * p.width
         words[w.B_GROUP] = p.count * words[w.B_PANEL]
         words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
-        words[w.KERNELS], words[w.MOST] = kernel_table(p.vectors), gemm.tile_rows()[p.vectors]
-        words[w.LAST_KERNELS], words[w.LAST_MOST] = kernel_table(p.ending), gemm.tile_rows()[p.ending]
+        self.block.links |= {w.KERNELS: kernel_table(p.vectors), w.LAST_KERNELS: kernel_table(p.ending)}
+        words[[w.MOST, w.LAST_MOST]] = [gemm.tile_rows()[v] for v in (p.vectors, p.ending)]
         words[[w.LOW, w.HIGH]] = [bits(self.epilogue.low), bits(self.epilogue.high)]
 
     def _result(self) -> None:

@@ -13,7 +13,7 @@ from netdsl.cpu import contract_words as w
 from netdsl.cpu import depthwise, gemm, host, pack
 from netdsl.cpu.contract_geometry import Geometry
 from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Address, Slot, Step
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,11 @@ NOTHING = Epilogue()
 
 @dataclass(frozen=True)
 class ContractPlan:
-    """Steps that pack the weights (place "packed", `packed` bytes) and those that compute."""
+    """Steps that compute, and those that pack the weights first (place "packed", `packed` bytes)."""
 
-    pack: tuple[Step, ...]
     steps: tuple[Step, ...]
-    packed: int
-    scratch: int
+    pack: tuple[Step, ...] = ()
+    packed: int = 0
 
 
 def library() -> KernelLibrary:
@@ -52,6 +51,11 @@ def gradient_library() -> KernelLibrary:
 def depthwise_library() -> KernelLibrary:
     """The kernels and drivers of depthwise convolutions."""
     return _library("depthwise", host.lanes())
+
+
+def code(key: str) -> Address:
+    """Where a kernel or driver of `library` lies."""
+    return lambda: library().address(key)
 
 
 @functools.cache
@@ -83,14 +87,9 @@ def sum_step(g: Geometry, source: Slot, parts: int, size: int) -> Step:
     """The step that adds the parts of a gradient of `size` bytes; zeros when there are none."""
     words = np.zeros(w.SUM_WORDS, np.int64)
     words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
-    words[w.S_KERNEL] = library().address("add_parts")
     slots = {w.S_TO: Slot("result"), w.S_FROM: source}
-    return Step(
-        g.title("kernel").replace("contract", "add parts of"),
-        library().address("add_parts_driver"),
-        words,
-        slots,
-    )
+    title = g.title("kernel").replace("contract", "add parts of")
+    return Step(title, code("add_parts_driver"), words, slots, links={w.S_KERNEL: code("add_parts")})
 
 
 def bits(x: float) -> int:

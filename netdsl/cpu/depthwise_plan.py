@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from netdsl.cpu import depthwise_words as w
 from netdsl.cpu.contract_geometry import Correlation, Geometry, backward, forward
-from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, depthwise_library, library, sum_step
+from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, code, depthwise_library, sum_step
 from netdsl.cpu.contract_words import BUFFER_BYTES
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Address, Slot, Step
 
 MAX_TAPS = BUFFER_BYTES // 16
 PARTS = 8
@@ -31,7 +31,7 @@ def plan_depthwise(role: str, g: Geometry, epilogue: Epilogue) -> ContractPlan:
     if role == "kernel":
         return _gradient(g)
     found = [forward(g)] if role == "output" else list(backward(g))
-    return ContractPlan((), tuple(_sums(c, g, role, epilogue) for c in found if c.pixels), 0, 0)
+    return ContractPlan(tuple(_sums(c, g, role, epilogue) for c in found if c.pixels))
 
 
 def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
@@ -58,13 +58,17 @@ def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray
 def _sums(c: Correlation, g: Geometry, role: str, epilogue: Epilogue) -> Step:
     words, tables = _block(c, g)
     words[[w.LOW, w.HIGH]] = [bits(epilogue.low), bits(epilogue.high)]
-    words[w.KERNEL] = depthwise_library().address("depthwise_sums")
     slots = {w.A: Slot("operand", 0), w.W: Slot("operand", 1), w.Y: Slot("result")}
     if epilogue.bias is not None:
         slots[w.BIAS] = Slot("operand", epilogue.bias)
     if epilogue.residual is not None:
         slots[w.RESIDUAL] = Slot("operand", epilogue.residual)
-    return Step(g.title(role), depthwise_library().address("depthwise"), words, slots, keep=tuple(tables))
+    links = {w.KERNEL: _code("depthwise_sums")}
+    return Step(g.title(role), _code("depthwise"), words, slots, links=links, keep=tuple(tables))
+
+
+def _code(key: str) -> Address:
+    return lambda: depthwise_library().address(key)
 
 
 def _gradient(g: Geometry) -> ContractPlan:
@@ -72,16 +76,14 @@ def _gradient(g: Geometry) -> ContractPlan:
     size = 4 * g.k[0] * g.k[1] * g.k[2] * g.channels
     parts = min(PARTS, c.source[0] * c.count[0] * c.count[1]) if c.pixels else 0
     if not parts:
-        return ContractPlan((), (sum_step(g, Slot("result"), 0, size),), 0, 0)
+        return ContractPlan((sum_step(g, Slot("result"), 0, size),))
     words, tables = _block(c, g)
     words[[w.PARTS, w.W_BYTES]] = [parts, size]
-    words[w.KERNEL] = depthwise_library().address("depthwise_products")
-    words[w.CLEAR] = library().address("add_parts")
+    links = {w.KERNEL: _code("depthwise_products"), w.CLEAR: code("add_parts")}
     slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: Slot("scratch")}
-    step = Step(
-        g.title("kernel"), depthwise_library().address("depthwise_gradient"), words, slots, keep=tuple(tables)
-    )
-    return ContractPlan((), (step, sum_step(g, Slot("scratch"), parts, size)), 0, parts * size)
+    entry, keep = _code("depthwise_gradient"), tuple(tables)
+    step = Step(g.title("kernel"), entry, words, slots, parts * size, links, keep)
+    return ContractPlan((step, sum_step(g, Slot("scratch"), parts, size)))
 
 
 def tap_lists(c: Correlation, g: Geometry) -> list[NDArray[np.int64]]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netdsl.cpu import host
 from netdsl.cpu.contract_plan import ContractPlan, geometry, plan_contract
 from netdsl.cpu.epilogue import match_epilogue
-from netdsl.cpu.library import KernelLibrary
 from netdsl.cpu.map import plan_concat, plan_gather, plan_map, plan_transpose
-from netdsl.cpu.nest import Pending
 from netdsl.cpu.reduce import plan_reduce
 from netdsl.cpu.region import plan_region
-from netdsl.cpu.step import Step
+from netdsl.cpu.step import Slot, Step
 from netdsl.cpu.suppress import plan_suppress
 from netdsl.cpu.take import plan_take
 from netdsl.cpu.top import plan_top
@@ -41,7 +37,7 @@ from netdsl.primitives import (
 from netdsl.scalar import Arg
 from netdsl.schedule import Buffer, Call, Schedule
 
-Planner = Callable[[Any, Sequence[TensorType], Sequence[TensorType]], list[Pending]]
+Planner = Callable[[Any, Sequence[TensorType], Sequence[TensorType]], list[Step]]
 PLANNERS: Mapping[type, Planner] = {
     Map: plan_map,
     Reduce: plan_reduce,
@@ -62,7 +58,7 @@ PLANNERS: Mapping[type, Planner] = {
 
 @dataclass(frozen=True)
 class LoweredCall:
-    """The steps of a call with the numbers of its buffers, and the scratch bytes that they share.
+    """The steps of a call and the numbers of its buffers.
 
     `packed` is the number of the buffer with the packed weights, where there is one.
     """
@@ -71,18 +67,33 @@ class LoweredCall:
     operands: tuple[int, ...]
     results: tuple[int, ...]
     steps: tuple[Step, ...]
-    scratch: int
     packed: int | None = None
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that the steps share, beside the buffers."""
+        return max((s.scratch for s in self.steps), default=0)
+
+    def buffer(self, slot: Slot) -> int | None:
+        """The number of the buffer that a slot is in; None for scratch."""
+        if slot.place == "packed":
+            return self.packed
+        numbers = {"operand": self.operands, "result": self.results}.get(slot.place)
+        return None if numbers is None else numbers[slot.index]
+
+    def touched(self) -> set[int]:
+        """The buffers that are read or written: not the weights where their packed form is used."""
+        found = {self.buffer(slot) for step in self.steps for slot in step.slots.values()}
+        return {b for b in found if b is not None}
 
 
 @dataclass(frozen=True)
 class Lowered:
-    """The calls of both phases, the buffers with those for packed weights added, and the generated kernels."""
+    """The calls of both phases, and the buffers of the schedule with those for packed weights added."""
 
     prepare: tuple[LoweredCall, ...]
     run: tuple[LoweredCall, ...]
     buffers: tuple[Buffer, ...]
-    kernels: KernelLibrary | None
 
 
 def lower(schedule: Schedule) -> Lowered:
@@ -90,126 +101,92 @@ def lower(schedule: Schedule) -> Lowered:
     return _Lowering(schedule).lowered()
 
 
-@dataclass
-class _Draft:
-    """A planned call: steps that are ready, and those whose kernel is not compiled yet."""
-
-    call: Call
-    steps: list[Step | Pending]
-    scratch: int = 0
-    packed: int | None = None
-
-
 class _Lowering:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.buffers = list(schedule.buffers)
-        self.prepare: list[_Draft] = []
-        self.run: list[_Draft] = []
+        self.packs: dict[int, list[LoweredCall]] = {}
 
     def lowered(self) -> Lowered:
-        for calls, drafts in ((self.schedule.prepare, self.prepare), (self.schedule.run, self.run)):
-            for call in calls:
-                drafts.append(self._draft(call))
-        for old, new in self.schedule.copies:
-            self.run.append(self._copy(old, new))
-        pending = {
-            s.key: s.kernel
-            for draft in (*self.prepare, *self.run)
-            for s in draft.steps
-            if isinstance(s, Pending)
-        }
-        missing = {key: kernel for key, kernel in sorted(pending.items()) if _known_as(key) not in _KNOWN}
-        kernels = KernelLibrary("maps", dict(sorted(pending.items()))) if pending else None
-        if kernels is not None and missing:
-            made = KernelLibrary("maps", missing)
-            _KNOWN.update({_known_as(key): (address, made) for key, address in made.addresses.items()})
-            kernels.cached = made.cached
-        return Lowered(
-            tuple(map(_finish, self.prepare)), tuple(map(_finish, self.run)), tuple(self.buffers), kernels
-        )
+        prepare = [self._call(call) for call in self.schedule.prepare]
+        run = [self._call(call) for call in self.schedule.run]
+        run += [self._copy(old, new) for old, new in self.schedule.copies]
+        return Lowered(tuple(self._with_packs(prepare)), tuple(run), tuple(self.buffers))
 
-    def _types(self, call: Call) -> tuple[list[TensorType], list[TensorType]]:
+    def _with_packs(self, prepare: Sequence[LoweredCall]) -> list[LoweredCall]:
+        """Weights are packed as soon as they are there, so that what they are packed from can go."""
+        made = {b for call in prepare for b in call.results}
+        calls = [pack for b, packs in self.packs.items() if b not in made for pack in packs]
+        for call in prepare:
+            calls.append(call)
+            calls += [pack for b in call.results for pack in self.packs.get(b, ())]
+        return calls
+
+    def _call(self, call: Call) -> LoweredCall:
         graph = self.schedule.graph
-        return [graph.type(v) for v in call.node.inputs], list(call.node.types)
-
-    def _draft(self, call: Call) -> _Draft:
-        operands, results = self._types(call)
+        operands, results = [graph.type(v) for v in call.node.inputs], list(call.node.types)
         op = call.node.op
         if isinstance(op, Contract):
             return self._contract(call, op, operands, results)
         if type(op) not in PLANNERS:
             raise LookupError(f"the primitive {op.name} has no CPU kernel")
-        return _Draft(call, list(PLANNERS[type(op)](op, operands, results)))
+        return _lowered(call, PLANNERS[type(op)](op, operands, results))
 
     def _contract(
         self, call: Call, op: Contract, operands: Sequence[TensorType], results: Sequence[TensorType]
-    ) -> _Draft:
+    ) -> LoweredCall:
         """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
         shapes = [t.shape for t in (*operands[:2], *results)]
         order = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[op.role]
         x, w, y = (shapes[k] for k in order)
         epilogue, rest = match_epilogue(op.epilogue, operands, results[0])
-        plan = plan_contract(op, geometry(op, x, w, y), epilogue)
-        draft = self._packed(call, plan)
-        if rest is not None:
-            pending = plan_map(Map((rest,), results[0].shape), [results[0], *operands[2:]], results)
-            draft.steps.extend(replace(p, step=functools.partial(_shifted, p.step)) for p in pending)
-        return draft
+        lowered = self._packed(call, plan_contract(op, geometry(op, x, w, y), epilogue))
+        if rest is None:
+            return lowered
+        after = plan_map(Map((rest,), results[0].shape), [results[0], *operands[2:]], results)
+        return replace(lowered, steps=(*lowered.steps, *map(_shifted, after)))
 
-    def _packed(self, call: Call, plan: ContractPlan) -> _Draft:
+    def _packed(self, call: Call, plan: ContractPlan) -> LoweredCall:
         """Pack fixed weights once, others in every run."""
         if not plan.pack:
-            return _Draft(call, list(plan.steps), plan.scratch)
-        fixed = self._fixed(call.operands[1])
+            return _lowered(call, plan.steps)
+        weights = call.operands[1]
+        fixed = self._fixed(weights)
         t = TensorType((plan.packed // 4,))
-        self.buffers.append(Buffer("kept", call.node.id, t) if fixed else Buffer("packed", call.node.id, t))
+        self.buffers.append(Buffer("fixed" if fixed else "varying", call.node.id, t))
         number = len(self.buffers) - 1
-        if fixed:
-            self.prepare.append(_Draft(call, list(plan.pack), 0, number))
-            return _Draft(call, list(plan.steps), plan.scratch, number)
-        return _Draft(call, [*plan.pack, *plan.steps], plan.scratch, number)
+        if not fixed:
+            return _lowered(call, (*plan.pack, *plan.steps), number)
+        pack = _lowered(Call(call.node, call.operands[:2], ()), plan.pack, number)
+        self.packs.setdefault(weights, []).append(pack)
+        return _lowered(call, plan.steps, number)
 
     def _fixed(self, buffer: int) -> bool:
         """Whether a weight changes only when it is set from outside."""
         b = self.buffers[buffer]
-        return b.kind in ("kept", "const") or (
+        return b.kind in ("fixed", "const") or (
             b.kind in ("param", "state") and b.name not in self.schedule.graph.updates
         )
 
-    def _copy(self, old: int, new: int) -> _Draft:
+    def _copy(self, old: int, new: int) -> LoweredCall:
         t = self.buffers[old].type
         node = Node(f"update of {self.buffers[old].name}", Map((Arg(0),)), (), (t,))
-        return _Draft(Call(node, (new,), (old,)), list(plan_map(Map((Arg(0),)), [t], [t])))
+        return _lowered(Call(node, (new,), (old,)), plan_map(Map((Arg(0),)), [t], [t]))
 
 
-def _shifted(make: Callable[[int], Step], entry: int) -> Step:
+def _lowered(call: Call, steps: Sequence[Step], packed: int | None = None) -> LoweredCall:
+    return LoweredCall(call.node, call.operands, call.results, tuple(steps), packed)
+
+
+def _shifted(step: Step) -> Step:
     """A map over (result, third operand, ...) as a step of a contraction, whose first two operands it skips."""
-    step = make(entry)
     slots = {}
     for word, slot in step.slots.items():
         if slot.place == "operand":
-            moved = (
-                replace(slot, place="result", index=0)
-                if slot.index == 0
-                else replace(slot, index=slot.index + 1)
+            first = slot.index == 0
+            slots[word] = replace(
+                slot, place="result" if first else "operand", index=0 if first else slot.index + 1
             )
-            slots[word] = moved
         else:
             slots[word] = slot
     return replace(step, slots=slots)
-
-
-#: the generated kernels of this process and the libraries that hold them: programs share what they can
-_KNOWN: dict[tuple[str, int], tuple[int, KernelLibrary]] = {}
-
-
-def _known_as(key: str) -> tuple[str, int]:
-    return key, host.lanes()
-
-
-def _finish(draft: _Draft) -> LoweredCall:
-    steps = [s.step(_KNOWN[_known_as(s.key)][0]) if isinstance(s, Pending) else s for s in draft.steps]
-    call = draft.call
-    scratch = max([draft.scratch, *(s.scratch for s in steps)])
-    return LoweredCall(call.node, call.operands, call.results, tuple(steps), scratch, draft.packed)

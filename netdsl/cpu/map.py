@@ -15,9 +15,9 @@ from llvmlite import ir
 
 from netdsl.cpu.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.library import Kernel
-from netdsl.cpu.nest import ITEM, Axis, Pending, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.nest import ITEM, Axis, axes_of, broadcast_strides, dense_strides, elements, share
 from netdsl.cpu.scalar_emit import ELEMENT, Printer, Tape, tape
-from netdsl.cpu.step import Place, Slot, Step
+from netdsl.cpu.step import Generated, Place, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Concat, Gather, Map, Scatter, Transpose
 from netdsl.scalar import Arg, Lit
@@ -37,7 +37,7 @@ class Operand:
     offset: int = 0
 
 
-def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """The step of a map."""
     space = results[0].shape
     reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
@@ -48,7 +48,7 @@ def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorTy
     return [plan_tape("map", program, space, reads, writes)]
 
 
-def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """One copy per operand."""
     (result,) = results
     strides = dense_strides(result.shape, ITEM[result.dtype])
@@ -63,7 +63,7 @@ def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[Te
 
 def plan_transpose(
     op: Transpose, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+) -> list[Step]:
     """A copy along the result."""
     (x,), (y,) = operands, results
     strides = dense_strides(x.shape, ITEM[x.dtype])
@@ -74,7 +74,7 @@ def plan_transpose(
 
 def plan_gather(
     op: Gather | Scatter, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+) -> list[Step]:
     """Zeros where nothing is read, and a copy of the box that is."""
     (x,), (y,) = operands, results
     whole, part = (x, y) if isinstance(op, Gather) else (y, x)
@@ -105,14 +105,14 @@ def _box(
     return tuple(int(i[0]) if len(i) else 0 for i in into), tuple(len(i) for i in into)
 
 
-def copy(title: str, space: Sequence[int], source: Operand, target: Operand) -> Pending:
+def copy(title: str, space: Sequence[int], source: Operand, target: Operand) -> Step:
     """The step that copies one box of elements."""
     return plan_tape(title, tape([Arg(0)], [source.dtype], [target.dtype]), space, [source], [target])
 
 
 def plan_tape(
     title: str, program: Tape, space: Sequence[int], reads: Sequence[Operand], writes: Sequence[Operand]
-) -> Pending:
+) -> Step:
     """The step that runs a tape over a space."""
     used = {old: new for new, old in enumerate(program.args())}
     reads = [reads[k] for k in used]
@@ -131,7 +131,7 @@ def plan_tape(
         for k, o in enumerate((*reads, *writes))
     }
     name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
-    return Pending(key, Kernel(emit), lambda entry: Step(name, entry, block, slots))
+    return Step(name, Generated(key, Kernel(emit)), block, slots)
 
 
 def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:

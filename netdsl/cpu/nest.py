@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netdsl.cpu.emit import Emitter, Value
-from netdsl.cpu.library import AnyKernel
-from netdsl.cpu.step import Step
 from netdsl.ir import TensorType
 
 #: bytes of an element in memory
 ITEM = {"f32": 4, "i64": 8, "bool": 1}
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A step whose kernel is still to be compiled: `key` names it, `step` makes the step from its address."""
-
-    key: str
-    kernel: AnyKernel
-    step: Callable[[int], Step]
 
 
 @dataclass(frozen=True)

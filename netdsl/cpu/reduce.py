@@ -19,9 +19,9 @@ from llvmlite import ir
 from netdsl.cpu.emit import Emitter, Value
 from netdsl.cpu.library import Kernel
 from netdsl.cpu.map import Operand, Streams, load_elements, ramp, splat_element, store_elements
-from netdsl.cpu.nest import ITEM, Axis, Pending, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.nest import ITEM, Axis, axes_of, broadcast_strides, dense_strides, elements, share
 from netdsl.cpu.scalar_emit import ELEMENT, Printer, Tape, tape
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
@@ -36,7 +36,7 @@ UNROLL = 4
 BLOCK = 16  # vectors, or rows of columns, that are summed before they join the total
 
 
-def plan_reduce(op: Reduce, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+def plan_reduce(op: Reduce, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """One step, or two for long reductions.  Raises LookupError for reductions of bool."""
     (result,) = results
     if result.dtype == "bool":
@@ -54,7 +54,7 @@ def _plan(
     axes: Sequence[int],
     reads: Sequence[Operand],
     result: TensorType,
-) -> list[Pending]:
+) -> list[Step]:
     item = ITEM[result.dtype]
     dense = dense_strides([1 if k in axes else n for k, n in enumerate(space)], item)
     target = tuple(0 if k in axes else s for k, s in enumerate(dense))
@@ -107,7 +107,7 @@ class _Nest:
         chunks = min(-(-wanted // blocks), outer, total // (8 * max(1, size)))
         return max(1, chunks), blocks
 
-    def step(self, chunks: int, blocks: int, partial: int) -> Pending:
+    def step(self, chunks: int, blocks: int, partial: int) -> Step:
         """The step that writes the result, or `chunks` partial results `partial` bytes apart."""
         nest, out = self.loops, self.out
         layout = "".join("r" if a.reduced else "k" for a in nest)
@@ -125,9 +125,7 @@ class _Nest:
         scratch = chunks * partial
         shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
         title = f"{self.kind} {shape} over {over}"
-        return Pending(
-            key, Kernel(lambda e: emit(e).run()), lambda entry: Step(title, entry, block, slots, scratch)
-        )
+        return Step(title, Generated(key, Kernel(lambda e: emit(e).run())), block, slots, scratch)
 
 
 def _ordered(axes: Sequence[Axis], streams: int) -> list[Axis]:

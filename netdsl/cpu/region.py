@@ -16,8 +16,8 @@ from llvmlite import ir
 from netdsl.cpu.emit import F32, I32, Emitter, Value
 from netdsl.cpu.library import Kernel
 from netdsl.cpu.map import load_elements, store_elements
-from netdsl.cpu.nest import Pending, share
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.nest import share
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.cpu.window import larger
 from netdsl.ir import TensorType
 from netdsl.primitives import Region, RegionGrad
@@ -49,7 +49,7 @@ class Word(IntEnum):
 
 def plan_region(
     op: Region | RegionGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+) -> list[Step]:
     """One step."""
     forward = isinstance(op, Region)
     x, cells = (operands[0].shape, results[0].shape) if forward else (results[0].shape, operands[2].shape)
@@ -65,11 +65,7 @@ def plan_region(
     emit = functools.partial(_Emit, op.kind, op.split)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, cells[1:]))} @ {x[1]}x{x[2]}"
-    return [
-        Pending(
-            f"{op.name}-{op.kind}-{int(op.split)}", kernel, lambda entry: Step(title, entry, block, slots)
-        )
-    ]
+    return [Step(title, Generated(f"{op.name}-{op.kind}-{int(op.split)}", kernel), block, slots)]
 
 
 class _Emit:

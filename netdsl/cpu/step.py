@@ -1,15 +1,27 @@
-"""What every kernel planner returns: calls of machine code whose addresses of data are still open."""
+"""What every kernel planner returns: calls of machine code whose addresses, of code and of data, are still open."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.cpu.library import AnyKernel
+
 Place = Literal["operand", "result", "scratch", "packed"]
+Address = Callable[[], int]
+"""Where code lies, or a table of it; asking may compile it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A kernel made for one program: it is compiled together with the others, under its key."""
+
+    key: str
+    kernel: AnyKernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +41,20 @@ class Slot:
 class Step:
     """One entry of a program: `entry(args, part, parts)`, all shares of it between two barriers.
 
-    `args` is the int64 argument block, `slots` maps a word of it to the address to put there when buffers are
-    bound, `scratch` is the bytes needed for all shares together, `keep` are arrays that `args` points at.
+    `args` is the int64 argument block, `slots` maps a word of it to the data whose address to put there, `links` to
+    code; `scratch` is the bytes needed for all shares together, `keep` are arrays that `args` points at.
     `title` names the step in profiles ("contract output 3x3 64->128 @ 28x28").
     """
 
     title: str
-    entry: int
+    entry: Address | Generated
     args: NDArray[np.int64]
     slots: Mapping[int, Slot]
     scratch: int = 0
+    links: Mapping[int, Address] = field(default_factory=dict)
     keep: tuple[NDArray[Any], ...] = field(default=())
+
+    def bind(self, where: Callable[[Slot], int]) -> None:
+        """Write the address of every buffer into the argument block."""
+        for word, slot in self.slots.items():
+            self.args[word] = where(slot) + slot.offset

@@ -15,8 +15,8 @@ from llvmlite import ir
 from netdsl.cpu.emit import F32, I32, I64, Emitter, Value
 from netdsl.cpu.host import LANES
 from netdsl.cpu.library import Kernel
-from netdsl.cpu.nest import Pending, share
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.nest import share
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Suppress
 
@@ -42,7 +42,7 @@ class Word(IntEnum):
 
 def plan_suppress(
     op: Suppress, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+) -> list[Step]:
     """One step."""
     n, k, b = operands[1].shape
     line = -(-b // max(LANES)) * max(LANES)
@@ -58,13 +58,8 @@ def plan_suppress(
     }
     title = f"suppress {k} x {b}, keep {op.count}"
     scratch = n * k * (4 * line + BEST)
-    return [
-        Pending(
-            "suppress",
-            Kernel(lambda e: _Emit(e).run()),
-            lambda entry: Step(title, entry, block, slots, scratch),
-        )
-    ]
+    kernel = Kernel(lambda e: _Emit(e).run())
+    return [Step(title, Generated("suppress", kernel), block, slots, scratch)]
 
 
 def _bits(x: float) -> int:

@@ -12,9 +12,9 @@ from llvmlite import ir
 from netdsl.cpu.emit import I1, I64, Emitter, Value
 from netdsl.cpu.library import Kernel
 from netdsl.cpu.map import load_elements, store_elements
-from netdsl.cpu.nest import ITEM, Pending, elements, share
+from netdsl.cpu.nest import ITEM, elements, share
 from netdsl.cpu.scalar_emit import ELEMENT
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import PutAdd, Take
 from netdsl.scalar.expr import Dtype
@@ -35,9 +35,7 @@ class Word(IntEnum):
     WORDS = 7
 
 
-def plan_take(
-    op: Take | PutAdd, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+def plan_take(op: Take | PutAdd, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """One step."""
     (x, index), (y,) = operands, results
     taking = isinstance(op, Take)
@@ -48,7 +46,7 @@ def plan_take(
     kernel = Kernel(functools.partial(_take, x.dtype) if taking else _put_add)
     title = f"{op.name} {index.size} of {size} x {elements(rest)}"
     step: dict[int, Slot] = {int(word): slot for word, slot in slots.items()}
-    return [Pending(f"{op.name}-{x.dtype}", kernel, lambda entry: Step(title, entry, block, step))]
+    return [Step(title, Generated(f"{op.name}-{x.dtype}", kernel), block, step)]
 
 
 def _field(e: Emitter, word: Word) -> Value:

@@ -8,8 +8,8 @@ from enum import IntEnum
 import numpy as np
 
 from netdsl.cpu.library import NumbaKernel
-from netdsl.cpu.nest import Pending, elements
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.nest import elements
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import TopIndices
 
@@ -24,14 +24,14 @@ class Word(IntEnum):
     COUNT = 4
 
 
-def plan_top(op: TopIndices, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Pending]:
+def plan_top(op: TopIndices, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """One step; the heaps are in the result."""
     (x,) = operands
     block = np.array([0, 0, elements(x.shape[:-1]), x.shape[-1], op.count], np.int64)
     slots: dict[int, Slot] = {int(Word.X): Slot("operand", 0), int(Word.OUT): Slot("result", 0)}
     title = f"{op.name} {op.count} of {x.shape[-1]}"
     kernel = NumbaKernel(_driver)
-    return [Pending(op.name, kernel, lambda entry: Step(title, entry, block, slots))]
+    return [Step(title, Generated(op.name, kernel), block, slots)]
 
 
 def _driver() -> Callable[..., None]:

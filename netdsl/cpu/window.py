@@ -10,8 +10,8 @@ import numpy as np
 
 from netdsl.cpu.emit import Emitter, Value
 from netdsl.cpu.library import Kernel
-from netdsl.cpu.nest import Pending, share
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.nest import share
+from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Window, WindowGrad
 
@@ -37,7 +37,7 @@ class Word(IntEnum):
 
 def plan_window(
     op: Window | WindowGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Pending]:
+) -> list[Step]:
     """One step."""
     forward = isinstance(op, Window)
     x, y = (operands[0].shape, results[0].shape) if forward else (results[0].shape, operands[-1].shape)
@@ -62,7 +62,7 @@ def plan_window(
     emit = functools.partial(_Emit, op.kind, include, dilated)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
-    return [Pending(key, kernel, lambda entry: Step(title, entry, block, slots))]
+    return [Step(title, Generated(key, kernel), block, slots)]
 
 
 def _slots(op: Window | WindowGrad) -> dict[int, tuple[str, int]]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu.lower import Lowered, LoweredCall, lower
+from netdsl.cpu.link import link
+from netdsl.cpu.lower import LoweredCall
 from netdsl.cpu.pool import shared_pool
-from netdsl.cpu.step import Step
+from netdsl.cpu.step import Slot, Step
 from netdsl.ir import Graph, TensorType
 from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.runtime.layout import Footprint, Layout, lay_out
 from netdsl.runtime.memory import aligned_array, aligned_bytes, check_fits
 from netdsl.runtime.profile import StepTime, measure
-from netdsl.schedule import Lifetime, Schedule, check_plan, make_schedule, plan_memory
 
 Array = NDArray[Any]
 
@@ -33,12 +35,12 @@ class Program:
 
     def __init__(self, graph: Graph, threads: int | None = None, share: Program | None = None) -> None:
         self.graph = graph
-        self.schedule: Schedule = make_schedule(graph)
-        lowered = lower(self.schedule)
+        self.layout: Layout = lay_out(graph)
+        self.footprint: Footprint = self.layout.footprint()
+        check_fits(self.footprint.total, "the network")
         self._pool = shared_pool(threads)
         self._leaves = self._allocate_leaves(share)
-        self._bind(lowered)
-        self.kernels = lowered.kernels
+        self._bind()
         self._stale = True
         self._lock = threading.Lock()
 
@@ -51,21 +53,6 @@ class Program:
     def outputs(self) -> dict[str, TensorType]:
         """What a run returns."""
         return {name: self.graph.type(v) for name, v in self.graph.outputs.items()}
-
-    @property
-    def arena_bytes(self) -> int:
-        """Size of the block that all intermediate values share."""
-        return int(self._arena.nbytes)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of params and states."""
-        return sum(self._leaves[n].nbytes for n in self._weights())
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes of what is computed from the weights once: folded and packed kernels."""
-        return sum(a.nbytes for a in self._kept.values())
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -147,10 +134,9 @@ class Program:
         self._pool.run(self._run_table)
 
     def _allocate_leaves(self, share: Program | None) -> dict[str, Array]:
-        types = {name: self.schedule.buffers[b].type for name, b in self.schedule.leaves.items()}
+        schedule = self.layout.schedule
+        types = {name: schedule.buffers[b].type for name, b in schedule.leaves.items()}
         shared = share._leaves if share is not None else {}
-        own = [t for name, t in types.items() if name not in shared]
-        check_fits(sum(t.nbytes for t in own), "the network's weights")
         leaves: dict[str, Array] = {}
         for name, t in types.items():
             kind = self.graph[name].op.name
@@ -163,51 +149,37 @@ class Program:
         self._inputs = {n.id: leaves[n.id] for n in self.graph.leaves("input")}
         return leaves
 
-    def _bind(self, lowered: Lowered) -> None:
-        """Give every buffer an address and write the addresses into the argument blocks."""
-        prepare, run = lowered.prepare, lowered.run
-        lives = self.schedule.lifetimes()
-        scratch = [Lifetime(call.scratch, k, k) for k, call in enumerate(run)]
-        self.plan = plan_memory([*lives.values(), *scratch])
-        check_plan([*lives.values(), *scratch], self.plan)
-        kept = {k: b for k, b in enumerate(lowered.buffers) if b.kind in ("kept", "packed")}
-        check_fits(self.plan.size + sum(b.type.nbytes for b in kept.values()), "one run")
-        self._arena = aligned_bytes(self.plan.size)
-        self._kept = {k: aligned_array(b.type) for k, b in kept.items()}
+    def _bind(self) -> None:
+        """Give every buffer an address and write the addresses, of data and of code, into the argument blocks."""
+        layout, lowered = self.layout, self.layout.lowered
+        self._arena = aligned_bytes(layout.arena)
+        self._kept = {b: aligned_array(lowered.buffers[b].type) for b in layout.kept}
         base = self._arena.ctypes.data
-        where = {b: base + self.plan.offsets[k] for k, b in enumerate(lives)}
-        where |= {b: self._leaves[name].ctypes.data for name, b in self.schedule.leaves.items()}
-        where |= {k: array.ctypes.data for k, array in self._kept.items()}
-        scratch_at = [base + offset for offset in self.plan.offsets[len(lives) :]]
-        self._scratch = aligned_bytes(max((call.scratch for call in prepare), default=0))
-        self._prepare_table = self._table(prepare, where, [self._scratch.ctypes.data] * len(prepare))
-        self._run_table = self._table(run, where, scratch_at)
-        self._run_steps = tuple(step for call in run for step in call.steps)
-        self._run_calls = tuple(call.node for call in run for _ in call.steps)
-        self._prepared = tuple(step for call in prepare for step in call.steps)
-        self._results = {
-            name: self._view(b, where[b] - base, name) for name, b in self.schedule.outputs.items()
-        }
-
-    @staticmethod
-    def _table(
-        calls: Sequence[LoweredCall], where: Mapping[int, int], scratch: Sequence[int]
-    ) -> NDArray[np.int64]:
-        rows = []
-        for call, at in zip(calls, scratch, strict=True):
-            buffers = {"operand": call.operands, "result": call.results, "packed": (call.packed,)}
+        where = {b: base + offset for b, offset in layout.offsets.items()}
+        where |= {b: self._leaves[name].ctypes.data for name, b in layout.schedule.leaves.items()}
+        where |= {b: array.ctypes.data for b, array in self._kept.items()}
+        calls = (*lowered.prepare, *lowered.run)
+        for call, scratch in zip(calls, layout.scratch, strict=True):
             for step in call.steps:
-                for word, slot in step.slots.items():
-                    start = at if slot.place == "scratch" else where[buffers[slot.place][slot.index] or 0]
-                    step.args[word] = start + slot.offset
-                rows.append((step.entry, step.args.ctypes.data))
-        return np.array(rows, np.int64).reshape(-1, 2)
+                step.bind(functools.partial(_address, call, where, base + scratch))
+        steps = [step for call in calls for step in call.steps]
+        linked = link(steps)
+        self.kernels = linked.kernels
+        prepared = sum(len(call.steps) for call in lowered.prepare)
+        self._prepare_table, self._run_table = linked.table[:prepared], linked.table[prepared:]
+        self._prepare_steps, self._run_steps = tuple(steps[:prepared]), tuple(steps[prepared:])
+        self._run_calls = tuple(call.node for call in lowered.run for _ in call.steps)
+        self._results = {name: self._view(b, name) for name, b in layout.schedule.outputs.items()}
 
-    def _view(self, buffer: int, offset: int, name: str) -> Array:
+    def _view(self, buffer: int, name: str) -> Array:
         """The output as an array over its buffer, under the shape the output has."""
-        shape = self.schedule.graph.type(self.schedule.graph.outputs[name]).shape
-        b = self.schedule.buffers[buffer]
-        if b.kind == "kept":
-            return self._kept[buffer].reshape(shape)
-        raw = self._arena[offset : offset + b.type.nbytes]
-        return raw.view(NUMPY_DTYPE[b.type.dtype]).reshape(shape)
+        t = self.layout.schedule.graph.type(self.layout.schedule.graph.outputs[name])
+        if buffer in self._kept:
+            return self._kept[buffer].reshape(t.shape)
+        start = self.layout.offsets[buffer]
+        return self._arena[start : start + t.nbytes].view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)
+
+
+def _address(call: LoweredCall, where: Mapping[int, int], scratch: int, slot: Slot) -> int:
+    b = call.buffer(slot)
+    return scratch if b is None else where[b]

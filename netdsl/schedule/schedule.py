@@ -9,10 +9,9 @@ from typing import Literal
 from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.passes.weights import weight_only
 from netdsl.primitives import Map
-from netdsl.schedule.memory import Lifetime
 from netdsl.schedule.order import execution_order, separated
 
-Kind = Literal["input", "param", "state", "const", "kept", "packed", "arena"]
+Kind = Literal["input", "param", "state", "const", "fixed", "varying"]
 LEAVES = ("input", "param", "state", "const")
 
 
@@ -20,9 +19,8 @@ LEAVES = ("input", "param", "state", "const")
 class Buffer:
     """Memory for one value (and its reshapes).
 
-    Leaves have memory of their own; "kept" holds what depends on weights alone and is computed once per set of
-    weights; "packed" holds weights in the order of the kernels, made anew in each run; "arena" shares one block
-    of memory with others that live at other times.
+    Beside the leaves there is what depends on weights alone and is computed once per set of weights ("fixed"), and
+    what every run computes anew ("varying").
     """
 
     kind: Kind
@@ -53,22 +51,6 @@ class Schedule:
     outputs: dict[str, int]
     leaves: dict[str, int]
     copies: tuple[tuple[int, int], ...]
-
-    def lifetimes(self) -> dict[int, Lifetime]:
-        """For each arena buffer, the calls of `run` between which it is needed."""
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        for k, call in enumerate(self.run):
-            for b in (*call.operands, *call.results):
-                first.setdefault(b, k)
-                last[b] = k
-        for b in (*self.outputs.values(), *(new for _, new in self.copies)):
-            last[b] = len(self.run)
-        return {
-            b: Lifetime(self.buffers[b].type.nbytes, first[b], last[b])
-            for b in first
-            if self.buffers[b].kind == "arena"
-        }
 
 
 def make_schedule(graph: Graph) -> Schedule:
@@ -122,7 +104,7 @@ class _Scheduler:
         results: list[int] = []
         for value, t in zip(node.outputs, node.types, strict=True):
             place = self._in_place(node, value, t, operands, results, position)
-            kind: Kind = "kept" if node.id in self.fixed else "arena"
+            kind: Kind = "fixed" if node.id in self.fixed else "varying"
             results.append(self._new(kind, node.id, t) if place is None else place)
             self.where[value] = results[-1]
         return Call(node, operands, tuple(results))
@@ -146,7 +128,7 @@ class _Scheduler:
             return None
         for v, b in zip(node.inputs, operands, strict=True):
             if (
-                self.buffers[b].kind == "arena"
+                self.buffers[b].kind == "varying"
                 and b not in results
                 and self._dies(self._root(v), t, position)
             ):

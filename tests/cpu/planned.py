@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from netdsl.cpu.library import KernelLibrary
 from netdsl.cpu.lower import PLANNERS
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
@@ -22,9 +21,7 @@ class Planned:
         self.types = types_of(arrays)
         self.results = op.infer(*self.types)
         self.arrays = [aligned(a) for a in arrays]
-        pending = PLANNERS[type(op)](op, self.types, self.results)
-        self.library = KernelLibrary("planned", {p.key: p.kernel for p in pending})
-        self.steps = [p.step(self.library.address(p.key)) for p in pending]
+        self.steps = PLANNERS[type(op)](op, self.types, self.results)
 
     def run(self, parts=1, in_place=None):
         """The results; `in_place` maps a result to the operand whose buffer it gets."""

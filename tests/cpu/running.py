@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+from netdsl.cpu.link import link
 from netdsl.runtime.memory import aligned_bytes
 
 
@@ -19,8 +20,8 @@ def aligned(array: np.ndarray) -> np.ndarray:
 def run_steps(steps, places, parts: int = 1) -> None:
     """Run every share of every step; `places` maps (place, index) to an array."""
     for step in steps:
-        for word, slot in step.slots.items():
-            step.args[word] = places[slot.place, slot.index].ctypes.data + slot.offset
-        entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(step.entry)
+        step.bind(lambda slot: places[slot.place, slot.index].ctypes.data)
+    for code, args in link(steps).table:
+        entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(int(code))
         for part in range(parts):
-            entry(step.args.ctypes.data, part, parts)
+            entry(int(args), part, parts)

@@ -51,7 +51,9 @@ def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
     result = aligned(np.full(shape, np.nan, np.float32))
     places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
     places["result", 0] = result
-    places["scratch", 0] = aligned(np.full(plan.scratch // 4 + 64, np.nan, np.float32))
+    places["scratch", 0] = aligned(
+        np.full(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.nan, np.float32)
+    )
     places["packed", 0] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
     run_steps([*plan.pack, *plan.steps], places, parts)
     return result

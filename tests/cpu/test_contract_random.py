@@ -46,7 +46,9 @@ def run(op, role, shapes, parts, epilogue=None, extra=()):
     result = aligned(np.full(shapes[order[2]], np.nan, np.float32))
     places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
     places["result", 0] = result
-    places["scratch", 0] = aligned(np.full(plan.scratch // 4 + 64, np.nan, np.float32))
+    places["scratch", 0] = aligned(
+        np.full(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.nan, np.float32)
+    )
     places["packed", 0] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
     run_steps([*plan.pack, *plan.steps], places, parts)
     return result, op.reference(a.astype(np.float64), b.astype(np.float64))[0], plan
@@ -118,7 +120,7 @@ def test_nan_reaches_the_result(role):
     result = aligned(np.zeros(order[2], np.float32))
     a, b = (aligned(np.full(s, v, np.float32)) for s, v in zip(order[:2], (np.nan, 1), strict=True))
     places = {("operand", 0): a, ("operand", 1): b, ("result", 0): result}
-    places["scratch", 0] = aligned(np.zeros(plan.scratch // 4 + 64, np.float32))
+    places["scratch", 0] = aligned(np.zeros(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.float32))
     places["packed", 0] = aligned(np.zeros(plan.packed // 4 + 64, np.float32))
     run_steps([*plan.pack, *plan.steps], places)
     assert np.isnan(result).all()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from netdsl.cpu.contract_plan import geometry, plan_contract
+from netdsl.cpu.link import link
 from netdsl.cpu.pool import Pool, shared_pool
 from netdsl.primitives import Contract
 from tests.cpu.running import aligned
@@ -17,10 +18,8 @@ def program(a, b, result):
     places = {"operand": (a, b), "result": (result,), "packed": (np.zeros(plan.packed, np.float32),)}
     steps = [*plan.pack, *plan.steps]
     for step in steps:
-        for word, slot in step.slots.items():
-            step.args[word] = places[slot.place][slot.index].ctypes.data + slot.offset
-    rows = [(s.entry, s.args.ctypes.data) for s in steps] * 20
-    return np.array(rows, np.int64), (plan, places)
+        step.bind(lambda slot: places[slot.place][slot.index].ctypes.data)
+    return np.tile(link(steps).table, (20, 1)), (plan, places)
 
 
 @pytest.fixture

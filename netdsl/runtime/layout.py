@@ -1,0 +1,90 @@
+"""Where the buffers of a program lie, and how much memory that takes: known before any memory is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netdsl.cpu.lower import Lowered, lower
+from netdsl.ir import Graph
+from netdsl.schedule import Lifetime, MemoryPlan, Schedule, check_plan, make_schedule, plan_memory
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of memory that a program holds.
+
+    `weights` are params and states (those of the optimiser too), `prepared` what is computed from weights alone and
+    kept (folded and packed kernels, constants), `feeds` the inputs, `arena` the one block in which all other
+    values live at their times, `results` the copies of the outputs that a run returns.
+    """
+
+    weights: int
+    prepared: int
+    feeds: int
+    arena: int
+    results: int
+
+    @property
+    def total(self) -> int:
+        """All of it: the peak, since nothing is allocated during a run but the results."""
+        return self.weights + self.prepared + self.feeds + self.arena + self.results
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The calls of a program and the place of each buffer that is no leaf.
+
+    `kept` are those that the runs find prepared; all others have an offset into the arena in `offsets`.
+    `scratch` are the offsets of the scratch of each call, those that prepare first.
+    """
+
+    schedule: Schedule
+    lowered: Lowered
+    kept: tuple[int, ...]
+    offsets: dict[int, int]
+    scratch: tuple[int, ...]
+    arena: int
+
+    def footprint(self) -> Footprint:
+        """The bytes of each kind."""
+        size = dict.fromkeys(("input", "param", "state", "const"), 0)
+        for b in self.schedule.leaves.values():
+            buffer = self.schedule.buffers[b]
+            size[buffer.kind] += buffer.type.nbytes
+        kept = sum(self.lowered.buffers[b].type.nbytes for b in self.kept)
+        results = sum(self.schedule.buffers[b].type.nbytes for b in self.schedule.outputs.values())
+        weights, prepared = size["param"] + size["state"], size["const"] + kept
+        return Footprint(weights, prepared, size["input"], self.arena, results)
+
+
+def lay_out(graph: Graph) -> Layout:
+    """Schedule and plan a graph of primitives; raises LookupError for a primitive without a kernel.
+
+    Preparation works in the arena too: it is over before a run begins.
+    """
+    schedule = make_schedule(graph)
+    lowered = lower(schedule)
+    calls = (*lowered.prepare, *lowered.run)
+    spans = _spans(schedule, lowered)
+    begin = len(lowered.prepare)
+    kept = tuple(b for b, (first, last) in spans.items() if first < begin <= last)
+    shared = [b for b in spans if b not in set(kept)]
+    lives = [Lifetime(lowered.buffers[b].type.nbytes, *spans[b]) for b in shared]
+    lives += [Lifetime(call.scratch, k, k) for k, call in enumerate(calls)]
+    plan: MemoryPlan = plan_memory(lives)
+    check_plan(lives, plan)
+    offsets = dict(zip(shared, plan.offsets, strict=False))
+    return Layout(schedule, lowered, kept, offsets, plan.offsets[len(shared) :], plan.size)
+
+
+def _spans(schedule: Schedule, lowered: Lowered) -> dict[int, tuple[int, int]]:
+    """The first and the last call that touches each buffer but the leaves; outputs are read after the last."""
+    calls = (*lowered.prepare, *lowered.run)
+    leaves = set(schedule.leaves.values())
+    touched = [(k, b) for k, call in enumerate(calls) for b in sorted(call.touched())]
+    touched += [(len(calls), b) for b in schedule.outputs.values()]
+    spans: dict[int, tuple[int, int]] = {}
+    for k, b in touched:
+        if b not in leaves:
+            spans[b] = (spans.get(b, (k, k))[0], k)
+    return spans
