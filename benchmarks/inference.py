@@ -14,7 +14,7 @@ from common import Row, alternate, arguments, row, show
 import netdsl
 from netdsl.interop.onnx import to_onnx
 from netdsl.ops.initializers import initialize
-from netdsl.train import inference_program
+from netdsl.train import restored_program
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NETWORKS = {  # file, net or preset, batch, rounds
@@ -32,7 +32,7 @@ def weights_of(network: Any) -> dict[str, Any]:
 
 
 def ours(network: Any, threads: int, image: Any) -> Callable[[], object]:
-    program = inference_program(network.graph, weights_of(network), network.batch, threads)
+    program = restored_program(network.graph, weights_of(network), network.batch, threads)
     return lambda: program.run({"image": image})
 
 

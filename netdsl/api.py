@@ -47,6 +47,7 @@ def compile(  # noqa: A001 - the name of the thing
     from netdsl.ops.initializers import initialize
     from netdsl.train import inference_program
 
-    graph = network.graph
-    leaves = (*graph.leaves("param"), *graph.leaves("state"))
-    return inference_program(graph, {n.id: initialize(n, seed) for n in leaves}, network.batch, threads)
+    program = inference_program(network.graph, network.batch, threads)
+    for name in program.weights:
+        program.set(name, initialize(network.graph[name], seed))
+    return program

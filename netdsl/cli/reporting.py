@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from netdsl.cli.command import Command, UsageError, at_least_1, choice, command, option
+from netdsl.cli.command import Command, Option, UsageError, at_least_1, choice, command, option
 from netdsl.cli.common import FILE, NET, SET, Format, diagnostics, fail, parse_overrides, print_json
 
 
@@ -41,18 +42,25 @@ OPTIONS = (
 )
 
 
-def view(name: str, text: str) -> Command:
-    """The command that shows one view of the report."""
+def view(name: str, text: str, *more: Option) -> Command:
+    """The command that shows one view of the report, with options of its own."""
 
     def run(**options: Any) -> None:
         _report(name, **options)
 
     run.__doc__ = text
-    return command(*OPTIONS)(run)
+    return command(*OPTIONS, *more)(run)
 
 
 def _report(
-    view: str, file: Path, settings: list[str], net: str | None, form: ReportFormat, **selected: Any
+    view: str,
+    file: Path,
+    settings: list[str],
+    net: str | None,
+    form: ReportFormat,
+    batch: int | None = None,
+    memory: int | None = None,
+    **selected: Any,
 ) -> None:
     from netdsl.elaborate import elaborate_partial
     from netdsl.report import Selection, render, summarize, to_json
@@ -62,6 +70,11 @@ def _report(
     with diagnostics(errors):
         network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
     summary, selection = summarize(network.name, network.graph), Selection(**selected)
+    if (batch or memory) and not problems:
+        from netdsl.train import predict_memory
+
+        with diagnostics(errors):
+            summary = replace(summary, memory=predict_memory(network, batch or 1, memory))
     try:
         if form is ReportFormat.json:
             if not problems:

@@ -41,7 +41,7 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
     from netdsl.data import Normalization
     from netdsl.primitives.builder import KEY, random_key
     from netdsl.runtime.artifact import load_artifact
-    from netdsl.train import inference_program, restore_graph
+    from netdsl.train import restore_graph, restored_program
 
     artifact = load_artifact(model)
     graph = restore_graph(artifact.graph)
@@ -56,7 +56,7 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
         raise NetError(Diagnostic("data", message))
     if artifact.normalization is not None:
         x = Normalization.from_json(artifact.normalization)(x)
-    program = inference_program(graph, artifact.weights, len(x), threads)
+    program = restored_program(graph, artifact.weights, len(x), threads)
     keys = {KEY: random_key(seed, 0)} if KEY in program.inputs else {}
     return program.run({leaf.id: x, **keys})
 

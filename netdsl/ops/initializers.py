@@ -43,7 +43,7 @@ def initialize(node: Node, seed: int) -> Array:
         return np.full(shape, {"zeros": 0.0, "ones": 1.0, "constant": value}[kind], np.float32)
     rng = np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), _digest(node.id)]))
     if kind == "normal":
-        return (rng.standard_normal(shape, np.float32) * np.float32(value)).astype(np.float32)
+        return _scaled(rng.standard_normal(shape, np.float32), value)
     if kind == "rademacher":
         return (rng.integers(0, 2, shape) * 2 - 1).astype(np.float32)
     fan_in, fan_out = op.fan if isinstance(op, Param) else (1, 1)
@@ -53,10 +53,18 @@ def initialize(node: Node, seed: int) -> Array:
         raise ValueError(f"{node.id} has the initialiser {op.init}, which says nothing")
     std = math.sqrt(variances[family])
     if distribution == "normal":
-        return rng.standard_normal(shape, np.float32) * np.float32(std)
+        return _scaled(rng.standard_normal(shape, np.float32), std)
     # A uniform distribution on [-a, a] has variance a^2 / 3.
-    limit = np.float32(std * math.sqrt(3.0))
-    return (rng.random(shape, np.float32) * 2 - 1) * limit
+    sample = rng.random(shape, np.float32)
+    sample *= 2
+    sample -= 1
+    return _scaled(sample, std * math.sqrt(3.0))
+
+
+def _scaled(sample: Array, by: float) -> Array:
+    """The sample times a number, in its own memory: the largest weights are hundreds of megabytes."""
+    sample *= np.float32(by)
+    return sample
 
 
 def _digest(name: str) -> int:

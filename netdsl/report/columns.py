@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from netdsl.ops.receptive_field import Field
 from netdsl.report.outline import Line
+from netdsl.report.sizes import bytes_text
 from netdsl.report.summary import Row, Summary
 
 Cell = Callable[[Line], str]
@@ -35,18 +36,6 @@ def _of_row(text: Callable[[Row], str]) -> Cell:
 def shape_text(shape: Sequence[int]) -> str:
     """A shape as the language writes it: `[28, 28, 1]`."""
     return f"[{', '.join(map(str, shape))}]"
-
-
-def bytes_text(size: int) -> str:
-    """`512 B`, `3.1 KiB`, `24 MiB`."""
-    if size < 1024:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        value /= 1024
-        if value < 1024 or unit == "TiB":
-            break
-    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
 def _number(n: int) -> str:
@@ -138,4 +127,5 @@ def totals_text(summary: Summary, view: str) -> list[str]:
     if view == "report":
         weights, results = bytes_text(t.param_bytes), bytes_text(t.activation_bytes)
         lines.append(f"{weights} of weights and statistics, {results} of results per sample")
+        lines += summary.memory.text() if summary.memory is not None else []
     return lines

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from netdsl.report.columns import bytes_text, shape_text
+from netdsl.report.columns import shape_text
+from netdsl.report.sizes import bytes_text
 from netdsl.report.summary import Summary
 from netdsl.report.table import Cells, table
 from netdsl.report.terminal import wrapped

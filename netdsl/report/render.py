@@ -58,6 +58,7 @@ def to_json(summary: Summary, selection: Selection | None = None) -> dict[str, A
             for path, s in summary.scopes.items()
         ],
         "totals": dataclasses.asdict(summary.totals),
+        "memory": summary.memory and summary.memory.to_json(),
         "outputs": {name: list(shape) for name, shape in summary.outputs.items()},
     }
 

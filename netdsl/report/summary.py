@@ -9,6 +9,7 @@ from netdsl.ir import Graph, Node, Value
 from netdsl.ir.graph import Scope
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.receptive_field import Fields, receptive_fields, whole_input
+from netdsl.report.memory import Memory
 from netdsl.source import Span
 
 
@@ -57,7 +58,10 @@ class Totals:
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a network in order, their totals, and the graph of ops that they are of."""
+    """The rows of a network in order, their totals, and the graph of ops that they are of.
+
+    `memory` is there when it was asked for: `netdsl.train.predict_memory` computes it.
+    """
 
     network: str
     rows: tuple[Row, ...]
@@ -65,6 +69,7 @@ class Summary:
     outputs: dict[str, tuple[int, ...]]
     whole: tuple[int, ...]
     graph: Graph = field(repr=False, compare=False)
+    memory: Memory | None = None
 
     @property
     def scopes(self) -> Mapping[str, Scope]:

@@ -50,6 +50,11 @@ class Program:
         return {n.id: n.types[0] for n in self.graph.leaves("input")}
 
     @property
+    def weights(self) -> dict[str, TensorType]:
+        """Params and states."""
+        return {n.id: n.types[0] for n in self.graph if n.op.name in ("param", "state")}
+
+    @property
     def outputs(self) -> dict[str, TensorType]:
         """What a run returns."""
         return {name: self.graph.type(v) for name, v in self.graph.outputs.items()}
@@ -94,19 +99,16 @@ class Program:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all params and states by leaf id."""
-        return {name: self._leaves[name].copy() for name in self._weights()}
+        return {name: self._leaves[name].copy() for name in self.weights}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
         """Replace all params and states; raises KeyError when names are missing or left over."""
-        wanted = set(self._weights())
+        wanted = self.weights.keys()
         if wanted != arrays.keys():
             missing, extra = sorted(wanted - arrays.keys()), sorted(arrays.keys() - wanted)
             raise KeyError(f"missing: {missing[:5]}, unknown: {extra[:5]}")
         for name, array in arrays.items():
             self.set(name, array)
-
-    def _weights(self) -> list[str]:
-        return [n.id for n in self.graph if n.op.name in ("param", "state")]
 
     def _check_weight(self, leaf: str) -> None:
         if leaf not in self.graph or self.graph[leaf].op.name not in ("param", "state"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 ALIGNMENT = 64
 
 
@@ -39,29 +42,28 @@ def plan_memory(lifetimes: Sequence[Lifetime]) -> MemoryPlan:
 
     Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.
     """
-    order = sorted(range(len(lifetimes)), key=lambda k: (-lifetimes[k].size, lifetimes[k].first, k))
+    order = sorted(
+        (k for k, life in enumerate(lifetimes) if life.size),
+        key=lambda k: (-lifetimes[k].size, lifetimes[k].first, k),
+    )
     offsets = [0] * len(lifetimes)
-    placed: list[int] = []
-    for k in order:
-        taken = sorted(
-            (offsets[j], offsets[j] + aligned(lifetimes[j].size))
-            for j in placed
-            if lifetimes[j].meets(lifetimes[k])
-        )
-        offsets[k] = _lowest_gap(taken, aligned(lifetimes[k].size))
-        if lifetimes[k].size:
-            placed.append(k)
-    size = max((offsets[k] + aligned(lifetimes[k].size) for k in placed), default=0)
-    return MemoryPlan(tuple(offsets), size)
+    # Rows of what is placed: first and last call, start and end in the arena.
+    placed = np.empty((4, len(order)), np.int64)
+    for count, k in enumerate(order):
+        life = lifetimes[k]
+        first, last, starts, ends = placed[:, :count]
+        meets = (first <= life.last) & (last >= life.first)
+        offsets[k] = _lowest_gap(starts[meets], ends[meets], aligned(life.size))
+        placed[:, count] = life.first, life.last, offsets[k], offsets[k] + aligned(life.size)
+    return MemoryPlan(tuple(offsets), int(placed[3].max(initial=0)))
 
 
-def _lowest_gap(taken: Sequence[tuple[int, int]], size: int) -> int:
-    at = 0
-    for start, end in taken:
-        if start - at >= size:
-            break
-        at = max(at, end)
-    return at
+def _lowest_gap(starts: NDArray[np.int64], ends: NDArray[np.int64], size: int) -> int:
+    """The lowest place for `size` bytes between spans that may overlap."""
+    order = np.argsort(starts, kind="stable")
+    free = np.concatenate([[0], np.maximum.accumulate(ends[order])])
+    fits = np.flatnonzero(starts[order] - free[:-1] >= size)
+    return int(free[fits[0]] if len(fits) else free[-1])
 
 
 def check_plan(lifetimes: Sequence[Lifetime], plan: MemoryPlan) -> None:

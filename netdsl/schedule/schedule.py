@@ -66,6 +66,9 @@ class _Scheduler:
         self.buffers: list[Buffer] = []
         self.where: dict[Value, int] = {}
         self.last_read = self._last_reads()
+        self.updated: dict[Value, list[str]] = {}
+        for leaf, new in graph.updates.items():
+            self.updated.setdefault(new, []).append(leaf)
 
     def schedule(self) -> Schedule:
         prepare: list[Call] = []
@@ -121,10 +124,11 @@ class _Scheduler:
         """The buffer that this result of a map may overwrite: a leaf it updates, or an operand that dies."""
         if not isinstance(node.op, Map) or node.id in self.fixed:
             return None
-        for leaf, new in self.graph.updates.items():
-            if new == value and self._dies(Value(leaf), t, position):
+        updated = self.updated.get(value, ())
+        for leaf in updated:
+            if self._dies(Value(leaf), t, position):
                 return self.where[Value(leaf)]
-        if value in self.graph.updates.values():
+        if updated:
             return None
         for v, b in zip(node.inputs, operands, strict=True):
             if (

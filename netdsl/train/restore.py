@@ -42,14 +42,18 @@ def restore_graph(text: str) -> Graph:
         raise NetError(Diagnostic("artifact", f"the network in the file cannot be read: {error}")) from None
 
 
-def inference_program(
+def inference_program(graph: Graph, batch: int, threads: int | None = None) -> Program:
+    """A program that predicts `batch` samples at a time; auxiliary heads go, and weights are zeros until set."""
+    return Program(passes.inference().run(expand(with_batch(graph, batch))), threads)
+
+
+def restored_program(
     graph: Graph, arrays: Mapping[str, Array], batch: int, threads: int | None = None
 ) -> Program:
-    """A program that predicts `batch` samples at a time with the given weights; auxiliary heads go."""
-    primitive = passes.inference().run(expand(with_batch(graph, batch)))
-    program = Program(primitive, threads)
+    """The inference program with the given weights; raises NetError where some are missing or do not fit."""
     weights = weights_of(graph, arrays, "the file")
-    for name in program.state_dict():
+    program = inference_program(graph, batch, threads)
+    for name in program.weights:
         program.set(name, weights[name])
     return program
 

@@ -9,7 +9,7 @@ from netdsl import passes
 from netdsl.api import load
 from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
-from netdsl.train import OPTIMIZERS, inference_program
+from netdsl.train import OPTIMIZERS, restored_program
 from netdsl.train.step import training_graph
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -130,7 +130,7 @@ def test_inference_of_resnet18(size):
         if "running" in name:
             weights[name] = rng.uniform(0.5, 1.5, weights[name].shape).astype(np.float32)
     image = rng.standard_normal((2, size, size, 3)).astype(np.float32)
-    ours = inference_program(network.graph, weights, 2).run({"image": image})["logits"]
+    ours = restored_program(network.graph, weights, 2).run({"image": image})["logits"]
     with torch.no_grad():
         theirs = resnet18(Functional(weights), torch.tensor(image).permute(0, 3, 1, 2)).numpy()
     assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()

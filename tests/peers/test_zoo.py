@@ -7,7 +7,7 @@ import pytest
 
 from netdsl.ops import LIBRARY
 from netdsl.ops.initializers import initialize
-from netdsl.train import inference_program
+from netdsl.train import restored_program
 from tests.zoo.test_counts import EXAMPLES
 
 torch = pytest.importorskip("torch")
@@ -104,7 +104,7 @@ def test_inference(file, net, settings, peer):
         module.eps = getattr(node.op, "eps", None)
         load(graph, node, module, weights)
     image = rng.standard_normal(graph["image"].types[0].shape).astype(np.float32)
-    ours = inference_program(graph, weights, 1).run({"image": image})["logits"]
+    ours = restored_program(graph, weights, 1).run({"image": image})["logits"]
     with torch.no_grad():
         results = model(torch.from_numpy(image).permute(0, 3, 1, 2).contiguous())
     theirs = (results[0] if isinstance(results, tuple) else results).numpy()

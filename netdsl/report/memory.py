@@ -1,0 +1,49 @@
+"""What is said of the memory that a network needs at a batch size, and of the batch that fits into a memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.report.sizes import bytes_text
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The bytes that a run needs at its peak, by what for, and the largest batch that fits (0: not even one)."""
+
+    parts: Mapping[str, int]
+    largest_batch: int | None = None
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Predicted peaks at a batch size; `limit` are the bytes for the largest batches, `note` an assumption."""
+
+    batch: int
+    peaks: Mapping[str, Peak]
+    limit: int | None = None
+    note: str | None = None
+
+    def text(self) -> list[str]:
+        """Lines for people."""
+        lines = []
+        for mode, peak in self.peaks.items():
+            parts = ", ".join(f"{bytes_text(size)} {what}" for what, size in peak.parts.items() if size)
+            lines.append(f"{bytes_text(peak.total)} peak in {mode} at batch {self.batch}: {parts}")
+        if self.limit is not None:
+            fits = ", ".join(f"{p.largest_batch or 'none'} in {mode}" for mode, p in self.peaks.items())
+            lines.append(f"largest batch in {bytes_text(self.limit)}: {fits}")
+        return lines + ([f"({self.note})"] if self.note else [])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        peaks = {mode: {**dataclasses.asdict(peak), "total": peak.total} for mode, peak in self.peaks.items()}
+        return {"batch": self.batch, "limit": self.limit, "note": self.note, "peaks": peaks}

@@ -1,0 +1,97 @@
+"""The memory that a network needs, computed from the plans of its programs; nothing is compiled or allocated."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+from netdsl import passes
+from netdsl.elaborate import Network
+from netdsl.ir import Graph
+from netdsl.limits import MAX_ELEMENTS
+from netdsl.ops.expand import expand
+from netdsl.ops.rebatch import with_batch
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.report.memory import Memory, Peak
+from netdsl.runtime.layout import Footprint, lay_out
+from netdsl.train.optimizers import Sgd
+from netdsl.train.settings import train_settings
+from netdsl.train.step import training_graph
+
+Mode = Literal["inference", "training"]
+WEIGHTS = ("param", "state", "const")
+ASSUMED = "no train section: training is counted with sgd and the mean of the outputs as loss"
+
+
+def predict_memory(network: Network, batch: int, limit: int | None = None) -> Memory:
+    """The peaks of a run in inference and in training at `batch`, and the largest batches within `limit` bytes.
+
+    A run's peak is that of the process beyond what it needs before there is a network; the caller's own arrays,
+    such as the data set, come on top.  Raises NetError for train settings that make no sense.
+    """
+    modes: tuple[Mode, ...] = ("inference", "training")
+    peaks: dict[str, Peak] = {mode: _peak(network, batch, mode, limit) for mode in modes}
+    return Memory(batch, peaks, limit, ASSUMED if network.objective is None else None)
+
+
+def _peak(network: Network, batch: int, mode: Mode, limit: int | None) -> Peak:
+    prints = functools.cache(functools.partial(footprint, network, mode=mode))
+    f = prints(batch)
+    parts = {"weights and states": f.weights, "prepared weights": f.prepared, "inputs": f.feeds}
+    parts |= {"activations": f.arena, "results": f.results}
+    if limit is None:
+        return Peak(parts)
+    return Peak(parts, _last_below(lambda n: prints(n).total, limit, _largest_allowed(network)))
+
+
+def footprint(network: Network, batch: int, mode: Mode) -> Footprint:
+    """What the program for `batch` samples per run holds."""
+    return lay_out(program_graph(network, batch, mode)).footprint()
+
+
+def program_graph(network: Network, batch: int, mode: Mode) -> Graph:
+    """The primitives that a run of so many samples computes."""
+    if mode == "inference":
+        return passes.inference().run(expand(with_batch(network.graph, batch)))
+    return passes.training().run(_step(network, batch))
+
+
+def _largest_allowed(network: Network) -> int:
+    """The largest batch with which no tensor is past the limits of the language."""
+    values = (t for node in network.graph if node.op.name not in WEIGHTS for t in node.types)
+    return MAX_ELEMENTS // max(t.size // network.batch for t in values)
+
+
+def _last_below(total: Callable[[int], int], limit: int, most: int) -> int:
+    """The largest number from 1 to `most` with total(n) <= limit, or 0; totals grow nearly along a line."""
+    fits, fails = 0, most + 1
+    at, last = 1, (0, 0)
+    while fits + 1 < fails:
+        size = total(at)
+        fits, fails = (at, fails) if size <= limit else (fits, at)
+        slope = max(1, (size - last[1]) // (at - last[0]))
+        # The first slope is that of a ray through zero, far too steep: go on to batch 2 for the second.
+        guess = 2 if at == 1 else at + (limit - size) // slope
+        at, last = min(max(guess, fits + 1), fails - 1), (at, size)
+    return fits
+
+
+def _step(network: Network, batch: int) -> Graph:
+    """A training step, of the train section or an assumed one."""
+    if network.objective is not None:
+        settings = train_settings(network)
+        return training_graph(with_batch(network.objective, batch), settings.optimizer, settings.clip_norm)
+    return training_graph(_with_mean_loss(with_batch(network.graph, batch)), Sgd())
+
+
+def _with_mean_loss(graph: Graph) -> Graph:
+    """The graph with one more output: the sum over the outputs of their means."""
+    b = PrimitiveBuilder(graph)
+    means = [
+        b.mean(v, range(graph.type(v).rank)) for v in graph.outputs.values() if graph.type(v).dtype == "f32"
+    ]
+    loss = means[0]
+    for mean in means[1:]:
+        loss = b.map(lambda x, y: x + y, loss, mean)
+    return b.finish({**graph.outputs, "loss": loss})

@@ -1,0 +1,74 @@
+"""Predicted memory against what programs hold, and against what their process takes at its peak."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import netdsl
+from netdsl.runtime import Program
+from netdsl.train.memory import footprint, predict_memory, program_graph
+
+ROOT = Path(__file__).parents[2]
+MODES = ("inference", "training")
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    return netdsl.load(ROOT / "examples" / "lenet5.net")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_program_holds_what_was_predicted(lenet, mode):
+    program = Program(program_graph(lenet, 3, mode))
+    leaves = {name: array.nbytes for name, array in program._leaves.items()}
+    inputs = sum(leaves.pop(name) for name in program.inputs)
+    kept = sum(array.nbytes for array in program._kept.values())
+    found = footprint(lenet, 3, mode)
+    assert (found.arena, found.feeds) == (program._arena.nbytes, inputs)
+    assert found.weights + found.prepared == sum(leaves.values()) + kept
+    assert found.results == sum(4 * t.size for t in program.outputs.values())
+
+
+def test_weights_that_were_folded_and_packed_are_not_kept_twice():
+    network = netdsl.load(ROOT / "examples" / "resnet18_cifar.net")
+    found = footprint(network, 1, "inference")
+    assert found.weights < found.prepared < 1.05 * found.weights
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_largest_batch_fits_and_one_more_does_not(lenet, mode):
+    limit = 20_000_000
+    largest = predict_memory(lenet, 1, limit).peaks[mode].largest_batch
+    assert footprint(lenet, largest, mode).total <= limit < footprint(lenet, largest + 1, mode).total
+
+
+def test_where_not_even_one_sample_fits(lenet):
+    memory = predict_memory(lenet, 1, 1000)
+    assert [p.largest_batch for p in memory.peaks.values()] == [0, 0]
+    assert "largest batch in 1000 B: none in inference, none in training" in memory.text()
+
+
+def test_without_a_train_section_a_loss_is_assumed():
+    memory = predict_memory(netdsl.load(ROOT / "examples" / "squeezenet.net"), 2)
+    assert memory.note is not None
+    assert memory.peaks["training"].total > memory.peaks["inference"].total
+    assert memory.text()[-1] == f"({memory.note})"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "densenet121",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet50", "vgg16", "mobilenet_v2", "unet")),
+    ],
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_peak_of_the_process_is_as_predicted(name, mode):
+    command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--only", name, "--mode", mode, "--json"]
+    (row,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert row["planned"] == row["predicted"]
+    assert row["predicted"] == pytest.approx(row["measured"], rel=0.05)
