@@ -40,9 +40,7 @@ class Word(IntEnum):
     WORDS = 11
 
 
-def plan_suppress(
-    op: Suppress, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Step]:
+def plan_suppress(op: Suppress, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
     """One step."""
     n, k, b = operands[1].shape
     line = -(-b // max(LANES)) * max(LANES)
