@@ -55,7 +55,8 @@ class Anchors(LibraryOp):
         """As many boxes for each cell as there are shapes."""
         self.steps()
         n, height, width, _ = check_map(self.name, types[0])
-        return (TensorType((n, height * width * len(self.shapes()), 4)),)
+        per_cell = len(self.sizes) * len(self.scales) * len(self.ratios)
+        return (TensorType((n, height * width * per_cell, 4)),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A map that reads nothing of the operand but its shape."""
