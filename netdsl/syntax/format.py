@@ -36,6 +36,8 @@ class _Layout:
         for index, piece in enumerate(pieces):
             if piece.text == "{" and any(self.breaks[index + 1 : piece.partner + 1]):
                 self._open(index)
+            elif piece.text in ("(", "["):
+                self._open_list(index)
 
     def text(self) -> str:
         """The whole text, its comments behind code aligned where they stand one below the other."""
@@ -93,6 +95,22 @@ class _Layout:
         names = [piece.text for piece in self.pieces[max(0, brace - 2) : brace]]
         if self.pieces[brace].within == "" and (names[-1] in Section.KINDS or names[0] == "preset"):
             self._align(brace)
+
+    def _open_list(self, bracket: int) -> None:
+        """Where items stand on lines of their own, the brackets do not share those lines."""
+        first, end = bracket + 1, self.pieces[bracket].partner
+        broken = (k for k in self._members(bracket) if self.breaks[k] and self.pieces[k].text not in CLOSERS)
+        if any(self._starts_item(k) for k in broken):
+            beside = self.pieces[first].is_comment and not self.pieces[first].lines
+            self.breaks[first] = 0 if beside else 1
+            self.breaks[end] = 1
+
+    def _starts_item(self, index: int) -> bool:
+        """Whether a piece is the first behind a comma or an opening bracket, comments aside."""
+        before = index - 1
+        while self.pieces[before].is_comment:
+            before -= 1
+        return self.pieces[before].text in (",", *OPENERS)
 
     def _members(self, bracket: int) -> list[int]:
         """The pieces directly inside a bracket; of brackets within only the outer ones."""
@@ -196,14 +214,22 @@ class _Layout:
             self._open(brace)
         return bool(bodies)
 
-    def _joints(self, start: int, end: int) -> tuple[list[int], list[int], list[int]]:
-        """Where a line may break outside its brackets: before `->`, before `else`, behind an operator."""
+    def _joints(self, start: int, end: int) -> tuple[list[int], ...]:
+        """Where a line may break outside its brackets: between items, before `->` or `else`, behind an operator."""
+        items: list[int] = []
         arrows: list[int] = []
         elses: list[int] = []
         operands: list[int] = []
         depth = 0
         for index in range(start, end):
             piece = self.pieces[index]
+            if (
+                depth == 0
+                and index > start
+                and self.pieces[index - 1].text == ","
+                and piece.within in ("(", "[")
+            ):
+                items.append(index)
             depth = max(0, depth + (piece.text in OPENERS) - (piece.text in CLOSERS))
             if depth > 0 or index == start:
                 continue
@@ -213,17 +239,21 @@ class _Layout:
                 elses.append(index)
             elif piece.text in ("+", "-", "and", "or") and not piece.is_unary and index + 1 < end:
                 operands.append(index + 1)
-        return arrows, elses, operands
+        return items, arrows, elses, operands
 
     def _spread(self, start: int, end: int) -> bool:
-        """Give every item of the longest bracket a line of its own."""
+        """Give the items of the longest bracket lines of their own: one each, or as many numbers or names as fit."""
         brackets = self._outermost(start, end, "([")
         if not brackets:
             return False
         bracket = max(brackets, key=lambda index: self.pieces[index].partner - index)
+        while self.pieces[bracket + 1].partner == self.pieces[bracket].partner - 1:
+            bracket += 1  # what is alone in a bracket opens with it: `gather([`
         members = self._members(bracket)
+        plain = all(self.pieces[k].text not in ("=", "->", *OPENERS) for k in members)
         for index in [*members, self.pieces[bracket].partner]:
-            if index in (bracket + 1, self.pieces[bracket].partner) or self.pieces[index - 1].text == ",":
+            edge = index in (bracket + 1, self.pieces[bracket].partner)
+            if edge or (self.pieces[index - 1].text == "," and not plain):
                 self.breaks[index] = 1
         return True
 

@@ -54,13 +54,46 @@ def test_constructs_are_golden():
         ),
         ("block B(a=1,) in x,y { f (x) @ t -> g[1] . h }", "block B(a = 1,) in x, y { f(x) @t -> g[1].h }\n"),
         ("block B { in->add{|a|b}->c }", "block B { in -> add { | a | b } -> c }\n"),
-        ("block B { x = f(a,# one\n b) }", "block B {\n  x = f(a,  # one\n    b)\n}\n"),
+        ("block B { x = f(a,# one\n b) }", "block B {\n  x = f(\n    a,  # one\n    b\n  )\n}\n"),
         ("net A { for i in[1,2]{ x=in [0] } }", "net A { for i in [1, 2] { x = in[0] } }\n"),
     ],
 )
 def test_small_texts(text: str, expected: str):
     assert formatted(text) == expected
     assert formatted(expected) == expected
+
+
+PAIR = "(12345678, 12345678)"
+NUMBERS = """x = in
+    -> gather([
+      {}
+    ])
+    -> f"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # numbers and names fill lines, and a list that is alone in a call opens with it
+        (
+            f"x = in -> gather([{', '.join(['1234'] * 24)}]) -> f",
+            NUMBERS.format(", ".join(["1234"] * 15) + ",\n      " + ", ".join(["1234"] * 9)),
+        ),
+        # tuples have a line each where the author had them all on one, and as many as fit where he did not
+        (f"x = [{', '.join([PAIR] * 5)}]", "x = [\n    " + ",\n    ".join([PAIR] * 5) + "\n  ]"),
+        (
+            f"x = [\n{', '.join([PAIR] * 5)},\n(1, 2), (3, 4)]",
+            f"x = [\n    {', '.join([PAIR] * 4)},\n    {PAIR},\n    (1, 2), (3, 4)\n  ]",
+        ),
+        ("x = [(1, 2),\n (3, 4)]", "x = [\n    (1, 2),\n    (3, 4)\n  ]"),
+        ("x = f([\n1, 2,\n])", "x = f([\n    1, 2,\n  ])"),
+        ("x = [ # first\n 1, 2]", "x = [  # first\n    1, 2\n  ]"),
+    ],
+)
+def test_long_lists(text: str, expected: str):
+    whole = f"net A {{\n  {expected}\n}}\n"
+    assert formatted(f"net A {{\n{text}\n}}") == whole
+    assert formatted(whole) == whole
 
 
 def test_long_lines_break():
