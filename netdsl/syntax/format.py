@@ -1,5 +1,7 @@
 """`netdsl fmt`: one way to write a file, close to how its author broke the lines."""
 
+import itertools
+
 from netdsl.source import Source
 from netdsl.syntax.parse import parse
 from netdsl.syntax.pieces import CLOSERS, OPENERS, Piece, blanks, joins_line, pieces_of
@@ -165,7 +167,7 @@ class _Layout:
     def _continues(self, index: int) -> bool:
         """Whether a line that starts here goes on a statement that started on a line above."""
         piece = self.pieces[index]
-        before = next((p for p in reversed(self.pieces[:index]) if not p.is_comment), None)
+        before = next((p for k in range(index - 1, -1, -1) if not (p := self.pieces[k]).is_comment), None)
         if before is None or before.text == "{" or piece.within in ("(", "["):
             return False
         return not (
@@ -188,7 +190,7 @@ class _Layout:
 
     def _split(self, start: int, end: int, indent: int) -> bool:
         """Break a long line once more; False where there is no way."""
-        if self._open_bodies(start, end):
+        if self._open_bodies(start, end) or self._fill(start, end, indent):
             return True
         for joints in self._joints(start, end):
             if joints:
@@ -214,22 +216,31 @@ class _Layout:
             self._open(brace)
         return bool(bodies)
 
-    def _joints(self, start: int, end: int) -> tuple[list[int], ...]:
-        """Where a line may break outside its brackets: between items, before `->` or `else`, behind an operator."""
-        items: list[int] = []
+    def _fill(self, start: int, end: int, indent: int) -> bool:
+        """Put as many items of an opened bracket on each line as fit."""
+        bracket = self.pieces[start].opener
+        if bracket < 0 or self.pieces[bracket].text == "{" or not self.breaks[self.pieces[bracket].partner]:
+            return False
+        items = [
+            k
+            for k in range(start + 1, end)
+            if self.pieces[k - 1].text == "," and self.pieces[k].opener == bracket
+        ]
+        begin, broken = start, False
+        for item, behind in itertools.pairwise([*items, end]):
+            if len(self._render(begin, behind, indent)[0]) > WIDTH:
+                begin, broken = item, True
+                self.breaks[item] = 1
+        return broken
+
+    def _joints(self, start: int, end: int) -> tuple[list[int], list[int], list[int]]:
+        """Where a line may break outside its brackets: before `->`, before `else`, behind an operator."""
         arrows: list[int] = []
         elses: list[int] = []
         operands: list[int] = []
         depth = 0
         for index in range(start, end):
             piece = self.pieces[index]
-            if (
-                depth == 0
-                and index > start
-                and self.pieces[index - 1].text == ","
-                and piece.within in ("(", "[")
-            ):
-                items.append(index)
             depth = max(0, depth + (piece.text in OPENERS) - (piece.text in CLOSERS))
             if depth > 0 or index == start:
                 continue
@@ -239,7 +250,7 @@ class _Layout:
                 elses.append(index)
             elif piece.text in ("+", "-", "and", "or") and not piece.is_unary and index + 1 < end:
                 operands.append(index + 1)
-        return items, arrows, elses, operands
+        return arrows, elses, operands
 
     def _spread(self, start: int, end: int) -> bool:
         """Give the items of the longest bracket lines of their own: one each, or as many numbers or names as fit."""

@@ -42,6 +42,7 @@ class Piece:
     starts_statement: bool = False  # a line end or `;` before it ended a statement
     partner: int = -1  # index of the matching bracket
     within: str = ""  # the innermost bracket open before it
+    opener: int = -1  # the index of that bracket
     is_unary: bool = False
     is_for_in: bool = False
     is_spaced: bool = True  # blanks around this operator
@@ -70,7 +71,8 @@ def pieces_of(scan: Scan) -> list[Piece]:
             semicolon = True
         else:
             piece = Piece(lexeme.text, lexeme.kind == "comment", lines, lexeme.start == end)
-            piece.within = pieces[opened[-1]].text if opened else ""
+            if opened:
+                piece.within, piece.opener = pieces[opened[-1]].text, opened[-1]
             pieces.append(piece)
             if not piece.is_comment:
                 ended = ended and piece.within in ("", "{") and before is not None and before.ends_operand
