@@ -24,7 +24,10 @@ BEST = 16  # bytes of a class in the table of the best: its score, and from byte
 
 
 class Word(IntEnum):
-    """Words of the argument block; `LINE` is B in whole vectors, the thresholds are f32."""
+    """Words of the argument block; `LINE` is B in whole vectors, the thresholds are f32.
+
+    `SAMPLE` and `CLASS` are the bytes from the boxes of one to those of the next, 0 where classes share them.
+    """
 
     BOXES = 0
     SCORES = 1
@@ -37,7 +40,9 @@ class Word(IntEnum):
     COUNT = 8
     IOU = 9
     SCORE = 10
-    WORDS = 11
+    SAMPLE = 11
+    CLASS = 12
+    WORDS = 13
 
 
 def plan_suppress(op: Suppress, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
@@ -45,8 +50,9 @@ def plan_suppress(op: Suppress, operands: Sequence[TensorType], results: Sequenc
     n, k, b = operands[1].shape
     line = -(-b // max(LANES)) * max(LANES)
     threshold = -math.inf if op.score_threshold is None else op.score_threshold
+    steps = (16 * b * k, 16 * b) if operands[0].rank == 4 else (16 * b, 0)
     block = np.array(
-        [0, 0, 0, 0, n, k, b, line, op.count, _bits(op.iou_threshold), _bits(threshold)], np.int64
+        [0, 0, 0, 0, n, k, b, line, op.count, _bits(op.iou_threshold), _bits(threshold), *steps], np.int64
     )
     slots = {
         int(Word.BOXES): Slot("operand", 0),
@@ -78,7 +84,7 @@ class _Emit:
         first, last = share(e, self.n)
         with e.loop(first, last) as unit:
             sample = e.mul(unit.index, self.k)
-            self.boxes = e.add(self._at(Word.BOXES), e.mul(e.mul(unit.index, self.b), 16))
+            self.boxes = e.add(self._at(Word.BOXES), e.mul(unit.index, self._at(Word.SAMPLE)))
             self.left = e.add(self._at(Word.SCRATCH), e.mul(e.mul(sample, self.line), 4))
             ends = e.mul(e.mul(e.mul(self.n, self.k), self.line), 4)
             self.best = e.add(e.add(self._at(Word.SCRATCH), ends), e.mul(sample, BEST))
@@ -152,7 +158,8 @@ class _Emit:
         """Leave nothing of a box and what it overlaps."""
         e, b = self.e, self.e.b
         zero, limit = e.constant(e.f32s, 0.0), self._threshold(Word.IOU)
-        lines = [e.add(self.boxes, e.mul(e.mul(self.b, k), 4)) for k in range(4)]
+        boxes = e.add(self.boxes, e.mul(row, self._at(Word.CLASS)))
+        lines = [e.add(boxes, e.mul(e.mul(self.b, k), 4)) for k in range(4)]
         one = [e.splat(e.load(F32, e.add(line, e.mul(number, 4)))) for line in lines]
         own = e.splat(b.trunc(number, I32))
 

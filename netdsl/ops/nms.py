@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,8 +28,9 @@ class Nms(LibraryOp):
 
     Of each class the boxes with the highest scores, without those whose intersection over union with a kept one is
     above `iou_threshold`; of all of them the `max_boxes` best in falling order, equal ones by class and number.  With
-    scores `[B]` all boxes are of class 0 and suppress each other.  Where fewer are left, boxes and scores are 0 and
-    classes -1.  ONNX NonMaxSuppression, TensorFlow combined_non_max_suppression.
+    boxes `[B, K, 4]` each class has its own; with scores `[B]` all boxes are of class 0 and suppress each other.
+    Where fewer are left, boxes and scores are 0 and classes -1.  ONNX NonMaxSuppression, TensorFlow
+    combined_non_max_suppression.
 
     The choice itself has no gradient; that of the kept boxes and scores goes to where they come from.
     """
@@ -46,30 +48,35 @@ class Nms(LibraryOp):
         """As many boxes as set."""
         boxes, scores = types
         check_boxes(self.name, boxes, 0)
-        if boxes.rank != 3:
-            raise ShapeError(f"nms takes boxes [B, 4], not {list(boxes.shape[1:])}", operand=0)
+        if boxes.rank not in (3, 4):
+            message = f"nms takes boxes [B, 4] or [B, classes, 4], not {list(boxes.shape[1:])}"
+            raise ShapeError(message, operand=0)
         if scores.shape[:2] != boxes.shape[:2] or scores.rank not in (2, 3) or scores.dtype != "f32":
             message = f"nms takes a score, or one per class, for each of {boxes.shape[1]} boxes"
             raise ShapeError(f"{message}, not {list(scores.shape[1:])}", operand=1)
+        if boxes.rank == 4 and scores.shape != boxes.shape[:3]:
+            message = f"boxes of {boxes.shape[2]} classes have no scores {list(scores.shape[1:])}"
+            raise ShapeError(message, operand=1)
         kept = (boxes.shape[0], self.max_boxes)
         return TensorType((*kept, 4)), TensorType(kept), TensorType(kept, "i64")
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """`suppress` chooses; the chosen are taken, zeros where there are none."""
         boxes, scores = values
-        n, count = b.type(boxes).shape[:2]
+        n, count, *own = b.type(boxes).shape[:-1]
         classes = b.type(scores).size // (n * count)
         scores = b.transpose(b.reshape(scores, (n, count, classes)), (0, 2, 1))
         op = Suppress(self.max_boxes, self.iou_threshold, self.score_threshold)
-        kept = b.add1(op, b.transpose(boxes, (0, 2, 1)), scores)
+        kept = b.add1(op, b.transpose(boxes, (0, 2, 3, 1) if own else (0, 2, 1)), scores)
 
         def row(k: Expr) -> Expr:
-            return where(k < 0, -1, Index(0) * count + k % count)
+            box = Index(0) * count + k % count
+            return where(k < 0, -1, box * classes + k // count if own else box)
 
         def candidate(k: Expr) -> Expr:
             return where(k < 0, -1, Index(0) * (classes * count) + k)
 
-        chosen = b.take(b.reshape(boxes, (n * count, 4)), b.map(row, kept), 0)
+        chosen = b.take(b.reshape(boxes, (math.prod((n, count, *own)), 4)), b.map(row, kept), 0)
         best = b.take(b.reshape(scores, (n * classes * count,)), b.map(candidate, kept), 0)
         return chosen, best, b.map(lambda k: k // count, kept)
 
@@ -88,8 +95,13 @@ class Nms(LibraryOp):
         """How many of how many."""
         return [f"boxes: {self.max_boxes} of {types[0].shape[1]}, as set"]
 
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`NonMaxSuppression` and `TopK` for each sample: the kept boxes of all classes, and empty ones behind."""
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`NonMaxSuppression` and `TopK` for each sample: the kept boxes of all classes, and empty ones behind.
+
+        None where each class has its own boxes.
+        """
+        if types[0].rank == 4:
+            return None
         n, count = types[0].shape[:2]
         scores = m.node("Reshape", names[1], m.const((n, count, types[1].size // (n * count))))
         scores = m.transpose(scores, (0, 2, 1))
@@ -129,10 +141,11 @@ class Nms(LibraryOp):
         out = [np.zeros((*boxes.shape[:1], self.max_boxes, 4), boxes.dtype)]
         out += [np.zeros(out[0].shape[:2], scores.dtype), np.full(out[0].shape[:2], -1, np.int64)]
         for n in range(len(boxes)):
-            found = [pair for k in range(kinds.shape[2]) for pair in self._class(boxes[n], kinds[n, :, k], k)]
+            own = [boxes[n] if boxes.ndim == 3 else boxes[n, :, k] for k in range(kinds.shape[2])]
+            found = [pair for k, mine in enumerate(own) for pair in self._class(mine, kinds[n, :, k], k)]
             found.sort(key=lambda pair: -kinds[n, pair[1], pair[0]])
             for place, (k, row) in enumerate(found[: self.max_boxes]):
-                out[0][n, place], out[1][n, place], out[2][n, place] = boxes[n, row], kinds[n, row, k], k
+                out[0][n, place], out[1][n, place], out[2][n, place] = own[k][row], kinds[n, row, k], k
         return tuple(out)
 
     def _class(self, boxes: Array, scores: Array, k: int) -> list[tuple[int, int]]:
@@ -154,8 +167,10 @@ class Nms(LibraryOp):
             Sample(cls(6, 0.3, 0.2), ((2, 9, 4), (2, 9, 3)), boxes={0: 10.0}),
             Sample(cls(20, 0.1), ((1, 8, 4), (1, 8, 2)), boxes={0: 6.0}),
             Sample(cls(5, 0.2, 2.0), ((1, 4, 4), (1, 4)), boxes={0: 6.0}),
+            Sample(cls(6, 0.3, 0.2), ((2, 9, 3, 4), (2, 9, 3)), boxes={0: 10.0}),
             Sample(cls(5), ((2, 9, 5), (2, 9)), error="takes boxes"),
-            Sample(cls(5), ((2, 3, 9, 4), (2, 3, 9)), error="takes boxes [B, 4]"),
+            Sample(cls(5), ((2, 3, 9, 2, 4), (2, 3, 9)), error="takes boxes [B, 4] or [B, classes, 4]"),
+            Sample(cls(5), ((2, 9, 3, 4), (2, 9)), error="boxes of 3 classes have no scores [9]"),
             Sample(cls(5), ((2, 9, 4), (2, 8)), error="a score, or one per class, for each of 9 boxes"),
         )
 

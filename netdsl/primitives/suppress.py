@@ -15,10 +15,11 @@ from netdsl.ir.types import TensorType
 class Suppress(Op):
     """Candidates in falling order of their score, without those that overlap an earlier one of their class.
 
-    Operands: boxes `f32[N,4,B]`, rows x1, y1, x2, y2, and scores `f32[N,K,B]` of K classes.  The result
-    `i64[N,count]` has the numbers `k * B + b` of those that are kept, and -1 behind the last.  A box is dropped when
-    its intersection over union with a kept one is above `iou_threshold`; a candidate counts when its score is above
-    `score_threshold` (None: above minus infinity).  Equal scores: the smaller number first.
+    Operands: boxes `f32[N,4,B]`, rows x1, y1, x2, y2, or `f32[N,K,4,B]` where each class has its own, and scores
+    `f32[N,K,B]` of K classes.  The result `i64[N,count]` has the numbers `k * B + b` of those that are kept, and -1
+    behind the last.  A box is dropped when its intersection over union with a kept one is above `iou_threshold`; a
+    candidate counts when its score is above `score_threshold` (None: above minus infinity).  Equal scores: the
+    smaller number first.
     """
 
     name: ClassVar[str] = "suppress"
@@ -29,9 +30,11 @@ class Suppress(Op):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """As many numbers as asked for."""
         boxes, scores = types
-        if boxes.rank != 3 or boxes.shape[1] != 4 or boxes.dtype != "f32":
-            raise ShapeError(f"suppress takes boxes [N, 4, B], not {boxes}", operand=0)
-        if scores.rank != 3 or scores.shape[::2] != boxes.shape[::2] or scores.dtype != "f32":
+        if boxes.rank not in (3, 4) or boxes.shape[-2] != 4 or boxes.dtype != "f32":
+            raise ShapeError(f"suppress takes boxes [N, 4, B] or [N, K, 4, B], not {boxes}", operand=0)
+        classes = scores.shape[1:2] if boxes.rank == 4 else ()
+        same = (*scores.shape[:1], *classes, 4, *scores.shape[2:]) == boxes.shape
+        if scores.rank != 3 or not same or scores.dtype != "f32":
             raise ShapeError(f"scores {scores} do not belong to boxes {boxes}", operand=1)
         if self.count < 0:
             raise ShapeError(f"cannot keep {self.count} boxes")
@@ -49,7 +52,8 @@ class Suppress(Op):
                 if left[k, best] == -np.inf:
                     break
                 kept[n, place] = k * left.shape[1] + best
-                left[k, overlaps(boxes[n], int(best)) > self.iou_threshold] = -np.inf
+                own = boxes[n] if boxes.ndim == 3 else boxes[n, k]
+                left[k, overlaps(own, int(best)) > self.iou_threshold] = -np.inf
                 left[k, best] = -np.inf
         return (kept,)
 

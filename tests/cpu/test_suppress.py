@@ -34,6 +34,12 @@ def test_any_boxes(n, k, b, count, iou, score, seed):
     check(Suppress(count, iou, score), boxes_of(rng, n, b), scores)
 
 
+def test_a_class_may_have_boxes_of_its_own():
+    rng = np.random.default_rng(1)
+    boxes = np.stack([boxes_of(rng, 2, 40) for _ in range(3)], axis=1)
+    check(Suppress(30, 0.3), boxes, rng.integers(-4, 8, (2, 3, 40)).astype(np.float32))
+
+
 def test_scores_that_are_no_numbers_are_never_kept():
     boxes = boxes_of(np.random.default_rng(0), 1, 20)
     scores = np.linspace(-1, 1, 20, dtype=np.float32).reshape(1, 1, 20).copy()

@@ -156,6 +156,7 @@ REFUSED = [
     (RegionGrad("sum"), (F((1, 2, 2, 3)), F((1, 2, 1, 4)), F((1, 2, 1, 1, 5))), "is not"),
     (Suppress(3, 0.5), (F((1, 5, 4)), F((1, 2, 4))), "takes boxes"),
     (Suppress(3, 0.5), (F((1, 4, 5)), F((1, 2, 4))), "do not belong to boxes"),
+    (Suppress(3, 0.5), (F((1, 3, 4, 5)), F((1, 2, 5))), "do not belong to boxes"),
     (Suppress(-1, 0.5), (F((1, 4, 5)), F((1, 2, 5))), "cannot keep -1 boxes"),
     (Reshape((4,)), (F((3,)),), "cannot reshape"),
     (Reshape((-1, -3)), (F((3,)),), "cannot reshape"),
