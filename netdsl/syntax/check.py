@@ -88,7 +88,8 @@ def _node(node: t.Node) -> Iterator[Diagnostic]:
             if not isinstance(base, t.Name):
                 fix = "a target is a `name` or `name[index]`"
                 yield Diagnostic("syntax", "this cannot be assigned to", target.span, fix=fix)
-        yield from _repeated([name for name in node.targets if isinstance(name, t.Name)], "is assigned twice")
+        names = [name for name in node.targets if isinstance(name, t.Name) and name.id != "_"]
+        yield from _repeated(names, "is assigned twice")
     elif isinstance(node, t.For):
         yield from _repeated(node.targets, "is named twice")
     elif isinstance(node, t.Pipe):

@@ -67,6 +67,12 @@ def test_a_claim_is_about_settings():
         network("x + 1", "expect { y == 3 }")
 
 
+def test_what_is_not_needed_has_no_name():
+    text = "net N { input x: [4]\n _, y, _, _ = x -> split(4)\n output z = y }"
+    graph = elaborate(Source("net.net", text)).graph
+    np.testing.assert_array_equal(interpret(expand(graph), {"x": X}, np.float64).outputs["z"], X[:, 1:2])
+
+
 def test_an_indexed_name_feeds_all_that_was_assigned():
     text = "net N { input x: [4]\n for i in 0..3 { z[i] = i * x }\n output y = z -> concat }"
     graph = elaborate(Source("net.net", text)).graph

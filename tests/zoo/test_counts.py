@@ -119,6 +119,15 @@ TIMM = [
 ]
 # What torchvision builds; its metadata leaves out the 53,120 scales and offsets of frozen batch norms.
 DETECTION = [
+    # Girshick et al. 2013: AlexNet without its last layer; 21 + 20 classes on fc7, 20 regressions on the last pool.
+    ("rcnn", None, {}, 60_965_224 + 4097 * (21 + 20 - 1000) + 9217 * 80),
+    # Girshick 2015: VGG-16 without its last layer; 21 classes, 20 boxes.
+    ("fast_rcnn", None, {}, 138_357_544 + 4097 * (21 + 80 - 1000)),
+    # Dai et al. 2016: ResNet-101 without its last layer, a 1x1 convolution, 7 x 7 maps of 21 classes and a box; the
+    # proposals' 3x3 convolution and 9 anchors.
+    ("rfcn", None, {}, 42_500_160 + 2049 * 1024 + 1025 * 49 * (21 + 4) + (9 * 1024 + 1) * 512 + 513 * 9 * 5),
+    ("faster_rcnn", "fasterrcnn_resnet50_fpn", {}, 41_755_286 + 53_120),
+    ("mask_rcnn", "maskrcnn_resnet50_fpn", {}, 44_401_393 + 53_120),
     ("fpn", "fpn_resnet50", {}, 26_852_416),
     ("fpn", "fpn_resnet101", {}, 45_844_544),
     ("retinanet", "retinanet_resnet50_fpn", {}, 34_014_999 + 53_120),
