@@ -157,7 +157,12 @@ DARKNET = [
     ("yolo_v3", None, {"H": "608", "W": "608"}, 62_001_757, 140.69),
 ]
 COUNTS = [row[:4] for row in (*TORCHVISION, *PYTORCHCV, *PAPERS, *TIMM, *DETECTION, *SEGMENTATION)]
-GMACS = [(*row[:3], row[4]) for row in TORCHVISION if row[4] is not None]
+GMACS = [
+    *((*row[:3], row[4]) for row in TORCHVISION if row[4] is not None),
+    # Those of Mask R-CNN were counted on a picture without objects, so without masks.
+    ("faster_rcnn", "fasterrcnn_resnet50_fpn", {}, 134.38),
+    ("retinanet", "retinanet_resnet50_fpn", {"H": "800", "W": "800"}, 151.54),
+]
 
 
 def graph_of(file, net, settings):
