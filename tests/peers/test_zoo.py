@@ -5,13 +5,13 @@ import importlib
 import numpy as np
 import pytest
 
-from netdsl.ops import LIBRARY
-from netdsl.ops.initializers import initialize
 from netdsl.train import restored_program
 from tests.zoo.test_counts import EXAMPLES
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pytorchcv.models")
+from tests.peers.pairing import random_weights, share  # noqa: E402 - imports torch
+
 pytestmark = pytest.mark.torch
 
 # File, net or preset, settings, pytorchcv's module and name.
@@ -43,41 +43,6 @@ NETWORKS = [
     ("vgg", "vgg16", {}, "vgg.vgg16"),
     ("vgg", "vgg11_bn", {}, "vgg.bn_vgg11b"),
 ]
-OWNERS = {op.name for op in LIBRARY} & {"conv", "conv_transpose", "dense", "batch_norm", "prelu"}
-
-
-def paired(graph, model):
-    """Our layers with PyTorch's: the first one left, in the order of registration, whose weight is as large."""
-    kinds = ("Conv2d", "ConvTranspose2d", "Linear", "BatchNorm2d", "PReLU")
-    left = [m for m in model.modules() if type(m).__name__ in kinds]
-    for node in (n for n in graph if n.op.name in OWNERS):
-        size = graph[node.inputs[1].node].types[0].size
-        module = next(m for m in left if m.weight.numel() == size)
-        left.remove(module)
-        yield node, module
-    assert not left
-
-
-def load(graph, node, module, weights):
-    """Put our weights of a layer into PyTorch's."""
-    own = [graph[v.node] for v in node.inputs if graph[v.node].op.name in ("param", "state")]
-    by_name = {n.id.rpartition(".")[2]: weights[n.id] for n in own}
-    for name, array in by_name.items():
-        target = getattr(module, name)
-        if name == "weight" and array.ndim > 1:
-            array = channels_first(graph, node, array)
-        target.data.copy_(torch.from_numpy(np.ascontiguousarray(array)).reshape(target.shape))
-
-
-def channels_first(graph, node, array):
-    """A kernel `[*K, C, F]` as `[F, C, *K]`; a dense weight behind flatten with its inputs in PyTorch's order."""
-    before = graph[node.inputs[0].node]
-    while before.op.name == "dropout":
-        before = graph[before.inputs[0].node]
-    if before.op.name == "flatten" and node.op.name == "dense":
-        shape = graph.type(before.inputs[0]).shape[1:]
-        array = np.moveaxis(array.reshape(*shape, -1), -2, 0).reshape(array.shape)
-    return np.moveaxis(array, (-1, -2), (0, 1))
 
 
 @pytest.mark.parametrize(("file", "net", "settings", "peer"), NETWORKS, ids=[row[3] for row in NETWORKS])
@@ -87,22 +52,14 @@ def test_inference(file, net, settings, peer):
     network = load_network(EXAMPLES / f"{file}.net", net=net, settings=settings)
     graph = network.graph
     rng = np.random.default_rng(0)
-    weights = {}
-    for leaf in (*graph.leaves("param"), *graph.leaves("state")):
-        array = initialize(leaf, 0)
-        spread = 0.1 if leaf.id.endswith(("bias", "running_mean")) else 0.0
-        # Below 1, or the deepest networks grow so large that rounding alone makes a difference.
-        array = array * (0.5 if array.ndim == 1 and leaf.id.endswith("weight") else 1.0)
-        weights[leaf.id] = (array + rng.uniform(-spread, spread, array.shape)).astype(np.float32)
+    weights = random_weights(graph, rng)
     module_name, _, name = peer.partition(".")
     make = getattr(importlib.import_module(f"pytorchcv.models.{module_name}"), name)
     model = make(in_size=graph["image"].types[0].shape[1:3]).eval()
     for module in (m for m in model.modules() if getattr(m, "return_indices", False)):
         # ENet's windows are 2 x 2 in the paper; pytorchcv's are larger and overlap.
         module.kernel_size, module.padding = 2, 0
-    for node, module in paired(graph, model):
-        module.eps = getattr(node.op, "eps", None)
-        load(graph, node, module, weights)
+    share(graph, model, weights)
     image = rng.standard_normal(graph["image"].types[0].shape).astype(np.float32)
     ours = restored_program(graph, weights, 1).run({"image": image})["logits"]
     with torch.no_grad():
