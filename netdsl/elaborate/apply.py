@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
-
 from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
@@ -16,6 +14,7 @@ from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
 from netdsl.ir import ShapeError, TensorType, Value
+from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Const, Input
@@ -23,7 +22,6 @@ from netdsl.source import Note, Span, suggest
 from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
-LARGEST = float(np.finfo(np.float32).max)
 _OPERANDS = (Value, Target)
 
 
@@ -258,8 +256,8 @@ class Applier:
 
     def _constant(self, value: float, span: Span) -> Value:
         """A number as a tensor."""
-        if not abs(value) <= LARGEST:
-            self.context.fail("type", f"a tensor holds numbers up to {LARGEST:.2e}", span)
+        if not abs(value) <= FLOAT_MAX:
+            self.context.fail("type", f"a tensor holds numbers up to {FLOAT_MAX:.2e}", span)
         return self.context.builder.add1(Const(float(value)), name=f"{self.frame.path}const", span=span)
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from netdsl.arrays import Array
 from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp
 
 OPSET = 20

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import Array, DTypeLike, np
 from netdsl.ir.graph import Graph, Value
 from netdsl.ir.types import NUMPY_DTYPE, TensorType
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -23,7 +18,7 @@ class Interpreted:
     updates: dict[str, Array]
 
 
-def interpret(graph: Graph, feeds: Mapping[str, Array], floating: type = np.float32) -> Interpreted:
+def interpret(graph: Graph, feeds: Mapping[str, Array], floating: DTypeLike = "float32") -> Interpreted:
     """Evaluate all outputs and updates.
 
     `feeds` gives an array for every input, param and state leaf, by id.  Floats are computed as `floating`,
@@ -45,7 +40,7 @@ def interpret(graph: Graph, feeds: Mapping[str, Array], floating: type = np.floa
     )
 
 
-def _feed(name: str, t: TensorType, feeds: Mapping[str, Array], floating: type) -> Array:
+def _feed(name: str, t: TensorType, feeds: Mapping[str, Array], floating: DTypeLike) -> Array:
     if name not in feeds:
         raise ValueError(f"no value for {name}")
     array = np.asarray(feeds[name])

@@ -10,15 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import Array
 from netdsl.ir.types import TensorType
 
 if TYPE_CHECKING:
     from netdsl.ir.graph import Value
-
-Array = NDArray[Any]
 
 
 class ShapeError(Exception):
@@ -108,7 +104,8 @@ class Op:
         """The settings that differ from their defaults, in order of declaration."""
         for f in fields(self):
             value = getattr(self, f.name)
-            if not _same(value, f.default):
+            # 1 and True are equal, and no array is a default.
+            if type(value) is not type(f.default) or value != f.default:
                 yield f.name, value
 
     def __str__(self) -> str:
@@ -116,9 +113,3 @@ class Op:
 
         inner = ", ".join(f"{k}={format_setting(v)}" for k, v in self.settings())
         return f"{self.name}{{{inner}}}" if inner else self.name
-
-
-def _same(value: Any, default: Any) -> bool:
-    if isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
-        return value is default
-    return type(value) is type(default) and bool(value == default)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from netdsl.arrays import np
 from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Graph, Value
 from netdsl.ir.op import Op, ShapeError

@@ -15,8 +15,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-import numpy as np
-
+from netdsl.arrays import np
 from netdsl.ir.graph import Graph, Node
 from netdsl.ir.types import TensorType
 from netdsl.scalar import Expr, format_expr
@@ -51,9 +50,9 @@ def format_setting(value: Any) -> str:
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (int, float)):
+        return repr(value)
     if isinstance(value, np.ndarray):
         data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
         return f'array("{value.dtype.name}", {format_setting(value.shape)}, "{data}")'
-    if isinstance(value, (int, float)):
-        return repr(value)
     raise TypeError(f"a setting of type {type(value).__name__} has no text form")

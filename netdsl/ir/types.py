@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from netdsl.scalar.expr import Dtype
 
-NUMPY_DTYPE: dict[str, type] = {"f32": np.float32, "i64": np.int64, "bool": np.bool_}
+NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
+FLOAT_MAX = (2 - 2.0**-23) * 2.0**127  # the largest f32
 ITEM_SIZE = {"f32": 4, "i64": 8, "bool": 1}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from netdsl.ir import Op
@@ -128,13 +129,21 @@ PLACES: Mapping[str, tuple[str, str]] = {
 }
 
 
+@cache
+def _imported(name: str) -> type[LibraryOp]:
+    module, kind = PLACES[name]
+    op: type[LibraryOp] = getattr(importlib.import_module(f"netdsl.ops.{module}"), kind)
+    return op
+
+
 class Library(Mapping[str, "type[LibraryOp]"]):
     """The ops of the language by name."""
 
     def __getitem__(self, name: str) -> type[LibraryOp]:
-        module, kind = PLACES[name]
-        op: type[LibraryOp] = getattr(importlib.import_module(f"netdsl.ops.{module}"), kind)
-        return op
+        return _imported(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in PLACES
 
     def __iter__(self) -> Iterator[str]:
         return iter(PLACES)

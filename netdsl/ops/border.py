@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.axes import axes_setting, place_of, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -28,11 +26,16 @@ MODE_DOC = (
 border_mode = one_of(*(m for m in MODES if m != "constant"))
 
 
-def indices(size: int, low: int, high: int, mode: str) -> Array:
-    """For each cell of a padded axis the cell that it copies; raises ShapeError when the map is too small."""
+def check_border(size: int, low: int, high: int, mode: str) -> None:
+    """Raise ShapeError where a map is too small for a border that copies its cells."""
     most = {"reflect": size - 1, "symmetric": size, "edge": low + high, "wrap": size}[mode]
     if max(low, high) > most or not size:
         raise ShapeError(f"{mode} pads {size} cells by at most {most}, not {max(low, high)}", setting="pad")
+
+
+def indices(size: int, low: int, high: int, mode: str) -> Array:
+    """For each cell of a padded axis the cell that it copies; raises ShapeError when the map is too small."""
+    check_border(size, low, high, mode)
     return np.pad(np.arange(size), (low, high), mode)  # type: ignore[call-overload, no-any-return]
 
 
@@ -91,7 +94,7 @@ class Pad(LibraryOp):
         found = dict(zip(over, resolve_pads(self.pad, sizes, ones, ones, ones), strict=True))
         if self.mode not in ("zeros", "constant"):
             for axis, (lo, hi) in found.items():
-                indices(x.shape[axis], lo, hi, self.mode)
+                check_border(x.shape[axis], lo, hi, self.mode)
         return tuple(found.get(axis, (0, 0)) for axis in range(1, x.rank))
 
     def _over(self, x: TensorType) -> tuple[int, ...]:

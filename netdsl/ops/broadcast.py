@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.arrays import Array
 from netdsl.ir import ShapeError, TensorType, Value, broadcast_shapes
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.spatial import axis_name

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, MODES, border_mode, indices, with_border
 from netdsl.ops.onnx import OnnxBuilder

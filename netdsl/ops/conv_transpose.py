@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.arrays import Array
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive

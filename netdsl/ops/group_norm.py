@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, positive, positive_number

@@ -10,10 +10,8 @@ import hashlib
 import math
 from dataclasses import replace
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Graph, Node, Value, transform
-from netdsl.ir.op import Array
 from netdsl.primitives import Param, PrimitiveBuilder, State
 
 RELU_LIKE = frozenset(

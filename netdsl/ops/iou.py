@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.boxes import Corners, area, check_boxes, corners_of, hull, overlap
 from netdsl.ops.loss import Loss
 from netdsl.primitives import PrimitiveBuilder

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.activation import softplus
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.settings import boolean, number, positive_number

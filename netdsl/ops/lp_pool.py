@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
+from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import check_boxes
 from netdsl.ops.onnx import OnnxBuilder
@@ -19,7 +18,7 @@ from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.suppress import Suppress
 from netdsl.scalar import Expr, Index, where
 
-LOWEST = float(np.finfo(np.float32).min)
+LOWEST = -FLOAT_MAX
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from netdsl.ir.op import Array
+from netdsl.arrays import Array
 
 
 class OnnxBuilder(Protocol):

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, TensorType
-from netdsl.ir.op import Array
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.roi import CELL, PLACE, SAMPLE, Roi

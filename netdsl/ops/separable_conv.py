@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from netdsl.arrays import Array
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, border_mode
 from netdsl.ops.conv import Conv

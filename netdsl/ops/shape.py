@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from netdsl.arrays import Array
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder

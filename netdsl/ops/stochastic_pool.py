@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.lp_pool import summing
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ir.op import Array
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import along, check_map
 from netdsl.ops.onnx import OnnxBuilder

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from netdsl.arrays import Array
 from netdsl.ir import Graph, Interpreted, Node, interpret
-from netdsl.ir.op import Array
 
 TOLERANCE = 1e-5
 """Of the largest value of a result.  The rest of the arithmetic is in f64; constants are rounded to f32."""

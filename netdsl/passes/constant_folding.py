@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.arrays import Array
 from netdsl.ir import Node, Value
-from netdsl.ir.op import Array
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import body_of, reads_only_in_body, with_body
 from netdsl.passes.edit import Edit, nbytes

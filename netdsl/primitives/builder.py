@@ -5,11 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Value
-from netdsl.ir.op import Array
 from netdsl.ir.types import TensorType
 from netdsl.primitives.contract import Contract, Pads
 from netdsl.primitives.gather import Concat, Gather, Reshape

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from netdsl.ir.op import Array, Op, ShapeError
+from netdsl.arrays import Array, np
+from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 
 
@@ -66,6 +65,8 @@ class Const(Op):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The type of the value; floats are f32."""
+        if isinstance(self.value, float):
+            return (TensorType(()),)
         array = np.asarray(self.value)
         match array.dtype.kind:
             case "f":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
-from netdsl.ir.op import Array, Op, ShapeError
+from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.primitives.map import check_expr, common_shape, floating_of, gradient_value
 from netdsl.scalar import Arg, Expr, cast_float, eq, evaluate, partial, where
@@ -17,7 +16,7 @@ from netdsl.scalar import Arg, Expr, cast_float, eq, evaluate, partial, where
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
 
-REDUCTIONS: Mapping[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min}
+REDUCTIONS = ("sum", "max", "min")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Reduce(Op):
         """NumPy's reduction of the evaluated expression."""
         space = np.broadcast_shapes(self.shape or (), *(a.shape for a in arrays))
         values = evaluate(self.expr, arrays, space, floating_of(arrays))
-        out = REDUCTIONS[self.kind](values, axis=self.axes, keepdims=self.keepdims)
+        out = getattr(np, self.kind)(values, axis=self.axes, keepdims=self.keepdims)
         return (np.asarray(out, values.dtype if values.dtype.kind == "f" else None),)
 
     def vjp(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from netdsl.ir.op import Array, Op, ShapeError
+from netdsl.arrays import Array, np
+from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 
 

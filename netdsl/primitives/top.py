@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
+from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
-from netdsl.ir.op import Array, Op, ShapeError
+from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 
 if TYPE_CHECKING:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import Array, DTypeLike, np
 from netdsl.scalar.expr import (
     FLOAT_ONLY,
     Arg,
@@ -23,59 +21,67 @@ from netdsl.scalar.expr import (
     walk,
 )
 
-Array = NDArray[Any]
-
 
 def _sigmoid(x: Array) -> Array:
     z = np.exp(-np.abs(x))
     return np.where(x >= 0, 1 / (1 + z), z / (1 + z)).astype(x.dtype)
 
 
-_erf = np.frompyfunc(math.erf, 1, 1)
-
-_UNARY: Mapping[str, Callable[[Array], Array]] = {
-    "neg": np.negative,
-    "abs": np.abs,
-    "sign": np.sign,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tanh": np.tanh,
-    "sigmoid": _sigmoid,
-    "erf": lambda x: np.asarray(_erf(x)).astype(x.dtype),
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "round": np.rint,
-    "not": np.logical_not,
-    "int": lambda x: x.astype(np.int64),
-    "stop_gradient": lambda x: x,
-}
-_BINARY: Mapping[str, Callable[[Array, Array], Array]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.true_divide,
-    "pow": np.power,
-    "max": np.maximum,
-    "min": np.minimum,
-    "floordiv": np.floor_divide,
-    "mod": np.mod,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "and": np.logical_and,
-    "or": np.logical_or,
-}
+def _erf(x: Array) -> Array:
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x)).astype(x.dtype)
 
 
-def evaluate(e: Expr, args: Sequence[Array], shape: tuple[int, ...], floating: type = np.float32) -> Array:
+@cache
+def _unary() -> Mapping[str, Callable[[Array], Array]]:
+    return {
+        "neg": np.negative,
+        "abs": np.abs,
+        "sign": np.sign,
+        "exp": np.exp,
+        "expm1": np.expm1,
+        "log": np.log,
+        "log1p": np.log1p,
+        "sqrt": np.sqrt,
+        "sin": np.sin,
+        "cos": np.cos,
+        "tanh": np.tanh,
+        "sigmoid": _sigmoid,
+        "erf": _erf,
+        "floor": np.floor,
+        "ceil": np.ceil,
+        "round": np.rint,
+        "not": np.logical_not,
+        "int": lambda x: x.astype(np.int64),
+        "stop_gradient": lambda x: x,
+    }
+
+
+@cache
+def _binary() -> Mapping[str, Callable[[Array, Array], Array]]:
+    return {
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.true_divide,
+        "pow": np.power,
+        "max": np.maximum,
+        "min": np.minimum,
+        "floordiv": np.floor_divide,
+        "mod": np.mod,
+        "lt": np.less,
+        "le": np.less_equal,
+        "gt": np.greater,
+        "ge": np.greater_equal,
+        "eq": np.equal,
+        "ne": np.not_equal,
+        "and": np.logical_and,
+        "or": np.logical_or,
+    }
+
+
+def evaluate(
+    e: Expr, args: Sequence[Array], shape: tuple[int, ...], floating: DTypeLike = "float32"
+) -> Array:
     """The value of `e` over operands that broadcast to `shape`; floats are computed as `floating`."""
     memo: dict[int, Array] = {}
     with np.errstate(all="ignore"):
@@ -84,7 +90,9 @@ def evaluate(e: Expr, args: Sequence[Array], shape: tuple[int, ...], floating: t
     return np.broadcast_to(memo[id(e)], shape)
 
 
-def _node(x: Expr, kids: list[Array], args: Sequence[Array], shape: tuple[int, ...], floating: type) -> Array:
+def _node(
+    x: Expr, kids: list[Array], args: Sequence[Array], shape: tuple[int, ...], floating: DTypeLike
+) -> Array:
     match x:
         case Arg(index=i):
             return args[i]
@@ -100,18 +108,18 @@ def _node(x: Expr, kids: list[Array], args: Sequence[Array], shape: tuple[int, .
         case Unary(op="float"):
             return kids[0].astype(floating)
         case Unary(op=op):
-            return _UNARY[op](
+            return _unary()[op](
                 kids[0].astype(floating) if op in FLOAT_ONLY and kids[0].dtype.kind != "f" else kids[0]
             )
         case Binary(op=op):
             a, b = _floats(kids, floating)
             if op == "div":
                 a, b = a.astype(floating), b.astype(floating)
-            return _BINARY[op](a, b)
+            return _binary()[op](a, b)
     raise TypeError(f"not an expression: {x!r}")
 
 
-def _floats(pair: list[Array], floating: type) -> list[Array]:
+def _floats(pair: list[Array], floating: DTypeLike) -> list[Array]:
     """NumPy would widen i64 with f32 to f64; here a float operand makes both `floating`."""
     if any(k.dtype.kind == "f" for k in pair):
         return [k.astype(floating) if k.dtype.kind != "f" else k for k in pair]
