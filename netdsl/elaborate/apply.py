@@ -13,7 +13,7 @@ from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
-from netdsl.ir import ShapeError, TensorType, Value
+from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
@@ -106,15 +106,11 @@ class Applier:
             self.context.fail(
                 "type", "the settings of a layer are given once, where it is made", function.span
             )
-        self.context.shared += 1
-        try:
-            with self.context.tagged(inner.tags):
-                if isinstance(inner.target, tree.Block):
-                    return self._block(inner, inner.target, data, function.path)
-                assert not isinstance(inner.target, Function)
-                return self._op(inner, inner.target, data, function.path, spans)
-        finally:
-            self.context.shared -= 1
+        with self.context.tagged(inner.tags), self.context.use(function.path) as path:
+            if isinstance(inner.target, tree.Block):
+                return self._block(inner, inner.target, data, path)
+            assert not isinstance(inner.target, Function)
+            return self._op(inner, inner.target, data, path, spans)
 
     def _op(
         self,
@@ -188,12 +184,13 @@ class Applier:
             tensors = f"{len(inputs)} tensor{'s' if len(inputs) > 1 else ''}"
             message = f"{block.name.id} takes {tensors} ({', '.join(inputs)}), not {len(data)}"
             self.context.fail("type", message, f.span, notes=(Note("it is defined here", block.name.span),))
+        fed = dict(zip(inputs, data, strict=True))
         frame = Frame(f.home, f"{path}.")
         if block.inputs:
-            frame.variables.update(zip(inputs, data, strict=True))
+            frame.variables.update(fed)
         else:
             frame.input = data[0]
-        with self.context.inside(block.name.id, _use_text(f), f.span, path):
+        with self.context.inside(path, Scope(block.name.id, _use_text(f), f.span, fed)):
             applier = Applier(self.context, frame)
             evaluator = Evaluator(self.context, frame, applier)
             self._bind(evaluator, f, block)

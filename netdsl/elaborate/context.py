@@ -58,7 +58,7 @@ class Context:
         self.batch = batch
         self.trail: list[tuple[str, Span]] = []
         self.tags = Tags()
-        self.shared = 0
+        self.uses: list[tuple[str, str]] = []
         self.problems: list[Diagnostic] = []
 
     def fail(
@@ -77,16 +77,36 @@ class Context:
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
 
     @contextmanager
-    def inside(self, name: str, text: str, span: Span, path: str) -> Iterator[None]:
+    def inside(self, path: str, scope: Scope) -> Iterator[None]:
         """Run a block's body: its use is part of the trail of every mistake in it."""
+        assert scope.span is not None
         if len(self.trail) >= MAX_EXPANSION_DEPTH:
-            self.fail("limit", f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", span)
-        self.builder.scopes[path.rstrip(".")] = Scope(name, text, span)
-        self.trail.append((text, span))
+            self.fail("limit", f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", scope.span)
+        self.builder.scopes[path] = scope
+        self.trail.append((scope.text, scope.span))
         try:
             yield
         finally:
             self.trail.pop()
+
+    @contextmanager
+    def use(self, layer: str) -> Iterator[str]:
+        """Use the shared layer at a path once more: the path of this use, whose weights are those of the first."""
+        path = self.builder.fresh(layer)
+        if path != layer:
+            self.uses.append((path, layer))
+        try:
+            yield path
+        finally:
+            if path != layer:
+                self.uses.pop()
+
+    def _home(self, path: str) -> str:
+        """Where the weights of a layer are: in the first use of the shared layers that it is in."""
+        for use, layer in reversed(self.uses):
+            if path == use or path.startswith(f"{use}."):
+                path = layer + path[len(use) :]
+        return path
 
     @contextmanager
     def tagged(self, tags: Tags) -> Iterator[None]:
@@ -101,8 +121,8 @@ class Context:
     def add(self, op: LibraryOp, data: Tensors, path: str, span: Span) -> Tensors:
         """Append an op with its weights; raises ShapeError, or NetError past a limit."""
         self.limit(span)
-        specs = op.params(*(self.builder.type(v) for v in data))
-        weights = [self._weight(spec.name, spec, path, span) for spec in specs]
+        specs, home = op.params(*(self.builder.type(v) for v in data)), self._home(path)
+        weights = [self._weight(spec.name, spec, home, span) for spec in specs]
         results = self.builder.add(op, *data, *weights, name=path, span=span)
         for value in results:
             self.check(self.builder.type(value), span)
@@ -120,7 +140,7 @@ class Context:
         old = self.builder.nodes.get(f"{path}.{name}")
         if old is None:
             return self.builder.add1(leaf, name=f"{path}.{name}", span=span)
-        if not self.shared:
+        if not self.uses:
             self.fail("name", f"two layers are called {path}", span, fix="give one of them another @name")
         if old.types[0] != t:
             message = f"the shared weight {path}.{name} is {list(old.types[0].shape)}, here {list(t.shape)}"

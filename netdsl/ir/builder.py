@@ -26,12 +26,12 @@ class Builder:
         self._next: dict[str, int] = {}
 
     def fresh(self, hint: str) -> str:
-        """An unused node id: the hint itself, or with the first free number behind it."""
-        if hint not in self.nodes:
+        """An unused node id or path: the hint itself, or with the first free number behind it."""
+        if hint not in self.nodes and hint not in self.scopes:
             return hint
         for number in itertools.count(self._next.get(hint, 1)):
             name = f"{hint}_{number}"
-            if name not in self.nodes:
+            if name not in self.nodes and name not in self.scopes:
                 self._next[hint] = number + 1
                 return name
         raise AssertionError("itertools.count ended")

@@ -46,11 +46,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A block instance of the source: the block's name, the text that made it and where it is used."""
+    """A block instance of the source: the block's name, the text that made it, where it is used and what it is fed.
+
+    `inputs` are values of the graph that was elaborated, by their names in the block.
+    """
 
     name: str
     text: str
     span: Span | None = None
+    inputs: Mapping[str, Value] = field(default_factory=dict, compare=False)
 
 
 class Graph:

@@ -24,15 +24,21 @@ class Group:
     def total(self) -> Row:
         """The sums, with shape, receptive field and place of the last row: what leaves the block."""
         rows = [p.total if isinstance(p, Group) else p for p in self.parts]
-        shared = {r.shared for r in rows}
         return replace(
             rows[-1],
             name=self.path,
             kind=self.name,
             settings="",
-            shared=shared.pop() if len(shared) == 1 else None,
+            shared=self.first_use,
             **{name: sum(getattr(r, name) for r in rows) for name in _SUMMED},
         )
+
+    @cached_property
+    def first_use(self) -> str | None:
+        """The block whose weights this one uses again, all of them."""
+        weighted = [r for r in self.rows if r.params or r.shared]
+        owners = {r.shared and r.shared.removesuffix(r.name[len(self.path) :]) for r in weighted}
+        return owners.pop() if len(owners) == 1 else None
 
     @cached_property
     def form(self) -> tuple[object, ...]:

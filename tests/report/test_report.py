@@ -124,15 +124,31 @@ def test_a_narrow_table_keeps_what_it_is_sorted_by(stages):
     assert "MACs" in text.splitlines()[2] and "params" not in text.splitlines()[2]
 
 
-def test_shared_weights_in_a_block_are_named_shortly():
+def test_a_shared_block_stands_once_per_use():
     text = """block F { in -> conv(2, 1) -> relu }
     net N { input x: [4, 4, 2]
       layer f = F
       output y = x -> f -> f }"""
     summary = summary_of(text)
-    assert " shared with conv1 " in f"{render(summary, 'table', width=100)} "
+    assert summary.totals.params == 6 and summary.totals.macs == 128
+    closed = render(summary, "table", selection=Selection(depth=1), width=100).splitlines()
+    assert [line.split()[:2] for line in closed[4:7]] == [["x", "input"], ["f", "F"], ["f_1", "F"]]
+    assert "shared with f " in closed[6] and closed[6].split()[-2] == "64"
     flat = render(summary, "table", selection=Selection(sort="params"), width=100)
-    assert "shared with f.conv1" in flat
+    assert "f_1.conv1" in flat and "shared with f.conv1" in flat
+
+
+def test_shared_weights_in_a_block_are_named_shortly():
+    text = """block F { layer c = conv(2, 1)
+      in -> c -> c }
+    net N { input x: [4, 4, 2]
+      layer f = F
+      output y = x -> f -> f }"""
+    summary = summary_of(text)
+    assert summary.totals.params == 6
+    lines = render(summary, "table", width=100).splitlines()
+    assert ["c_1", "conv", "[4,", "4,", "2]", "shared", "with", "c", "64", "160"] in map(str.split, lines)
+    assert sum("shared with f.c " in line for line in lines) == 2
 
 
 def test_a_notebook_shows_the_table_and_the_drawing(stages, monkeypatch):
