@@ -15,14 +15,12 @@ from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.overrides import Overrides
 from netdsl.elaborate.sections import Setting, objective, settings_of
-from netdsl.elaborate.statements import run
+from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
 from netdsl.ops.initializers import resolve_initializers
 from netdsl.source import Diagnostic, NetError, Source, Span, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
-
-OUTPUTS = "outputs of the net"
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from netdsl.elaborate.context import POISON, Poisoned
 from netdsl.elaborate.values import Function, Symbol, describe
@@ -15,6 +15,11 @@ from netdsl.syntax import tree
 
 if TYPE_CHECKING:
     from netdsl.elaborate.expressions import Evaluator
+
+_Target = TypeVar("_Target", bound=tree.Expr)
+
+#: the outputs of the net among its names: for each its value and whether it is there in training only
+OUTPUTS = "outputs of the net"
 
 
 def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
@@ -42,7 +47,9 @@ def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
                 root = target.value if isinstance(target, tree.Index) else target
                 if isinstance(root, tree.Name):
                     evaluator.frame.variables[root.id] = POISON
-        elif isinstance(node, (tree.Output, tree.Aux, tree.Layer, tree.Input)):
+        elif isinstance(node, (tree.Output, tree.Aux)):
+            evaluator.frame.variables.update({name.id: POISON for name in node.names})
+        elif isinstance(node, (tree.Layer, tree.Input)):
             evaluator.frame.variables[node.name.id] = POISON
             if isinstance(node, tree.Input):
                 for dim in node.dims:
@@ -61,14 +68,25 @@ def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
     value = evaluator.evaluate(s.value)
     if value is POISON:
         raise Poisoned
-    if len(s.targets) == 1:
-        _store(evaluator, s.targets[0], value)
-        return
-    if not isinstance(value, (tuple, list)) or len(value) != len(s.targets):
-        found = f"{len(value)} values" if isinstance(value, (tuple, list)) else describe(value)
-        evaluator.context.fail("type", f"{len(s.targets)} names cannot take {found}", s.span)
-    for target, item in zip(s.targets, value, strict=True):
+    for target, item in _taken(evaluator, s.targets, value):
         _store(evaluator, target, item)
+
+
+def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterable[tuple[_Target, Any]]:
+    """Each name with what it takes: one the value, several its parts; `_` takes what is not needed."""
+    parts = (value,) if len(names) == 1 else value
+    if not isinstance(parts, (tuple, list)) or len(parts) != len(names):
+        found, fix = describe(value), None
+        if isinstance(parts, (tuple, list)):
+            found = f"{len(parts)} {'tensors' if any(isinstance(v, Value) for v in parts) else 'values'}"
+            fix = "`_` takes what is not needed" if len(parts) > len(names) else None
+        elif isinstance(value, Value):
+            fix = f"`-> split({len(names)})` cuts a tensor along its channels"
+        span = names[0].span.to(names[-1].span)
+        evaluator.context.fail("type", f"{len(names)} names cannot take {found}", span, fix=fix)
+    return [
+        (n, v) for n, v in zip(names, parts, strict=True) if not (isinstance(n, tree.Name) and n.id == "_")
+    ]
 
 
 def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> None:
@@ -111,13 +129,18 @@ def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
     value = evaluator.evaluate(s.value)
     if value is POISON:
         raise Poisoned
-    if not isinstance(value, Value):
-        evaluator.context.fail("type", f"an output is a tensor, not {describe(value)}", s.value.span)
-    outputs = evaluator.frame.variables.setdefault("outputs of the net", {})
-    if s.name.id in outputs:
-        evaluator.context.fail("name", f"the output {s.name.id} is there already", s.name.span)
-    outputs[s.name.id] = (value, isinstance(s, tree.Aux))
-    evaluator.frame.variables[s.name.id] = value
+    outputs = evaluator.frame.variables.setdefault(OUTPUTS, {})
+    for name, item in _taken(evaluator, s.names, value):
+        if not isinstance(item, Value):
+            several = isinstance(item, (tuple, list)) and len(item) > 1 and len(s.names) == 1
+            fix = f"give each a name: {type(s).__name__.lower()} a, b = ..." if several else None
+            evaluator.context.fail(
+                "type", f"an output is a tensor, not {describe(item)}", s.value.span, fix=fix
+            )
+        if name.id in outputs:
+            evaluator.context.fail("name", f"the output {name.id} is there already", name.span)
+        outputs[name.id] = (item, isinstance(s, tree.Aux))
+        evaluator.frame.variables[name.id] = item
 
 
 def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
@@ -151,11 +174,7 @@ def show(value: Any) -> str:
 def _for(evaluator: Evaluator, s: tree.For) -> Any:
     result: Any = None
     for item in _items(evaluator, s):
-        values = item if isinstance(item, (tuple, list)) and len(s.targets) > 1 else (item,)
-        if len(values) != len(s.targets):
-            message = f"{len(s.targets)} names cannot take {describe(item)}"
-            evaluator.context.fail("type", message, s.iterable.span)
-        evaluator.frame.variables.update({t.id: v for t, v in zip(s.targets, values, strict=True)})
+        evaluator.frame.variables.update({t.id: v for t, v in _taken(evaluator, s.targets, item)})
         result = run(evaluator, s.body)
         if result is POISON:
             raise Poisoned

@@ -102,4 +102,6 @@ def describe(value: Any) -> str:
         return "an indexed name"
     if isinstance(value, (int, float, str)):
         return repr(value)
+    if isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(v, Value) for v in value):
+        return f"{len(value)} tensors"
     return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")

@@ -97,11 +97,11 @@ class _Builder:
     def on_dim(self, span: Span, name: t.Name | None, size: t.Expr) -> t.Dim:
         return t.Dim(name, size, span=span)
 
-    def on_output(self, span: Span, name: t.Name, value: t.Expr) -> t.Output:
-        return t.Output(name, value, span=span)
+    def on_output(self, span: Span, names: Any, value: t.Expr) -> t.Output:
+        return t.Output(names, value, span=span)
 
-    def on_aux(self, span: Span, name: t.Name, value: t.Expr) -> t.Aux:
-        return t.Aux(name, value, span=span)
+    def on_aux(self, span: Span, names: Any, value: t.Expr) -> t.Aux:
+        return t.Aux(names, value, span=span)
 
     def on_layer(self, span: Span, name: t.Name, value: t.Expr) -> t.Layer:
         return t.Layer(name, value, span=span)

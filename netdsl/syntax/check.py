@@ -88,10 +88,13 @@ def _node(node: t.Node) -> Iterator[Diagnostic]:
             if not isinstance(base, t.Name):
                 fix = "a target is a `name` or `name[index]`"
                 yield Diagnostic("syntax", "this cannot be assigned to", target.span, fix=fix)
-        names = [name for name in node.targets if isinstance(name, t.Name) and name.id != "_"]
-        yield from _repeated(names, "is assigned twice")
+        yield from _repeated(_named(node.targets), "is assigned twice")
+    elif isinstance(node, t.Output | t.Aux):
+        yield from _repeated(_named(node.names), "is assigned twice")
+        if not _named(node.names):
+            yield Diagnostic("syntax", f"this {type(node).__name__.lower()} has no name", node.span)
     elif isinstance(node, t.For):
-        yield from _repeated(node.targets, "is named twice")
+        yield from _repeated(_named(node.targets), "is named twice")
     elif isinstance(node, t.Pipe):
         for step in node.steps:
             if isinstance(step, t.Constant | t.List | t.Tuple | t.In):
@@ -110,6 +113,11 @@ def _arguments(arguments: Sequence[t.Argument]) -> Iterator[Diagnostic]:
             fix = "arguments without a name come first"
             yield Diagnostic("syntax", "an argument without a name after a named one", argument.span, fix=fix)
         keyword_seen = keyword_seen or argument.name is not None
+
+
+def _named(targets: Sequence[t.Expr]) -> list[t.Name]:
+    """The names among the targets that take something: `_` takes what is not needed."""
+    return [target for target in targets if isinstance(target, t.Name) and target.id != "_"]
 
 
 def _repeated(names: Iterable[t.Name], what: str) -> Iterator[Diagnostic]:

@@ -244,17 +244,17 @@ class Input(Statement):
 
 @dataclass(frozen=True)
 class Output(Statement):
-    """`output logits = value`."""
+    """`output logits = value`, `output boxes, scores = value`: several names take the value apart."""
 
-    name: Name
+    names: tuple[Name, ...]
     value: Expr
 
 
 @dataclass(frozen=True)
 class Aux(Statement):
-    """`aux head1 = value`: an output that is there in training only."""
+    """`aux head1 = value`: outputs that are there in training only."""
 
-    name: Name
+    names: tuple[Name, ...]
     value: Expr
 
 

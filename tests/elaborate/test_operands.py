@@ -73,6 +73,16 @@ def test_what_is_not_needed_has_no_name():
     np.testing.assert_array_equal(interpret(expand(graph), {"x": X}, np.float64).outputs["z"], X[:, 1:2])
 
 
+def test_several_outputs_at_once():
+    text = "net N { input x: [4]\n output a, _, c, _ = x -> split(4)\n aux d, e = (c, a * 2) }"
+    graph = elaborate(Source("net.net", text)).graph
+    assert list(graph.outputs) == ["a", "c", "d", "e"] and set(graph.aux) == {"d", "e"}
+    found = interpret(expand(graph), {"x": X}, np.float64).outputs
+    expected = {"a": X[:, :1], "c": X[:, 2:3], "d": X[:, 2:3], "e": 2 * X[:, :1]}
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
 def test_an_indexed_name_feeds_all_that_was_assigned():
     text = "net N { input x: [4]\n for i in 0..3 { z[i] = i * x }\n output y = z -> concat }"
     graph = elaborate(Source("net.net", text)).graph
