@@ -11,10 +11,11 @@ from netdsl.ops.activation import Softplus
 from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
+from netdsl.ops.elementwise import StopGradient
 from netdsl.ops.expand import expand
 from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.loss import BinaryCrossEntropy
-from netdsl.ops.merge import Add
+from netdsl.ops.merge import Add, Mul
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
@@ -49,6 +50,20 @@ def test_leaf_without_influence_has_gradient_zero():
     b.map(lambda x: x, idle)
     one, other = gradients(b, loss, {"w": np.ones(2), "idle": np.ones((2, 3))}, "w", "idle")
     assert one.shape == (2,) and other.shape == (2, 3) and not one.any() and not other.any()
+
+
+def test_what_stands_before_stop_gradient_learns_nothing():
+    b = PrimitiveBuilder()
+    w = leaf(b, "w", 1, 3)
+    held = b.add1(StopGradient(), w)
+    product = b.add1(Mul(), w, b.add1(Relu(), held))
+    graph = expand(b.finish({"loss": product, "held": held}), training=True)
+    b = PrimitiveBuilder(graph)
+    x = np.array([[1.0, -2.0, 3.0]])
+    (g,) = gradients(b, b.sum(graph.outputs["loss"], (0, 1)), {"w": x}, "w")
+    np.testing.assert_array_equal(g, [[1, 0, 3]])
+    (g,) = gradients(b, b.sum(graph.outputs["held"], (0, 1)), {"w": x}, "w")
+    np.testing.assert_array_equal(g, [[0, 0, 0]])
 
 
 def test_gradient_of_an_inner_use_and_of_the_loss_itself():

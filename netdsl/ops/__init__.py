@@ -81,6 +81,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "abs": ("elementwise", "Abs"),
     "power": ("elementwise", "Power"),
     "clip": ("elementwise", "Clip"),
+    "stop_gradient": ("elementwise", "StopGradient"),
     "softmax": ("softmax", "Softmax"),
     "log_softmax": ("softmax", "LogSoftmax"),
     "identity": ("activation", "Identity"),

@@ -12,7 +12,7 @@ from netdsl.ops.activation import Activation
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number
-from netdsl.scalar import Expr, absolute, exp, log, maximum, minimum, power, sqrt
+from netdsl.scalar import Expr, absolute, exp, log, maximum, minimum, power, sqrt, stop_gradient
 
 
 @dataclass(frozen=True)
@@ -141,3 +141,31 @@ class Clip(Activation):
         """One side, both, none."""
         cases = (cls(-1.0, 2.0), cls(low=0.5), cls(high=0.25), cls())
         return tuple(Sample(op, ((2, 3, 4, 5),), low=-4.0, high=4.0) for op in cases)
+
+
+@dataclass(frozen=True)
+class StopGradient(Activation):
+    """`x`, but in training nothing is learnt through it: its gradient is 0.  TensorFlow stop_gradient, PyTorch detach."""
+
+    name: ClassVar[str] = "stop_gradient"
+
+    def scalar(self, x: Expr) -> Expr:
+        """`x`, for which differentiation knows no derivative."""
+        return stop_gradient(x)
+
+    def flops(self, *types: TensorType) -> int:
+        """None."""
+        return 0
+
+    def onnx_node(self) -> tuple[str, dict[str, Any]]:
+        """`Identity`."""
+        return "Identity", {}
+
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        """The operand."""
+        return (arrays[0],)
+
+    @classmethod
+    def samples(cls) -> Sequence[Sample]:
+        """No finite differences: the gradient is not that of the function, on purpose."""
+        return tuple(Sample(cls(), shape, smooth=False) for shape in (((2, 3, 4, 5),), ((3, 7),)))

@@ -18,19 +18,14 @@ net Detector(classes = 3, proposals = 6) {
   base = features -> anchors(stride = 8, sizes = [16, 32], ratios = [0.5, 1, 2])
   objectness = features -> conv(6, 1) -> reshape([-1])
   deltas = features -> conv(24, 1) -> reshape([-1, 4])
-  candidates = (deltas, base) -> box_decode(clip = [H, W])
-  kept, objects, _ = (candidates, objectness) -> nms(proposals, 0.7)
-  output rois = kept
-  output scores = objects
+  candidates = (deltas -> stop_gradient, base) -> box_decode(clip = [H, W])
+  output rois, scores, _ = (candidates, objectness) -> nms(proposals, 0.7)
   output pooled = (features, rois) -> roi_align(3, spatial_scale = 1 / 8)
   hidden = pooled -> reshape([proposals, -1]) -> dense(16) -> relu
   probabilities = hidden -> dense(classes) -> softmax
   moves = hidden -> dense(4)
   output refined = (moves, rois) -> box_decode(weights = [10, 10, 5, 5], clip = [H, W])
-  best, sure, number = (refined, probabilities) -> nms(4, 0.5, 0.1)
-  output boxes = best
-  output confidence = sure
-  output kinds = number
+  output boxes, confidence, kinds = (refined, probabilities) -> nms(4, 0.5, 0.1)
 }
 train {
   loss = giou(refined, box)
@@ -60,12 +55,13 @@ def test_proposals_and_detections():
     np.testing.assert_allclose(alone["boxes"], boxes[1:], atol=1e-4)
 
 
-def test_the_loss_of_the_boxes_reaches_the_features():
+def test_the_loss_of_the_boxes_reaches_the_features_but_not_the_proposals():
     graph = expand(network().objective, training=True)
-    weights = [n.id for n in graph.leaves("param") if n.id.startswith("conv1")]
+    features, proposals = ([f"conv{k}.weight", f"conv{k}.bias"] for k in (1, 3))
     rng = np.random.default_rng(1)
     feeds = {n.id: initialize(n, 3) for n in graph.leaves("param")}
     feeds["image"] = rng.normal(size=(2, 64, 96, 3)).astype(np.float32)
     feeds["box"] = np.tile(np.array([20, 10, 60, 40], np.float32), (2, 6, 1))
-    grads = interpret(grad(graph, "loss", weights), feeds).outputs
-    assert all(np.abs(grads[f"grad/{name}"]).max() > 1e-7 for name in weights)
+    grads = interpret(grad(graph, "loss", [*features, *proposals]), feeds).outputs
+    assert all(np.abs(grads[f"grad/{name}"]).max() > 1e-7 for name in features)
+    assert not any(grads[f"grad/{name}"].any() for name in proposals)
