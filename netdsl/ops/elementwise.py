@@ -145,7 +145,7 @@ class Clip(Activation):
 
 @dataclass(frozen=True)
 class StopGradient(Activation):
-    """`x`, but in training nothing is learnt through it: its gradient is 0.  TensorFlow stop_gradient, PyTorch detach."""
+    """`x`, through which training learns nothing: its gradient is 0.  TensorFlow stop_gradient, PyTorch detach."""
 
     name: ClassVar[str] = "stop_gradient"
 
