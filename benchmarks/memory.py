@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import subprocess
@@ -32,13 +33,14 @@ MODES = ("inference", "training")
 def measure(name: str, mode: Any) -> dict[str, Any]:
     """Bytes predicted and measured, in this process: what its peak rises over its size after the prediction.
 
-    The prediction and a small network come first, so that modules, threads, compiler and graphs are there already.
+    The same with one sample comes first, so that modules, threads, graphs and kernels are there already.
     """
     file, net, batch = NETWORKS[name]
-    _run(netdsl.load(EXAMPLES / "lenet5.net"), 1, mode)
     network = netdsl.load(EXAMPLES / f"{file}.net", net=net)
+    _run(network, 1, mode)
     predicted = footprint(network, batch, mode).total
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # gives what was freed back to the system
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from here
     before = _status("VmHWM")
     held = _run(network, batch, mode)

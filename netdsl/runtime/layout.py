@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netdsl.cpu.lower import Lowered, lower
 from netdsl.ir import Graph
-from netdsl.schedule import Lifetime, MemoryPlan, Schedule, check_plan, make_schedule, plan_memory
+from netdsl.schedule import Lifetime, Schedule, aligned, check_plan, make_schedule, plan_memory
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Footprint:
     """Bytes of memory that a program holds.
 
     `weights` are params and states (those of the optimiser too), `prepared` what is computed from weights alone and
-    kept (folded and packed kernels, constants), `feeds` the inputs, `arena` the one block in which all other
-    values live at their times, `results` the copies of the outputs that a run returns.
+    kept (folded and packed kernels, constants), `feeds` the inputs, `arena` where all other values live at their
+    times, `results` the copies of the outputs that a run returns.
     """
 
     weights: int
@@ -32,18 +32,18 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Layout:
-    """The calls of a program and the place of each buffer that is no leaf.
+    """The calls of a program, and the place of each buffer that is no leaf in one block of `size` bytes.
 
-    `kept` are those that the runs find prepared; all others have an offset into the arena in `offsets`.
+    `offsets` are by buffer; the first `kept` bytes hold those that runs find prepared, and no run writes there.
     `scratch` are the offsets of the scratch of each call, those that prepare first.
     """
 
     schedule: Schedule
     lowered: Lowered
-    kept: tuple[int, ...]
     offsets: dict[int, int]
     scratch: tuple[int, ...]
-    arena: int
+    kept: int
+    size: int
 
     def footprint(self) -> Footprint:
         """The bytes of each kind."""
@@ -51,30 +51,34 @@ class Layout:
         for b in self.schedule.leaves.values():
             buffer = self.schedule.buffers[b]
             size[buffer.kind] += buffer.type.nbytes
-        kept = sum(self.lowered.buffers[b].type.nbytes for b in self.kept)
         results = sum(self.schedule.buffers[b].type.nbytes for b in self.schedule.outputs.values())
-        weights, prepared = size["param"] + size["state"], size["const"] + kept
-        return Footprint(weights, prepared, size["input"], self.arena, results)
+        weights, prepared = size["param"] + size["state"], size["const"] + self.kept
+        return Footprint(weights, prepared, size["input"], self.size - self.kept, results)
 
 
 def lay_out(graph: Graph) -> Layout:
     """Schedule and plan a graph of primitives; raises LookupError for a primitive without a kernel.
 
-    Preparation works in the arena too: it is over before a run begins.
+    Preparation works where runs do: it is over before a run begins.
     """
     schedule = make_schedule(graph)
     lowered = lower(schedule)
     calls = (*lowered.prepare, *lowered.run)
     spans = _spans(schedule, lowered)
     begin = len(lowered.prepare)
-    kept = tuple(b for b, (first, last) in spans.items() if first < begin <= last)
-    shared = [b for b in spans if b not in set(kept)]
-    lives = [Lifetime(lowered.buffers[b].type.nbytes, *spans[b]) for b in shared]
+    offsets, kept = {}, 0
+    for b, (first, last) in spans.items():
+        if first < begin <= last:
+            offsets[b] = kept
+            kept += aligned(lowered.buffers[b].type.nbytes)
+    arena = [b for b in spans if b not in offsets]
+    lives = [Lifetime(lowered.buffers[b].type.nbytes, *spans[b]) for b in arena]
     lives += [Lifetime(call.scratch, k, k) for k, call in enumerate(calls)]
-    plan: MemoryPlan = plan_memory(lives)
+    plan = plan_memory(lives)
     check_plan(lives, plan)
-    offsets = dict(zip(shared, plan.offsets, strict=False))
-    return Layout(schedule, lowered, kept, offsets, plan.offsets[len(shared) :], plan.size)
+    places = [kept + offset for offset in plan.offsets]
+    offsets.update(zip(arena, places, strict=False))
+    return Layout(schedule, lowered, offsets, tuple(places[len(arena) :]), kept, kept + plan.size)
 
 
 def _spans(schedule: Schedule, lowered: Lowered) -> dict[int, tuple[int, int]]:

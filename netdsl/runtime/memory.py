@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,18 @@ def aligned_bytes(size: int) -> NDArray[np.uint8]:
     raw = np.zeros(size + 3 * ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
+
+
+class Workspace:
+    """A block of memory that programs work in, one at a time.
+
+    `user` is the number of the program that was the last to work here: what others left here is lost to them.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.memory = aligned_bytes(size)
+        self.lock = threading.Lock()
+        self.user = 0
 
 
 def aligned_array(t: TensorType) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ from netdsl.cpu.step import Slot, Step
 from netdsl.ir import Graph, TensorType
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.runtime.layout import Footprint, Layout, lay_out
-from netdsl.runtime.memory import aligned_array, aligned_bytes, check_fits
+from netdsl.runtime.memory import Workspace, aligned_array, check_fits
 from netdsl.runtime.profile import StepTime, measure
 
 Array = NDArray[Any]
@@ -26,23 +25,24 @@ Array = NDArray[Any]
 class Program:
     """Runs a primitive graph on the CPU.
 
-    `share` is another program whose params and states this one uses, by leaf id: an evaluation program sees
-    what the training program learns (call `weights_changed` after it has).  Runs of one program exclude each
-    other; different programs may run from different threads.
+    `share` is another program whose params and states this one uses, by leaf id, and its memory where that is large
+    enough: an evaluation program sees what the training program learns (call `weights_changed` after it has).
+    Programs that share exclude each other's runs; others may run from different threads.
 
     Errors: NetError when the memory is more than the machine has; LookupError for a primitive without a kernel.
     """
+
+    _leaves: dict[str, Array]
+    _workspace: Workspace
 
     def __init__(self, graph: Graph, threads: int | None = None, share: Program | None = None) -> None:
         self.graph = graph
         self.layout: Layout = lay_out(graph)
         self.footprint: Footprint = self.layout.footprint()
-        check_fits(self.footprint.total, "the network")
         self._pool = shared_pool(threads)
-        self._leaves = self._allocate_leaves(share)
+        self._allocate(share)
         self._bind()
         self._stale = True
-        self._lock = threading.Lock()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -70,14 +70,14 @@ class Program:
         Errors: KeyError for a missing or unknown input, ValueError for a wrong shape, TypeError for a type that
         does not convert safely (float64 to f32 does).
         """
-        with self._lock:
+        with self._workspace.lock:
             self._feed(feeds)
             self._execute()
             return {name: view.copy() for name, view in self._results.items()}
 
     def profile(self, feeds: Mapping[str, Array], repeats: int = 20) -> list[StepTime]:
         """Median time of each step over `repeats` runs; updates are applied each time."""
-        with self._lock:
+        with self._workspace.lock:
             self._feed(feeds)
             self._execute()
             return measure(self._pool, self._run_table, self._run_calls, self._run_steps, repeats)
@@ -130,36 +130,39 @@ class Program:
         np.copyto(target, array, casting="same_kind")
 
     def _execute(self) -> None:
-        if self._stale:
+        if self._stale or self._workspace.user != id(self):
             self._pool.run(self._prepare_table)
-            self._stale = False
+            self._stale, self._workspace.user = False, id(self)
         self._pool.run(self._run_table)
 
-    def _allocate_leaves(self, share: Program | None) -> dict[str, Array]:
-        schedule = self.layout.schedule
-        types = {name: schedule.buffers[b].type for name, b in schedule.leaves.items()}
-        shared = share._leaves if share is not None else {}
-        leaves: dict[str, Array] = {}
+    def _allocate(self, share: Program | None) -> None:
+        """Ask for the memory that is not shared."""
+        layout = self.layout
+        types = {name: layout.schedule.buffers[b].type for name, b in layout.schedule.leaves.items()}
+        kinds = {name: self.graph[name].op.name for name in types}
+        theirs = share._leaves if share is not None else {}
+        self._leaves = {
+            name: theirs[name]
+            for name, t in types.items()
+            if kinds[name] in ("param", "state") and name in theirs and theirs[name].shape == t.shape
+        }
+        roomy = share is not None and share._workspace.memory.nbytes >= layout.size
+        own = sum(t.nbytes for name, t in types.items() if name not in self._leaves)
+        check_fits(own + (0 if roomy else layout.size), "the network")
+        self._workspace = share._workspace if share is not None and roomy else Workspace(layout.size)
         for name, t in types.items():
-            kind = self.graph[name].op.name
-            if kind in ("param", "state") and name in shared and shared[name].shape == t.shape:
-                leaves[name] = shared[name]
-            else:
-                leaves[name] = aligned_array(t)
-            if kind == "const":
-                leaves[name][...] = self.graph[name].op.reference()[0]
-        self._inputs = {n.id: leaves[n.id] for n in self.graph.leaves("input")}
-        return leaves
+            if name not in self._leaves:
+                self._leaves[name] = aligned_array(t)
+            if kinds[name] == "const":
+                self._leaves[name][...] = self.graph[name].op.reference()[0]
+        self._inputs = {n.id: self._leaves[n.id] for n in self.graph.leaves("input")}
 
     def _bind(self) -> None:
         """Give every buffer an address and write the addresses, of data and of code, into the argument blocks."""
         layout, lowered = self.layout, self.layout.lowered
-        self._arena = aligned_bytes(layout.arena)
-        self._kept = {b: aligned_array(lowered.buffers[b].type) for b in layout.kept}
-        base = self._arena.ctypes.data
+        base = self._workspace.memory.ctypes.data
         where = {b: base + offset for b, offset in layout.offsets.items()}
         where |= {b: self._leaves[name].ctypes.data for name, b in layout.schedule.leaves.items()}
-        where |= {b: array.ctypes.data for b, array in self._kept.items()}
         calls = (*lowered.prepare, *lowered.run)
         for call, scratch in zip(calls, layout.scratch, strict=True):
             for step in call.steps:
@@ -176,10 +179,9 @@ class Program:
     def _view(self, buffer: int, name: str) -> Array:
         """The output as an array over its buffer, under the shape the output has."""
         t = self.layout.schedule.graph.type(self.layout.schedule.graph.outputs[name])
-        if buffer in self._kept:
-            return self._kept[buffer].reshape(t.shape)
         start = self.layout.offsets[buffer]
-        return self._arena[start : start + t.nbytes].view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)
+        raw = self._workspace.memory[start : start + t.nbytes]
+        return raw.view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)
 
 
 def _address(call: LoweredCall, where: Mapping[int, int], scratch: int, slot: Slot) -> int:

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import netdsl
+from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
 from netdsl.train.memory import footprint, predict_memory, program_graph
 
@@ -25,10 +28,10 @@ def test_a_program_holds_what_was_predicted(lenet, mode):
     program = Program(program_graph(lenet, 3, mode))
     leaves = {name: array.nbytes for name, array in program._leaves.items()}
     inputs = sum(leaves.pop(name) for name in program.inputs)
-    kept = sum(array.nbytes for array in program._kept.values())
     found = footprint(lenet, 3, mode)
-    assert (found.arena, found.feeds) == (program._arena.nbytes, inputs)
-    assert found.weights + found.prepared == sum(leaves.values()) + kept
+    assert found.feeds == inputs
+    held = sum(leaves.values()) + program._workspace.memory.nbytes
+    assert found.weights + found.prepared + found.arena == held
     assert found.results == sum(4 * t.size for t in program.outputs.values())
 
 
@@ -72,3 +75,24 @@ def test_the_peak_of_the_process_is_as_predicted(name, mode):
     (row,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     assert row["planned"] == row["predicted"]
     assert row["predicted"] == pytest.approx(row["measured"], rel=0.05)
+
+
+def test_programs_that_share_weights_work_in_one_memory_in_turn(lenet):
+    rng = np.random.default_rng(0)
+    learner = Program(program_graph(lenet, 4, "training"))
+    judge = Program(program_graph(lenet, 2, "inference"), share=learner)
+    assert judge._workspace is learner._workspace
+    for leaf in (*learner.graph.leaves("param"), *learner.graph.leaves("state")):
+        learner.set(leaf.id, initialize(leaf, 0))
+    image = rng.standard_normal((2, 28, 28, 1)).astype(np.float32)
+    feeds = {name: np.zeros(t.shape, NUMPY_DTYPE[t.dtype]) for name, t in learner.inputs.items()}
+    before = judge.run({"image": image})["logits"]
+    learner.run(feeds)  # a learning rate of 0: nothing is learnt, but the memory is written all over
+    assert judge.run({"image": image})["logits"].tobytes() == before.tobytes()
+    assert not np.array_equal(judge.run({"image": -image})["logits"], before)
+
+
+def test_a_program_that_needs_more_memory_than_its_partner_has_its_own(lenet):
+    small = Program(program_graph(lenet, 1, "inference"))
+    large = Program(program_graph(lenet, 64, "inference"), share=small)
+    assert large._workspace is not small._workspace
