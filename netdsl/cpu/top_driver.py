@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from netdsl.cpu.numba_ir import inlined, load, load32, save
-from netdsl.cpu.top import Word
+from netdsl.cpu.top_words import COUNT, OUT, ROWS, SIZE, X
 
-X, OUT, ROWS, SIZE, COUNT = (int(word) for word in Word)
 MAGNITUDE, INFINITY = 0x7FFFFFFF, 0x7F800000
 
 

@@ -144,7 +144,7 @@ class _Elaboration:
             claims = check_claims(self.evaluator, graph, entries)
             full = self._objective(outputs, aux)
         sections = {
-            kind: settings_of(self.evaluator, self.file, kind, self.given)
+            kind: settings_of(self.evaluator, self.file, kind, self.given.section(kind))
             for kind in ("data", "train", "eval")
         }
         settings = {k: v for k, v in self.variables.items() if k in self.given.net_names}

@@ -15,7 +15,6 @@ from netdsl.syntax import tree
 
 if TYPE_CHECKING:
     from netdsl.elaborate.expressions import Evaluator
-    from netdsl.elaborate.overrides import Overrides
 
 #: the settings of each section; what they mean is the business of the rooms that read them
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -45,7 +44,9 @@ class Setting:
     span: Span
 
 
-def settings_of(evaluator: Evaluator, file: tree.File, kind: str, given: Overrides) -> dict[str, Setting]:
+def settings_of(
+    evaluator: Evaluator, file: tree.File, kind: str, given: Mapping[str, tree.Expr]
+) -> dict[str, Setting]:
     """The settings of a section, overridden ones in their place; mistakes go to the context."""
     section = file.sections.get(kind)
     entries = {e.name.id: e for e in section.entries if isinstance(e, tree.Setting)} if section else {}
@@ -56,7 +57,7 @@ def settings_of(evaluator: Evaluator, file: tree.File, kind: str, given: Overrid
             problem = Diagnostic("setting", f"{kind} has no setting {name}", entry.name.span, fix=fix)
             evaluator.context.problems.append(problem)
     values = {name: e.value for name, e in entries.items() if name in KNOWN[kind]}
-    values |= given.section(kind)
+    values |= given
     result = {}
     with _only_settings(evaluator):
         for name, e in values.items():
