@@ -1,9 +1,9 @@
 """What the parser did not expect, in words for people."""
 
 from lark import Token
-from lark.exceptions import UnexpectedToken
 
 from netdsl.source import Diagnostic, Source, Span
+from netdsl.syntax.terminals import SIGNS
 
 _OPERAND = {"NAME", "INT", "FLOAT", "STRING", "WORD", "LPAR", "LSQB", "MINUS", "NOT", "_IN", "_REPEAT"}
 _BINARY = {"PLUS", "MINUS", "TIMES", "POWER", "COMPARE", "AND", "OR", "ARROW"}
@@ -12,11 +12,7 @@ _STATEMENT = {"_INPUT", "_OUTPUT", "_AUX", "_LAYER", "_ASSERT", "_FOR", "_IF"}
 _LINE_END = {"_NL", "SEMICOLON", "RBRACE", "$END"}
 _DEFINITION = {"_NET", "_BLOCK", "_IMPORT", "_PRESET", "SECTION"}
 _KINDS = {"NAME": "a name", "STRING": "a string", "INT": "a number", "FLOAT": "a number"}
-_SIGNS = {
-    "LPAR": "(", "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "EQUAL": "=",
-    "VBAR": "|", "ARROW": "->", "DOTS": "..", "DOT": ".", "AT": "@", "SEMICOLON": ";", "COMMA": ",",
-    "COLON": ":",
-}  # fmt: skip
+_SIGNS = {terminal: sign for sign, terminal in SIGNS.items()}
 _FOREIGN = {
     "elif": "write `else if`",
     "return": "the last expression of a block is its result: leave `return` out",
@@ -32,14 +28,12 @@ _FOREIGN = {
 }
 
 
-def describe(source: Source, error: UnexpectedToken) -> Diagnostic:
-    """The diagnostic for a token the parser could not take."""
-    token, accepts = error.token, error.accepts
-    previous = error.token_history[-1] if error.token_history else None
+def describe(source: Source, token: Token, previous: Token | None, accepts: set[str]) -> Diagnostic:
+    """The diagnostic for a token the parser could not take, which accepts others behind the previous one."""
     start = len(source.text) if token.type == "$END" else token.start_pos or 0
     span = Span(source, start, start if token.type in ("$END", "_NL") else start + len(token))
     if previous is not None and "INT" in accepts and "_OUTPUT" not in accepts:
-        behind = (previous.start_pos or 0) + len(previous)
+        behind = previous.end_pos or 0
         if "\n" in source.text[behind:start]:
             span = Span(source, behind, behind)
     if "NAME" in accepts and _is_reserved(token):

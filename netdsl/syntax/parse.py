@@ -1,5 +1,7 @@
 """Text to tree, with every syntax mistake reported in one go."""
 
+from collections.abc import Sequence
+
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
@@ -10,7 +12,8 @@ from netdsl.syntax.check import check
 from netdsl.syntax.errors import describe
 from netdsl.syntax.grammar import language_parser
 from netdsl.syntax.recover import without_statement
-from netdsl.syntax.scan import Scan, scan
+from netdsl.syntax.scan import Lexeme, Scan, scan
+from netdsl.syntax.terminals import terminals
 from netdsl.syntax.tree import File
 
 _RECOVERED_SIZE = 50_000  # characters; every error found costs another reading of the text
@@ -29,21 +32,31 @@ def parse(source: Source) -> File:
 
 
 def _parse_tree(scanned: Scan) -> Tree[Token]:
-    text: str | None = scanned.text
+    lexemes: Sequence[Lexeme] | None = scanned.code
     problems: dict[int, Diagnostic] = {}
-    while text is not None and len(problems) < MAX_SYNTAX_ERRORS:
-        try:
-            parsed = language_parser().parse(text)
-        except UnexpectedToken as error:
-            problem = describe(scanned.source, error)
-            offset = problem.span.start if problem.span is not None else len(text)
-            if offset in problems or len(text) > _RECOVERED_SIZE:
-                problems.setdefault(offset, problem)
-                break
-            problems[offset] = problem
-            text = without_statement(scanned, text, offset)
-        else:
+    while lexemes is not None and len(problems) < MAX_SYNTAX_ERRORS:
+        parsed = _read(scanned.source, lexemes)
+        if isinstance(parsed, Tree):
             if not problems:
                 return parsed
             break
+        offset = parsed.span.start if parsed.span is not None else len(scanned.source.text)
+        if offset in problems or len(scanned.source.text) > _RECOVERED_SIZE:
+            problems.setdefault(offset, parsed)
+            break
+        problems[offset] = parsed
+        lexemes = without_statement(scanned, lexemes, offset)
     raise NetError(*(problems[offset] for offset in sorted(problems)))
+
+
+def _read(source: Source, lexemes: Sequence[Lexeme]) -> Tree[Token] | Diagnostic:
+    """The tree, or the first mistake."""
+    parser = language_parser().parse_interactive()
+    previous = None
+    try:
+        for token in terminals(lexemes, parser.choices):
+            parser.feed_token(token)
+            previous = token
+        return parser.feed_eof(previous)  # type: ignore[no-any-return]
+    except UnexpectedToken as error:
+        return describe(source, error.token, previous, parser.accepts())

@@ -1,16 +1,17 @@
-"""Going on after a syntax error: the statement it stands in is blanked, and the rest is read again."""
+"""Going on after a syntax error: the statement it stands in is left out, and the rest is read again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netdsl.syntax.scan import Lexeme, Scan
 
 
-def without_statement(scan: Scan, text: str, offset: int) -> str | None:
-    """`text` with the smallest statement around `offset` blanked; None where that changes nothing."""
+def without_statement(scan: Scan, lexemes: Sequence[Lexeme], offset: int) -> Sequence[Lexeme] | None:
+    """The lexemes without those of the smallest statement around `offset`; None where that changes nothing."""
     around = [(start, end) for start, end in _statements(scan) if start <= offset <= end]
     for start, end in sorted(around, key=lambda place: place[1] - place[0]):
-        if text[start:end].strip():
-            return text[:start] + " " * (end - start) + text[end:]
+        left = [lexeme for lexeme in lexemes if not start <= lexeme.start < end]
+        if len(left) < len(lexemes):
+            return left
     return None
 
 
@@ -31,7 +32,7 @@ def _statements(scan: Scan) -> Iterator[tuple[int, int]]:
         elif start is not None and (lexeme.text == ";" or _ends_line(lexeme, following[index])):
             yield start, lexeme.start
             bodies[-1] = lexeme.end
-    yield bodies[0] or 0, len(scan.text)
+    yield bodies[0] or 0, len(scan.source.text)
 
 
 def _ends_line(lexeme: Lexeme, following: str) -> bool:

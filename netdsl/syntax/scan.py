@@ -50,11 +50,11 @@ class Lexeme(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """A scanned source: its lexemes, blanks left out, and the text for the parser, offset for offset."""
+    """A scanned source: its lexemes, blanks left out, and those of them that the parser reads."""
 
     source: Source
     lexemes: tuple[Lexeme, ...]
-    text: str
+    code: tuple[Lexeme, ...]
 
 
 def scan(source: Source) -> Scan:
@@ -63,7 +63,7 @@ def scan(source: Source) -> Scan:
         message = f"the text has {len(source.text):_} characters; the limit is {MAX_SOURCE_SIZE:_}"
         raise NetError(Diagnostic("limit", f"{source.name}: {message}"))
     lexemes = tuple(_lexemes(source))
-    return Scan(source, lexemes, _blanked(source, lexemes))
+    return Scan(source, lexemes, tuple(_code(source, lexemes)))
 
 
 def _lexemes(source: Source) -> Iterator[Lexeme]:
@@ -94,10 +94,9 @@ def _problem(source: Source, lexeme: Lexeme) -> Diagnostic:
     return Diagnostic("syntax", f"unexpected character {shown}", span, fix=_HINTS.get(lexeme.text))
 
 
-def _blanked(source: Source, lexemes: tuple[Lexeme, ...]) -> str:
-    """The text with line ends and comments directly inside ( ) and [ ] blanked; checks the brackets."""
+def _code(source: Source, lexemes: tuple[Lexeme, ...]) -> Iterator[Lexeme]:
+    """The lexemes without comments, and without line ends directly inside ( ) and [ ]; checks the brackets."""
     opened: list[Lexeme] = []
-    pieces, done = [], 0
     for lexeme in lexemes:
         if lexeme.text in CLOSING:
             opened.append(lexeme)
@@ -108,12 +107,11 @@ def _blanked(source: Source, lexemes: tuple[Lexeme, ...]) -> str:
             _close(source, opened, lexeme)
         elif lexeme.text in ("net", "block", "import") and opened:
             raise NetError(_unclosed(source, opened[-1], lexeme, f"`{lexeme.text}` starts inside it"))
-        elif lexeme.kind in ("newline", "comment") and opened and opened[-1].text != "{":
-            pieces += [source.text[done : lexeme.start], " " * len(lexeme.text)]
-            done = lexeme.end
+        elif lexeme.kind == "comment" or (lexeme.kind == "newline" and opened and opened[-1].text != "{"):
+            continue
+        yield lexeme
     if opened:
         raise NetError(_unclosed(source, opened[-1]))
-    return "".join([*pieces, source.text[done:]])
 
 
 def _close(source: Source, opened: list[Lexeme], closer: Lexeme) -> None:
