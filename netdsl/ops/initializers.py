@@ -11,8 +11,8 @@ import math
 from dataclasses import replace
 
 from netdsl.arrays import Array, np
-from netdsl.ir import Graph, Node, Value, transform
-from netdsl.primitives import Param, PrimitiveBuilder, State
+from netdsl.ir import Graph, Node
+from netdsl.primitives import Param, State
 
 RELU_LIKE = frozenset(
     {"relu", "relu6", "thresholded_relu", "leaky_relu", "vrelu", "rrelu", "prelu", "elu", "apl", "maxout"}
@@ -77,28 +77,23 @@ def _parse(init: str, value: float) -> tuple[str, float]:
 
 def resolve_initializers(graph: Graph) -> Graph:
     """Replace every `auto`: he_normal where a ReLU-like activation comes next, glorot_uniform elsewhere."""
-
-    def visit(b: PrimitiveBuilder, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        if not isinstance(node.op, Param) or node.op.init != "auto":
-            return None
-        init = "he_normal" if _feeds_relu(graph, node) else "glorot_uniform"
-        return b.add(replace(node.op, init=init), name=node.id, span=node.span, origin=node.origin)
-
-    return transform(graph, visit, PrimitiveBuilder())
+    before = _before_relu(graph)
+    nodes = (_resolved(node, node.id in before) for node in graph)
+    return Graph(nodes, graph.outputs, graph.updates, graph.aux, graph.scopes)
 
 
-def _feeds_relu(graph: Graph, leaf: Node) -> bool:
-    """Whether an activation like ReLU is the first that the layer of this weight reaches."""
-    stack = [user for user, _ in graph.users(Value(leaf.id))]
-    layers = {node.id for node in stack}
-    seen: set[str] = set()
-    while stack:
-        node = stack.pop()
-        if node.id in seen:
-            continue
-        seen.add(node.id)
-        if node.op.name in RELU_LIKE:
-            return True
-        if node.id in layers or node.op.name in LOOK_THROUGH:
-            stack.extend(user for value in node.outputs for user, _ in graph.users(value))
-    return False
+def _resolved(node: Node, before_relu: bool) -> Node:
+    if not isinstance(node.op, Param) or node.op.init != "auto":
+        return node
+    return replace(node, op=replace(node.op, init="he_normal" if before_relu else "glorot_uniform"))
+
+
+def _before_relu(graph: Graph) -> set[str]:
+    """The nodes whose results reach a ReLU-like activation first, and the weights of those nodes."""
+    before: set[str] = set()
+    for node in reversed([*graph]):
+        is_relu = node.op.name in RELU_LIKE
+        if is_relu or node.id in before:
+            through = is_relu or node.op.name in LOOK_THROUGH
+            before.update(v.node for v in node.inputs if through or graph[v.node].op.name == "param")
+    return before
