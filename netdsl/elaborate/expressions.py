@@ -80,6 +80,11 @@ class Evaluator:
         )
 
     def _name(self, e: tree.Name) -> Any:
+        """The value of a name; of an indexed one a copy, so that what is assigned later is not seen."""
+        value = self._named(e)
+        return dict(value) if isinstance(value, dict) else value
+
+    def _named(self, e: tree.Name) -> Any:
         found = self.lookup(e.id, e.span)
         if found is not None or e.id in self.frame.variables:
             return found
@@ -166,7 +171,8 @@ class Evaluator:
         return self.evaluate(e.then if self.condition(e.condition, "if") else e.otherwise)
 
     def _index(self, e: tree.Index) -> Any:
-        value, index = self.evaluate(e.value), self.setting(e.index, "an index")
+        value = self._named(e.value) if isinstance(e.value, tree.Name) else self.evaluate(e.value)
+        index = self.setting(e.index, "an index")
         if isinstance(value, dict):
             if index not in value:
                 known = ", ".join(map(str, list(value)[:8]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,14 +64,15 @@ def elaborate_partial(
     source: Source, batch: int = 1, overrides: Mapping[str, str] | None = None, net: str | None = None
 ) -> tuple[Network, tuple[Diagnostic, ...]]:
     """The network as far as it could be built, and the mistakes; raises NetError when there is no net at all."""
-    file = parse(source)
-    home = collect(file, source)
-    preset = file.presets.get(net or "")
-    chosen = _choose(file, source, None if preset else net)
-    with _deep_recursion(chosen.span):
-        given = Overrides(overrides or {}, file, chosen, preset)
-        name = (preset or chosen).name.id
-        return _Elaboration(file, home, chosen, source, batch, given, name).result()
+    with _no_collection():
+        file = parse(source)
+        home = collect(file, source)
+        preset = file.presets.get(net or "")
+        chosen = _choose(file, source, None if preset else net)
+        with _deep_recursion(chosen.span):
+            given = Overrides(overrides or {}, file, chosen, preset)
+            name = (preset or chosen).name.id
+            return _Elaboration(file, home, chosen, source, batch, given, name).result()
 
 
 def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
@@ -91,6 +93,18 @@ def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
             Diagnostic("name", message, [*nets.values()][1].name.span, fix="choose one with --net")
         )
     return nets[name] if name is not None else next(iter(nets.values()))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A tree and a graph are many objects that stay: looking for garbage among them takes up to a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -103,7 +103,10 @@ def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> 
         raise Poisoned
     if old is not None and not isinstance(old, dict):
         evaluator.context.fail("type", f"{name} is {describe(old)} and has no parts to assign", target.span)
-    variables[name] = {**(old or {}), index: value}
+    if old is None:
+        variables[name] = {index: value}
+    else:
+        old[index] = value
 
 
 def _input(evaluator: Evaluator, s: tree.Input) -> None:

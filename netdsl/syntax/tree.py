@@ -5,7 +5,7 @@ they stand: spans take no part in `==` nor in `repr`. A walk over the tree may r
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from netdsl.source import Span
@@ -20,8 +20,7 @@ class Node:
     @property
     def children(self) -> Iterator["Node"]:
         """The nodes directly below, in the order of the fields."""
-        for spec in fields(self):
-            value = getattr(self, spec.name)
+        for value in vars(self).values():
             for item in value if isinstance(value, tuple) else (value,):
                 if isinstance(item, Node):
                     yield item

@@ -96,3 +96,11 @@ def test_an_indexed_name_feeds_all_that_was_assigned():
 def test_what_is_fed_are_tensors(head, found):
     with pytest.raises(NetError, match=f"-> takes a tensor, not {found}"):
         network(f"{head} -> concat")
+
+
+def test_an_indexed_name_is_a_value():
+    text = "net N { input x: [4]\n a[0] = x\n b = a\n a[0] = 2 * x\n a[1] = 3 * x\n output y = b -> concat\n output z = a -> concat }"
+    graph = elaborate(Source("net.net", text)).graph
+    found = interpret(expand(graph), {"x": X}, np.float64).outputs
+    assert np.array_equal(found["y"], X)
+    assert np.array_equal(found["z"], np.concatenate([2 * X, 3 * X], -1))

@@ -49,7 +49,20 @@ def test_examples(path):
     compare(path.read_text())
 
 
-WORDS_AND_SIGNS = [*RESERVED, *WORDS, *SIGNS, *OPERATORS, "x", "Net", "1", "2.5", "3e-4", '"a b"', "\n", "# c\n"]
+WORDS_AND_SIGNS = [
+    *RESERVED,
+    *WORDS,
+    *SIGNS,
+    *OPERATORS,
+    "x",
+    "Net",
+    "1",
+    "2.5",
+    "3e-4",
+    '"a b"',
+    "\n",
+    "# c\n",
+]
 LINES = [
     "net N {\n", "block B(k = 3) in a, b {\n", "}\n", "input x: [4, data = 2]\n", "y = x -> conv(3)\n", "train {\n",
     "epochs = 12\n", "for data in 0..3 {\n", "if a == 1 { b } else { c }\n", "x -> add { | in | b }\n", "as = where\n",
