@@ -97,7 +97,7 @@ def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """A tree and a graph are many objects that stay: looking for garbage among them takes up to a third of the time."""
+    """A tree and a graph are many objects that all stay: looking for garbage there can take a third of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

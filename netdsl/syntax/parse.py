@@ -57,6 +57,8 @@ def _read(source: Source, lexemes: Sequence[Lexeme]) -> Tree[Token] | Diagnostic
         for token in terminals(lexemes, parser.choices):
             parser.feed_token(token)
             previous = token
-        return parser.feed_eof(previous)  # type: ignore[no-any-return]
+        tree: Tree[Token] = parser.feed_eof(previous)  # type: ignore[no-untyped-call]
     except UnexpectedToken as error:
-        return describe(source, error.token, previous, parser.accepts())
+        accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call]
+        return describe(source, error.token, previous, accepts)
+    return tree

@@ -24,7 +24,9 @@ SIGNS = {
     ":": "COLON",
 }  # fmt: skip
 OPERATORS = {
-    **{"+": "PLUS", "-": "MINUS", "**": "POWER"},
+    "+": "PLUS",
+    "-": "MINUS",
+    "**": "POWER",
     **dict.fromkeys(("*", "/", "//", "%"), "TIMES"),
     **dict.fromkeys(("==", "!=", "<=", ">=", "<", ">"), "COMPARE"),
 }

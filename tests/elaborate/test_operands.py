@@ -99,7 +99,8 @@ def test_what_is_fed_are_tensors(head, found):
 
 
 def test_an_indexed_name_is_a_value():
-    text = "net N { input x: [4]\n a[0] = x\n b = a\n a[0] = 2 * x\n a[1] = 3 * x\n output y = b -> concat\n output z = a -> concat }"
+    body = "a[0] = x\n b = a\n a[0] = 2 * x\n a[1] = 3 * x\n output y = b -> concat\n output z = a -> concat"
+    text = f"net N {{ input x: [4]\n {body} }}"
     graph = elaborate(Source("net.net", text)).graph
     found = interpret(expand(graph), {"x": X}, np.float64).outputs
     assert np.array_equal(found["y"], X)

@@ -65,7 +65,8 @@ WORDS_AND_SIGNS = [
 ]
 LINES = [
     "net N {\n", "block B(k = 3) in a, b {\n", "}\n", "input x: [4, data = 2]\n", "y = x -> conv(3)\n", "train {\n",
-    "epochs = 12\n", "for data in 0..3 {\n", "if a == 1 { b } else { c }\n", "x -> add { | in | b }\n", "as = where\n",
+    "epochs = 12\n", "for data in 0..3 {\n",
+    "if a == 1 { b } else { c }\n", "x -> add { | in | b }\n", "as = where\n",
 ]  # fmt: skip
 
 
