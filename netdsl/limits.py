@@ -36,5 +36,8 @@ MAX_NODES: Final = 100_000
 MAX_RANK: Final = 8
 """Axes of one tensor, the batch axis included."""
 
+MAX_WINDOW: Final = 2**24
+"""Cells of a window, a step or a border along one axis: their distances in memory stay within 64 bits."""
+
 MAX_ELEMENTS: Final = 2**33
 """Elements of one tensor: 32 GiB in float32."""

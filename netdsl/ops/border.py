@@ -167,6 +167,7 @@ class Pad(LibraryOp):
             Sample(cls(1, "edge", axes=(0,)), ((3, 5),)),
             Sample(cls(1, axes=(4,)), ((1, 4, 5, 2),), error="are not different axes"),
             Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),
+            Sample(cls(2, "reflect"), ((1, 2**32, 1, 1),), error="reflect pads 1 cells by at most 0"),
             Sample(cls("same"), ((1, 4, 5, 2),), error="pad takes numbers"),
             Sample(cls(1, "edge", 2.0), ((1, 4, 5, 2),), error="value is for mode = constant"),
         )

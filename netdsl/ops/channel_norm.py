@@ -11,8 +11,8 @@ from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import number, positive, positive_number
-from netdsl.primitives import PrimitiveBuilder
+from netdsl.ops.settings import SMALLEST, number, positive, positive_number
+from netdsl.primitives import PrimitiveBuilder, Window
 from netdsl.scalar import maximum, power, sqrt
 
 
@@ -45,18 +45,17 @@ class Lrn(_ChannelNorm):
     k: float = setting("added to the mean square", 1.0, positive_number)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Squares, a product with a band of ones, a map."""
+        """Squares, their average over windows of channels, a map."""
         (x,) = values
         shape = b.type(x).shape
-        squares = b.reshape(b.map(lambda v: v * v, x), (math.prod(shape[:-1]), shape[-1]))
-        sums = b.reshape(b.matmul(squares, b.const(self._band(shape[-1], np.float32))), shape)
-        share = self.alpha / self.size
-        return (b.map(lambda v, s: v * power(self.k + share * s, -self.beta), x, sums),)
-
-    def _band(self, channels: int, dtype: type) -> Array:
-        """1 where channel j counts for channel i: from i - (size - 1) // 2 to i + size // 2."""
-        offset = np.subtract.outer(np.arange(channels), np.arange(channels))
-        return ((offset >= -((self.size - 1) // 2)) & (offset <= self.size // 2)).astype(dtype)
+        squares = b.reshape(b.map(lambda v: v * v, x), (math.prod(shape[:-1]), shape[-1], 1))
+        # What reaches past all channels adds nothing.
+        low, high = (min(n, shape[-1] - 1) for n in ((self.size - 1) // 2, self.size // 2))
+        near = low + 1 + high
+        window = Window("avg", (near,), (1,), ((low, high),), (1,), (0,))
+        share = self.alpha * near / self.size
+        means = b.reshape(b.add1(window, squares), shape)
+        return (b.map(lambda v, m: v * power(self.k + share * m, -self.beta), x, means),)
 
     def flops(self, *types: TensorType) -> int:
         """A square, the sum, and a product, a sum, a power and a quotient per element."""
@@ -98,7 +97,7 @@ class L2Normalize(_ChannelNorm):
         """A sum of squares and a quotient."""
         (x,) = values
         total = b.reduce("sum", lambda v: v * v, x, axes=(-1,), keepdims=True)
-        bound = self.eps * self.eps
+        bound = max(self.eps * self.eps, SMALLEST)
         return (b.map(lambda v, s: v / sqrt(maximum(s, bound)), x, total),)
 
     def flops(self, *types: TensorType) -> int:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
-from netdsl.ops.border import MODE_DOC, MODES, border_mode, indices, with_border
+from netdsl.ops.border import MODE_DOC, MODES, border_mode, check_border, with_border
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, initializer, positive
 from netdsl.ops.spatial import (
@@ -90,7 +90,7 @@ class Conv(LibraryOp):
     def _check_border(self, x: TensorType) -> None:
         if self.pad_mode != "zeros":
             for n, (lo, hi) in zip(x.shape[1:-1], self.contraction(x).pad, strict=True):
-                indices(n, lo, hi, self.pad_mode)
+                check_border(n, lo, hi, self.pad_mode)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A contraction and a bias."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.limits import MAX_LOOP
 from netdsl.ops.axes import axes_setting, place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -188,6 +189,8 @@ class Split(_Move):
         """As many results as parts."""
         (x,) = types
         at = place_of(self.axis, x.rank)
+        if self.parts > MAX_LOOP:
+            raise ShapeError(f"split makes {MAX_LOOP} parts at most, not {self.parts}", setting="parts")
         if x.shape[at] % self.parts:
             raise ShapeError(f"{x.shape[at]} does not split into {self.parts} equal parts", setting="parts")
         return (
@@ -225,6 +228,7 @@ class Split(_Move):
             Sample(cls(2), ((2, 3, 4, 6),)),
             Sample(cls(3, axis=0), ((1, 6, 2),)),
             Sample(cls(4), ((2, 3, 6),), error="does not split into 4 equal parts"),
+            Sample(cls(2**32), ((1, 2**32),), error="split makes 100000 parts at most"),
         )
 
 

@@ -124,6 +124,12 @@ class Concat(LibraryOp):
         if not types:
             raise ShapeError("concat takes one or more operands, not 0")
         first, at = types[0], place_of(self.axis, types[0].rank)
+        for k, t in enumerate(types):
+            if t.rank != first.rank:
+                message = (
+                    f"cannot concat {list(first.shape[1:])} with {list(t.shape[1:])}: their ranks differ"
+                )
+                raise ShapeError(message, operand=k)
         rest = [t.shape[:at] + t.shape[at + 1 :] for t in types]
         # Where most operands agree, the one that differs is to blame, be it the first.
         model = types[rest.index(max(rest, key=rest.count))]
@@ -173,6 +179,7 @@ class Concat(LibraryOp):
             Sample(cls(axis=0), ((2, 3, 4, 5), (2, 2, 4, 5))),
             Sample(cls(), ((2, 3),)),
             Sample(cls(), ((2, 3, 3, 4), (2, 4, 3, 4)), error="cannot concat [3, 3, 4] with [4, 3, 4]"),
+            Sample(cls(), ((2, 5), (2,)), error="cannot concat [5] with []: their ranks differ"),
             Sample(cls(axis=3), ((2, 3), (2, 3)), error="there is no axis 3"),
             Sample(cls(), ((2, 5), (2, 5)), integers={1: 4}, error="concat takes numbers, not i64"),
         )

@@ -17,6 +17,8 @@ from netdsl.scalar import Expr, expm1, maximum, minimum, where
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
+MAX_HINGES = 64
+"""Hinges of `apl`: each brings two operands to its kernel."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +295,8 @@ class Apl(LibraryOp):
         """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
             raise ShapeError(f"apl takes channels, not {types[0]}", operand=0)
+        if self.hinges > MAX_HINGES:
+            raise ShapeError(f"apl takes {MAX_HINGES} hinges at most, not {self.hinges}", setting="hinges")
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
@@ -327,8 +331,12 @@ class Apl(LibraryOp):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """One hinge and three."""
-        return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(3), ((4, 3),)))
+        """One hinge and three, too many."""
+        return (
+            Sample(cls(), ((2, 3, 4, 5),)),
+            Sample(cls(3), ((4, 3),)),
+            Sample(cls(65), ((4, 3),), error="apl takes 64 hinges at most, not 65"),
+        )
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,25 @@ from netdsl.scalar import Expr, Index, cast_float, maximum, minimum
 MODES = ("nearest", "bilinear")
 
 
-def positions(size: int, out: int, align_corners: bool) -> list[Fraction]:
-    """Where the cells of the result lie in the operand: half-pixel centres, or corners on corners."""
-    if align_corners:
-        step = Fraction(size - 1, out - 1) if out > 1 else Fraction(0)
-        return [k * step for k in range(out)]
-    step = Fraction(size, out)
-    return [(k + Fraction(1, 2)) * step - Fraction(1, 2) for k in range(out)]
+@dataclass(frozen=True)
+class Line:
+    """Where the cells of the result lie in the operand: cell k at `(first + k * step) / unit`, exactly."""
+
+    first: int
+    step: int
+    unit: int
+
+    @classmethod
+    def of(cls, size: int, out: int, align_corners: bool) -> Line:
+        """Half-pixel centres, or corners on corners."""
+        if align_corners:
+            return cls(0, size - 1, out - 1) if out > 1 else cls(0, 0, 1)
+        return cls(size - out, 2 * size, 2 * out)
+
+    def neighbours(self, size: int, out: int) -> tuple[Array, Array]:
+        """For each cell of the result the cell of the operand before it and the one behind it, both inside."""
+        low = np.clip((self.first + self.step * np.arange(out)) // self.unit, 0, max(size - 2, 0))
+        return low, np.minimum(low + 1, size - 1)
 
 
 @dataclass(frozen=True)
@@ -61,14 +73,14 @@ class _Resize(LibraryOp):
             if self.mode == "nearest":
                 x = b.take(x, np.arange(out) * size // out, axis)
             else:
-                x = self._mixed(b, x, axis, positions(size, out, self.align_corners))
+                x = self._mixed(b, x, axis, out)
         return (x,)
 
-    def _mixed(self, b: PrimitiveBuilder, x: Value, axis: int, at: Sequence[Fraction]) -> Value:
+    def _mixed(self, b: PrimitiveBuilder, x: Value, axis: int, out: int) -> Value:
         shape = b.type(x).shape
-        low, high = neighbours(at, shape[axis])
-        origin = float(at[0])
-        step = float(at[1] - at[0]) if len(at) > 1 else 0.0
+        line = Line.of(shape[axis], out, self.align_corners)
+        low, high = line.neighbours(shape[axis], out)
+        origin, step = line.first / line.unit, line.step / line.unit
 
         def element(v: Expr, w: Expr, cell: Expr) -> Expr:
             place = minimum(maximum(origin + step * cast_float(Index(axis)), 0.0), float(shape[axis] - 1))
@@ -76,6 +88,12 @@ class _Resize(LibraryOp):
 
         cells = b.const(low.reshape(-1, *(1,) * (len(shape) - axis - 1)))
         return b.map(element, b.take(x, low, axis), b.take(x, high, axis), cells)
+
+    def _place(self, cell: int, size: int, out: int) -> Fraction:
+        """Where a cell of the result lies: half-pixel centres, or corners on corners."""
+        if self.align_corners:
+            return Fraction(cell * (size - 1), max(out - 1, 1))
+        return (cell + Fraction(1, 2)) * Fraction(size, out) - Fraction(1, 2)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """At most two cells about a place; everything where corners lie on each other."""
@@ -118,19 +136,13 @@ class _Resize(LibraryOp):
             if self.mode == "nearest":
                 matrix[np.arange(out), [math.floor(Fraction(k * x.shape[axis], out)) for k in range(out)]] = 1
             else:
-                for k, place in enumerate(positions(x.shape[axis], out, self.align_corners)):
+                for k in range(out):
+                    place = self._place(k, x.shape[axis], out)
                     for cell in range(math.floor(place), math.floor(place) + 2):
                         inside = min(max(cell, 0), x.shape[axis] - 1)
                         matrix[k, inside] += max(0.0, 1.0 - abs(float(place - cell)))
             x = np.moveaxis(np.tensordot(matrix, x, (1, axis)), 0, axis)
         return (x,)
-
-
-def neighbours(at: Sequence[Fraction], size: int) -> tuple[Array, Array]:
-    """For each place the cell before it and the one behind it, both inside."""
-    inside = (min(max(place, Fraction(0)), Fraction(size - 1)) for place in at)
-    low = np.array([min(math.floor(place), max(size - 2, 0)) for place in inside], np.int64)
-    return low, np.minimum(low + 1, size - 1)
 
 
 def _reach(step: Fraction, mode: str) -> Reach:

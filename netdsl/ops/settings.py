@@ -8,6 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+LARGEST = 3.4028234663852886e38
+"""The largest number that a tensor holds."""
+
+SMALLEST = 1.1754943508222875e-38
+"""The smallest above 0 that a tensor holds with all of its digits."""
+
 INITIALIZERS = (
     "he_normal",
     "he_uniform",
@@ -43,9 +49,11 @@ def boolean(value: Any) -> bool:
 
 
 def number(value: Any) -> float:
-    """A number."""
+    """A number that a tensor can hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number, not {value!r}")
+    if not abs(value) <= LARGEST:
+        raise ValueError(f"must be a number up to {LARGEST:.2e}, as tensors hold them, not {value!r}")
     return float(value)
 
 
@@ -57,10 +65,12 @@ def integer(value: Any) -> int:
 
 
 def positive_number(value: Any) -> float:
-    """A number above 0."""
+    """A number above 0, and not so near to it that tensors hold 0 in its place."""
     x = number(value)
     if not x > 0:
         raise ValueError(f"must be above 0, not {value!r}")
+    if x < SMALLEST:
+        raise ValueError(f"must be at least {SMALLEST:.2e}, as tensors hold numbers, not {value!r}")
     return x
 
 
@@ -114,4 +124,7 @@ def initializer(value: Any) -> str:
         raise ValueError(
             f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
         )
+    _, bracket, argument = text.partition("(")
+    if bracket and not abs(float(argument.rstrip(")"))) <= LARGEST:
+        raise ValueError(f"must have a number up to {LARGEST:.2e}, as tensors hold them, not {value!r}")
     return text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netdsl.ir import ShapeError, TensorType
+from netdsl.limits import MAX_WINDOW
 from netdsl.ops.base import Reach
 from netdsl.primitives.contract import Pads
 
@@ -21,6 +22,8 @@ def sizes(value: Any) -> int | tuple[int, ...]:
     entries = value if isinstance(value, (tuple, list)) else (value,)
     if not entries or any(isinstance(v, bool) or not isinstance(v, int) or v < 1 for v in entries):
         raise ValueError(f"must be a positive integer or one per axis, not {value!r}")
+    if max(entries) > MAX_WINDOW:
+        raise ValueError(f"must be at most {MAX_WINDOW}, not {max(entries)}")
     return tuple(entries) if isinstance(value, (tuple, list)) else entries[0]
 
 
@@ -48,6 +51,8 @@ def padding(value: Any) -> Any:
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"must count cells, 0 or more, not {value!r}")
+    if value > MAX_WINDOW:
+        raise ValueError(f"must count {MAX_WINDOW} cells at most, not {value}")
     return value
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from netdsl import passes
 from netdsl.elaborate import Network
-from netdsl.ir import Graph
+from netdsl.ir import Graph, Value
 from netdsl.limits import MAX_ELEMENTS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
@@ -22,6 +22,7 @@ from netdsl.train.step import training_graph
 Mode = Literal["inference", "training"]
 WEIGHTS = ("param", "state", "const")
 ASSUMED = "no train section: training is counted with sgd and the mean of the outputs as loss"
+UNTRAINED = "no train section and no output with a gradient: training is not counted"
 
 
 def predict_memory(network: Network, batch: int, limit: int | None = None) -> Memory:
@@ -31,8 +32,11 @@ def predict_memory(network: Network, batch: int, limit: int | None = None) -> Me
     such as the data set, come on top.  Raises NetError for train settings that make no sense.
     """
     modes: tuple[Mode, ...] = ("inference", "training")
+    note = ASSUMED if network.objective is None else None
+    if note and not _numbers(network.graph):
+        modes, note = ("inference",), UNTRAINED
     peaks: dict[str, Peak] = {mode: _peak(network, batch, mode, limit) for mode in modes}
-    return Memory(batch, peaks, limit, ASSUMED if network.objective is None else None)
+    return Memory(batch, peaks, limit, note)
 
 
 def _peak(network: Network, batch: int, mode: Mode, limit: int | None) -> Peak:
@@ -88,10 +92,13 @@ def _step(network: Network, batch: int) -> Graph:
 def _with_mean_loss(graph: Graph) -> Graph:
     """The graph with one more output: the sum over the outputs of their means."""
     b = PrimitiveBuilder(graph)
-    means = [
-        b.mean(v, range(graph.type(v).rank)) for v in graph.outputs.values() if graph.type(v).dtype == "f32"
-    ]
+    means = [b.mean(v, range(graph.type(v).rank)) for v in _numbers(graph)]
     loss = means[0]
     for mean in means[1:]:
         loss = b.map(lambda x, y: x + y, loss, mean)
     return b.finish({**graph.outputs, "loss": loss})
+
+
+def _numbers(graph: Graph) -> list[Value]:
+    """The outputs that a loss can be made of; indices and truth values have no gradient."""
+    return [v for v in graph.outputs.values() if graph.type(v).dtype == "f32"]

@@ -3,6 +3,7 @@
 import pytest
 
 from netdsl.ir import ShapeError, TensorType
+from netdsl.ops.border import Pad
 from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
@@ -10,6 +11,7 @@ from netdsl.ops.gate import Gelu
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
+from netdsl.ops.rectifier import LeakyRelu
 from netdsl.ops.shape import Reshape
 
 
@@ -45,6 +47,25 @@ REFUSED = [
     (Dropout, [1.0], {}, "rate must be at least 0 and below 1", "rate"),
     (BatchNorm, [], {"eps": 0}, "eps must be above 0, not 0", "eps"),
     (Gelu, [], {"approximate": "tanh"}, "approximate must be true or false", "approximate"),
+    (BatchNorm, [], {"eps": 1e-60}, "eps must be at least 1.18e-38, as tensors hold numbers", "eps"),
+    (
+        LeakyRelu,
+        [1e39],
+        {},
+        "must be a number up to 3.40e+38, as tensors hold them, not 1e+39",
+        "negative_slope",
+    ),
+    (LeakyRelu, [2**1024], {}, "negative_slope must be a number up to 3.40e+38", "negative_slope"),
+    (Dense, [3], {"init": "constant(-1e39)"}, "init must have a number up to 3.40e+38", "init"),
+    (
+        Conv,
+        [3, 1],
+        {"stride": 2**70},
+        "stride must be at most 16777216, not 1180591620717411303424",
+        "stride",
+    ),
+    (MaxPool, [1], {"dilation": [1, 2**63]}, "dilation must be at most 16777216", "dilation"),
+    (Pad, [10**12], {"mode": "edge"}, "pad must count 16777216 cells at most, not 1000000000000", "pad"),
     (Reshape, [[-1, -1]], {}, "one size open", "shape"),
     (Reshape, [[0]], {}, "shape must be sizes", "shape"),
     (CrossEntropy, [], {"class_weights": 3}, "class_weights must be a list", "class_weights"),

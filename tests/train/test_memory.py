@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl.elaborate import elaborate
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
+from netdsl.source import Source
 from netdsl.train.memory import footprint, predict_memory, program_graph
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,13 @@ def test_without_a_train_section_a_loss_is_assumed():
     assert memory.note is not None
     assert memory.peaks["training"].total > memory.peaks["inference"].total
     assert memory.text()[-1] == f"({memory.note})"
+
+
+def test_without_an_output_that_has_a_gradient_training_is_not_counted():
+    source = Source("best.net", "net Best { input x: [5]; output best = x -> argmax }")
+    memory = predict_memory(elaborate(source), 2, 1000)
+    assert list(memory.peaks) == ["inference"]
+    assert "training is not counted" in memory.text()[-1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
