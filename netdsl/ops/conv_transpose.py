@@ -67,8 +67,8 @@ class ConvTranspose(LibraryOp):
             per_axis(name, getattr(self, name), dims)
             for name in ("kernel", "stride", "dilation", "output_padding")
         )
-        if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-            raise ShapeError("output_padding must be below stride or dilation", setting="output_padding")
+        if any(e >= s for e, s in zip(extra, stride, strict=True)):
+            raise ShapeError("output_padding must be below stride", setting="output_padding")
         steps = zip(x.shape[1:-1], stride, kernel, dilation, strict=True)
         full = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in steps)
         if self.pad in ("same", "same_upper", "same_lower"):
@@ -199,6 +199,7 @@ class ConvTranspose(LibraryOp):
             Sample(cls(3, 4, stride=2, pad=1), ((2, 5, 3),)),
             Sample(cls(2, 2, stride=2), ((1, 2, 2, 3, 2),)),
             Sample(cls(2, 2, pad=2), ((1, 2, 2, 3),), error="cuts off all of"),
-            Sample(cls(2, 2, output_padding=1), ((1, 2, 2, 3),), error="output_padding must be below"),
+            Sample(cls(2, 2, output_padding=1), ((1, 2, 2, 3),), error="output_padding must be below stride"),
+            Sample(cls(2, 2, 2, 1, 2, 3), ((1, 4, 4, 3),), error="output_padding must be below stride"),
             Sample(cls(3, 3, groups=2), ((1, 4, 4, 2),), error="do not split into 2 groups"),
         )

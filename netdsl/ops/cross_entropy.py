@@ -42,7 +42,7 @@ class CrossEntropy(Loss):
     The target are labels (i64 `[...]`) or probabilities (f32 `[..., classes]`).  `label_smoothing` mixes the
     target with the uniform distribution (Szegedy et al. 2015).  With `class_weights` and labels the mean is
     divided by the sum of the labels' weights, as in PyTorch; cells whose label is `ignore_index` do not count, above
-    and below.  Weights are one per sample, or one per cell of a map (Ronneberger et al. 2015).
+    and below, and where none counts the loss is 0.  Weights are one per sample, or one per cell of a map (Ronneberger et al. 2015).
     """
 
     name: ClassVar[str] = "cross_entropy"
@@ -99,7 +99,7 @@ class CrossEntropy(Loss):
             return self._counted(t, where(eq(Index(len(shape) - 1), t), w, 0.0))
 
         hit = b.reduce("sum", weight, *operands[1:3], axes=axes)
-        return (b.map(lambda s, h: s / h, total, hit),)
+        return (b.map(lambda s, h: where(eq(h, 0.0), 0.0, s / h), total, hit),)
 
     def _counted(self, t: Expr, value: Expr) -> Expr:
         """The value, or 0 where the label says that the cell does not count."""
@@ -139,7 +139,8 @@ class CrossEntropy(Loss):
         if len(arrays) == 3:
             losses = losses * arrays[2].reshape(*arrays[2].shape, *(1,) * (losses.ndim - arrays[2].ndim))
         if labels and (self.class_weights is not None or self.ignore_index is not None):
-            return (np.asarray(losses.sum() / weights[t[counted]].sum(), x.dtype),)
+            total = weights[t[counted]].sum()
+            return (np.asarray(losses.sum() / total if total else 0.0, x.dtype),)
         return (np.asarray(losses.mean(), x.dtype),)
 
     @classmethod
@@ -154,6 +155,7 @@ class CrossEntropy(Loss):
             Sample(cls(0.2, weights), ((5, 4), (5,), (5,)), integers={1: 4}, low=0.1),
             Sample(cls(), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}),
             Sample(cls(ignore_index=2), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}),
+            Sample(cls(ignore_index=0), ((2, 3, 4), (2, 3)), integers={1: 1}),
             Sample(cls(0.1, weights, 0), ((2, 3, 4), (2, 3), (2, 3)), integers={1: 4}, low=0.1),
             Sample(cls(), ((2, 3, 2, 4), (2, 3, 2), (2, 3, 2)), integers={1: 4}, low=0.1),
             Sample(cls(ignore_index=1), ((5, 4), (5, 4)), error="ignore_index is for labels"),
