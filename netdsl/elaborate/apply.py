@@ -17,7 +17,6 @@ from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
-from netdsl.ops.settings import LARGEST
 from netdsl.primitives import Const, Input
 from netdsl.source import Note, Span, suggest
 from netdsl.syntax import tree

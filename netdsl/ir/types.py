@@ -9,6 +9,7 @@ from netdsl.scalar.expr import Dtype
 
 NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
 FLOAT_MAX = (2 - 2.0**-23) * 2.0**127  # the largest f32
+FLOAT_MIN = 2.0**-126  # the smallest above 0 with all of its digits
 ITEM_SIZE = {"f32": 4, "i64": 8, "bool": 1}
 
 

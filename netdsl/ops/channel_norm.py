@@ -9,9 +9,10 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import SMALLEST, number, positive, positive_number
+from netdsl.ops.settings import number, positive, positive_number
 from netdsl.primitives import PrimitiveBuilder, Window
 from netdsl.scalar import maximum, power, sqrt
 
@@ -97,7 +98,7 @@ class L2Normalize(_ChannelNorm):
         """A sum of squares and a quotient."""
         (x,) = values
         total = b.reduce("sum", lambda v: v * v, x, axes=(-1,), keepdims=True)
-        bound = max(self.eps * self.eps, SMALLEST)
+        bound = max(self.eps * self.eps, FLOAT_MIN)
         return (b.map(lambda v, s: v / sqrt(maximum(s, bound)), x, total),)
 
     def flops(self, *types: TensorType) -> int:

@@ -8,11 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-LARGEST = 3.4028234663852886e38
-"""The largest number that a tensor holds."""
-
-SMALLEST = 1.1754943508222875e-38
-"""The smallest above 0 that a tensor holds with all of its digits."""
+from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 
 INITIALIZERS = (
     "he_normal",
@@ -52,8 +48,8 @@ def number(value: Any) -> float:
     """A number that a tensor can hold."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number, not {value!r}")
-    if not abs(value) <= LARGEST:
-        raise ValueError(f"must be a number up to {LARGEST:.2e}, as tensors hold them, not {value!r}")
+    if not abs(value) <= FLOAT_MAX:
+        raise ValueError(f"must be a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
     return float(value)
 
 
@@ -69,8 +65,8 @@ def positive_number(value: Any) -> float:
     x = number(value)
     if not x > 0:
         raise ValueError(f"must be above 0, not {value!r}")
-    if x < SMALLEST:
-        raise ValueError(f"must be at least {SMALLEST:.2e}, as tensors hold numbers, not {value!r}")
+    if x < FLOAT_MIN:
+        raise ValueError(f"must be at least {FLOAT_MIN:.2e}, as tensors hold numbers, not {value!r}")
     return x
 
 
@@ -125,6 +121,6 @@ def initializer(value: Any) -> str:
             f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
         )
     _, bracket, argument = text.partition("(")
-    if bracket and not abs(float(argument.rstrip(")"))) <= LARGEST:
-        raise ValueError(f"must have a number up to {LARGEST:.2e}, as tensors hold them, not {value!r}")
+    if bracket and not abs(float(argument.rstrip(")"))) <= FLOAT_MAX:
+        raise ValueError(f"must have a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
     return text
