@@ -1,7 +1,8 @@
 """Random changes of training images: `shift` and `flip`.
 
 They work on stored pixels, before normalisation. What is drawn for a sample depends on (seed, place in the
-list, epoch, index of the sample in the training set) and on nothing else.
+list, epoch, index of the sample in the training set) and on nothing else.  Labels that are maps of the size of
+the image move with it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,22 @@ class Flip:
         result = images.copy()
         result[chosen] = images[chosen, :, ::-1]
         return result
+
+
+def augmented(
+    change: Augmentation, images: NDArray[Any], labels: NDArray[Any], bits: Bits
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Images [B, H, W, C] changed, and labels [B, H, W] or [B, H, W, K] with them; others [B] and [B, K] stay.
+
+    Errors: NetError for labels that have places of another kind, such as maps of another size.
+    """
+    moved = change(images, bits)
+    if labels.ndim < 3:
+        return moved, labels
+    if labels.ndim > 4 or labels.shape[1:3] != images.shape[1:3]:
+        message = f"augment moves images {list(images.shape[1:])}, but not labels {list(labels.shape[1:])}"
+        raise data_error(message, fix="labels of the size of the image move with it")
+    return moved, change(labels.reshape(*labels.shape[:3], -1), bits).reshape(labels.shape)
 
 
 def _image_shape(images: NDArray[Any], name: str) -> tuple[int, int, int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.data.augment import Augmentation
+from netdsl.data.augment import Augmentation, augmented
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
@@ -85,16 +85,17 @@ class Batches:
             raise IndexError(f"batch {number} of {len(self)}")
         start = number * self.batch
         indices = self._epoch_order(epoch)[start : start + self.batch]
-        pixels = self.split.images[indices]
+        pixels, labels = self.split.images[indices], self.split.labels[indices]
         for place, change in enumerate(self.augment):
-            pixels = change(pixels, random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices))
+            bits = random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices)
+            pixels, labels = augmented(change, pixels, labels, bits)
         inputs = self.normalization(pixels)
         if self.sample is not None:
             inputs = inputs.reshape(len(inputs), *self.sample)
         missing = self.batch - len(indices)
         return Batch(
             _padded(inputs, missing),
-            _padded(self.split.labels[indices], missing),
+            _padded(labels, missing),
             _padded(np.ones(len(indices), np.float32), missing),
             indices,
             epoch,

@@ -19,7 +19,8 @@ class Split:
 
     images: uint8 or float32 [n, *sample], channels last, normally [n, H, W, C]; pixels stay as they are
         stored until a batch is made.
-    labels: int64 [n], class numbers from 0; or float32 [n, ...], targets of a regression or one-hot rows.
+    labels: int64 [n], class numbers from 0, or [n, ...], one for each cell; or float32 [n, ...], targets of a
+        regression or one-hot rows.
     peak: the pixel value that means full intensity; scaling divides by it.
     classes: the names of the classes where known.
     """
@@ -72,7 +73,8 @@ def from_arrays(
     """Make a split of arrays from Python or a file.
 
     images [n, ...]: uint8 is kept, booleans, other integers and floats become float32. labels: integers and
-    booleans [n] or [n, 1] become int64 [n] and must not be negative; floats [n, ...] become float32.
+    booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape, and must not be negative; floats
+    [n, ...] become float32.
     `peak` is 255 for uint8 and 1 for others unless given.
 
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
@@ -103,10 +105,6 @@ def _labels(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
         return _floats(y, "labels")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1:
-        raise data_error(
-            f"integer labels need shape [n] or [n, 1], not {list(y.shape)}; one-hot labels must be floats"
-        )
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= 2**31:
         raise data_error(f"class numbers go from {low} to {high}; they must be between 0 and 2**31 - 1")

@@ -13,7 +13,7 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
     """Split `data` into (training, validation), with round(fraction * n) samples in the second.
 
     Stratified: the samples are put in a seeded random order, sorted by label, and picked at even distances,
-    so every class has its share to within one sample (labels that are not class numbers: simply at random).
+    so every class has its share to within one sample (labels that are not one class number: simply at random).
     Both parts keep the order of `data`. Errors: NetError when a part would be empty.
     """
     count = len(data)
@@ -21,7 +21,7 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
     if not 0 < picked < count:
         raise data_error(f"a validation share of {fraction:g} of {count} samples leaves one part empty")
     order = random_order(check_seed(seed), Purpose.SPLIT, 0, count)
-    if data.labels.dtype == np.int64:
+    if data.labels.dtype == np.int64 and data.labels.ndim == 1:
         order = order[np.argsort(data.labels[order], kind="stable")]
     chosen = np.zeros(count, bool)
     chosen[order[even_positions(count, picked)]] = True

@@ -12,7 +12,7 @@ from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import setting
 from netdsl.ops.loss import Loss
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import fraction, integer, number
+from netdsl.ops.settings import fraction, label_number, number
 from netdsl.ops.softmax import log_softmax
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, eq, where
@@ -24,10 +24,6 @@ def _class_weights(value: Any) -> tuple[float, ...] | None:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"must be a list of numbers, not {value!r}")
     return tuple(number(v) for v in value)
-
-
-def _label(value: Any) -> int | None:
-    return None if value is None else integer(value)
 
 
 def _over_map(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -49,7 +45,7 @@ class CrossEntropy(Loss):
     name: ClassVar[str] = "cross_entropy"
     label_smoothing: float = setting("share of the uniform distribution in the target", 0.0, fraction)
     class_weights: tuple[float, ...] | None = setting("one weight per class", None, _class_weights)
-    ignore_index: int | None = setting("label of cells that do not count", None, _label)
+    ignore_index: int | None = setting("label of cells that do not count", None, label_number)
 
     @classmethod
     def target(cls, prediction: TensorType) -> TensorType:

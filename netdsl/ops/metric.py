@@ -10,9 +10,9 @@ from typing import ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
-from netdsl.ops.settings import positive
+from netdsl.ops.settings import label_number, positive
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, Index, cast_float, eq, logical_and, logical_or, where
+from netdsl.scalar import Expr, Index, as_expr, cast_float, eq, logical_and, logical_or, where
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class TopKAccuracy(LibraryOp):
     operands: ClassVar[int | None] = 2
     positional: ClassVar[tuple[str, ...]] = ("k",)
     k: int = setting("how many guesses count", 5, positive)
+    ignore_index: int | None = setting("label of cells that do not count", None, label_number)
 
     @classmethod
     def target(cls, prediction: TensorType) -> TensorType:
@@ -56,17 +57,22 @@ class TopKAccuracy(LibraryOp):
             return cast_float(logical_or(v > p, logical_and(eq(v, p), Index(axis) < t)))
 
         rank = b.reduce("sum", before, x, label, picked, axes=(-1,), keepdims=True)
-        share = 1.0 / math.prod(shape[:-1])
-        # A NaN is before nothing, and must not count as a hit.
-        return (
-            b.reduce(
-                "sum",
-                lambda r, p: where(logical_and(r < float(self.k), eq(p, p)), share, 0.0),
-                rank,
-                picked,
-                axes=range(len(shape)),
-            ),
-        )
+        share = 1.0 / math.prod(shape[:-1]) if self.ignore_index is None else 1.0
+
+        def hit(r: Expr, p: Expr, t: Expr) -> Expr:
+            # A NaN is before nothing, and must not count as a hit.
+            return self._counted(t, where(logical_and(r < float(self.k), eq(p, p)), share, 0.0))
+
+        axes = range(len(shape))
+        hits = b.reduce("sum", hit, rank, picked, label, axes=axes)
+        if self.ignore_index is None:
+            return (hits,)
+        count = b.reduce("sum", lambda t: self._counted(t, as_expr(1.0)), label, axes=axes)
+        return (b.map(lambda h, n: where(eq(n, 0.0), 0.0, h / n), hits, count),)
+
+    def _counted(self, t: Expr, value: Expr) -> Expr:
+        """The value, or 0 where the label says that the cell does not count."""
+        return value if self.ignore_index is None else where(eq(t, self.ignore_index), 0.0, value)
 
     def macs(self, *types: TensorType) -> int:
         """None."""
@@ -80,7 +86,9 @@ class TopKAccuracy(LibraryOp):
         """By a stable sort."""
         x, label = arrays
         best = np.argsort(-x, axis=-1, kind="stable")[..., : self.k]
-        return (np.asarray((best == label[..., None]).any(-1).mean(), x.dtype),)
+        hits = (best == label[..., None]).any(-1)
+        counted = hits if self.ignore_index is None else hits[label != self.ignore_index]
+        return (np.asarray(counted.mean() if counted.size else 0.0, x.dtype),)
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
@@ -88,6 +96,8 @@ class TopKAccuracy(LibraryOp):
         return (
             Sample(cls(), ((6, 10), (6,)), integers={1: 10}, smooth=False),
             Sample(cls(), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
+            Sample(cls(1, 2), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
+            Sample(cls(ignore_index=0), ((6, 10), (6,)), integers={1: 1}, smooth=False),
             Sample(cls(), ((6, 10), (5,)), integers={1: 10}, error="a label for each"),
         )
 

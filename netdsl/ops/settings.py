@@ -60,6 +60,11 @@ def integer(value: Any) -> int:
     return value
 
 
+def label_number(value: Any) -> int | None:
+    """The number of a class, or none."""
+    return None if value is None else integer(value)
+
+
 def positive_number(value: Any) -> float:
     """A number above 0, and not so near to it that tensors hold 0 in its place."""
     x = number(value)

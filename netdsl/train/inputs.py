@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from netdsl.data import Batch, Split
 from netdsl.elaborate import Network
-from netdsl.ir import Graph, TensorType, Value
+from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.source import Diagnostic, NetError
 
 Array = NDArray[Any]
@@ -20,7 +21,7 @@ class Inputs:
     """The names and types of the input that takes the samples and of the one that takes the labels.
 
     `classes` is the smallest number of classes that a prediction compared with the labels has; None for targets
-    that are not class numbers.  The types have a batch axis of any size.
+    that are not class numbers.  The label `ignored` counts nowhere.  The types have a batch axis of any size.
     """
 
     image: str
@@ -28,6 +29,7 @@ class Inputs:
     image_type: TensorType
     target_type: TensorType
     classes: int | None
+    ignored: int | None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -48,9 +50,15 @@ class Inputs:
         ours, wanted = labels.shape[1:], self.target_type.shape[1:]
         if [n for n in ours if n != 1] != [n for n in wanted if n != 1]:
             message = f"a label of the {name} set has shape {list(ours)}, the loss takes {list(wanted)}"
-            raise _error(message)
-        if self.classes is not None and int(labels.max()) >= self.classes:
-            message = f"the {name} set has the label {int(labels.max())}, the network {self.classes} classes"
+            one_hot = self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1
+            raise _error(message, "one-hot labels must be floats" if one_hot else None)
+        if self.classes is not None:
+            self._check_classes(labels, name, self.classes)
+
+    def _check_classes(self, labels: Array, name: str, classes: int) -> None:
+        wrong = labels[(labels >= classes) & (labels != (-1 if self.ignored is None else self.ignored))]
+        if wrong.size:
+            message = f"the {name} set has the label {int(wrong.max())}, the network {classes} classes"
             raise _error(message, "classes count from 0: the network needs one output for each")
 
 
@@ -65,15 +73,21 @@ def network_inputs(network: Network) -> Inputs:
         raise _error(message, "train in Python, feeding a Program by name")
     (image,), (target,) = images, targets
     types = objective[image].types[0], objective[target].types[0]
-    return Inputs(image, target, *types, _classes(objective, target))
+    users = [node for node, operand in objective.users(Value(target)) if operand == 1]
+    return Inputs(image, target, *types, _classes(objective, target, users), _ignored(users))
 
 
-def _classes(objective: Graph, target: str) -> int | None:
+def _classes(objective: Graph, target: str, users: Sequence[Node]) -> int | None:
     """Losses and metrics compare class numbers with the last axis of their first operand."""
     if objective[target].types[0].dtype != "i64":
         return None
-    users = [node for node, operand in objective.users(Value(target)) if operand == 1]
     return min((objective.type(node.inputs[0]).shape[-1] for node in users), default=None)
+
+
+def _ignored(users: Sequence[Node]) -> int | None:
+    """The label that every loss and metric leaves out."""
+    left_out = {getattr(node.op, "ignore_index", None) for node in users}
+    return left_out.pop() if len(left_out) == 1 else None
 
 
 def _error(message: str, fix: str | None = None) -> NetError:

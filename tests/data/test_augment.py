@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from netdsl.data.augment import Flip, Shift
+from netdsl.data.augment import Flip, Shift, augmented
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import from_arrays
 from netdsl.data.normalize import Normalization, Raw, Scale, Standardize
@@ -148,3 +148,16 @@ def test_standardize_settings(settings):
 def test_normalization_from_broken_json(values):
     with pytest.raises(NetError):
         Normalization.from_json(values)
+
+
+@pytest.mark.parametrize("change", [Shift(2), Flip()])
+def test_labels_that_are_maps_move_with_the_image(change):
+    before = images()
+    bits = random_bits(0, Purpose.AUGMENT, 0, np.arange(50))
+    for labels in (before[..., 0].astype(np.int64), before.astype(np.float32)):
+        after, moved = augmented(change, before, labels, bits)
+        np.testing.assert_array_equal(moved, after[..., 0] if labels.ndim == 3 else after)
+    rows = np.arange(100).reshape(50, 2)
+    assert augmented(change, before, rows, bits)[1] is rows
+    with pytest.raises(NetError, match=r"augment moves images \[5, 7, 2\], but not labels \[3, 4\]"):
+        augmented(change, before, np.zeros((50, 3, 4)), bits)

@@ -20,6 +20,7 @@ def test_bytes_stay_bytes_and_others_become_floats():
     split = from_arrays(np.ones((3, 2), np.int16), np.array([[0], [1], [2]], np.uint8))
     assert split.images.dtype == np.float32 and split.peak == 1 and split.labels.tolist() == [0, 1, 2]
     assert from_arrays(np.ones((3, 2)), np.eye(3)).labels.dtype == np.float32
+    assert from_arrays(np.ones((3, 4, 5, 1)), np.ones((3, 4, 5), np.uint8)).labels.dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,6 @@ def test_bytes_stay_bytes_and_others_become_floats():
         (np.zeros(3), [0, 1, 2], r"shape \[n, ...\]"),
         (np.zeros((2, 2)), [0, -1], "from -1 to 0"),
         (np.zeros((2, 2)), [0, 10], "only 10 classes"),
-        (np.zeros((2, 2)), np.zeros((2, 3), int), "one-hot labels must be floats"),
         (np.full((2, 2), np.nan), [0, 1], "not finite"),
         (np.full((2, 2), 1e300), [0, 1], "not finite"),
         (np.zeros((2, 2)), [0.0, np.inf], "not finite"),
