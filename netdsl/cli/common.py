@@ -80,6 +80,15 @@ def diagnostics(form: Format = Format.table) -> Iterator[None]:
         fail(error.diagnostics, form)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into a message that names the file that was asked for, and exit status 1."""
+    try:
+        yield
+    except OSError as error:
+        fail([Diagnostic("file", f"cannot write {path}: {error.strerror}")])
+
+
 def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoReturn:
     """Print diagnostics, on stderr as text or on stdout as JSON, and exit with 1."""
     if form is Format.json:

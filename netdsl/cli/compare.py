@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.cli.command import UsageError, command, option
-from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json
+from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json, writing
 
 if TYPE_CHECKING:
     from netdsl.report import Summary
@@ -28,10 +28,13 @@ def app(files: list[Path], sort: str | None, chart: Path | None, form: Format) -
         raise UsageError(f"argument --chart: {chart} does not end in .svg")
     with diagnostics(form):
         summaries = [s for file in files for s in _summaries(file)]
+    if not summaries:
+        raise UsageError(f"there is no net in {', '.join(map(str, files))}")
     if sort is not None:
         summaries.sort(key=lambda s: int(getattr(s.totals, sort)))
     if chart is not None:
-        atomic_write(chart, compare.chart(summaries).encode())
+        with writing(chart):
+            atomic_write(chart, compare.chart(summaries).encode())
     if form is Format.json:
         print_json(compare.compare_json(summaries))
     else:

@@ -19,6 +19,7 @@ from netdsl.cli.common import (
     diagnostics,
     load_network,
     print_json,
+    writing,
 )
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ def _finish(
             print(program.kernels.llvm_ir() if emit is Stage.kernels else program.kernels.assembly())
         return
     if out is not None:
-        _write(network, out)
+        with writing(out):
+            _write(network, out)
     facts = _facts(network, graph, hooks, program, seconds)
     if form is Format.json:
         print_json(facts)

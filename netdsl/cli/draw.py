@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from netdsl.cli.command import UsageError, at_least_1, command, option
-from netdsl.cli.common import FILE, NET, SET, diagnostics, load_network
+from netdsl.cli.common import FILE, NET, SET, diagnostics, load_network, writing
 
 FORMS = (".svg", ".html", ".dot")
 
@@ -42,5 +42,6 @@ def app(file: Path, settings: list[str], net: str | None, out: Path | None, dept
     if out is None:
         print(picture, end="")
     else:
-        atomic_write(out, picture.encode())
+        with writing(out):
+            atomic_write(out, picture.encode())
         print(f"drawn to {out}")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from netdsl.cli.command import command, option
-from netdsl.cli.common import diagnostics
+from netdsl.cli.common import diagnostics, writing
 from netdsl.source import Source
 
 
@@ -34,7 +34,8 @@ def app(files: list[Path], check: bool) -> None:
         if check:
             print(f"{file} would be formatted")
         else:
-            atomic_write(file, text.encode())
+            with writing(file):
+                atomic_write(file, text.encode())
             print(f"{file} formatted")
     if check and changed:
         raise SystemExit(1)

@@ -70,7 +70,7 @@ def _report(
     with diagnostics(errors):
         network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
     summary, selection = summarize(network.name, network.graph), Selection(**selected)
-    if (batch or memory) and not problems:
+    if (batch is not None or memory is not None) and not problems:
         from netdsl.train import predict_memory
 
         with diagnostics(errors):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from netdsl.cli.command import command, option
-from netdsl.cli.common import FORMAT, THREADS, Format, diagnostics, print_json
+from netdsl.cli.common import FORMAT, THREADS, Format, diagnostics, print_json, writing
+from netdsl.ir import Node
 from netdsl.source import Diagnostic, NetError
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -16,7 +17,12 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 
 @command(
     option("model", type=Path, metavar="MODEL", help="an artifact or a checkpoint"),
-    option("inputs", type=Path, metavar="INPUT", help=".npy, .npz (key x) or an image"),
+    option(
+        "inputs",
+        type=Path,
+        metavar="INPUT",
+        help=".npy, an image, or .npz (key x, or the inputs' names)",
+    ),
     option("--out", type=Path, metavar="FILE", help=".npz for the outputs"),
     option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
     THREADS,
@@ -29,9 +35,10 @@ def app(model: Path, inputs: Path, out: Path | None, seed: int, threads: int | N
     if out is not None:
         from netdsl.files import atomic_write
 
-        atomic_write(out, lambda file: np.savez(file, **outputs))
+        with writing(out):
+            atomic_write(out, lambda file: np.savez(file, **outputs))
     if form is Format.json:
-        print_json({name: array.tolist() for name, array in outputs.items()})
+        print_json({name: _plain(array) for name, array in outputs.items()})
     elif out is None:
         _show(outputs)
 
@@ -45,23 +52,46 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
 
     artifact = load_artifact(model)
     graph = restore_graph(artifact.graph)
-    (leaf,) = graph.leaves("input")
+    leaves = tuple(graph.leaves("input"))
+    if len(leaves) > 1 and inputs.suffix != ".npz":
+        names = ", ".join(leaf.id for leaf in leaves)
+        raise NetError(
+            Diagnostic("data", f"the network takes {names}: an .npz file with arrays of these names")
+        )
+    feeds = {leaf.id: _fitted(leaf, inputs, leaf.id if len(leaves) > 1 else "x") for leaf in leaves}
+    if artifact.normalization is not None:
+        normalize = Normalization.from_json(artifact.normalization)
+        feeds = {name: normalize(x) for name, x in feeds.items()}
+    counts = {len(x) for x in feeds.values()}
+    if len(counts) > 1:
+        shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in feeds.items())
+        raise NetError(Diagnostic("data", f"the inputs have different numbers of samples: {shapes}"))
+    program = restored_program(graph, artifact.weights, counts.pop(), threads)
+    keys = {KEY: random_key(seed, 0)} if KEY in program.inputs else {}
+    return program.run({**feeds, **keys})
+
+
+def _fitted(leaf: Node, path: Path, key: str) -> Any:
+    """What an input is fed, with a batch axis and an axis for one channel where the file leaves them out."""
     shape = leaf.types[0].shape[1:]
-    x = _read(inputs)
+    x = _read(path, key)
     x = x[None] if x.ndim == len(shape) else x
-    if x.ndim == len(shape) and shape[-1] == 1:
+    if x.ndim == len(shape) and shape[-1:] == (1,):
         x = x[..., None]
     if x.shape[1:] != shape:
-        message = f"{leaf.id} takes [N, {', '.join(map(str, shape))}], {inputs} has {list(x.shape)}"
+        message = f"{leaf.id} takes [{', '.join(map(str, ('N', *shape)))}], {path} has {list(x.shape)}"
         raise NetError(Diagnostic("data", message))
-    if artifact.normalization is not None:
-        x = Normalization.from_json(artifact.normalization)(x)
-    program = restored_program(graph, artifact.weights, len(x), threads)
-    keys = {KEY: random_key(seed, 0)} if KEY in program.inputs else {}
-    return program.run({leaf.id: x, **keys})
+    return x
 
 
-def _read(path: Path) -> Any:
+def _plain(array: Any) -> Any:
+    """Lists of numbers; JSON has no numbers that are not finite, which become null."""
+    plain = array.astype(object)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist()
+
+
+def _read(path: Path, key: str) -> Any:
     from netdsl.data.npy import read_npy, read_npz
 
     if path.suffix.lower() in IMAGES:
@@ -73,7 +103,7 @@ def _read(path: Path) -> Any:
         array = np.asarray(Image.open(path))
         return array[..., None] if array.ndim == 2 else array
     if path.suffix == ".npz":
-        return read_npz(path, "x")
+        return read_npz(path, key)
     return read_npy(path)
 
 

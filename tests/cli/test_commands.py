@@ -115,3 +115,37 @@ def test_an_artifact_runs(capsys, tmp_path):
     assert code == 0 and "logits[0] best" in text
     code, _, err = call(capsys, "run", str(tmp_path / "x.npy"), str(tmp_path / "x.npy"))
     assert code == 1 and "error[artifact]" in err
+
+
+def test_several_inputs_are_fed_by_name(capsys, tmp_path):
+    source, artifact, data = tmp_path / "sum.net", str(tmp_path / "sum.netdsl"), tmp_path / "x.npz"
+    source.write_text(
+        "net Sum { input a: [2]; input b: [2]; output y = (a + b) -> log; output more = a > b }\n"
+    )
+    assert call(capsys, "compile", str(source), "-o", artifact)[0] == 0
+    np.savez(data, a=np.array([[1.0, 0.0]]), b=np.array([[0.0, 0.0]]))
+    code, text, _ = call(capsys, "run", artifact, str(data), "--format", "json")
+    assert code == 0 and json.loads(text) == {"y": [[0.0, None]], "more": [[True, False]]}
+    np.savez(data, a=np.zeros((1, 2)), b=np.zeros((2, 2)))
+    code, _, err = call(capsys, "run", artifact, str(data))
+    assert code == 1 and "different numbers of samples: a [1, 2], b [2, 2]" in err
+    np.save(tmp_path / "x.npy", np.zeros(2))
+    code, _, err = call(capsys, "run", artifact, str(tmp_path / "x.npy"))
+    assert code == 1 and "the network takes a, b: an .npz file" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("draw", "-o", "x.svg"), ("compare", "--chart", "x.svg"), ("compile", "-o", "x")]
+)
+def test_a_file_that_cannot_be_written_is_named(capsys, tmp_path, words):
+    path = str(tmp_path / "none" / words[2])
+    code, _, err = call(capsys, words[0], LENET, words[1], path)
+    assert code == 1 and f"error[file]: cannot write {path}: No such file" in err
+
+
+def test_no_memory_and_no_network(capsys, tmp_path):
+    code, out, _ = call(capsys, "report", LENET, "--memory", "0")
+    assert code == 0 and "largest batch in 0 B: none in inference" in out
+    (tmp_path / "empty.net").write_text("")
+    code, _, err = call(capsys, "compare", str(tmp_path / "empty.net"))
+    assert code == 2 and "there is no net in" in err
