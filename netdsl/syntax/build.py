@@ -1,61 +1,67 @@
-"""From the parser's tree to ours: one method per grammar rule, its arguments the rule's children, built."""
+"""The nodes of the tree, made as the parser finds them: one method per kind of node, its arguments what is below."""
 
+from collections.abc import Sequence
 from typing import Any
-
-from lark import Token, Tree
 
 from netdsl.limits import MAX_TREE_DEPTH
 from netdsl.source import Diagnostic, NetError, Source, Span
 from netdsl.syntax import tree as t
+from netdsl.syntax.grammar import language_table
+from netdsl.syntax.lalr import parse
+from netdsl.syntax.scan import Lexeme
 
 _ESCAPES = {"\\": "\\", '"': '"', "n": "\n", "t": "\t"}
 _WORDS = {"true": True, "false": False, "none": None}
 
 
-def build(source: Source, parsed: Tree[Token]) -> t.File:
-    """The `File` of a parsed text; raises `NetError` where it is too deep or a constant says nothing."""
-    _check_depth(source, parsed)
-    items = tuple(map(_Builder(source).node, parsed.children))
-    return t.File(items, span=Span(source, 0, len(source.text)))
+def build(source: Source, code: Sequence[Lexeme]) -> tuple[t.File, list[Diagnostic]]:
+    """The file that the code of a source says, and what is wrong with its constants.
+
+    Raises `Unexpected`, and `NetError` where the tree is too deep.
+    """
+    builder = _Builder(source)
+    file: t.File = parse(language_table(), code, builder)
+    _check_depth(file)
+    return file, builder.problems
 
 
-def _check_depth(source: Source, parsed: Tree[Token]) -> None:
+def _check_depth(file: t.File) -> None:
     """Level by level, without recursion; only then may others recurse."""
-    level: list[Tree[Token]] = [parsed]
+    level: list[t.Node] = [file]
     for _ in range(MAX_TREE_DEPTH):
         if not level:
             return
         deepest = level[0]
-        level = [child for node in level for child in node.children if isinstance(child, Tree)]
-    span = Span(source, deepest.meta.start_pos, deepest.meta.end_pos)
+        level = [child for node in level for child in node.children]
     message = f"nested deeper than {MAX_TREE_DEPTH} levels"
-    raise NetError(Diagnostic("limit", message, span, fix="give the parts names of their own"))
+    raise NetError(Diagnostic("limit", message, deepest.span, fix="give the parts names of their own"))
 
 
 class _Builder:
-    """Builds nodes bottom-up; `None` stands for an optional part that was not written."""
+    """Makes the nodes; `None` stands for an optional part that was not written.
+
+    What is wrong with a constant goes to `problems`.
+    """
 
     def __init__(self, source: Source):
         self.source = source
+        self.problems: list[Diagnostic] = []
 
-    def node(self, parsed: Tree[Token] | Token | None) -> Any:
-        if parsed is None:
-            return None
-        if isinstance(parsed, Tree):
-            span = Span(self.source, parsed.meta.start_pos, parsed.meta.end_pos)
-            return getattr(self, f"on_{parsed.data}")(span, *map(self.node, parsed.children))
-        if parsed.type == "NAME":
-            return t.Name(str(parsed), span=self.token_span(parsed))
-        return parsed
+    def name(self, lexeme: Lexeme) -> t.Name:
+        """A name."""
+        return t.Name(lexeme.text, span=self.span(lexeme.start, lexeme.end))
 
-    def token_span(self, token: Token) -> Span:
-        start = token.start_pos or 0
-        return Span(self.source, start, start + len(token))
+    def span(self, start: int, end: int) -> Span:
+        """A place in the source."""
+        return Span(self.source, start, end)
+
+    def on_file(self, span: Span, *items: t.Item) -> t.File:
+        return t.File(items, span=self.span(0, len(self.source.text)))
 
     # Items
 
-    def on_import(self, span: Span, path: Token, alias: t.Name | None) -> t.Import:
-        return t.Import(self.on_constant(self.token_span(path), path), alias, span=span)
+    def on_import(self, span: Span, path: Lexeme, alias: t.Name | None) -> t.Import:
+        return t.Import(self.on_constant(self.span(path.start, path.end), path), alias, span=span)
 
     def on_block(self, span: Span, name: t.Name, params: Any, inputs: Any, body: Any) -> t.Block:
         return t.Block(name, params or (), inputs or (), body, span=span)
@@ -66,8 +72,8 @@ class _Builder:
     def on_preset(self, span: Span, name: t.Name, *entries: t.Setting | t.Claim) -> t.Preset:
         return t.Preset(name, entries, span=span)
 
-    def on_section(self, span: Span, kind: Token, *entries: t.Setting | t.Claim) -> t.Section:
-        return t.Section(str(kind), entries, span=span)  # type: ignore[arg-type]  # the grammar's four kinds
+    def on_section(self, span: Span, kind: Lexeme, *entries: t.Setting | t.Claim) -> t.Section:
+        return t.Section(kind.text, entries, span=span)  # type: ignore[arg-type]  # the grammar's four kinds
 
     def on_setting(self, span: Span, name: t.Name, value: t.Expr) -> t.Setting:
         return t.Setting(name, value, span=span)
@@ -136,11 +142,11 @@ class _Builder:
     def on_branch(self, span: Span, value: t.Expr) -> t.Expr:
         return value
 
-    def on_binary(self, span: Span, left: t.Expr, op: Token, right: t.Expr) -> t.Binary:
-        return t.Binary(str(op), left, right, span=span)  # type: ignore[arg-type]  # the grammar's operators
+    def on_binary(self, span: Span, left: t.Expr, op: Lexeme, right: t.Expr) -> t.Binary:
+        return t.Binary(op.text, left, right, span=span)  # type: ignore[arg-type]  # the grammar's operators
 
-    def on_unary(self, span: Span, op: Token, operand: t.Expr) -> t.Unary:
-        return t.Unary(str(op), operand, span=span)  # type: ignore[arg-type]  # `-` or `not`
+    def on_unary(self, span: Span, op: Lexeme, operand: t.Expr) -> t.Unary:
+        return t.Unary(op.text, operand, span=span)  # type: ignore[arg-type]  # `-` or `not`
 
     def on_tagged(self, span: Span, value: t.Expr, *tags: t.Tag) -> t.Expr:
         return t.Tagged(value, tags, span=span) if tags else value
@@ -160,9 +166,6 @@ class _Builder:
     def on_attribute(self, span: Span, value: t.Expr, name: t.Name) -> t.Attribute:
         return t.Attribute(value, name, span=span)
 
-    def on_name(self, span: Span, name: t.Name) -> t.Name:
-        return name
-
     def on_in(self, span: Span) -> t.In:
         return t.In(span=span)
 
@@ -172,34 +175,35 @@ class _Builder:
     def on_list(self, span: Span, *items: t.Expr) -> t.List:
         return t.List(items, span=span)
 
-    def on_constant(self, span: Span, token: Token) -> t.Constant:
-        text = str(token)
+    def on_constant(self, span: Span, lexeme: Lexeme) -> t.Constant:
+        text = lexeme.text
         value: int | float | str | bool | None
-        if token.type == "STRING":
-            value = _unescape(span)
-        elif token.type == "WORD":
+        if lexeme.kind == "string":
+            value = self._unescape(span)
+        elif lexeme.kind == "word":
             value = _WORDS[text]
         else:
-            value = int(text) if token.type == "INT" else _finite(span)
+            value = int(text) if text.replace("_", "").isdecimal() else self._finite(span)
         return t.Constant(value, text, span=span)
 
+    def _finite(self, span: Span) -> float:
+        value = float(span.text)
+        if value == float("inf"):
+            self._problem("limit", f"`{span.text}` is larger than any number of 64 bits", span)
+        if value == 0 and span.text.lower().partition("e")[0].strip("0._"):
+            self._problem("limit", f"`{span.text}` is smaller than any number of 64 bits", span)
+        return value
 
-def _finite(span: Span) -> float:
-    value = float(span.text)
-    if value == float("inf"):
-        raise NetError(Diagnostic("limit", f"`{span.text}` is larger than any number of 64 bits", span))
-    if value == 0 and span.text.lower().partition("e")[0].strip("0._"):
-        raise NetError(Diagnostic("limit", f"`{span.text}` is smaller than any number of 64 bits", span))
-    return value
+    def _unescape(self, span: Span) -> str:
+        text, parts, at = span.text, [], 1
+        while (escape := text.find("\\", at)) >= 0:
+            if text[escape + 1] not in _ESCAPES:
+                place = self.span(span.start + escape, span.start + escape + 2)
+                fix = 'the escapes are \\\\, \\", \\n and \\t'
+                self._problem("syntax", f"unknown escape `{place.text}`", place, fix)
+            parts += [text[at:escape], _ESCAPES.get(text[escape + 1], "")]
+            at = escape + 2
+        return "".join([*parts, text[at:-1]])
 
-
-def _unescape(span: Span) -> str:
-    text, parts, at = span.text, [], 1
-    while (escape := text.find("\\", at)) >= 0:
-        if text[escape + 1] not in _ESCAPES:
-            place = Span(span.source, span.start + escape, span.start + escape + 2)
-            fix = 'the escapes are \\\\, \\", \\n and \\t'
-            raise NetError(Diagnostic("syntax", f"unknown escape `{place.text}`", place, fix=fix))
-        parts += [text[at:escape], _ESCAPES[text[escape + 1]]]
-        at = escape + 2
-    return "".join([*parts, text[at:-1]])
+    def _problem(self, code: str, message: str, span: Span, fix: str | None = None) -> None:
+        self.problems.append(Diagnostic(code, message, span, fix=fix))

@@ -46,22 +46,31 @@ def _definition(item: t.Block | t.Net) -> Iterator[Diagnostic]:
             fix = "settings with a default come last"
             yield Diagnostic("syntax", f"`{param.name.id}` needs a default", param.span, fix=fix)
         optional = optional or param.default is not None
-    for statement in item.body:
-        yield from _placed(statement, isinstance(item, t.Net), top=True)
+    if isinstance(item, t.Net):
+        nested = (s for s in item.body if isinstance(s, t.For | t.If))
+        for statement in _statements(nested):
+            if isinstance(statement, t.Input):
+                message = "an `input` belongs to the first level of its net"
+                yield Diagnostic("syntax", message, statement.span)
 
 
-def _placed(statement: t.Node, in_net: bool, top: bool) -> Iterator[Diagnostic]:
-    """`input`, `output` and `aux` belong to a net, outside `repeat`; an `input` to its first level."""
-    word = type(statement).__name__.lower()
-    if isinstance(statement, t.Input | t.Output | t.Aux) and not in_net:
-        fix = "what goes in is called `in`, the last expression is what comes out"
-        message = f"`{word}` belongs in a net, not in a block or `repeat`"
-        yield Diagnostic("syntax", message, statement.span, fix=fix)
-    elif isinstance(statement, t.Input) and not top:
-        message = "an `input` belongs to the first level of its net"
-        yield Diagnostic("syntax", message, statement.span)
-    for child in statement.children:
-        yield from _placed(child, in_net and not isinstance(statement, t.Repeat), top=False)
+def _statements(body: Iterable[t.Statement]) -> Iterator[t.Statement]:
+    """The statements of a body, those within `for` and `if` among them."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, t.For):
+            yield from _statements(statement.body)
+        elif isinstance(statement, t.If):
+            yield from _statements((*statement.body, *statement.otherwise))
+
+
+def _inside(body: Iterable[t.Statement]) -> Iterator[Diagnostic]:
+    """`input`, `output` and `aux` belong to a net, outside `repeat`."""
+    for statement in _statements(body):
+        if isinstance(statement, t.Input | t.Output | t.Aux):
+            fix = "what goes in is called `in`, the last expression is what comes out"
+            message = f"`{type(statement).__name__.lower()}` belongs in a net, not in a block or `repeat`"
+            yield Diagnostic("syntax", message, statement.span, fix=fix)
 
 
 def _section(section: t.Section) -> Iterator[Diagnostic]:
@@ -80,7 +89,9 @@ def _section(section: t.Section) -> Iterator[Diagnostic]:
 
 
 def _node(node: t.Node) -> Iterator[Diagnostic]:
-    if isinstance(node, t.Call | t.Tag):
+    if isinstance(node, t.Block | t.Repeat):
+        yield from _inside(node.body)
+    elif isinstance(node, t.Call | t.Tag):
         yield from _arguments(node.arguments)
     elif isinstance(node, t.Assign):
         for target in node.targets:

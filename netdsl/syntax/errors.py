@@ -1,18 +1,17 @@
 """What the parser did not expect, in words for people."""
 
-from lark import Token
-
 from netdsl.source import Diagnostic, Source, Span
-from netdsl.syntax.terminals import SIGNS
+from netdsl.syntax.lalr import Unexpected
 
-_OPERAND = {"NAME", "INT", "FLOAT", "STRING", "WORD", "LPAR", "LSQB", "MINUS", "NOT", "_IN", "_REPEAT"}
-_BINARY = {"PLUS", "MINUS", "TIMES", "POWER", "COMPARE", "AND", "OR", "ARROW"}
-_GOES_ON = _BINARY | {"LPAR", "LSQB", "DOT", "AT", "_IF"}
-_STATEMENT = {"_INPUT", "_OUTPUT", "_AUX", "_LAYER", "_ASSERT", "_FOR", "_IF"}
-_LINE_END = {"_NL", "SEMICOLON", "RBRACE", "$END"}
-_DEFINITION = {"_NET", "_BLOCK", "_IMPORT", "_PRESET", "SECTION"}
-_KINDS = {"NAME": "a name", "STRING": "a string", "INT": "a number", "FLOAT": "a number"}
-_SIGNS = {terminal: sign for sign, terminal in SIGNS.items()}
+_CONSTANTS = {"true", "false", "none"}
+_OPERAND = {"NAME", "NUMBER", "STRING", "(", "[", "-", "not", "in", "repeat"} | _CONSTANTS
+_COMPARE = {"==", "!=", "<=", ">=", "<", ">"}
+_BINARY = {"+", "-", "*", "/", "//", "%", "**", "and", "or", "->"} | _COMPARE
+_GOES_ON = _BINARY | {"(", "[", ".", "@", "if"}
+_STATEMENT = {"input", "output", "aux", "layer", "assert", "for", "if"}
+_LINE_END = {"_NL", ";", "}", "$END"}
+_DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "expect"}
+_KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
 _FOREIGN = {
     "elif": "write `else if`",
     "return": "the last expression of a block is its result: leave `return` out",
@@ -28,41 +27,47 @@ _FOREIGN = {
 }
 
 
-def describe(source: Source, token: Token, previous: Token | None, accepts: set[str]) -> Diagnostic:
-    """The diagnostic for a token the parser could not take, which accepts others behind the previous one."""
-    start = len(source.text) if token.type == "$END" else token.start_pos or 0
-    span = Span(source, start, start if token.type in ("$END", "_NL") else start + len(token))
-    if previous is not None and "INT" in accepts and "_OUTPUT" not in accepts:
-        behind = previous.end_pos or 0
-        if "\n" in source.text[behind:start]:
-            span = Span(source, behind, behind)
-    if "NAME" in accepts and _is_reserved(token):
-        message = f"`{token}` is a word of the language and cannot be a name"
+def describe(source: Source, error: Unexpected) -> Diagnostic:
+    """The diagnostic for a lexeme the parser could not take."""
+    lexeme, previous, accepts = error.lexeme, error.previous, error.accepts
+    span = Span(source, lexeme.start, lexeme.end)
+    if previous is not None and (lexeme.kind == "newline" or _line_ended(source, error)):
+        span = Span(source, previous.end, previous.end)
+    if "NAME" in accepts and _is_reserved(error.terminal):
+        message = f"`{lexeme.text}` is a word of the language and cannot be a name"
     elif span.start == span.end:
-        message = f"the {'file' if token.type == '$END' else 'line'} ends too early"
+        message = f"the {'file' if lexeme.kind == 'end' else 'line'} ends too early"
     else:
-        message = f"unexpected `{token}`"
+        message = f"unexpected `{lexeme.text}`"
     label = f"expected {_expected(accepts)}"
-    return Diagnostic("syntax", message, span, label, fix=_fix(token, previous, accepts))
+    return Diagnostic("syntax", message, span, label, fix=_fix(error))
+
+
+def _line_ended(source: Source, error: Unexpected) -> bool:
+    """Whether an expression should stand between the lexeme before and the end of its line."""
+    lexeme, previous, accepts = error.lexeme, error.previous, error.accepts
+    if previous is None or previous.kind == "newline" or "output" in accepts or "NUMBER" not in accepts:
+        return False
+    return "\n" in source.text[previous.end : lexeme.start]
 
 
 def _is_complete(accepts: set[str]) -> bool:
     """Whether an expression stands before the token, which could go on or end."""
-    return "INT" not in accepts and bool(accepts & _BINARY)
+    return "NUMBER" not in accepts and bool(accepts & _BINARY)
 
 
 def _expected(accepts: set[str]) -> str:
     """The acceptable terminals in words; what could merely go on an expression is left out."""
     rest, words = set(accepts), []
-    if "_OUTPUT" in rest:
+    if "output" in rest:
         words.append("a statement")
-        rest -= _OPERAND | _STATEMENT | _LINE_END - {"RBRACE"}
-    elif "INT" in rest:
+        rest -= _OPERAND | _STATEMENT | _LINE_END - {"}"}
+    elif "NUMBER" in rest:
         words.append("an expression")
-        rest -= _OPERAND | _LINE_END - {"RBRACE"}
+        rest -= _OPERAND | _LINE_END - {"}"}
     elif _is_complete(rest):
-        rest -= _GOES_ON | ({"LBRACE"} if rest & {"_NL", "VBAR", "RPAR", "COMMA", "RSQB"} else set())
-    if "_NET" in rest:
+        rest -= _GOES_ON | ({"{"} if rest & {"_NL", "|", ")", ",", "]"} else set())
+    if "net" in rest:
         words.append("`net`, `block`, `import`, `preset` or a section")
         rest -= _DEFINITION | _LINE_END
     if "_NL" in rest:
@@ -73,51 +78,50 @@ def _expected(accepts: set[str]) -> str:
 
 
 def _word(terminal: str) -> str:
-    if terminal in _KINDS:
-        return _KINDS[terminal]
-    return f"`{_SIGNS.get(terminal, terminal.strip('_').lower())}`"
+    return _KINDS.get(terminal, f"`{terminal}`")
 
 
-def _is_reserved(token: Token) -> bool:
-    return token.type.startswith("_") and token.isalpha()
+def _is_reserved(terminal: str) -> bool:
+    return terminal.islower() and terminal not in _CONSTANTS | {"and", "or", "not"}
 
 
-def _fix(token: Token, previous: Token | None, accepts: set[str]) -> str | None:
+def _fix(error: Unexpected) -> str | None:
     """A hint for the mistakes people make who come from other languages."""
-    before = "" if previous is None else str(previous)
+    text, previous, accepts = error.lexeme.text, error.previous, error.accepts
+    before = previous.text if previous is not None else ""
     starts_line = (
-        "_OUTPUT" in accepts or "_NET" in accepts or (previous is not None and previous.type == "_NL")
+        "output" in accepts or "net" in accepts or (previous is not None and previous.kind == "newline")
     )
-    if token.type in ("NAME", "STRING", "INT", "LPAR") and before in _FOREIGN:
+    if error.terminal in ("NAME", "STRING", "NUMBER", "(") and before in _FOREIGN:
         return _FOREIGN[before]
-    if str(token) in _FOREIGN and (starts_line or "_NL" in accepts):
-        return _FOREIGN[str(token)]
-    if token == "=" and before in ("+", "-", "*", "/"):
+    if text in _FOREIGN and (starts_line or "_NL" in accepts):
+        return _FOREIGN[text]
+    if text == "=" and before in ("+", "-", "*", "/"):
         return f"write `x = x {before} …`"
-    if token == "=" and _is_complete(accepts):
+    if text == "=" and _is_complete(accepts):
         return "two values are compared with `==`"
-    if accepts == {"RBRACE"}:
+    if accepts == {"}"}:
         return "every branch starts with `|`"
-    if token == ":" and "LBRACE" in accepts:
+    if text == ":" and "{" in accepts:
         return "a body stands in braces: `{ … }`"
-    if token.type == "COMPARE" and "AND" in accepts:
+    if text in _COMPARE and "and" in accepts:
         return "comparisons do not chain: write `a < b and b < c`"
     if starts_line:
-        return _fix_line_start(token)
-    if token == "," and "_NL" in accepts:
+        return _fix_line_start(text)
+    if text == "," and "_NL" in accepts:
         return "a tuple stands in parentheses: `(a, b)`"
-    if token == "." or (token == ">" and before == "="):
-        return "write `0.5`" if token == "." else "write `->`"
-    if token.type in _OPERAND and "COMMA" in accepts:
+    if text == "." or (text == ">" and before == "="):
+        return "write `0.5`" if text == "." else "write `->`"
+    if error.terminal in _OPERAND and "," in accepts:
         return "put a `,` before it"
     return None
 
 
-def _fix_line_start(token: Token) -> str | None:
-    if token == "->":
+def _fix_line_start(text: str) -> str | None:
+    if text == "->":
         return "a flow starts with a value: `in -> …`"
-    if token == "|":
+    if text == "|":
         return "branches stand in the braces of a merge: `concat { | … | … }`"
-    if token.type in ("PLUS", "TIMES", "POWER", "COMPARE", "AND", "OR"):
-        return f"end the line above with `{token}`, or put the whole in ( )"
+    if text in _BINARY - {"-"}:
+        return f"end the line above with `{text}`, or put the whole in ( )"
     return None

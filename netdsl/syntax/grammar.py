@@ -1,15 +1,11 @@
-"""The grammars shipped with the package, and the parser made of the language's own."""
+"""The grammars shipped with the package, and the parse table made of the language's own."""
 
 import functools
-import hashlib
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-import lark
-from lark import Lark
-
-from netdsl.syntax.table import load_parser, store_parser
+from netdsl.syntax.table import Table, table_of
 
 
 def grammar_text(name: str) -> str:
@@ -23,19 +19,6 @@ def grammar_text(name: str) -> str:
 
 
 @functools.cache
-def language_parser() -> Lark:
-    """The parser of `.net` files, made once per process, from a table that is kept for the next one."""
-    text = grammar_text("netdsl.lark")
-    name = hashlib.sha256(f"{lark.__version__}\n{text}".encode()).hexdigest()
-    parser = load_parser(name)
-    if parser is None:
-        parser = Lark(
-            text,
-            start="file",
-            parser="lalr",
-            lexer="contextual",
-            propagate_positions=True,
-            maybe_placeholders=True,
-        )
-        store_parser(name, parser)
-    return parser
+def language_table() -> Table:
+    """The parse table of `.net` files, read or made once per process."""
+    return table_of(grammar_text("netdsl.lark"))

@@ -1,8 +1,8 @@
 """The first look at a text: lexemes, balanced brackets and limits, in one linear pass.
 
 It stands before the parser so that hostile input never reaches it, so that a bracket never closed is reported
-where it was opened, and so that line ends within ( ) and [ ] are blanks. The formatter prints from its
-lexemes.
+where it was opened, and so that only those line ends are left that may end a statement. The formatter prints from
+its lexemes.
 """
 
 import re
@@ -14,6 +14,8 @@ from netdsl.limits import MAX_DIGITS, MAX_NESTING, MAX_SOURCE_SIZE, MAX_SYNTAX_E
 from netdsl.source import Diagnostic, NetError, Note, Source, Span
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
+#: what goes on the statement of the line above where a line starts with it
+CONTINUES = frozenset(["->", "|", "else", ")", "]", ","])
 
 _LEXEME = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<blank>[ \t\r]+)
@@ -36,7 +38,7 @@ _HINTS = {
 
 
 class Lexeme(NamedTuple):
-    """A piece of the text: `kind` is comment, newline, string, number, word or symbol."""
+    """A piece of the text: `kind` is comment, newline, string, number, word, symbol or, behind the last one, end."""
 
     kind: str
     text: str
@@ -50,7 +52,10 @@ class Lexeme(NamedTuple):
 
 @dataclass(frozen=True)
 class Scan:
-    """A scanned source: its lexemes, blanks left out, and those of them that the parser reads."""
+    """A scanned source: its lexemes, blanks left out, and of these the `code` for the parser.
+
+    Code has no comments, one line end where several follow each other, none where the statement goes on, and an end.
+    """
 
     source: Source
     lexemes: tuple[Lexeme, ...]
@@ -95,23 +100,37 @@ def _problem(source: Source, lexeme: Lexeme) -> Diagnostic:
 
 
 def _code(source: Source, lexemes: tuple[Lexeme, ...]) -> Iterator[Lexeme]:
-    """The lexemes without comments, and without line ends directly inside ( ) and [ ]; checks the brackets."""
+    """What the parser reads; checks the brackets."""
     opened: list[Lexeme] = []
+    line_end: Lexeme | None = None
     for lexeme in lexemes:
-        if lexeme.text in CLOSING:
-            opened.append(lexeme)
-            if len(opened) > MAX_NESTING:
-                span = Span(source, lexeme.start, lexeme.end)
-                raise NetError(Diagnostic("limit", f"brackets nested deeper than {MAX_NESTING}", span))
-        elif lexeme.text in (")", "]", "}"):
-            _close(source, opened, lexeme)
-        elif lexeme.text in ("net", "block", "import") and opened:
-            raise NetError(_unclosed(source, opened[-1], lexeme, f"`{lexeme.text}` starts inside it"))
-        elif lexeme.kind == "comment" or (lexeme.kind == "newline" and opened and opened[-1].text != "{"):
-            continue
-        yield lexeme
+        if lexeme.kind == "newline":
+            if line_end is None and (not opened or opened[-1].text == "{"):
+                line_end = lexeme
+        elif lexeme.kind != "comment":
+            _bracket(source, opened, lexeme)
+            if line_end is not None and lexeme.text not in CONTINUES:
+                yield line_end
+            line_end = None
+            yield lexeme
     if opened:
         raise NetError(_unclosed(source, opened[-1]))
+    if line_end is not None:
+        yield line_end
+    yield Lexeme("end", "", len(source.text))
+
+
+def _bracket(source: Source, opened: list[Lexeme], lexeme: Lexeme) -> None:
+    """Keep track of the brackets that are open."""
+    if lexeme.text in CLOSING:
+        opened.append(lexeme)
+        if len(opened) > MAX_NESTING:
+            span = Span(source, lexeme.start, lexeme.end)
+            raise NetError(Diagnostic("limit", f"brackets nested deeper than {MAX_NESTING}", span))
+    elif lexeme.text in (")", "]", "}"):
+        _close(source, opened, lexeme)
+    elif lexeme.text in ("net", "block", "import") and opened:
+        raise NetError(_unclosed(source, opened[-1], lexeme, f"`{lexeme.text}` starts inside it"))
 
 
 def _close(source: Source, opened: list[Lexeme], closer: Lexeme) -> None:

@@ -18,12 +18,15 @@ class Node:
     span: Span = field(kw_only=True, compare=False, repr=False)
 
     @property
-    def children(self) -> Iterator["Node"]:
+    def children(self) -> list["Node"]:
         """The nodes directly below, in the order of the fields."""
+        found: list[Node] = []
         for value in vars(self).values():
-            for item in value if isinstance(value, tuple) else (value,):
-                if isinstance(item, Node):
-                    yield item
+            if isinstance(value, Node):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found += value
+        return found
 
     def walk(self) -> Iterator["Node"]:
         """This node and all nodes below it, parents first."""
@@ -31,7 +34,7 @@ class Node:
         while stack:
             node = stack.pop()
             yield node
-            stack.extend(reversed(list(node.children)))
+            stack.extend(reversed(node.children))
 
 
 # Expressions
