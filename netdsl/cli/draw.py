@@ -23,8 +23,17 @@ FORMS = (".svg", ".html", ".dot")
         help="a .svg, .html or .dot file; else SVG on stdout",
     ),
     option("--depth", type=at_least_1, metavar="N", help="show blocks closed that are nested deeper"),
+    option(
+        "--blocks",
+        type=at_least_1,
+        default=0,
+        metavar="N",
+        help="show beside it what is in closed blocks, N levels deep",
+    ),
 )
-def app(file: Path, settings: list[str], net: str | None, out: Path | None, depth: int | None) -> None:
+def app(
+    file: Path, settings: list[str], net: str | None, out: Path | None, depth: int | None, blocks: int
+) -> None:
     """Draw a network: blocks as boxes, branches side by side, skip connections round them."""
     from netdsl.files import atomic_write
     from netdsl.report import summarize
@@ -36,7 +45,7 @@ def app(file: Path, settings: list[str], net: str | None, out: Path | None, dept
         network = load_network(file, settings, net)
     summary = summarize(network.name, network.graph)
     try:
-        picture = draw(summary, (out.suffix if out else ".svg")[1:], depth)
+        picture = draw(summary, (out.suffix if out else ".svg")[1:], depth, blocks)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if out is None:

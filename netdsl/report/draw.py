@@ -3,103 +3,100 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from netdsl.report.columns import shape_text
-from netdsl.report.layout import Placed, place
+from netdsl.report.figure import COLOURS, LETTER, Figure, figure, legend, shifted
+from netdsl.report.parts import Part, parts_of
 from netdsl.report.summary import Summary
-from netdsl.report.units import Flow, Unit, units_of
 
 MAX_BOXES = 2000
-COLOURS = {
-    "conv": "#cfe2f3",
-    "dense": "#d9d2e9",
-    "pool": "#f9cb9c",
-    "norm": "#d9ead3",
-    "merge": "#fff2cc",
-    "input": "#eeeeee",
-    "output": "#ffffff",
-    "block": "#c6e2dc",
-    "other": "#f4f4f4",
-}
-_ROW, _BOX, _MARGIN, _LETTER = 64.0, 38.0, 24.0, 6.6
+#: width to height of a page
+PAGE = 1.3
+_MARGIN, _GAP, _INSET, _HEAD = 24.0, 22.0, 16.0, 28.0
+Place = tuple[float, float]
+Frame = tuple[float, float, float, float]
 
 
-def draw(summary: Summary, form: str, depth: int | None = None) -> str:
-    """The drawing as `svg`, `html` or `dot`.  Raises ValueError for more than `MAX_BOXES` boxes."""
-    units, flows = units_of(summary, depth)
-    if len(units) > MAX_BOXES:
-        raise ValueError(f"{len(units):,} boxes are too many for a drawing: --depth shows blocks closed")
+def draw(summary: Summary, form: str, depth: int | None = None, blocks: int = 0) -> str:
+    """The drawing as `svg`, `html` or `dot`; beside the network closed blocks are shown open, `blocks` levels deep.
+
+    Raises ValueError for more than `MAX_BOXES` boxes.
+    """
+    parts = parts_of(summary, depth, blocks)
+    count = sum(len(part.units) for part in parts)
+    if count > MAX_BOXES:
+        raise ValueError(f"{count:,} boxes are too many for a drawing: --depth shows blocks closed")
     if form == "dot":
-        return _dot(summary.network, units, flows)
-    svg = _svg(summary.network, units, flows)
+        return _dot(parts)
+    svg = _svg(parts)
     return svg if form == "svg" else _html(summary.network, svg)
 
 
-def _svg(title: str, units: Sequence[Unit], flows: Sequence[Flow]) -> str:
-    widths = {u.key: _width(u) for u in units}
-    placed = place(widths, [(f.source, f.target) for f in flows])
-    top = _MARGIN + 26
-    height = top + _ROW * (max(placed.layer.values(), default=0) + 1) + 34
-    width = max(placed.width, 560.0) + 2 * _MARGIN
-    left = (width - placed.width) / 2
-    shown = sorted({u.family for u in units}, key=list(COLOURS).index)
-    parts = [
+def _svg(parts: Sequence[Part]) -> str:
+    figures = [_framed(part, framed=k > 0) for k, part in enumerate(parts)]
+    places, width, height = _pack(figures)
+    colours = legend(parts, width)
+    width, height = width + 2 * _MARGIN, height + colours.height + 3 * _MARGIN
+    lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12">',
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 L8 4 L0 8 z" fill="#555555"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-        f'<text x="{_MARGIN}" y="{_MARGIN + 4}" font-size="16" font-weight="bold">{escape(title)}</text>',
-        *(_flow(f, placed, left, top) for f in flows),
-        *(_box(u, placed, widths[u.key], left, top) for u in units),
-        *_legend(shown, height),
+        *(
+            line
+            for f, (x, y) in zip(figures, places, strict=True)
+            for line in shifted(f, _MARGIN + x, _MARGIN + y)
+        ),
+        *shifted(colours, _MARGIN, height - _MARGIN - colours.height),
         "</svg>",
     ]
-    return "\n".join(parts) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _width(unit: Unit) -> float:
-    return max(64.0, _LETTER * max(len(unit.title), len(shape_text(unit.shape))) + 18)
-
-
-def _box(unit: Unit, placed: Placed, width: float, left: float, top: float) -> str:
-    x, y = left + placed.x[unit.key], top + _ROW * placed.layer[unit.key]
-    paint = f'fill="{COLOURS[unit.family]}" stroke="#555555"' + (
-        ' stroke-width="1.6"' if unit.family == "block" else ""
+def _framed(part: Part, framed: bool) -> Figure:
+    """The figure below its title; that of a block has a frame."""
+    inner = figure(part)
+    inset = _INSET if framed else 0.0
+    least = 1.4 * LETTER * len(part.title) + LETTER * len(part.remark)
+    width, height = max(inner.width, least) + 2 * inset, inner.height + _HEAD + 2 * inset
+    frame = f'<rect width="{width:.1f}" height="{height:.1f}" rx="10" fill="#fcfcfa" stroke="#bbbbbb"/>'
+    size = 13 if framed else 16
+    title = (
+        f'<text x="{inset:g}" y="{inset + 11:g}" font-size="{size}" font-weight="bold">{escape(part.title)}'
     )
-    return (
-        f"<g><title>{escape(unit.note)}</title>"
-        f'<rect x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BOX}" rx="7" {paint}/>'
-        f'<text x="{x:.1f}" y="{y + 16:.1f}" text-anchor="middle">{escape(unit.title)}</text>'
-        f'<text x="{x:.1f}" y="{y + 31:.1f}" text-anchor="middle" font-size="10.5" fill="#555555">'
-        f"{escape(shape_text(unit.shape))}</text></g>"
-    )
-
-
-def _flow(flow: Flow, placed: Placed, left: float, top: float) -> str:
-    """A line through the bends, with round corners."""
-    way = placed.ways[flow.source, flow.target]
-    points = [(left + x, top + _ROW * layer + _BOX / 2) for layer, x in way]
-    (x0, y0), (x1, y1) = points[0], points[-1]
-    points[0], points[-1] = (x0, y0 + _BOX / 2), (x1, y1 - _BOX / 2 - 1)
-    path = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (ax, ay), (bx, by) in itertools.pairwise(points):
-        middle = (ay + by) / 2
-        path.append(f"C{ax:.1f} {middle:.1f} {bx:.1f} {middle:.1f} {bx:.1f} {by:.1f}")
-    return f'<path d="{" ".join(path)}" fill="none" stroke="#555555" marker-end="url(#tip)"/>'
-
-
-def _legend(families: Sequence[str], height: float) -> list[str]:
-    lines, x = [], _MARGIN
-    for name in families:
-        lines.append(
-            f'<rect x="{x}" y="{height - 26}" width="12" height="12" rx="3" fill="{COLOURS[name]}" stroke="#555555"/>'
+    if part.remark:
+        title += (
+            f'<tspan font-size="11" font-weight="normal" fill="#555555" dx="8">{escape(part.remark)}</tspan>'
         )
-        lines.append(f'<text x="{x + 17}" y="{height - 16}" font-size="11">{name}</text>')
-        x += 30 + _LETTER * len(name)
-    return lines
+    body = [*([frame] if framed else []), f"{title}</text>"]
+    return Figure(width, height, [*body, *shifted(inner, (width - inner.width) / 2, inset + _HEAD)])
+
+
+def _pack(figures: Sequence[Figure]) -> tuple[list[Place], float, float]:
+    """Places of figures in order, as wide as shows all of them the largest on a page; the whole width and height."""
+    ways = []
+    for reach in itertools.accumulate(f.width + _GAP for f in figures):
+        frames: list[Frame] = []
+        for f in figures:
+            x, y = _free(frames, f, reach)
+            frames.append((x, y, x + f.width + _GAP, y + f.height + _GAP))
+        width, height = max(f[2] for f in frames) - _GAP, max(f[3] for f in frames) - _GAP
+        ways.append(([(x, y) for x, y, _, _ in frames], width, height))
+    return min(ways, key=lambda way: (max(way[1] / PAGE, way[2]), way[1] * way[2]))
+
+
+def _free(frames: Sequence[Frame], figure: Figure, reach: float) -> Place:
+    """The highest place below all frames there, the one on the left of equal ones."""
+    lefts = [0.0, *(right for _, _, right, _ in frames if right + figure.width <= reach)]
+    places = []
+    for x in lefts:
+        under = (bottom for left, _, right, bottom in frames if left < x + figure.width and x < right)
+        places.append((max(under, default=0.0), x))
+    y, x = min(places)
+    return x, y
 
 
 def _html(title: str, svg: str) -> str:
@@ -115,18 +112,28 @@ def _html(title: str, svg: str) -> str:
     )
 
 
-def _dot(title: str, units: Sequence[Unit], flows: Sequence[Flow]) -> str:
-    def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
+def _dot(parts: Sequence[Part]) -> str:
+    network, *blocks = parts
     lines = [
-        f"digraph {quoted(title)} {{",
+        f"digraph {_quoted(network.title)} {{",
         '  node [shape=box, style="rounded,filled", fontname="Helvetica"];',
+        *_dot_part(network, ""),
     ]
-    for u in units:
-        label = quoted(f"{u.title}\n{shape_text(u.shape)}")
-        lines.append(
-            f'  {quoted(u.key)} [label={label}, fillcolor="{COLOURS[u.family]}", tooltip={quoted(u.note)}];'
-        )
-    lines += [f"  {quoted(f.source)} -> {quoted(f.target)};" for f in flows]
+    for block in blocks:
+        lines += [f"  subgraph {_quoted(f'cluster {block.title}')} {{", f"  label={_quoted(block.title)};"]
+        lines += [*_dot_part(block, f"{block.title}: "), "  }"]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _dot_part(part: Part, prefix: str) -> Iterator[str]:
+    for u in part.units:
+        label = _quoted(f"{u.label}\n{shape_text(u.shape)}")
+        style = ', style="rounded,filled,dashed"' if u.shared else ""
+        paint = f'fillcolor="{COLOURS[u.family]}"{style}'
+        yield f"  {_quoted(prefix + u.key)} [label={label}, {paint}, tooltip={_quoted(u.note)}];"
+    for f in part.flows:
+        yield f"  {_quoted(prefix + f.source)} -> {_quoted(prefix + f.target)};"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from netdsl.report.draw import MAX_BOXES, draw
+from netdsl.report.parts import parts_of
 from netdsl.report.render import render
 from netdsl.report.summary import Summary
-from netdsl.report.units import units_of
 
 #: so many boxes are still taken in at a glance: blocks are closed until a drawing has no more
 GLANCE = 40
@@ -23,7 +23,8 @@ def _drawing(summary: Summary) -> str:
     deepest = 1 + max((path.count(".") + 1 for path in summary.scopes), default=0)
     count = 0
     for depth in range(deepest, 0, -1):
-        count = len(units_of(summary, depth)[0])
+        (network,) = parts_of(summary, depth)
+        count = len(network.units)
         if count <= GLANCE or (depth == 1 and count <= MAX_BOXES):
             return draw(summary, "svg", depth)
     return f"<p>{escape(f'(no drawing: {count:,} boxes are too many)')}</p>"

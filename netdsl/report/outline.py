@@ -58,18 +58,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of an outline: a layer or a block at a level, which stands for `count` equal neighbours."""
+    """A line of an outline: a layer or a `block` at a level, which stands for `count` equal neighbours."""
 
     level: int
     label: str
     row: Row
-    is_block: bool
+    block: Group | None = None
     count: int = 1
 
 
-def outline(summary: Summary, depth: int | None = None, collapse: bool = True) -> list[Line]:
-    """The lines of a summary: blocks are open down to `depth`; equal neighbours `collapse` into one closed line."""
-    return list(_lines(_grouped(summary, summary.rows, ""), depth, collapse, 0))
+def tree(summary: Summary) -> Group:
+    """The whole network as a block of blocks."""
+    return Group("", summary.network, _grouped(summary, summary.rows, ""))
+
+
+def outline(group: Group, depth: int | None = None, collapse: bool = True) -> list[Line]:
+    """The lines within a block: blocks are open down to `depth`; equal neighbours `collapse` into one closed line."""
+    return list(_lines(group.parts, depth, collapse, 0))
 
 
 def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Group, ...]:
@@ -89,11 +94,11 @@ def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Gr
 def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, level: int) -> Iterator[Line]:
     for first, *more in _runs(parts) if collapse else ([p] for p in parts):
         if isinstance(first, Row):
-            yield Line(level, _last(first.name), first, False)
+            yield Line(level, _last(first.name), first)
         elif more:
             yield _closed(first, more, level)
         else:
-            yield Line(level, _last(first.path), first.total, True)
+            yield Line(level, _last(first.path), first.total, first)
             if depth is None or level + 1 < depth:
                 yield from _lines(first.parts, depth, collapse, level + 1)
 
@@ -120,7 +125,7 @@ def _closed(first: Group, more: Sequence[Row | Group], level: int) -> Line:
     whole = Group(first.path, first.name, tuple(groups)).total
     last = _last(groups[-1].path)
     number = last[len(last.rstrip("0123456789")) :]
-    return Line(level, f"{_last(first.path)}..{number or last}", whole, True, len(groups))
+    return Line(level, f"{_last(first.path)}..{number or last}", whole, first, len(groups))
 
 
 def _last(path: str) -> str:

@@ -52,7 +52,7 @@ def to_json(summary: Summary, selection: Selection | None = None) -> dict[str, A
     flat = dataclasses.replace(selection or Selection(), depth=None, expand=True)
     return {
         "network": summary.network,
-        "rows": [_row_json(line.row) for line in flat.lines(summary) if not line.is_block],
+        "rows": [_row_json(line.row) for line in flat.lines(summary) if line.block is None],
         "blocks": [
             {"path": path, "name": s.name, "use": s.text, "span": s.span and s.span.to_json()}
             for path, s in summary.scopes.items()

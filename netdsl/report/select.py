@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from netdsl.report.outline import Line, outline
+from netdsl.report.outline import Line, outline, tree
 from netdsl.report.summary import Row, Summary
 
 SORTS = ("params", "macs", "flops", "bytes", "moved")
@@ -27,14 +27,14 @@ class Selection:
     def lines(self, summary: Summary) -> list[Line]:
         """The lines, in order.  Raises ValueError for a search or an order that there is not."""
         if self.find is None and self.sort is None and self.top is None:
-            return outline(summary, self.depth, collapse=not self.expand)
+            return outline(tree(summary), self.depth, collapse=not self.expand)
         fits = matcher(self.find) if self.find is not None else None
         rows = [r for r in summary.rows if fits is None or fits(r)]
         if self.sort is not None:
             if self.sort not in SORTS:
                 raise ValueError(f"cannot sort by {self.sort}: there are {', '.join(SORTS)}")
             rows.sort(key=lambda r: -int(getattr(r, str(self.sort))))
-        return [Line(0, r.name, r, False) for r in rows[: self.top]]
+        return [Line(0, r.name, r) for r in rows[: self.top]]
 
 
 def matcher(find: str) -> Callable[[Row], bool]:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from netdsl.report.outline import Line, outline
+from netdsl.ir import Value
+from netdsl.report.outline import Group, Line, outline, tree
 from netdsl.report.summary import Row, Summary
+from netdsl.report.titles import details, family, finishes, title
+
+_HEAVY = ("conv", "dense", "pool")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A box: its key, what stands in it, its family (for the colour), and what is told about it."""
+    """A box: its key, what stands in it, its family (for the colour), and what is told about it.
+
+    `closed` is a block, `block` its name where there is something in it to be shown; `shared` has the weights of
+    another box; `finishes` is a layer that may be written into the box before it.  `count` are equal ones in a row.
+    """
 
     key: str
     title: str
     shape: tuple[int, ...]
     family: str
     note: str
+    block: str | None = None
+    closed: bool = False
+    shared: bool = False
+    finishes: bool = False
+    count: int = 1
+
+    @property
+    def label(self) -> str:
+        """The title and how often."""
+        name = f"({self.title})" if "," in self.title else self.title
+        return f"{name} x{self.count}" if self.count > 1 else self.title
 
 
 @dataclass(frozen=True)
@@ -29,41 +48,50 @@ class Flow:
     shape: tuple[int, ...]
 
 
-def units_of(summary: Summary, depth: int | None) -> tuple[list[Unit], list[Flow]]:
+def units_of(
+    summary: Summary, depth: int | None, within: Group | None = None
+) -> tuple[list[Unit], list[Flow]]:
     """The boxes in order, and the flows between them; blocks deeper than `depth` are closed, equal ones one box.
 
-    Inputs and outputs are boxes with their names.
+    Inputs and outputs are boxes too; `within` a block, a single output is what leaves the last box.
     """
-    graph = summary.graph
-    lines = [line for line in outline(summary, depth) if _is_leaf(line, summary, depth)]
-    owners = _owners(lines, summary)
-    units = [_unit(line) for line in lines]
+    group, graph = within or tree(summary), summary.graph
+    layers = {row.name for row in summary.rows}
+    lines = [line for line in outline(group, depth) if _is_leaf(line, depth)]
+    owners = _owners(lines, group.rows)
+    fed = {value: _input(summary, group, value) for value in _fed(summary, group)}
     flows: dict[tuple[str, str], Flow] = {}
-    for row in summary.rows:
+
+    def flow(value: Value, target: str) -> None:
+        source = fed[value].key if value in fed else owners[value.node]
+        if source != target:
+            flows.setdefault((source, target), Flow(source, target, graph.type(value).shape[1:]))
+
+    for row in group.rows:
         for value in graph[row.name].inputs:
-            source, target = owners.get(value.node), owners[row.name]
-            if source is not None and source != target:
-                flows.setdefault((source, target), Flow(source, target, graph.type(value).shape[1:]))
-    for name, value in graph.outputs.items():
-        key, shape = f"output {name}", summary.outputs[name]
-        note = f"output {name}" + ("\nthere in training only" if name in graph.aux else "")
-        units.append(Unit(key, name, shape, "output", note))
-        flows[owners[value.node], key] = Flow(owners[value.node], key, shape)
-    return units, list(flows.values())
+            if value.node in layers:
+                flow(value, owners[row.name])
+    outputs = _outputs(summary, group) if within else _ends(summary)
+    for unit, value in outputs:
+        flow(value, unit.key)
+    units = [
+        _closed(summary, line, line.block) if line.block else _layer(summary, line.row) for line in lines
+    ]
+    return [*fed.values(), *units, *(unit for unit, _ in outputs)], list(flows.values())
 
 
-def _is_leaf(line: Line, summary: Summary, depth: int | None) -> bool:
+def _is_leaf(line: Line, depth: int | None) -> bool:
     """Whether a line is a box: a layer, or a block whose lines are not shown."""
-    return not line.is_block or line.count > 1 or (depth is not None and line.level + 1 >= depth)
+    return line.block is None or line.count > 1 or (depth is not None and line.level + 1 >= depth)
 
 
-def _owners(lines: list[Line], summary: Summary) -> Mapping[str, str]:
+def _owners(lines: Sequence[Line], rows: Iterable[Row]) -> Mapping[str, str]:
     """For each layer the key of its box."""
     owners: dict[str, str] = {}
-    open_boxes = {line.row.name: line for line in lines}
+    boxes = {line.row.name for line in lines}
     last = ""
-    for row in summary.rows:
-        found = next((path for path in _paths(row.name) if path in open_boxes), None)
+    for row in rows:
+        found = next((path for path in _paths(row.name) if path in boxes), None)
         # A layer of the second of several equal blocks belongs to the box of the first.
         last = found or last
         owners[row.name] = last
@@ -75,40 +103,80 @@ def _paths(name: str) -> list[str]:
     return [".".join(parts[:k]) for k in range(1, len(parts) + 1)]
 
 
-def _unit(line: Line) -> Unit:
-    row = line.row
-    name = row.kind if line.is_block else row.name if row.kind == "input" else _title(row)
-    title = f"{name} x{line.count}" if line.count > 1 else name
+def _fed(summary: Summary, group: Group) -> list[Value]:
+    """What a block reads of what is outside of it, in the order of its inputs."""
+    if group.path not in summary.scopes:
+        return []
+    inside = {row.name for row in group.rows}
+    read = {v for row in group.rows for v in summary.graph[row.name].inputs if v.node not in inside}
+    return [v for v in dict.fromkeys(summary.scopes[group.path].inputs.values()) if v in read]
+
+
+def _input(summary: Summary, group: Group, value: Value) -> Unit:
+    """What a block is fed, by its name there."""
+    names = [name for name, fed in summary.scopes[group.path].inputs.items() if fed == value]
+    shape = summary.graph.type(value).shape[1:]
+    return Unit(f"in {value}", " = ".join(names), shape, "input", f"from {value.node}")
+
+
+def _ends(summary: Summary) -> list[tuple[Unit, Value]]:
+    """The outputs of a network."""
+    graph = summary.graph
+    titles = {name: f"{name} (training)" if name in graph.aux else name for name in graph.outputs}
+    return [
+        (Unit(f"output {name}", titles[name], summary.outputs[name], "output", f"output {name}"), value)
+        for name, value in graph.outputs.items()
+    ]
+
+
+def _outputs(summary: Summary, group: Group) -> list[tuple[Unit, Value]]:
+    """What leaves a block, where that is more than one thing."""
+    graph, inside = summary.graph, {row.name: k for k, row in enumerate(group.rows)}
+    read = [v for row in summary.rows if row.name not in inside for v in graph[row.name].inputs]
+    found = {v for v in (*read, *graph.outputs.values()) if v.node in inside}
+    left = sorted(found, key=lambda v: (inside[v.node], v.port))
+    shapes = [graph.type(v).shape[1:] for v in left]
+    units = [
+        Unit(f"out {v}", f"out {k}", s, "output", str(v.node))
+        for k, (v, s) in enumerate(zip(left, shapes, strict=True), 1)
+    ]
+    return list(zip(units, left, strict=True)) if len(left) > 1 else []
+
+
+def _layer(summary: Summary, row: Row) -> Unit:
+    kind = family(row.kind)
+    return Unit(
+        row.name,
+        row.name if kind == "input" else title(summary, row),
+        row.shape,
+        kind,
+        _note(row, row.settings),
+        shared=row.shared is not None,
+        finishes=finishes(summary, row),
+    )
+
+
+def _closed(summary: Summary, line: Line, block: Group) -> Unit:
+    """A closed block; where it is but one layer that others finish, it is described as that layer."""
+    heavy = [r for r in block.rows if family(r.kind) in _HEAVY]
+    plain = len(heavy) == 1 and all(r is heavy[0] or finishes(summary, r) for r in block.rows)
+    words = [w for w in details(summary, heavy[0]) if w not in block.name.lower()] if plain else []
+    return Unit(
+        line.row.name,
+        " ".join([block.name, *words]),
+        line.row.shape,
+        family(heavy[0].kind) if plain else "block",
+        _note(line.row, ""),
+        block=None if plain else block.name,
+        closed=True,
+        shared=line.row.shared is not None,
+        count=line.count,
+    )
+
+
+def _note(row: Row, settings: str) -> str:
     facts = [f"{row.params:,} params"] if row.params else []
+    facts += [f"shares the weights of {row.shared}"] if row.shared else []
     facts += [f"{row.macs:,} MACs"] if row.macs else []
     place = [f"{row.span.source.name}:{row.span.line}"] if row.span is not None else []
-    settings = [row.settings] if row.settings and not line.is_block else []
-    note = "\n".join([row.name, *settings, *facts, *place])
-    return Unit(row.name, title, row.shape, "block" if line.is_block else family(row.kind), note)
-
-
-def _title(row: Row) -> str:
-    """`conv 3x3, 64` says more than `conv`."""
-    settings = dict(part.split("=", 1) for part in row.settings.split(", ") if "=" in part)
-    size = settings.get("kernel") or settings.get("size")
-    words = [row.kind]
-    if size and size.isdigit():
-        words.append(f"{size}x{size}")
-    if "stride" in settings and settings["stride"] != "1":
-        words.append(f"/{settings['stride']}")
-    return " ".join(words)
-
-
-FAMILIES = {
-    "conv": ("conv", "conv_transpose", "depthwise_conv", "separable_conv"),
-    "dense": ("dense",),
-    "pool": ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool"),
-    "norm": ("batch_norm", "group_norm", "instance_norm", "layer_norm", "lrn", "l2_normalize"),
-    "merge": ("add", "sub", "mul", "div", "concat", "stack", "split"),
-    "input": ("input",),
-}
-
-
-def family(op: str) -> str:
-    """What an op is, as far as its colour goes."""
-    return next((name for name, ops in FAMILIES.items() if op in ops), "other")
+    return "\n".join([row.name, *([settings] if settings else []), *facts, *place])

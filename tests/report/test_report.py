@@ -8,7 +8,7 @@ import re
 import pytest
 
 from netdsl.report import Selection, notebook, render, to_json
-from netdsl.report.outline import outline
+from netdsl.report.outline import outline, tree
 from tests.report.nets import STAGES, summary_of
 
 
@@ -22,7 +22,7 @@ def labels(lines):
 
 
 def test_equal_neighbours_are_one_line(stages):
-    assert labels(outline(stages, depth=2)) == [
+    assert labels(outline(tree(stages), depth=2)) == [
         "image input 1",
         "stage1 Stage 1",
         ".conv1 conv 1",
@@ -36,14 +36,14 @@ def test_equal_neighbours_are_one_line(stages):
 
 
 def test_expanded_they_are_three(stages):
-    lines = outline(stages, depth=2, collapse=False)
+    lines = outline(tree(stages), depth=2, collapse=False)
     assert [line.label for line in lines if line.row.kind == "Unit"] == ["unit1", "unit1", "unit2", "unit3"]
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, None])
 @pytest.mark.parametrize("collapse", [True, False])
 def test_every_depth_adds_up(stages, depth, collapse):
-    lines = outline(stages, depth, collapse)
+    lines = outline(tree(stages), depth, collapse)
     assert sum(line.row.params for line in lines if line.level == 0) == stages.totals.params
     leaves = [
         line

@@ -1,0 +1,55 @@
+"""Fewer boxes that say the same: what only finishes a layer stands in its box, and equal ones in a row are one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from netdsl.report.units import Flow, Unit
+
+LONGEST = 40
+Boxes = tuple[list[Unit], list[Flow]]
+
+
+def fold(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
+    """`conv`, `batch_norm` and `relu` as one box, and several of these in a row as one with their number."""
+    return _joined(*_joined(units, flows, _finished), _counted)
+
+
+def _joined(units: Sequence[Unit], flows: Sequence[Flow], join: Callable[[Unit, Unit], Unit | None]) -> Boxes:
+    """The boxes after `join` of every two of which one alone reads the other, and nothing else."""
+    sources: dict[str, list[str]] = {u.key: [] for u in units}
+    readers: dict[str, int] = {u.key: 0 for u in units}
+    for flow in flows:
+        sources[flow.target].append(flow.source)
+        readers[flow.source] += 1
+    boxes: dict[str, Unit] = {}
+    home: dict[str, str] = {}
+    for unit in units:
+        key = unit.key
+        home[key] = key
+        boxes[key] = unit
+        if len(sources[key]) == 1 and readers[sources[key][0]] == 1:
+            first = home[sources[key][0]]
+            both = join(boxes[first], unit)
+            if both is not None:
+                del boxes[key]
+                boxes[first], home[key] = both, first
+    ends = {(home[f.source], home[f.target]): f.shape for f in flows if home[f.source] != home[f.target]}
+    return list(boxes.values()), [Flow(source, target, shape) for (source, target), shape in ends.items()]
+
+
+def _finished(box: Unit, unit: Unit) -> Unit | None:
+    """A layer that finishes what the box made, written into it."""
+    title = f"{box.title}, {unit.title}"
+    if not unit.finishes or box.family == "input" or box.count > 1 or len(title) > LONGEST:
+        return None
+    return replace(box, title=title, shape=unit.shape, note=f"{box.note}\n\n{unit.note}")
+
+
+def _counted(box: Unit, unit: Unit) -> Unit | None:
+    """One more layer of the same, as far as can be seen; blocks are told apart by the outline."""
+    same = replace(unit, key=box.key, note=box.note, count=box.count) == box
+    if not same or box.closed or box.family in ("input", "output"):
+        return None
+    return replace(box, count=box.count + unit.count, note=f"{box.note}\n\n{unit.note}")
