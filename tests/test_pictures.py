@@ -1,48 +1,58 @@
-"""The pictures in docs/ are what the commands draw today; `NETDSL_UPDATE_GOLDEN=1` draws them anew."""
+"""docs/zoo.md and the pictures in docs/ are what netdsl says and draws today; `NETDSL_UPDATE_GOLDEN=1` makes them anew.
+
+A new example gets its place in tests/zoo/gallery.py.
+"""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from netdsl.cli.main import main
+from netdsl.report.chart import chart
+from netdsl.report.draw import draw
+from netdsl.syntax.read import read_source
+from tests.report.drawings import crossed, frames, overlaps, pictures
+from tests.zoo.gallery import CHARTED, EXAMPLES, EXHIBITS, page, summary, tree
 
-ROOT = Path(__file__).parent.parent
-PICTURES = ROOT / "docs" / "pictures"
-ZOO = (
-    "resnet",
-    "vgg",
-    "densenet",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "mobilenet_v3",
-    "squeezenet",
-    "shufflenet_v2",
-)
-ZOO += ("efficientnet", "alexnet", "googlenet", "inception_v3", "senet154")
-COMMANDS = {
-    "lenet5.svg": ["draw", "examples/lenet5.net"],
-    "googlenet.svg": ["draw", "examples/googlenet.net", "--depth", "1"],
-    "inception_v4.svg": ["draw", "examples/inception_v4.net", "--depth", "1"],
-    "resnet18.svg": ["draw", "examples/resnet.net", "--net", "resnet18", "--depth", "3"],
-    "densenet121.svg": ["draw", "examples/densenet.net", "--net", "densenet121", "--depth", "1"],
-    "seresnet50.svg": ["draw", "examples/senet.net", "--net", "seresnet50", "--depth", "2"],
-    "unet.svg": ["draw", "examples/unet.net", "--depth", "1"],
-    "yolo_v3.svg": ["draw", "examples/yolo_v3.net", "--depth", "1"],
-    "retinanet.svg": ["draw", "examples/retinanet.net", "--depth", "1"],
-    "zoo.svg": ["compare", *(f"examples/{name}.net" for name in ZOO)],
-}
+DOCS = Path(__file__).parent.parent / "docs"
+PICTURES = DOCS / "pictures"
+BY_FILE = pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda e: e.file)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_picture(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    made = tmp_path / name
-    option = "--chart" if COMMANDS[name][0] == "compare" else "-o"
-    with pytest.raises(SystemExit) as end:
-        main([*COMMANDS[name], option, str(made)])
-    assert not end.value.code
+def compare(path, text):
     if os.environ.get("NETDSL_UPDATE_GOLDEN"):
-        PICTURES.mkdir(exist_ok=True)
-        (PICTURES / name).write_bytes(made.read_bytes())
-    assert (PICTURES / name).read_bytes() == made.read_bytes()
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_gallery_shows_every_example_that_has_a_net():
+    files = {path.stem for path in EXAMPLES.glob("*.net") if tree(path.stem).nets}
+    assert {e.file for e in EXHIBITS} == files, "a new example gets its place in tests/zoo/gallery.py"
+
+
+@BY_FILE
+def test_papers_are_those_of_the_file(exhibit):
+    comment = " ".join(
+        line.lstrip("# ") for line in read_source(EXAMPLES / f"{exhibit.file}.net").text.splitlines()
+    )
+    assert all(paper.replace("and 1995", "") in comment or paper in comment for paper in exhibit.papers)
+
+
+def test_the_page():
+    compare(DOCS / "zoo.md", page())
+
+
+@BY_FILE
+def test_the_drawing_of_a_file(exhibit):
+    svg = draw(summary(exhibit.file, exhibit.drawn or exhibit.names[0]), "svg", 1, exhibit.blocks)
+    compare(PICTURES / f"{exhibit.file}.svg", svg)
+    assert not [hit for picture in pictures(svg) for hit in crossed(picture)]
+    assert not overlaps(frames(svg))
+
+
+def test_the_chart():
+    compare(PICTURES / "zoo.svg", chart([s for exhibit in CHARTED for s in exhibit.summaries]))
+
+
+def test_every_picture_is_made_here():
+    assert {path.stem for path in PICTURES.iterdir()} == {"zoo", *(e.file for e in EXHIBITS)}

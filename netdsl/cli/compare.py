@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 @command(
     FILES,
     option("--sort", choices=("params", "macs", "flops"), help="the smallest first"),
-    option("--chart", type=Path, metavar="FILE.svg", help="draw multiply-adds against parameters"),
+    option(
+        "--chart", dest="picture", type=Path, metavar="FILE.svg", help="draw multiply-adds against parameters"
+    ),
     FORMAT,
 )
-def app(files: list[Path], sort: str | None, chart: Path | None, form: Format) -> None:
+def app(files: list[Path], sort: str | None, picture: Path | None, form: Format) -> None:
     """Compare networks by parameters and costs: every net and preset of the files."""
     from netdsl.files import atomic_write
     from netdsl.report import compare
+    from netdsl.report.chart import chart
     from netdsl.report.terminal import terminal_width
 
-    if chart is not None and chart.suffix != ".svg":
-        raise UsageError(f"argument --chart: {chart} does not end in .svg")
+    if picture is not None and picture.suffix != ".svg":
+        raise UsageError(f"argument --chart: {picture} does not end in .svg")
     with diagnostics(form):
         summaries = [s for file in files for s in _summaries(file)]
     if not summaries:
         raise UsageError(f"there is no net in {', '.join(map(str, files))}")
     if sort is not None:
         summaries.sort(key=lambda s: int(getattr(s.totals, sort)))
-    if chart is not None:
-        with writing(chart):
-            atomic_write(chart, compare.chart(summaries).encode())
+    if picture is not None:
+        with writing(picture):
+            atomic_write(picture, chart(summaries).encode())
     if form is Format.json:
         print_json(compare.compare_json(summaries))
     else:

@@ -14,7 +14,7 @@ from netdsl.report.summary import Summary
 MAX_BOXES = 2000
 #: width to height of a page
 PAGE = 1.3
-_MARGIN, _GAP, _INSET, _HEAD = 24.0, 22.0, 16.0, 28.0
+_MARGIN, _GAP, _INSET, _HEAD, _LEAST = 24.0, 22.0, 16.0, 28.0, 220.0
 Place = tuple[float, float]
 Frame = tuple[float, float, float, float]
 
@@ -37,6 +37,7 @@ def draw(summary: Summary, form: str, depth: int | None = None, blocks: int = 0)
 def _svg(parts: Sequence[Part]) -> str:
     figures = [_framed(part, framed=k > 0) for k, part in enumerate(parts)]
     places, width, height = _pack(figures)
+    width = max(width, _LEAST)
     colours = legend(parts, width)
     width, height = width + 2 * _MARGIN, height + colours.height + 3 * _MARGIN
     lines = [
@@ -93,7 +94,7 @@ def _free(frames: Sequence[Frame], figure: Figure, reach: float) -> Place:
     lefts = [0.0, *(right for _, _, right, _ in frames if right + figure.width <= reach)]
     places = []
     for x in lefts:
-        under = (bottom for left, _, right, bottom in frames if left < x + figure.width and x < right)
+        under = (bottom for left, _, right, bottom in frames if left < x + figure.width + _GAP and x < right)
         places.append((max(under, default=0.0), x))
     y, x = min(places)
     return x, y

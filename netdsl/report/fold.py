@@ -8,12 +8,24 @@ from dataclasses import replace
 from netdsl.report.units import Flow, Unit
 
 LONGEST = 40
+IDENTITY = "identity"
 Boxes = tuple[list[Unit], list[Flow]]
 
 
 def fold(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
     """`conv`, `batch_norm` and `relu` as one box, and several of these in a row as one with their number."""
-    return _joined(*_joined(units, flows, _finished), _counted)
+    return _joined(*_joined(*_without_identities(units, flows), _finished), _counted)
+
+
+def _without_identities(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
+    """Branches that do nothing are flows."""
+    nothing = {u.key for u in units if u.title == IDENTITY}
+    through: dict[str, str] = {}
+    for flow in flows:
+        if flow.target in nothing:
+            through[flow.target] = through.get(flow.source, flow.source)
+    ends = {(through.get(f.source, f.source), f.target): f.shape for f in flows if f.target not in nothing}
+    return [u for u in units if u.key not in nothing], [Flow(a, b, shape) for (a, b), shape in ends.items()]
 
 
 def _joined(units: Sequence[Unit], flows: Sequence[Flow], join: Callable[[Unit, Unit], Unit | None]) -> Boxes:
@@ -48,8 +60,8 @@ def _finished(box: Unit, unit: Unit) -> Unit | None:
 
 
 def _counted(box: Unit, unit: Unit) -> Unit | None:
-    """One more layer of the same, as far as can be seen; blocks are told apart by the outline."""
+    """One more that looks the same.  A block that is but one layer is not told by its looks."""
     same = replace(unit, key=box.key, note=box.note, count=box.count) == box
-    if not same or box.closed or box.family in ("input", "output"):
+    if not same or (box.closed and not box.block) or box.family in ("input", "output"):
         return None
     return replace(box, count=box.count + unit.count, note=f"{box.note}\n\n{unit.note}")

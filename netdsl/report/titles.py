@@ -55,10 +55,12 @@ def finishes(summary: Summary, row: Row) -> bool:
 
 
 def _fed(summary: Summary, row: Row) -> tuple[int, ...]:
-    """The shape of a layer's first operand."""
+    """The shape of a layer's first operand that is no number."""
     graph = summary.graph
-    return graph.type(graph[row.name].inputs[0]).shape[1:]
+    fed = next(value for value in graph[row.name].inputs if value.node == row.sources[0])
+    return graph.type(fed).shape[1:]
 
 
 def _sizes(size: Any, rank: int) -> str:
-    return "x".join(map(str, size if isinstance(size, tuple) else (size,) * rank))
+    sizes = size if isinstance(size, tuple) else (size,) * rank
+    return "x".join(map(str, sizes[:1] if rank == 1 and len(set(sizes)) == 1 else sizes))

@@ -4,7 +4,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from netdsl.report.compare import chart, compare_json, render_compare
+from netdsl.report.chart import chart
+from netdsl.report.compare import compare_json, render_compare
 from tests.report.nets import STAGES, summary_of
 
 SMALL = "net Small { input x: [8]\n output y = x -> dense(4) }"
