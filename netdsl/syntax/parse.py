@@ -1,6 +1,7 @@
 """Text to tree, with every syntax mistake reported in one go."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from netdsl.limits import MAX_SYNTAX_ERRORS
 from netdsl.source import Diagnostic, NetError, Source
@@ -15,6 +16,8 @@ from netdsl.syntax.tree import File
 _RECOVERED_SIZE = 50_000  # characters; every error found costs another reading of the text
 
 
+# The presets of a file, and the files that many import, are asked for again and again; trees do not change.
+@lru_cache(maxsize=8)
 def parse(source: Source) -> File:
     """The tree of a source.
 

@@ -79,9 +79,14 @@ def overlaps(frames):
 
 def crossed(picture):
     """The boxes that a line runs through, with the line; lines end one unit before a box."""
-    return [
-        (texts, line)
-        for line in picture.lines
-        for texts, (left, top, right, bottom) in picture.boxes
-        if any(left < x < right and top < y < bottom for x, y in line)
-    ]
+    found = []
+    for line in picture.lines:
+        xs, ys = zip(*line, strict=True)
+        around = min(xs), min(ys), max(xs), max(ys)
+        found += [
+            (texts, line)
+            for texts, (left, top, right, bottom) in picture.boxes
+            if around[0] < right and left < around[2] and around[1] < bottom and top < around[3]
+            if any(left < x < right and top < y < bottom for x, y in line)
+        ]
+    return found

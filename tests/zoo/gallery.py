@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A file of examples/, its title, papers as its comment names them, and the drawing: preset and levels of blocks."""
+    """A file of examples/, its title, papers as its comment names them; the preset and the levels of blocks drawn."""
 
     file: str
     title: str
@@ -131,10 +131,11 @@ CHARTED = [e for name in ("Classification, by year", "Small networks") for e in 
 INTRODUCTION = """\
 # The zoo
 
-Every network of [examples/](../examples), with what it costs for one sample: parameters, and multiply-adds (MACs) in inference, as
-[reports](reports.md#what-the-numbers-mean) count them. A family is one file, and its members are presets: `netdsl params
-examples/resnet.net --net resnet50`. `netdsl check` holds each to its published number of parameters. A drawing opens in full when
-it is clicked; it was made with `netdsl draw FILE --depth 1 --blocks 9`, on the left the network, beside it what is in its blocks.
+Every network of [examples/](../examples), with what it costs for one sample: parameters, and multiply-adds (MACs)
+in inference, as [reports](reports.md#what-the-numbers-mean) count them. A family is one file, its members are
+presets, such as `--net resnet50`. `netdsl check` holds each to its published number of parameters. A click opens a
+drawing: on the left the network, beside it what is in its blocks, made with `netdsl draw FILE --depth 1 --blocks 9`
+(`--blocks 1` for the R-CNNs on a feature pyramid).
 
 ![Multiply-adds against parameters of the classifiers](pictures/zoo.svg)
 """
