@@ -6,6 +6,7 @@ import pytest
 
 from netdsl.report.chart import chart
 from netdsl.report.compare import compare_json, render_compare
+from tests.report.drawings import overlaps
 from tests.report.nets import STAGES, summary_of
 
 SMALL = "net Small { input x: [8]\n output y = x -> dense(4) }"
@@ -42,10 +43,19 @@ def test_the_chart_is_a_picture_of_all():
     assert {"Stages", "Small"} <= {t.text for t in root.findall(f"{tag}text")}
 
 
-def test_names_do_not_lie_on_each_other():
+def test_names_lie_neither_on_each_other_nor_on_discs():
     root = ET.fromstring(chart(both() * 8))
-    places = [(t.get("x"), t.get("y")) for t in root.iter() if t.text in ("Stages", "Small")]
-    assert len(set(places)) == 16
+    tag = "{http://www.w3.org/2000/svg}"
+    names = [t for t in root.iter(f"{tag}text") if t.text in ("Stages", "Small")]
+    boxes = [(x, y - 9, x + 6 * len(t.text), y + 2) for t in names for x, y in [place(t, "x", "y")]]
+    discs = [place(c, "cx", "cy", "r") for c in root.iter(f"{tag}circle")]
+    assert len(boxes) == len(discs) == 16
+    assert not overlaps(boxes)
+    assert not any(overlaps([box, (x - r, y - r, x + r, y + r)]) for box in boxes for x, y, r in set(discs))
+
+
+def place(element, *keys):
+    return tuple(float(element.get(key)) for key in keys)
 
 
 def test_nothing_to_draw():
