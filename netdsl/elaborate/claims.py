@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node
         return ()
     variables = evaluator.frame.variables
     saved = dict(variables)
-    variables.update(_totals(evaluator, graph))
+    variables.update(_totals(evaluator, graph, entries))
     held = []
     for entry in entries:
         assert isinstance(entry, tree.Claim)
@@ -48,14 +48,17 @@ def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node
     return tuple(held)
 
 
-def _totals(evaluator: Evaluator, graph: Graph) -> Mapping[str, int]:
+def _totals(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) -> Mapping[str, int | None]:
+    """What claims may name, operations per sample; None for what these do not, which is only suggested."""
     batch = evaluator.context.batch
-    return {
-        "params": count_params(graph),
-        "trainable": count_trainable(graph),
-        "macs": count_macs(graph) // batch,
-        "flops": count_flops(graph) // batch,
+    totals: Mapping[str, Callable[[], int]] = {
+        "params": lambda: count_params(graph),
+        "trainable": lambda: count_trainable(graph),
+        "macs": lambda: count_macs(graph) // batch,
+        "flops": lambda: count_flops(graph) // batch,
     }
+    named = {node.id for entry in entries for node in entry.walk() if isinstance(node, tree.Name)}
+    return {name: count() if name in named else None for name, count in totals.items()}
 
 
 def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:

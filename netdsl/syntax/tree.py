@@ -5,17 +5,17 @@ they stand: spans take no part in `==` nor in `repr`. A walk over the tree may r
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Literal
 
 from netdsl.source import Span
+from netdsl.syntax.record import Record
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(Record):
     """The root of all tree classes."""
 
-    span: Span = field(kw_only=True, compare=False, repr=False)
+    span: Span = field(kw_only=True)
 
     @property
     def children(self) -> list["Node"]:
@@ -40,24 +40,20 @@ class Node:
 # Expressions
 
 
-@dataclass(frozen=True)
 class Expr(Node):
     """Anything that stands for a setting, a function or a tensor."""
 
 
-@dataclass(frozen=True)
 class Name(Expr):
     """`relu`, `x`, `Bottleneck`; also every name that is being defined."""
 
     id: str
 
 
-@dataclass(frozen=True)
 class In(Expr):
     """`in`: the input of the enclosing block or `repeat`."""
 
 
-@dataclass(frozen=True)
 class Constant(Expr):
     """A number, string, `true`, `false` or `none`; `text` is its spelling in the source.
 
@@ -68,21 +64,18 @@ class Constant(Expr):
     text: str
 
 
-@dataclass(frozen=True)
 class List(Expr):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
 class Tuple(Expr):
     """`(a, b)`; `(a,)` has one item, and none has no item."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
 class Unary(Expr):
     """`-x` or `not x`."""
 
@@ -95,7 +88,6 @@ BinaryOp = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
 class Binary(Expr):
     """Arithmetic, comparison or logic on two operands."""
 
@@ -104,7 +96,6 @@ class Binary(Expr):
     right: Expr
 
 
-@dataclass(frozen=True)
 class Conditional(Expr):
     """`then if condition else otherwise`."""
 
@@ -113,7 +104,6 @@ class Conditional(Expr):
     otherwise: Expr
 
 
-@dataclass(frozen=True)
 class Argument(Node):
     """One argument of a call or tag, by position (`name` is None) or by keyword."""
 
@@ -121,7 +111,6 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Call(Expr):
     """`function(arguments)`; positional arguments come first and keywords are distinct."""
 
@@ -129,7 +118,6 @@ class Call(Expr):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
 class Index(Expr):
     """`value[index]`."""
 
@@ -137,7 +125,6 @@ class Index(Expr):
     index: Expr
 
 
-@dataclass(frozen=True)
 class Attribute(Expr):
     """`value.name`, as in `rn.ResNet` or `mnist.train`."""
 
@@ -145,7 +132,6 @@ class Attribute(Expr):
     name: Name
 
 
-@dataclass(frozen=True)
 class Tag(Node):
     """`@freeze`, `@lr(0.1)`."""
 
@@ -153,7 +139,6 @@ class Tag(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
 class Tagged(Expr):
     """`value @tag @tag`: in `x -> conv(8, 3) @freeze` the value is the step `conv(8, 3)` alone."""
 
@@ -161,7 +146,6 @@ class Tagged(Expr):
     tags: tuple[Tag, ...]
 
 
-@dataclass(frozen=True)
 class Pipe(Expr):
     """`head -> step -> step`: at least one step.
 
@@ -174,7 +158,6 @@ class Pipe(Expr):
     steps: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
 class Merge(Expr):
     """`concat { | a | b }`: every branch is fed the same value, `function` merges the results.
 
@@ -185,7 +168,6 @@ class Merge(Expr):
     branches: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
 class Repeat(Expr):
     """`repeat count { body }`: a step; every turn is fed, as `in`, what the turn before gave."""
 
@@ -193,7 +175,6 @@ class Repeat(Expr):
     body: tuple["Statement", ...]
 
 
-@dataclass(frozen=True)
 class Range(Expr):
     """`start..stop`, the stop excluded; only behind the `in` of a `for`."""
 
@@ -204,19 +185,16 @@ class Range(Expr):
 # Statements
 
 
-@dataclass(frozen=True)
 class Statement(Node):
     """One line of a body."""
 
 
-@dataclass(frozen=True)
 class Evaluate(Statement):
     """An expression that stands alone; the last one is the result of its block."""
 
     value: Expr
 
 
-@dataclass(frozen=True)
 class Assign(Statement):
     """`a = value`, `skip[i] = value`, `a, b = value`: targets are `Name` or `Index` of a `Name`.
 
@@ -227,7 +205,6 @@ class Assign(Statement):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Dim(Node):
     """One axis of an input: `28`, or `H = 224` with a name that can be set from outside."""
 
@@ -235,7 +212,6 @@ class Dim(Node):
     size: Expr
 
 
-@dataclass(frozen=True)
 class Input(Statement):
     """`input image: [H = 224, W = 224, 3] where H >= 32`: axes without the batch, channels last."""
 
@@ -244,7 +220,6 @@ class Input(Statement):
     where: Expr | None
 
 
-@dataclass(frozen=True)
 class Output(Statement):
     """`output logits = value`, `output boxes, scores = value`: several names take the value apart."""
 
@@ -252,7 +227,6 @@ class Output(Statement):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Aux(Statement):
     """`aux head1 = value`: outputs that are there in training only."""
 
@@ -260,7 +234,6 @@ class Aux(Statement):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Layer(Statement):
     """`layer head = Head(9)`: one instance, its weights shared by all uses."""
 
@@ -268,14 +241,12 @@ class Layer(Statement):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Assert(Statement):
     """`assert condition`."""
 
     condition: Expr
 
 
-@dataclass(frozen=True)
 class For(Statement):
     """`for targets in iterable { body }`; several targets take each item apart."""
 
@@ -284,7 +255,6 @@ class For(Statement):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
 class If(Statement):
     """`if condition { body } else { otherwise }`; `else if` is an `If` alone in `otherwise`."""
 
@@ -296,12 +266,10 @@ class If(Statement):
 # What a file is made of
 
 
-@dataclass(frozen=True)
 class Item(Node):
     """One definition of a file."""
 
 
-@dataclass(frozen=True)
 class Import(Item):
     """`import "resnet.net" as rn`; without a name the definitions are brought in as they are."""
 
@@ -309,7 +277,6 @@ class Import(Item):
     alias: Name | None
 
 
-@dataclass(frozen=True)
 class Param(Node):
     """A setting of a block or net, required where it has no default."""
 
@@ -317,7 +284,6 @@ class Param(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True)
 class Block(Item):
     """`block Merge(c) in top, lateral { … }`; without named `inputs` there is one, called `in`."""
 
@@ -327,7 +293,6 @@ class Block(Item):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
 class Net(Item):
     """`net LeNet5(classes = 10) { … }`."""
 
@@ -336,7 +301,6 @@ class Net(Item):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True)
 class Setting(Node):
     """`epochs = 12` in a section."""
 
@@ -344,14 +308,12 @@ class Setting(Node):
     value: Expr
 
 
-@dataclass(frozen=True)
 class Claim(Node):
     """`params == 61_706` in `expect`."""
 
     condition: Expr
 
 
-@dataclass(frozen=True)
 class Preset(Item):
     """`preset resnet34 { unit = Basic; params == 21_797_672 }`: settings of the net, and claims about it."""
 
@@ -362,7 +324,6 @@ class Preset(Item):
 SectionKind = Literal["data", "train", "eval", "expect"]
 
 
-@dataclass(frozen=True)
 class Section(Item):
     """`train { … }`: an `expect` section holds claims, the others settings with distinct names."""
 
@@ -372,7 +333,6 @@ class Section(Item):
     entries: tuple[Setting | Claim, ...]
 
 
-@dataclass(frozen=True)
 class File(Node):
     """A whole file: definitions have distinct names, and there is at most one section of each kind."""
 
