@@ -49,7 +49,7 @@ def cases(draw):
     return Map(exprs, shape), arrays
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cases())
 def test_random_maps(case):
     op, arrays = case

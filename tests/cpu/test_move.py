@@ -36,7 +36,7 @@ def boxes(draw):
     return whole, start, step, part
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(boxes(), st.sampled_from(KINDS))
 def test_gather_and_scatter(box, kind):
     whole, start, step, part = box
@@ -50,7 +50,7 @@ def test_padding_and_flip_of_images():
     check(Gather((0, 0, 6, 0), (1, 1, -1, 1), (2, 6, 7, 5)), [x])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data(), st.sampled_from(KINDS))
 def test_transpose(data, kind):
     shape = data.draw(st.lists(st.sampled_from([1, 2, 3, 5, 9, 17]), min_size=1, max_size=5))
@@ -67,7 +67,7 @@ def rows(draw):
     return shape, axis, rng.integers(-2, shape[axis] + 2, [n or 4 for n in index])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows(), st.sampled_from(KINDS))
 def test_take_and_put_add(case, kind):
     shape, axis, index = case

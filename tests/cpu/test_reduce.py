@@ -33,7 +33,7 @@ def test_all_axes(kind, axes):
     check(Reduce(kind, Arg(0) * 2.0, axes, keepdims=True), [x])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_random_shapes_and_broadcasts(data):
     shape = tuple(data.draw(st.lists(st.sampled_from([1, 2, 3, 7, 16, 41]), min_size=1, max_size=4)))

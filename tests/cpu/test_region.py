@@ -50,7 +50,7 @@ SHAPES = st.tuples(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["sum", "max"]), st.booleans(), SHAPES)
 def test_any_shape(kind, split, shape):
     check(kind, split, *shape)

@@ -18,7 +18,7 @@ def check(op, boxes, scores):
     np.testing.assert_array_equal(run_primitive(op, [boxes, scores])[0], op.reference(boxes, scores)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 3),
     st.integers(1, 4),

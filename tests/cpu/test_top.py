@@ -16,7 +16,7 @@ def check(x, count):
     np.testing.assert_array_equal(got, TopIndices(count).reference(x)[0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_row(data):
     size = data.draw(st.integers(1, 40))

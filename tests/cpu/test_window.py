@@ -53,7 +53,7 @@ def windows(draw):
     return op, shape
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(windows())
 def test_random_windows(case):
     op, shape = case

@@ -86,7 +86,7 @@ def test_even_positions_are_different_and_even(count, data):
     assert (gaps >= count // picked).all() and (gaps <= -(-count // picked)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**64 - 1), st.floats(0.05, 0.5), st.integers(20, 300))
 def test_split_is_stratified_disjoint_and_complete(seed, fraction, count):
     labels = np.random.default_rng(0).integers(0, 4, count)

@@ -47,7 +47,7 @@ arrays = st.sampled_from(sorted(CODES)).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays, st.booleans())
 def test_round_trip(tmp_path_factory, array, packed):
     path = tmp_path_factory.mktemp("idx") / "array"
@@ -57,7 +57,7 @@ def test_round_trip(tmp_path_factory, array, packed):
     np.testing.assert_array_equal(read, array)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.booleans())
 def test_any_bytes_give_an_array_or_a_diagnostic(tmp_path_factory, content, packed):
     path = tmp_path_factory.mktemp("idx") / "array"
@@ -68,7 +68,7 @@ def test_any_bytes_give_an_array_or_a_diagnostic(tmp_path_factory, content, pack
         assert error.diagnostics[0].code == "data"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 200), st.integers(0, 255), st.booleans())
 def test_one_changed_byte_never_crashes(tmp_path_factory, position, value, packed):
     good = encode(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))

@@ -21,7 +21,7 @@ dtypes = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(dtypes, hnp.array_shapes(min_dims=0, max_side=4)), st.booleans(), st.booleans())
 def test_round_trip(tmp_path_factory, array, fortran, packed):
     folder = tmp_path_factory.mktemp("npy")
@@ -107,7 +107,7 @@ def _archive(array):
 GOOD = _archive(np.arange(64, dtype=np.float32).reshape(8, 8))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=3), st.integers(0, 40)
 )

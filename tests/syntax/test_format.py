@@ -182,7 +182,7 @@ def written(program: str, random: Random) -> str:
     return "".join(random.choice(CHOICES[char]) if char in CHOICES else char for char in program)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(programs, st.integers(0, 2**32))
 def test_random_programs(program: str, seed: int):
     text = written(program, Random(seed))

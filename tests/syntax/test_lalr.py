@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lark
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from netdsl.source import NetError, Source, Span
@@ -94,7 +94,6 @@ LINES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(LINES) | st.sampled_from(WORDS + SIGNS), max_size=30))
 def test_any_text(pieces):
     source = Source("test.net", " ".join(pieces))

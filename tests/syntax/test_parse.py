@@ -136,7 +136,7 @@ def test_hostile_texts_are_diagnosed_fast(text: str, code: str):
     assert len(str(caught.value)) < 10_000
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(PROGRAMS), st.integers(0, 2**32))
 def test_damaged_programs_are_diagnosed(path: Path, seed: int):
     """Whatever is cut out, doubled or put in: a tree or a `NetError` that renders, nothing else."""
