@@ -11,7 +11,7 @@ import pytest
 
 from netdsl.cli.main import main
 from netdsl.elaborate import elaborate
-from netdsl.ir import parse_graph
+from netdsl.ir.parse import parse_graph
 from netdsl.ops import rectifier
 from netdsl.passes import Log, base
 from netdsl.primitives import LEAVES, PRIMITIVES, Map

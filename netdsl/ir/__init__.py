@@ -4,7 +4,6 @@ from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Graph, Node, Scope, Value
 from netdsl.ir.interpret import Interpreted, interpret
 from netdsl.ir.op import Op, ParamSpec, Sample, ShapeError
-from netdsl.ir.parse import parse_graph
 from netdsl.ir.rewrite import transform
 from netdsl.ir.text import format_graph
 from netdsl.ir.types import TensorType, broadcast_shapes
@@ -26,7 +25,6 @@ __all__ = [
     "broadcast_shapes",
     "format_graph",
     "interpret",
-    "parse_graph",
     "transform",
     "verify",
 ]

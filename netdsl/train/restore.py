@@ -8,7 +8,8 @@ from pathlib import Path
 from netdsl import passes
 from netdsl.data import Normalization
 from netdsl.elaborate import Network
-from netdsl.ir import Graph, ShapeError, parse_graph
+from netdsl.ir import Graph, ShapeError
+from netdsl.ir.parse import parse_graph
 from netdsl.ops import OPS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch

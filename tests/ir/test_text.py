@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from netdsl.ir import TensorType, format_graph, parse_graph
+from netdsl.ir import TensorType, format_graph
+from netdsl.ir.parse import parse_graph
 from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
 from netdsl.primitives import LEAVES, PRIMITIVES, Const, Input, Param, PrimitiveBuilder

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netdsl.ir import format_graph, interpret, parse_graph, verify
+from netdsl.ir import format_graph, interpret, verify
+from netdsl.ir.parse import parse_graph
 from netdsl.passes import PASSES, Log
 from netdsl.passes.check import random_feeds
 from netdsl.primitives import LEAVES, PRIMITIVES

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from netdsl.autodiff import gradients
-from netdsl.ir import TensorType, format_graph, interpret, parse_graph
+from netdsl.ir import TensorType, format_graph, interpret
+from netdsl.ir.parse import parse_graph
 from netdsl.passes import Hooks, inference, training
 from netdsl.passes.check import random_feeds
 from netdsl.primitives import LEAVES, PRIMITIVES, Input, Map, PrimitiveBuilder
