@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
+from netdsl.elaborate.builtins import OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.hints import one_of, required, usage
 from netdsl.elaborate.statements import run
-from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, describe
+from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
@@ -47,12 +49,19 @@ class Applier:
             spans={**function.spans, **places},
         )
         for _, value, span in rest:
-            if isinstance(value, Value):
-                message = f"a setting of {function.name} cannot depend on a tensor's values"
-                self.context.fail("type", message, span, fix="tensors come first, or through `->`")
+            self._no_tensor(function, value, span)
         if not leading:
             return configured
         return self.apply(configured, self._targets(configured, leading), tuple(spans))
+
+    def _no_tensor(self, function: Function, value: Any, span: Span) -> None:
+        """Fail for a tensor, or several, among the settings."""
+        if isinstance(value, Value):
+            message = f"a setting of {function.name} cannot depend on a tensor's values"
+            self.context.fail("type", message, span, fix="tensors come first, or through `->`")
+        if one_of(value, "") is not None:
+            fix = f"{span.text} -> {function.name}, or {function.name}(a, b)"
+            self.context.fail("type", f"a setting of {function.name} is not {describe(value)}", span, fix=fix)
 
     def _leading(self, function: Function, args: Arguments) -> tuple[list[Any], list[Span], Arguments]:
         """Leading tensors, with the numbers among them where the op takes numbers; their places; the rest."""
@@ -122,13 +131,18 @@ class Applier:
         word: str = "operand",
     ) -> Any:
         where = _name_span(f)
-        if op.numbers and all(map(is_number, f.args)):
+        for k, v in enumerate(f.args if op.numbers else ()):
+            if not is_number(v):
+                message = f"{op.name} takes tensors and numbers, not {describe(v)}"
+                self.context.fail("type", message, f.spans.get(k, where))
+        if op.numbers:
             places = (f.spans.get(k, f.span) for k in range(len(f.args)))
             data = (*data, *(self._constant(v, span) for v, span in zip(f.args, places, strict=True)))
             f = replace(f, args=())
         if op.operands is not None and len(data) != op.operands:
             count = "1 tensor" if op.operands == 1 else f"{op.operands} tensors"
-            self.context.fail("type", f"{op.name} takes {count}, not {len(data)}", where)
+            fix = "x[0] is one of several, concat joins them" if len(data) > op.operands == 1 else None
+            self.context.fail("type", f"{op.name} takes {count}, not {len(data)}", where, fix=fix)
         try:
             made = op.make([_plain(a) for a in f.args], {k: _plain(v) for k, v in f.named.items()})
             results = self.context.add(made, data, path, where)
@@ -145,18 +159,14 @@ class Applier:
         spans: tuple[Span, ...],
         word: str,
     ) -> None:
+        if error.setting is not None or len(f.args) > len(op.positional):
+            self._setting_error(error, f, op, spans)
         where, notes, fix = _name_span(f), [], error.hint
-        if error.setting is not None:
-            position = op.positional.index(error.setting) if error.setting in op.positional else None
-            place = f.spans.get(error.setting) or (f.spans.get(position) if position is not None else None)
-            value = f.named.get(error.setting)
-            if value is None and position is not None and position < len(f.args):
-                value = f.args[position]
-            fix = fix or self._setting_fix(error, value, op)
-            self.context.fail("setting", error.message, place or where, fix=fix)
         k = error.operand
         if k is not None and k < len(data):
             shape = list(self.context.builder.type(data[k]).shape[1:])
+            if self.context.builder.type(data[k]).dtype == "bool":
+                fix = fix or "where(condition, 1, 0) makes numbers of it"
             if k < len(spans) and len(spans) > 1:
                 notes.append(Note(f"{word} {k + 1} is here", spans[k], f"{shape}"))
             else:
@@ -164,12 +174,27 @@ class Applier:
                 notes.append(Note(f"the operand {shape} comes from here", node.span))
         self.context.fail("shape", error.message, where, notes=tuple(notes), fix=fix)
 
+    def _setting_error(
+        self, error: ShapeError, f: Function, op: type[LibraryOp], spans: tuple[Span, ...]
+    ) -> NoReturn:
+        name, named = str(error.setting), f.named
+        at: str | int = name if name in named or name not in op.positional else op.positional.index(name)
+        if error.setting is None:
+            at = len(op.positional)
+        value = f.args[at] if isinstance(at, int) and at < len(f.args) else named.get(name)
+        fix = error.hint or self._setting_fix(error, value, op)
+        if at not in f.spans and name in required(op):
+            fix = f"{spans[0].text} -> {usage(op)}" if spans else usage(op)
+        self.context.fail("setting", error.message, f.spans.get(at, _name_span(f)), fix=fix)
+
     def _setting_fix(self, error: ShapeError, value: Any, op: type[LibraryOp]) -> str | None:
         name = str(error.setting)
+        if error.setting is None:
+            return None
         if isinstance(value, Symbol):
             # What would have been right is in the message: "pad must be one of same, valid, ..."
             offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
-            near = suggest(str(value), offered)
+            near = f"{value}(x)" if value in OF_SHAPES else suggest(str(value), offered)
             return f"did you mean {near}?" if near else f"nothing here is called {value}"
         settings = [f.name for f in fields(op)]
         if name in settings:
@@ -183,51 +208,73 @@ class Applier:
         if len(data) != len(inputs):
             tensors = f"{len(inputs)} tensor{'s' if len(inputs) > 1 else ''}"
             message = f"{block.name.id} takes {tensors} ({', '.join(inputs)}), not {len(data)}"
-            self.context.fail("type", message, f.span, notes=(Note("it is defined here", block.name.span),))
+            fix = f"({', '.join(inputs)}) -> {_use_text(f)}" if len(inputs) > 1 else None
+            notes = (Note("it is defined here", block.name.span),)
+            self.context.fail("type", message, f.span, notes=notes, fix=fix)
         fed = dict(zip(inputs, data, strict=True))
         frame = Frame(f.home, f"{path}.")
         if block.inputs:
             frame.variables.update(fed)
         else:
             frame.input = data[0]
+        given = self._given(f, block)
         with self.context.inside(path, Scope(block.name.id, _use_text(f), f.span, fed)):
             applier = Applier(self.context, frame)
             evaluator = Evaluator(self.context, frame, applier)
-            self._bind(evaluator, f, block)
+            self._bind(evaluator, given, block)
             result = run(evaluator, block.body)
-            if result is POISON:
-                raise Poisoned
-            if result is None:
-                self.context.fail("type", f"the block {block.name.id} has no result", block.name.span)
-        return result
+            return self._result(result, block.body, f"the block {block.name.id}", block.name.span)
 
-    def _bind(self, evaluator: Evaluator, f: Function, block: tree.Block) -> None:
-        """Give the block its settings: those of the use, then its defaults."""
+    def _given(self, f: Function, block: tree.Block) -> dict[str, Any]:
+        """The settings that the use of a block gives it."""
         names = [p.name.id for p in block.params]
+        usage = f"{block.name.id}({', '.join(names)})" if names else block.name.id
         note = (Note("it is defined here", block.name.span),)
         if len(f.args) > len(names):
-            message = f"{block.name.id} takes {len(names)} settings, not {len(f.args)}"
-            self.context.fail("type", message, f.span, notes=note)
+            count = f"{len(names)} setting{'' if len(names) == 1 else 's'}"
+            message = f"{block.name.id} takes {count}, not {len(f.args)}"
+            self.context.fail("setting", message, f.spans.get(len(names), f.span), notes=note, fix=usage)
         given = dict(zip(names, f.args, strict=False))
         for key, value in f.named.items():
+            place = f.spans.get(key, f.span)
             if key not in names:
                 near = suggest(key, names)
                 fix = f"did you mean {near}?" if near else f"its settings are {', '.join(names) or 'none'}"
-                place = f.spans.get(key, f.span)
                 self.context.fail("setting", f"{block.name.id} has no setting {key}", place, fix=fix)
             if key in given:
-                self.context.fail("setting", f"{block.name.id} got {key} twice", f.spans.get(key, f.span))
+                self.context.fail("setting", f"{block.name.id} got {key} twice", place)
             given[key] = value
         for param in block.params:
-            if param.name.id in given:
-                evaluator.frame.variables[param.name.id] = given[param.name.id]
-            elif param.default is not None:
+            if param.name.id not in given and param.default is None:
+                message = f"{block.name.id} needs the setting {param.name.id}"
+                self.context.fail("setting", message, f.span, notes=note, fix=usage)
+        return given
+
+    def _bind(self, evaluator: Evaluator, given: Mapping[str, Any], block: tree.Block) -> None:
+        """Give the block its settings: those of the use, then its defaults."""
+        evaluator.frame.variables.update(given)
+        for param in block.params:
+            if param.name.id not in given and param.default is not None:
                 evaluator.frame.symbols = True
                 evaluator.frame.variables[param.name.id] = evaluator.setting(param.default, "a setting")
                 evaluator.frame.symbols = False
-            else:
-                message = f"{block.name.id} needs the setting {param.name.id}"
-                self.context.fail("setting", message, f.span, notes=note)
+
+    def _result(self, result: Any, body: Sequence[tree.Statement], what: str, span: Span) -> Any:
+        """What a body gives: a tensor or, as a tuple, several."""
+        if result is POISON:
+            raise Poisoned
+        if result is None:
+            fix = "it ends with what it gives, such as in -> relu"
+            self.context.fail("type", f"{what} has no result", span, fix=fix)
+        given = as_tuple(result)
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is POISON:
+                raise Poisoned
+            if not isinstance(value, Value):
+                last = body[-1].span
+                hint = f"in -> {last.text}" if isinstance(value, Function) else None
+                self.context.fail("type", f"{what} gives {describe(value)}, not a tensor", last, fix=hint)
+        return given
 
     def body(self, evaluator: Evaluator, repeat: tree.Repeat, value: Any) -> Any:
         """One turn of a repeat."""
@@ -235,13 +282,9 @@ class Applier:
         self.frame.input = value
         try:
             result = run(evaluator, repeat.body)
+            return self._result(result, repeat.body, "the body of repeat", repeat.span)
         finally:
             self.frame.input = saved
-        if result is POISON:
-            raise Poisoned
-        if result is None:
-            self.context.fail("type", "the body of repeat has no result", repeat.span)
-        return result
 
     def arithmetic(self, operator: str, a: Any, b: Any, span: Span) -> Value:
         """`a + b` and the like, where one side may be a number."""

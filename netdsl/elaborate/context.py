@@ -26,13 +26,17 @@ POISON: Any = object()
 
 @dataclass
 class Frame:
-    """A body being run: its names, its input, the path of its weights, and how often each kind was used."""
+    """A body being run: its names, its input, the path of its weights, and how often each kind was used.
+
+    `layers` are the shared layers made here, with their places.
+    """
 
     home: Definitions
     path: str = ""
     variables: dict[str, Any] = field(default_factory=dict)
     input: Any = None
     counts: dict[str, int] = field(default_factory=dict)
+    layers: dict[str, Span] = field(default_factory=dict)
     symbols: bool = False
     targets: bool = False
 

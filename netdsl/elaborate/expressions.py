@@ -11,7 +11,8 @@ from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, with_tags
 from netdsl.elaborate.definitions import Definitions
-from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, describe
+from netdsl.elaborate.hints import OF_TENSORS, SETTINGS_OF_SHAPES, a_block, feed, foreign
+from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, as_tuple, describe
 from netdsl.ir import Value
 from netdsl.limits import MAX_LOOP
 from netdsl.ops import BY_NAME
@@ -68,16 +69,14 @@ class Evaluator:
         return value
 
     def _not_a_tensor(self, value: Any, span: Span, what: str) -> None:
-        if isinstance(value, (Symbol, Target)):
-            self.unknown(value.name if isinstance(value, Target) else str(value), value.span)
-        fix = "feed it with `->`" if isinstance(value, Function) else None
-        self.context.fail("type", f"{what} takes a tensor, not {describe(value)}", span, fix=fix)
+        self._defined(value)
+        self.context.fail(
+            "type", f"{what} takes a tensor, not {describe(value)}", span, fix=feed(value, span.text)
+        )
 
     def _tensor_as_setting(self, span: Span, what: str) -> None:
         message = f"{what} is computed while compiling and cannot depend on a tensor's values"
-        self.context.fail(
-            "type", message, span, fix="channels(x), shape(x), height(x) and width(x) are settings"
-        )
+        self.context.fail("type", message, span, fix=OF_TENSORS.get(what, SETTINGS_OF_SHAPES))
 
     def _name(self, e: tree.Name) -> Any:
         """The value of a name; of an indexed one a copy, so that what is assigned later is not seen."""
@@ -114,18 +113,25 @@ class Evaluator:
     def unknown(self, name: str, span: Span) -> Any:
         """Fail for a name that is not defined, with the nearest one that is."""
         home = self.frame.home
-        known = {*self.frame.variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
-        near = suggest(name, known)
+        variables = filter(str.isidentifier, self.frame.variables)
+        known = {*variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
         kind = "block" if name[:1].isupper() else "name"
+        alike = (k for k in known if kind == "name" or k[:1].isupper())
+        near = foreign(name, home) or suggest(name, alike)
         fix = f"did you mean {near}?" if near else None
         return self.context.fail("name", f"no {kind} is called {name}", span, fix=fix)
+
+    def _defined(self, value: Any) -> None:
+        """Fail for what is only a name."""
+        if isinstance(value, (Symbol, Target)):
+            self.unknown(value.name if isinstance(value, Target) else str(value), value.span)
 
     def _in(self, e: tree.In) -> Any:
         value = self.frame.input
         if value is POISON:
             raise Poisoned
         if value is None:
-            self.context.fail("name", "there is no `in` here: a net names its inputs", e.span)
+            self.context.fail("name", "there is no `in` here: the inputs have names of their own", e.span)
         return value
 
     def _unary(self, e: tree.Unary) -> Any:
@@ -134,37 +140,39 @@ class Evaluator:
         value = self.evaluate(e.operand)
         if isinstance(value, Value):
             return self.apply.arithmetic("*", value, -1, e.span)
-        if not is_number(value):
-            self._not_a_number(value, e)
+        self._operand("-", value, e.operand)
         return -value
 
-    def _not_a_number(self, value: Any, e: tree.Unary) -> None:
-        if isinstance(value, (Symbol, Target)):
-            self.unknown(value.name if isinstance(value, Target) else str(value), value.span)
-        self.context.fail("type", f"- takes a number or a tensor, not {describe(value)}", e.span)
+    def _operand(self, operator: str, value: Any, e: tree.Expr) -> None:
+        """Fail for an operand that is neither a tensor nor a number."""
+        self._defined(value)
+        if not isinstance(value, Value) and not is_number(value):
+            message = f"{operator} takes tensors and numbers, not {describe(value)}"
+            self.context.fail("type", message, e.span, fix=feed(value, e.span.text))
 
     def _binary(self, e: tree.Binary) -> Any:
         if e.op in ("and", "or"):
             left = self.condition(e.left, e.op)
             return left if left == (e.op == "or") else self.condition(e.right, e.op)
         a, b = self.evaluate(e.left), self.evaluate(e.right)
-        for value, side in ((a, e.left), (b, e.right)):
-            if isinstance(value, Target) or (isinstance(value, Symbol) and e.op not in ("==", "!=")):
-                self.unknown(value.name if isinstance(value, Target) else str(value), side.span)
+        for value in (a, b):
+            if isinstance(value, Target) or e.op not in ("==", "!="):
+                self._defined(value)
         if isinstance(a, Value) or isinstance(b, Value):
             return self._tensor_binary(e, a, b)
         try:
             return apply_setting(e.op, a, b)
         except SettingError as error:
+            for value, side in ((a, e.left), (b, e.right)):
+                if feed(value, "") is not None:
+                    self._operand(e.op, value, side)
             return self.context.fail("type", f"{e.op} {error}", e.span)
 
     def _tensor_binary(self, e: tree.Binary, a: Any, b: Any) -> Value:
         if e.op not in TENSOR_OPS:
             self._tensor_as_setting(e.span, f"the operator {e.op}")
-        for value in (a, b):
-            if not isinstance(value, Value) and not is_number(value):
-                message = f"{e.op} takes tensors and numbers, not {describe(value)}"
-                self.context.fail("type", message, e.span)
+        self._operand(e.op, a, e.left)
+        self._operand(e.op, b, e.right)
         return self.apply.arithmetic(e.op, a, b, e.span)
 
     def _conditional(self, e: tree.Conditional) -> Any:
@@ -181,7 +189,8 @@ class Evaluator:
                 raise Poisoned
             return value[index]
         if not isinstance(value, (list, tuple)):
-            self.context.fail("type", f"{describe(value)} has no items", e.span)
+            fix = "slice, split and gather cut tensors" if isinstance(value, Value) else None
+            self.context.fail("type", f"{describe(value)} has no items", e.span, fix=fix)
         if isinstance(index, bool) or not isinstance(index, int):
             self.context.fail("type", f"an index is an integer, not {describe(index)}", e.index.span)
         if not -len(value) <= index < len(value):
@@ -199,7 +208,12 @@ class Evaluator:
             self.context.fail("name", f"the import defines no block {e.name.id}", e.name.span, fix=fix)
         if isinstance(value, (Symbol, Target)) and self.frame.symbols:
             return Symbol(f"{value}.{e.name.id}", e.span)
-        return self.context.fail("type", f"{describe(value)} has no parts", e.span)
+        fix = (
+            f"{e.value.span.text} -> {e.name.id}"
+            if isinstance(value, Value) and e.name.id in BY_NAME
+            else None
+        )
+        return self.context.fail("type", f"{describe(value)} has no parts", e.span, fix=fix)
 
     def _tagged(self, e: tree.Tagged) -> Any:
         tags = self._tags(e.tags)
@@ -210,7 +224,8 @@ class Evaluator:
     def _tags(self, tags: tuple[tree.Tag, ...]) -> Tags:
         result = Tags()
         for tag in tags:
-            values = [self.setting(a.value, "a tag") for a in tag.arguments]
+            with self._symbols():
+                values = [self.setting(a.value, "a tag") for a in tag.arguments]
             result = with_tags(result, self._tag(tag, values))
         return result
 
@@ -220,7 +235,9 @@ class Evaluator:
                 return Tags(freeze=True)
             case "lr", [x] if is_number(x) and x >= 0:
                 return Tags(lr=float(x))
-            case "name", [str(x)] if x and all(c.isalnum() or c == "_" for c in x):
+            case "name", [str(x)] if (
+                x and not isinstance(x, Symbol) and all(c.isalnum() or c == "_" for c in x)
+            ):
                 return Tags(name=x)
         usage = {"freeze": "@freeze", "lr": "@lr(0.1)", "name": '@name("fc7")'}
         if tag.name.id in usage:
@@ -242,7 +259,8 @@ class Evaluator:
         if isinstance(function, (Symbol, Target)):
             return self._symbolic(function, args, e.span)
         if not isinstance(function, Function):
-            self.context.fail("type", f"{describe(function)} cannot be called", e.function.span)
+            fix = a_block(function, e.function.span.text)
+            self.context.fail("type", f"{describe(function)} cannot be called", e.function.span, fix=fix)
         return self.apply.call(function, args, e)
 
     @contextmanager
@@ -287,9 +305,7 @@ class Evaluator:
 
     def _head(self, e: tree.Expr) -> Any:
         """What a pipe feeds: a tensor, or those of a tuple, a list or an indexed name."""
-        value = self.evaluate(e)
-        if isinstance(value, (dict, list)) and value:
-            value = tuple(value.values() if isinstance(value, dict) else value)
+        value = as_tuple(self.evaluate(e))
         for v in value if isinstance(value, tuple) else (value,):
             if v is POISON:
                 raise Poisoned
@@ -314,13 +330,26 @@ class Evaluator:
             case tree.Conditional():
                 chosen = step.then if self.condition(step.condition, "if") else step.otherwise
                 return self.step(value, chosen)
-        function = self.evaluate(step)
-        if isinstance(function, Symbol):
-            self.unknown(str(function), function.span)
-        if not isinstance(function, Function):
-            self.context.fail("type", f"-> feeds a function, not {describe(function)}", step.span)
+        function = self._step_function(step)
         data = value if isinstance(value, tuple) else (value,)
         return self.apply.apply(function, data)
+
+    def _step_function(self, step: tree.Expr) -> Function:
+        """What a step feeds."""
+        called = step.function if isinstance(step, tree.Call) else step
+        name = called.id if isinstance(called, tree.Name) else ""
+        if (name in OF_SETTINGS or name in OF_SHAPES) and self.lookup(name, step.span) is None:
+            fix = OF_TENSORS.get(f"{name}(...)")
+            self.context.fail("type", f"{name} computes settings, -> feeds tensors", step.span, fix=fix)
+        function = self.evaluate(step)
+        if isinstance(function, Symbol):
+            self._defined(function)
+        if isinstance(function, Function):
+            return function
+        fix = a_block(function, step.span.text)
+        if isinstance(function, Value) and called is not step:
+            fix = f"it is fed in its parentheses already; several are fed as (a, b) -> {called.span.text}"
+        return self.context.fail("type", f"-> feeds a function, not {describe(function)}", step.span, fix=fix)
 
     def _merge(self, value: Any, merge: tree.Merge) -> Any:
         function = self.evaluate(merge.function)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from netdsl.elaborate.context import POISON, Poisoned
+from netdsl.elaborate.hints import feed
 from netdsl.elaborate.values import Function, Symbol, describe
 from netdsl.ir import TensorType, Value
 from netdsl.limits import MAX_LOOP
 from netdsl.primitives import Input
-from netdsl.source import NetError
+from netdsl.source import NetError, Note
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
@@ -114,6 +115,12 @@ def _input(evaluator: Evaluator, s: tree.Input) -> None:
     shape = []
     for dim in s.dims:
         fixed = frame.variables.get(f"set {dim.name.id}") if dim.name is not None else None
+        if (
+            fixed is None
+            and isinstance(dim.size, tree.Name)
+            and evaluator.lookup(dim.size.id, dim.span) is None
+        ):
+            context.fail("name", f"the size {dim.size.id} has no value", dim.span, fix=f"{dim.size.id} = 224")
         size = fixed if fixed is not None else evaluator.setting(dim.size, "a size")
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             context.fail("type", f"a size is a positive integer, not {describe(size)}", dim.span)
@@ -135,8 +142,9 @@ def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
     outputs = evaluator.frame.variables.setdefault(OUTPUTS, {})
     for name, item in _taken(evaluator, s.names, value):
         if not isinstance(item, Value):
-            several = isinstance(item, (tuple, list)) and len(item) > 1 and len(s.names) == 1
-            fix = f"give each a name: {type(s).__name__.lower()} a, b = ..." if several else None
+            fix = feed(item, s.value.span.text)
+            if isinstance(item, (tuple, list)) and len(s.names) == 1:
+                fix = f"give each a name: {type(s).__name__.lower()} a, b = ..."
             evaluator.context.fail(
                 "type", f"an output is a tensor, not {describe(item)}", s.value.span, fix=fix
             )
@@ -150,7 +158,15 @@ def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
     value = evaluator.evaluate(s.value)
     if not isinstance(value, Function):
         found = describe(value)
-        evaluator.context.fail("type", f"a layer is an op or a block, not {found}", s.value.span)
+        fix = "it is fed where it is used: layer name = conv(8, 3)" if isinstance(value, Value) else None
+        evaluator.context.fail("type", f"a layer is an op or a block, not {found}", s.value.span, fix=fix)
+    if s.name.id in evaluator.frame.layers:
+        fix = "make it once, before the loop" if evaluator.frame.layers[s.name.id] == s.span else None
+        note = Note("the first time is here", evaluator.frame.layers[s.name.id])
+        evaluator.context.fail(
+            "name", f"the layer {s.name.id} is made twice", s.name.span, notes=(note,), fix=fix
+        )
+    evaluator.frame.layers[s.name.id] = s.span
     path = f"{evaluator.frame.path}{s.name.id}"
     evaluator.frame.variables[s.name.id] = Function(value, s.name.span, path=path)
 
@@ -189,7 +205,10 @@ def _items(evaluator: Evaluator, s: tree.For) -> Sequence[Any]:
     if not isinstance(s.iterable, tree.Range):
         items = evaluator.setting(s.iterable, "for")
         if not isinstance(items, (list, tuple)):
-            context.fail("type", f"for takes a list or a range, not {describe(items)}", s.iterable.span)
+            fix = {dict: "for i in 0..len({})", int: "for i in 0..{}"}.get(type(items))
+            message = f"for takes a list or a range, not {describe(items)}"
+            fix = fix and fix.format(s.iterable.span.text)
+            context.fail("type", message, s.iterable.span, fix=fix)
         return items
     ends = [evaluator.setting(x, "a range") for x in (s.iterable.start, s.iterable.stop)]
     for value, e in zip(ends, (s.iterable.start, s.iterable.stop), strict=True):

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from netdsl.elaborate.definitions import Definitions
 from netdsl.ir import Value
 from netdsl.ops.base import LibraryOp
 from netdsl.source import Span
 from netdsl.syntax import tree
-
-if TYPE_CHECKING:
-    from netdsl.elaborate.definitions import Definitions
 
 
 class Symbol(str):
@@ -86,6 +84,13 @@ class Target:
 Tensors = tuple[Value, ...]
 
 
+def as_tuple(value: Any) -> Any:
+    """What a list or an indexed name holds, as a tuple; anything else as it is."""
+    if isinstance(value, (dict, list)) and value:
+        return tuple(value.values() if isinstance(value, dict) else value)
+    return value
+
+
 def describe(value: Any) -> str:
     """A value as messages name it."""
     if isinstance(value, Value):
@@ -100,8 +105,10 @@ def describe(value: Any) -> str:
         return repr(value).lower()
     if isinstance(value, dict):
         return "an indexed name"
+    if isinstance(value, Definitions):
+        return "an import"
     if isinstance(value, (int, float, str)):
         return repr(value)
     if isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(v, Value) for v in value):
-        return f"{len(value)} tensors"
+        return f"a {type(value).__name__} of {len(value)} tensors"
     return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")

@@ -10,6 +10,7 @@ from netdsl.scalar.expr import Dtype
 NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
 FLOAT_MAX = (2 - 2.0**-23) * 2.0**127  # the largest f32
 FLOAT_MIN = 2.0**-126  # the smallest above 0 with all of its digits
+WORDS: dict[str, str] = {"f32": "numbers", "i64": "labels", "bool": "conditions"}
 ITEM_SIZE = {"f32": 4, "i64": 8, "bool": 1}
 
 
@@ -22,6 +23,11 @@ class TensorType:
 
     def __str__(self) -> str:
         return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+    @property
+    def words(self) -> str:
+        """As messages say it, without the batch: `numbers [28, 28, 1]`, `labels []`, `conditions [4]`."""
+        return f"{WORDS[self.dtype]} {list(self.shape[1:])}"
 
     @property
     def size(self) -> int:

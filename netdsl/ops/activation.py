@@ -27,7 +27,7 @@ class Activation(LibraryOp):
         """The same type."""
         (x,) = types
         if x.dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {x}", operand=0)
+            raise ShapeError(f"{self.name} takes numbers, not {x.words}", operand=0)
         return (x,)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -96,7 +96,7 @@ class LibraryOp(Op):
         """The op with settings as written; raises ShapeError naming the wrong setting."""
         known = {f.name: f for f in dataclasses.fields(cls)}
         if len(args) > len(cls.positional):
-            raise ShapeError(f"{cls.name} takes at most {len(cls.positional)} settings without a name")
+            raise _too_many(cls.name, cls.positional, known)
         values = dict(zip(cls.positional, args, strict=False))
         for key, value in named.items():
             if key not in known:
@@ -108,6 +108,17 @@ class LibraryOp(Op):
             if key not in values and f.default is dataclasses.MISSING:
                 raise ShapeError(f"{cls.name} needs {key}", setting=key)
         return cls(**{key: _checked(known[key], value) for key, value in values.items()})
+
+
+def _too_many(name: str, positional: Sequence[str], known: Iterable[str]) -> ShapeError:
+    """What to raise where more settings come without their names than may."""
+    others = ", ".join(key for key in known if key not in positional)
+    if not positional and not others:
+        return ShapeError(f"{name} has no settings")
+    first = " and ".join(positional) or "no settings"
+    return ShapeError(
+        f"{name} takes {first} without a name", hint=f"others by name: {others}" if others else None
+    )
 
 
 def _checked(f: dataclasses.Field[Any], value: Any) -> Any:

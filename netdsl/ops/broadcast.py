@@ -58,7 +58,7 @@ class Broadcast(LibraryOp):
         """Raise ShapeError unless the operands are numbers."""
         for k, t in enumerate(types):
             if t.dtype != "f32":
-                raise ShapeError(f"{self.name} takes numbers, not {t}", operand=k)
+                raise ShapeError(f"{self.name} takes numbers, not {t.words}", operand=k)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The broadcast shape."""

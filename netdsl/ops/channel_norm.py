@@ -22,7 +22,7 @@ class _ChannelNorm(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
     def macs(self, *types: TensorType) -> int:

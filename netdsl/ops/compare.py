@@ -28,7 +28,7 @@ class Comparison(Broadcast):
         """Raise ShapeError unless the operands have an order."""
         for k, t in enumerate(types):
             if t.dtype == "bool":
-                raise ShapeError(f"{self.name} compares numbers, not {t}", operand=k)
+                raise ShapeError(f"{self.name} compares numbers, not {t.words}", operand=k)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The broadcast shape, of true and false."""
@@ -58,7 +58,7 @@ class Comparison(Broadcast):
             Sample(cls(), ((2, 3, 4, 5), (2, 5)), smooth=False),
             Sample(cls(), ((2, 7), ()), integers={0: 3, 1: 3}, smooth=False),
             Sample(cls(), ((2, 4, 4, 3), (2, 5, 5, 3)), error="cannot compare [4, 4, 3] and [5, 5, 3]"),
-            Sample(cls(), ((2, 4), (2, 4)), booleans=(1,), error="compares numbers, not bool[2,4]"),
+            Sample(cls(), ((2, 4), (2, 4)), booleans=(1,), error="compares numbers, not conditions [4]"),
         )
 
 

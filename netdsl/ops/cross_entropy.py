@@ -55,9 +55,10 @@ class CrossEntropy(Loss):
     def check_target(self, prediction: TensorType, target: TensorType) -> None:
         """Labels or probabilities."""
         if prediction.rank < 2 or prediction.dtype != "f32":
-            raise ShapeError(f"cross_entropy takes logits [..., classes], not {prediction}", operand=0)
+            raise ShapeError(f"cross_entropy takes logits [..., classes], not {prediction.words}", operand=0)
         if target not in (prediction, self.target(prediction)):
-            message = f"the target of {prediction} is {self.target(prediction)} or {prediction}, not {target}"
+            expected = f"{self.target(prediction).words} or {prediction.words}"
+            message = f"the target of {prediction.words} is {expected}, not {target.words}"
             raise ShapeError(message, operand=1)
         if self.ignore_index is not None and target.dtype != "i64":
             raise ShapeError("ignore_index is for labels", setting="ignore_index")

@@ -42,7 +42,7 @@ class Dense(LibraryOp):
         """The last axis becomes `units`."""
         x = types[0]
         if x.rank < 2 or x.dtype != "f32":
-            raise ShapeError(f"dense takes channels, not {x}", operand=0)
+            raise ShapeError(f"dense takes channels, not {x.words}", operand=0)
         return (TensorType((*x.shape[:-1], self.units)),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

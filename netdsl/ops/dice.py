@@ -30,7 +30,7 @@ class Dice(Loss):
         """Maps of the same shape."""
         super().check_target(prediction, target)
         if prediction.rank < 3:
-            raise ShapeError(f"dice takes maps, not {prediction}", operand=0)
+            raise ShapeError(f"dice takes maps, not {prediction.words}", operand=0)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """Three sums over the map, a quotient and a mean."""

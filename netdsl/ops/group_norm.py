@@ -36,7 +36,7 @@ class _SampleNorm(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         self.grouped(types[0].shape)
         return (types[0],)
 

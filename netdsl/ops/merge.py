@@ -139,7 +139,7 @@ class Concat(LibraryOp):
                 message = f"cannot concat {list(model.shape[1:])} with {list(t.shape[1:])} along {along}"
                 raise ShapeError(message, operand=k, hint=mend(t.shape, model.shape))
             if t.dtype != "f32":
-                raise ShapeError(f"concat takes numbers, not {t}", operand=k)
+                raise ShapeError(f"concat takes numbers, not {t.words}", operand=k)
         return (TensorType((*first.shape[:at], sum(t.shape[at] for t in types), *first.shape[at + 1 :])),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

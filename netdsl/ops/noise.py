@@ -21,7 +21,7 @@ class _Noise(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {types[0]}", operand=0)
+            raise ShapeError(f"{self.name} takes numbers, not {types[0].words}", operand=0)
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

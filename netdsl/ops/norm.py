@@ -42,7 +42,7 @@ class BatchNorm(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"batch_norm takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"batch_norm takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -197,7 +197,7 @@ class PRelu(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2:
-            raise ShapeError(f"prelu takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"prelu takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
@@ -294,7 +294,7 @@ class Apl(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"apl takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"apl takes channels, not {types[0].words}", operand=0)
         if self.hinges > MAX_HINGES:
             raise ShapeError(f"apl takes {MAX_HINGES} hinges at most, not {self.hinges}", setting="hinges")
         return (types[0],)
@@ -351,7 +351,7 @@ class Maxout(LibraryOp):
         """Fewer channels."""
         (x,) = types
         if x.rank < 2 or x.dtype != "f32":
-            raise ShapeError(f"maxout takes channels, not {x}", operand=0)
+            raise ShapeError(f"maxout takes channels, not {x.words}", operand=0)
         if x.shape[-1] % self.pieces:
             message = f"{x.shape[-1]} channels do not split into pieces of {self.pieces}"
             raise ShapeError(message, setting="pieces")

@@ -28,7 +28,7 @@ class _Reduction(LibraryOp):
         """Without the axes, or with 1 in their place."""
         (x,) = types
         if x.dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {x}", operand=0)
+            raise ShapeError(f"{self.name} takes numbers, not {x.words}", operand=0)
         over = resolve_axes(self.axes, x.rank)
         kept = [(1 if a in over else n) for a, n in enumerate(x.shape) if self.keepdims or a not in over]
         return (TensorType(tuple(kept)),)

@@ -23,7 +23,7 @@ class LogSoftmax(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The same type."""
         if types[0].rank < 2:
-            raise ShapeError(f"{self.name} takes channels, not {types[0]}", operand=0)
+            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -35,7 +35,7 @@ class TopK(LibraryOp):
         """Values and indices, `k` along the axis."""
         (x,) = types
         if x.dtype != "f32":
-            raise ShapeError(f"top_k takes numbers, not {x}", operand=0)
+            raise ShapeError(f"top_k takes numbers, not {x.words}", operand=0)
         at = place_of(self.axis, x.rank)
         if self.k > x.shape[at]:
             name = axis_name(at, x.rank)

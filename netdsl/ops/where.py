@@ -33,11 +33,11 @@ class Where(Broadcast):
         """Raise ShapeError unless there are a condition and numbers."""
         condition, *numbers = types
         if condition.dtype != "bool":
-            message = f"where takes a condition, not {condition}"
+            message = f"where takes a condition, not {condition.words}"
             raise ShapeError(message, operand=0, hint="a comparison is one: where(x > 0, x, y)")
         for k, t in enumerate(numbers):
             if t.dtype != "f32":
-                raise ShapeError(f"where takes numbers, not {t}", operand=1 + k)
+                raise ShapeError(f"where takes numbers, not {t.words}", operand=1 + k)
 
     def flops(self, *types: TensorType) -> int:
         """One choice per element."""
@@ -65,7 +65,9 @@ class Where(Broadcast):
         good = tuple(Sample(cls(), shapes, booleans=(0,)) for shapes in cases)
         return (
             *good,
-            Sample(cls(), (vector, vector, vector), error="where takes a condition, not f32[2,5]"),
-            Sample(cls(), (vector, vector, vector), booleans=(0, 1), error="takes numbers, not bool[2,5]"),
+            Sample(cls(), (vector, vector, vector), error="where takes a condition, not numbers [5]"),
+            Sample(
+                cls(), (vector, vector, vector), booleans=(0, 1), error="takes numbers, not conditions [5]"
+            ),
             Sample(cls(), (vector, (2, 4), vector), booleans=(0,), error="cannot broadcast [5] and [4]"),
         )

@@ -98,6 +98,8 @@ def _node(node: t.Node) -> Iterator[Diagnostic]:
             base = target.value if isinstance(target, t.Index) else target
             if not isinstance(base, t.Name):
                 fix = "a target is a `name` or `name[index]`"
+                if isinstance(target, t.List | t.Tuple):
+                    fix = "names that take something apart have no brackets: `a, b = …`"
                 yield Diagnostic("syntax", "this cannot be assigned to", target.span, fix=fix)
         yield from _repeated(_named(node.targets), "is assigned twice")
     elif isinstance(node, t.Output | t.Aux):

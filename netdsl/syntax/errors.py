@@ -40,13 +40,17 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     else:
         message = f"unexpected `{lexeme.text}`"
     label = f"expected {_expected(accepts)}"
-    return Diagnostic("syntax", message, span, label, fix=_fix(error))
+    return Diagnostic(
+        "syntax", message, span, label, fix=_fix(error, source.text[lexeme.start : lexeme.start + 2])
+    )
 
 
 def _line_ended(source: Source, error: Unexpected) -> bool:
-    """Whether an expression should stand between the lexeme before and the end of its line."""
+    """Whether something should stand between the lexeme before and the end of its line."""
     lexeme, previous, accepts = error.lexeme, error.previous, error.accepts
-    if previous is None or previous.kind == "newline" or "output" in accepts or "NUMBER" not in accepts:
+    if previous is None or previous.kind == "newline" or accepts & {"output", "net", "_NL"}:
+        return False
+    if "NUMBER" not in accepts and accepts & {")", "]", "}"}:
         return False
     return "\n" in source.text[previous.end : lexeme.start]
 
@@ -85,8 +89,8 @@ def _is_reserved(terminal: str) -> bool:
     return terminal.islower() and terminal not in _CONSTANTS | {"and", "or", "not"}
 
 
-def _fix(error: Unexpected) -> str | None:
-    """A hint for the mistakes people make who come from other languages."""
+def _fix(error: Unexpected, ahead: str) -> str | None:
+    """A hint for the mistakes people make who come from other languages; `ahead` are the next two characters."""
     text, previous, accepts = error.lexeme.text, error.previous, error.accepts
     before = previous.text if previous is not None else ""
     starts_line = (
@@ -96,23 +100,55 @@ def _fix(error: Unexpected) -> str | None:
         return _FOREIGN[before]
     if text in _FOREIGN and (starts_line or "_NL" in accepts):
         return _FOREIGN[text]
+    if ahead in ("=>", "|>") or before + text in ("=>", ">>"):
+        return "write `->`"
+    return (
+        _fix_names(text, before, accepts)
+        or _fix_structure(error, before)
+        or (_fix_line_start(text) if starts_line else _fix_expression(error))
+    )
+
+
+def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:
+    """Where something is given a name."""
     if text == "=" and before in ("+", "-", "*", "/"):
         return f"write `x = x {before} …`"
+    if text == "=" and "in" in accepts <= {",", "in"}:
+        return "write `for i in …`"
     if text == "=" and _is_complete(accepts):
         return "two values are compared with `==`"
-    if accepts == {"}"}:
+    if text in (":", "==") and "=" in accepts:
+        return "a name is given a value with `=`"
+    if text in ("(", "[") and before in ("output", "aux", "for"):
+        return "several names have no brackets: `a, b`"
+    return None
+
+
+def _fix_structure(error: Unexpected, before: str) -> str | None:
+    """Bodies and branches."""
+    text, accepts = error.lexeme.text, error.accepts
+    if accepts and accepts <= {"|", "}"}:
         return "every branch starts with `|`"
-    if text == ":" and "{" in accepts:
+    if text == "|" or (text == "{" and before == "->"):
+        return "branches stand in the braces of a merge: `concat { | … | … }`"
+    if text == "," and "|" in accepts:
+        return "a branch ends where the next `|` stands"
+    if "{" in accepts and "NUMBER" not in accepts and not accepts & {"_NL", "|", ")", ",", "]", "}"}:
         return "a body stands in braces: `{ … }`"
+    return None
+
+
+def _fix_expression(error: Unexpected) -> str | None:
+    text, accepts = error.lexeme.text, error.accepts
     if text in _COMPARE and "and" in accepts:
         return "comparisons do not chain: write `a < b and b < c`"
-    if starts_line:
-        return _fix_line_start(text)
+    if text in _BINARY and "->" in accepts:
+        return f"`->` comes last: write `(x -> f) {text} …`"
     if text == "," and "_NL" in accepts:
         return "a tuple stands in parentheses: `(a, b)`"
-    if text == "." or (text == ">" and before == "="):
-        return "write `0.5`" if text == "." else "write `->`"
-    if error.terminal in _OPERAND and "," in accepts:
+    if text == "." and "NUMBER" in accepts:
+        return "write `0.5`"
+    if error.terminal in _OPERAND and "," in accepts and accepts & {")", "]"}:
         return "put a `,` before it"
     return None
 
@@ -120,8 +156,6 @@ def _fix(error: Unexpected) -> str | None:
 def _fix_line_start(text: str) -> str | None:
     if text == "->":
         return "a flow starts with a value: `in -> …`"
-    if text == "|":
-        return "branches stand in the braces of a merge: `concat { | … | … }`"
     if text in _BINARY - {"-"}:
         return f"end the line above with `{text}`, or put the whole in ( )"
     return None

@@ -32,6 +32,7 @@ _HINTS = {
     "'": 'strings stand in double quotes: "…"',
     "&": "write `and`",
     "!": "write `not`",
+    "?": "sizes have numbers: `H = 224`",
     "^": "powers are written `**`",
     "\\": "a line goes on by itself when the next one starts with `->`, or within ( )",
 }
