@@ -46,6 +46,7 @@ def test_the_page():
 def test_the_drawing_of_a_file(exhibit):
     svg = draw(summary(exhibit.file, exhibit.drawn or exhibit.names[0]), "svg", 1, exhibit.blocks)
     compare(PICTURES / f"{exhibit.file}.svg", svg)
+    assert str(EXAMPLES) not in svg, "a drawing that is passed on tells nothing of the machine"
     assert not [hit for picture in pictures(svg) for hit in crossed(picture)]
     assert not overlaps(frames(svg))
 

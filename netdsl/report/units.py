@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from netdsl.ir import Value
 from netdsl.report.outline import Group, Line, outline, tree
@@ -178,5 +179,6 @@ def _note(row: Row, settings: str) -> str:
     facts = [f"{row.params:,} params"] if row.params else []
     facts += [f"shares the weights of {row.shared}"] if row.shared else []
     facts += [f"{row.macs:,} MACs"] if row.macs else []
-    place = [f"{row.span.source.name}:{row.span.line}"] if row.span is not None else []
+    # Only the file's name: drawings are passed on, and where the file lay is nobody's business.
+    place = [f"{Path(row.span.source.name).name}:{row.span.line}"] if row.span is not None else []
     return "\n".join([row.name, *([settings] if settings else []), *facts, *place])
