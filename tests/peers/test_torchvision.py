@@ -64,5 +64,5 @@ def test_fpn():
     )
     ours, model, picture = both("fpn", "fpn_resnet50", {"H": "96", "W": "128"}, model)
     theirs = model(picture)
-    for name, found in zip(("fine", "middle", "coarse", "coarser", "coarsest"), theirs.values(), strict=True):
+    for name, found in zip(("p2", "p3", "p4", "p5", "p6"), theirs.values(), strict=True):
         assert close(ours[name], found.permute(0, 2, 3, 1)), name
