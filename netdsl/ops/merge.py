@@ -181,5 +181,5 @@ class Concat(LibraryOp):
             Sample(cls(), ((2, 3, 3, 4), (2, 4, 3, 4)), error="cannot concat [3, 3, 4] with [4, 3, 4]"),
             Sample(cls(), ((2, 5), (2,)), error="cannot concat [5] with []: their ranks differ"),
             Sample(cls(axis=3), ((2, 3), (2, 3)), error="there is no axis 3"),
-            Sample(cls(), ((2, 5), (2, 5)), integers={1: 4}, error="concat takes numbers, not i64"),
+            Sample(cls(), ((2, 5), (2, 5)), integers={1: 4}, error="concat takes numbers, not labels"),
         )

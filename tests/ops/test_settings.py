@@ -30,7 +30,7 @@ def test_initialisers(init):
 
 REFUSED = [
     (Dense, [], {}, "dense needs units", "units"),
-    (Dense, [1, 2], {}, "takes at most 1 settings without a name", None),
+    (Dense, [1, 2], {}, "takes units without a name", None),
     (Dense, [3], {"unit": 3}, "dense has no setting unit", "unit"),
     (Dense, [3], {"units": 3}, "dense got units twice", "units"),
     (Dense, [0], {}, "units must be a positive integer, not 0", "units"),
