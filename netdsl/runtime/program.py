@@ -172,7 +172,7 @@ class Program:
         self.kernels = linked.kernels
         prepared = sum(len(call.steps) for call in lowered.prepare)
         self._prepare_table, self._run_table = linked.table[:prepared], linked.table[prepared:]
-        self._prepare_steps, self._run_steps = tuple(steps[:prepared]), tuple(steps[prepared:])
+        self._run_steps = tuple(steps[prepared:])
         self._run_calls = tuple(call.node for call in lowered.run for _ in call.steps)
         self._results = {name: self._view(b, name) for name, b in layout.schedule.outputs.items()}
 
