@@ -80,8 +80,9 @@ class Bars(Listener):
     ) -> None:
         """Leave a line and start the bar again."""
         self.progress.console.print(epoch_text(epoch, self.epochs, train, validation, seconds))
+        # `reset` replaces every field of the task.
         self.progress.reset(
-            self.task, total=self.batches, epoch=f"{min(epoch + 1, self.epochs)}/{self.epochs}"
+            self.task, total=self.batches, epoch=f"{min(epoch + 1, self.epochs)}/{self.epochs}", text=""
         )
 
     def end(self, result: FitResult) -> None:

@@ -8,7 +8,11 @@ from netdsl.train.checkpoint import EpochResult, Progress, Values
 
 
 class Listener:
-    """What a trainer tells of its progress; this one listens to nothing."""
+    """What a trainer tells of its progress; this one listens to nothing.
+
+    The trainer saves before it tells.  What `step` or `epoch` raise ends the run as Ctrl-C does, with a checkpoint,
+    and is raised by `fit` then.
+    """
 
     def start(self, epochs: int, batches: int, progress: Progress) -> None:
         """Training begins or goes on."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec
 
 from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
 from netdsl.elaborate import Network
@@ -31,6 +31,8 @@ from netdsl.train.output import BEST, LAST, Output
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
+
+P = ParamSpec("P")
 
 
 class Trainer:
@@ -123,17 +125,21 @@ class _Loop:
         )
         self.steps = self.settings.epochs * len(self.batches)
         self.stopped = False
+        self.failure: BaseException | None = None
 
     def run(self, output: Output) -> FitResult:
         """Train, then evaluate on the test data."""
         start = time.monotonic()
         self.output = output
-        self.listener.start(self.settings.epochs, len(self.batches), self.progress)
         try:
+            self.listener.start(self.settings.epochs, len(self.batches), self.progress)
             with self._interruptible():
                 self._epochs()
-        except NetError as error:
-            output.log("error", step=self.progress.step, message=error.diagnostics[0].message)
+            if self.failure is not None:
+                raise self.failure
+        except Exception as error:
+            message = error.diagnostics[0].message if isinstance(error, NetError) else repr(error)
+            output.log("error", step=self.progress.step, message=message)
             raise
         return self._finish(start)
 
@@ -160,14 +166,27 @@ class _Loop:
         with Loader(self.batches, self.settings.epochs, (p.epoch, p.batch)) as loader:
             for batch in loader:
                 self._step(batch)
+                self._tell(self.listener.step, p, self._means())
+                seconds = time.monotonic() - began
                 if batch.last:
-                    self._end_epoch(time.monotonic() - began)
+                    self._end_epoch(seconds)
                     began = time.monotonic()
                 if batch.last or self.stopped or time.monotonic() - saved > self.settings.checkpoint_seconds:
                     self.output.save(LAST, self.checkpoint)
                     saved = time.monotonic()
+                if batch.last:
+                    done = p.history[-1]
+                    self._tell(self.listener.epoch, done.epoch, done.train, done.validation, seconds)
                 if self.stopped:
                     return
+
+    def _tell(self, event: Callable[P, None], *values: P.args, **named: P.kwargs) -> None:
+        """Tell the listener; what it raises ends the run as Ctrl-C does, with a checkpoint first."""
+        try:
+            event(*values, **named)
+        except (Exception, SystemExit) as error:
+            self.failure = self.failure or error
+            self.stopped = True
 
     def _clock(self) -> Clock:
         return Clock(self.progress.step, self.steps, len(self.batches))
@@ -178,7 +197,6 @@ class _Loop:
             p.sums[name] = p.sums.get(name, 0.0) + value * batch.size
         p.seen += batch.size
         p.step, p.batch = p.step + 1, p.batch + 1
-        self.listener.step(p, self._means())
 
     def _means(self) -> Values:
         seen = self.progress.seen
@@ -194,7 +212,6 @@ class _Loop:
         self.output.log(
             "epoch", epoch=p.epoch, train=train, validation=validation, lr=lr, seconds=round(seconds, 3)
         )
-        self.listener.epoch(p.epoch, train, validation, seconds)
         if validation is not None and self._is_best(validation):
             self.output.save(BEST, self.checkpoint)
 

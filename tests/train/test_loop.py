@@ -158,6 +158,62 @@ def test_ctrl_c_saves_what_is_done(tmp_path):
     assert events(tmp_path)[-1]["event"] == "interrupted"
 
 
+class Failing(Recorder):
+    """Raises at one event: a step, the end of an epoch, the start or the end."""
+
+    def __init__(self, event, at, error):
+        super().__init__()
+        self.event, self.at, self.error = event, at, error
+
+    def raise_at(self, event, at):
+        if (event, at) == (self.event, self.at):
+            raise self.error
+
+    def start(self, epochs, batches, progress):
+        self.raise_at("start", 0)
+
+    def step(self, progress, values):
+        self.raise_at("step", progress.step)
+
+    def epoch(self, epoch, train, validation, seconds):
+        self.raise_at("epoch", epoch)
+
+    def end(self, result):
+        self.raise_at("end", 0)
+
+
+@pytest.mark.parametrize("error", [KeyError("text"), BrokenPipeError(), SystemExit(3)], ids=repr)
+@pytest.mark.parametrize(
+    ("event", "at", "steps"),
+    [("start", 0, 0), ("step", 3, 3), ("step", 5, 5), ("epoch", 1, 5), ("epoch", 3, 15), ("end", 0, 15)],
+)
+def test_a_listener_that_fails_costs_nothing(tmp_path, event, at, steps, error):
+    expected = Trainer(network(), tmp_path / "a", plan()).fit()
+    listener = Failing(event, at, error)
+    with pytest.raises(type(error)) as caught:
+        Trainer(network(), tmp_path / "b", plan()).fit(listener=listener)
+    assert caught.value is error and listener.calls == ["close"]
+    assert load_checkpoint(tmp_path / "b" / "last.safetensors").progress.step == steps
+    assert sum(e["event"] == "epoch" for e in events(tmp_path / "b")) == steps // 5
+    assert (tmp_path / "b" / "best.safetensors").exists() == (steps >= 5)
+    result = Trainer(network(), tmp_path / "b", plan()).fit(resume=True)
+    assert result.history == expected.history and result.test == expected.test
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_epoch_is_on_disk_before_it_is_told(tmp_path):
+    told = []
+
+    class Look(Listener):
+        def epoch(self, epoch, train, validation, seconds):
+            saved = [load_checkpoint(tmp_path / f"{name}.safetensors").progress for name in ("last", "best")]
+            told.append((epoch, saved[0].epoch, saved[1].history[-1].validation == validation))
+
+    Trainer(network(epochs=1), tmp_path, plan()).fit(listener=Look())
+    assert told == [(1, 1, True)]
+
+
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     class Impatient(Recorder):
         def step(self, progress, values):
