@@ -6,11 +6,12 @@ This module knows nothing of networks. Every room reports its mistakes as one `N
 
 import difflib
 import unicodedata
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 _TAB = 4
 _WINDOW = 120  # columns shown of a line too long to print, around the caret
@@ -98,6 +99,7 @@ class Note:
 class Diagnostic:
     """One mistake: what it is, where it is, and what could be done.
 
+    A `warning` stops nothing: it says what was assumed, or what is probably not meant; see `warn`.
     `code` names the kind (`syntax`, `shape`, …), `label` stands behind the carets, `trail` lists the uses
     that led here, innermost first, each as the text of the use and its place; `fix` says what to write
     instead.
@@ -110,10 +112,11 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     trail: tuple[tuple[str, Span], ...] = ()
     fix: str | None = None
+    severity: Literal["error", "warning"] = "error"
 
     def render(self) -> str:
         """The diagnostic as text for people, without a final newline."""
-        lines = [f"error[{self.code}]: {self.message}"]
+        lines = [f"{self.severity}[{self.code}]: {self.message}"]
         gutter = self._gutter()
         if self.span is not None:
             lines += _excerpt(self.span, self.label, gutter)
@@ -129,6 +132,7 @@ class Diagnostic:
     def to_json(self) -> dict[str, Any]:
         """The diagnostic as plain data for `--format json`."""
         return {
+            "severity": self.severity,
             "code": self.code,
             "message": self.message,
             "span": self.span and self.span.to_json(),
@@ -157,6 +161,22 @@ class NetError(Exception):
 
     def __str__(self) -> str:
         return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)
+
+
+class NetWarning(UserWarning):
+    """A diagnostic that stops nothing, as Python's `warnings` carry it; `str()` renders it."""
+
+    def __init__(self, diagnostic: Diagnostic):
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+    def __str__(self) -> str:
+        return self.diagnostic.render()
+
+
+def warn(diagnostic: Diagnostic) -> None:
+    """Tell of something that stops nothing: as a Python warning, which the commands print on stderr."""
+    warnings.warn(NetWarning(replace(diagnostic, severity="warning")), stacklevel=3)
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from netdsl.source import Diagnostic, NetError, Note, Source, Span, suggest
+from netdsl.cli.main import warnings_shown
+from netdsl.source import Diagnostic, NetError, NetWarning, Note, Source, Span, suggest, warn
 
 
 def span_of(source: Source, text: str) -> Span:
@@ -82,3 +83,14 @@ def test_suggest():
     assert suggest("desne", ["conv", "dense"]) == "dense"
     assert suggest("Conv", ["conv", "dense"]) == "conv"
     assert suggest("xyz", ["conv", "dense"]) is None
+
+
+def test_warnings_are_diagnostics_that_stop_nothing(capsys):
+    with pytest.warns(NetWarning, match="bytes") as caught:
+        warn(Diagnostic("data", "taken for bytes", fix="normalize = raw"))
+    assert caught[0].message.diagnostic.to_json()["severity"] == "warning"
+    with warnings_shown():
+        for _ in range(2):
+            warn(Diagnostic("data", "taken for bytes", fix="normalize = raw"))
+    out, err = capsys.readouterr()
+    assert out == "" and err == "warning[data]: taken for bytes\nhelp: normalize = raw\n"

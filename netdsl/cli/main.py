@@ -9,7 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from netdsl.source import NetWarning
 
 COMMANDS = {
     "check": "check a network: syntax, shapes, asserts and expects",
@@ -59,12 +64,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"netdsl.cli.{name.replace('-', '_')}"
     ).app
     try:
-        app(rest, f"netdsl {name}")
+        with warnings_shown():
+            app(rest, f"netdsl {name}")
     except BrokenPipeError:
         # The reader (head, less) has what it wanted.
         sys.stderr.close()
         raise SystemExit(0) from None
     raise SystemExit(0)
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print our own warnings on stderr as the diagnostics they are, each once."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, *place: Any) -> None:
+        if isinstance(message, NetWarning):
+            print(message, file=sys.stderr)
+        else:
+            shown(message, *place)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("once", NetWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _unknown(name: str) -> int:
