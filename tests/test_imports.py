@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent / "netdsl"
-ORDER = ["source", "limits", "files", "arrays", "syntax", "scalar", "ir", "primitives", "ops", "elaborate"]
+ORDER = [
+    "source",
+    "limits",
+    "files",
+    "filetype",
+    "records",
+    "arrays",
+    "syntax",
+    "scalar",
+    "ir",
+    "primitives",
+    "ops",
+    "elaborate",
+]
 ORDER += [
     "autodiff",
     "passes",

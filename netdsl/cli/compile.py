@@ -155,11 +155,11 @@ def _finish(
 def _write(network: Network, out: Path) -> None:
     """The artifact of a network that was not trained: freshly initialised weights."""
     from netdsl.ops.initializers import initialize
-    from netdsl.runtime.artifact import Artifact, save_artifact
+    from netdsl.runtime.artifact import Artifact, Model, save_artifact
 
     leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
     weights = {n.id: initialize(n, 0) for n in leaves}
-    save_artifact(out, Artifact(network.name, str(network.graph), weights))
+    save_artifact(out, Artifact(Model(network.name, str(network.graph)), weights))
 
 
 def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, seconds: float) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
     from netdsl.train import restore_graph, restored_program
 
     artifact = load_artifact(model)
-    graph = restore_graph(artifact.graph)
+    graph = restore_graph(artifact.model.graph)
     leaves = tuple(graph.leaves("input"))
     if len(leaves) > 1 and inputs.suffix != ".npz":
         names = ", ".join(leaf.id for leaf in leaves)
@@ -59,8 +59,8 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
             Diagnostic("data", f"the network takes {names}: an .npz file with arrays of these names")
         )
     feeds = {leaf.id: _fitted(leaf, inputs, leaf.id if len(leaves) > 1 else "x") for leaf in leaves}
-    if artifact.normalization is not None:
-        normalize = Normalization.from_json(artifact.normalization)
+    if artifact.model.normalization is not None:
+        normalize = Normalization.from_json(artifact.model.normalization)
         feeds = {name: normalize(x) for name, x in feeds.items()}
     counts = {len(x) for x in feeds.values()}
     if len(counts) > 1:

@@ -14,8 +14,9 @@ from netdsl.ops import OPS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
+from netdsl.runtime.container import Array
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.checkpoint import Array, check_arrays, load_checkpoint
+from netdsl.train.checkpoint import check_arrays, load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.settings import data_plan, train_settings
 
@@ -27,7 +28,7 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(path)
     network = network_of(1)
     batch = train_settings(network).evaluation_batch
-    normalization = Normalization.from_json(checkpoint.normalization)
+    normalization = Normalization.from_json(checkpoint.model.normalization)
     data = data_plan(network, checkpoint.run.seed, normalization)
     evaluator = Evaluator(network, data, batch, threads=threads)
     weights = weights_of(network.graph, checkpoint.arrays, str(path))

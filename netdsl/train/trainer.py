@@ -15,6 +15,7 @@ from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
+from netdsl.runtime.artifact import Model
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import (
     Checkpoint,
@@ -97,7 +98,7 @@ class Trainer:
             raise NetError(Diagnostic("checkpoint", message, fix="give --out DIR"))
         checkpoint = load_checkpoint(self.out / LAST)
         if self._own_data:
-            normalization = Normalization.from_json(checkpoint.normalization)
+            normalization = Normalization.from_json(checkpoint.model.normalization)
             self._data = data_plan(self.network, self.settings.seed, normalization)
         identity, progress = self._identity(), checkpoint.progress
         changed = check_resume(checkpoint, identity, self._learner.shapes())
@@ -226,8 +227,8 @@ class _Loop:
     def checkpoint(self) -> Checkpoint:
         """Everything that going on from here needs."""
         t = self.trainer
-        arrays, normalization = t.program.state_dict(), t.data.normalization.to_json()
-        return Checkpoint(arrays, t._graph, self.progress, self.identity, normalization, t.network.name)
+        model = Model(t.network.name, t._graph, t.data.normalization.to_json())
+        return Checkpoint(model, t.program.state_dict(), self.progress, self.identity)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save, save_file
+from safetensors.numpy import save_file
 
+from netdsl.runtime import container as module
+from netdsl.runtime.artifact import Model
 from netdsl.source import NetError
-from netdsl.train import checkpoint as module
 from netdsl.train.checkpoint import (
-    FORMAT,
     Checkpoint,
     EpochResult,
     Progress,
@@ -25,6 +25,7 @@ from netdsl.train.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from tests.resealed import opened, resealed
 
 HISTORY = [
     EpochResult(1, 0.1, {"loss": 1 / 3, "accuracy": 0.5}, {"loss": float("inf")}),
@@ -37,14 +38,7 @@ RUN = Run(7, 8, 40, "ab", "sgd", {"train.batch": "8"})
 def example():
     rng = np.random.default_rng(0)
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in (("w", (2, 3)), ("b", ()))}
-    return Checkpoint(arrays, "graph {}", PROGRESS, RUN, {"peak": 1.0}, "Net")
-
-
-def metadata(path):
-    save_checkpoint(path, example())
-    header = path.read_bytes()
-    size = int.from_bytes(header[:8], "little")
-    return json.loads(json.loads(header[8 : 8 + size])["__metadata__"]["netdsl"])
+    return Checkpoint(Model("Net", "graph {}", {"peak": 1.0}), arrays, PROGRESS, RUN)
 
 
 def refused(path):
@@ -82,7 +76,7 @@ def test_a_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        save_checkpoint(path, replace(example(), name="Other"))
+        save_checkpoint(path, replace(example(), arrays={}))
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -112,35 +106,82 @@ def test_killed_while_writing(tmp_path):
 
 
 def test_missing(tmp_path):
-    assert "does not exist" in refused(tmp_path / "c.safetensors")
+    assert "there is no file" in refused(tmp_path / "c.safetensors")
 
 
-@pytest.mark.parametrize("size", [0, 4, 8, 100, 500, -1])
-def test_cut_off(tmp_path, size):
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(0, "is empty; a checkpoint belongs here"), (4, "is a binary file"), (8, "is a binary file")]
+    + [(size, "is damaged: it is cut off") for size in (200, 500, -1)],
+)
+def test_cut_off(tmp_path, size, message):
     path = tmp_path / "c.safetensors"
     save_checkpoint(path, example())
     path.write_bytes(path.read_bytes()[:size])
-    assert "cannot be read" in refused(path)
+    assert message in refused(path)
+
+
+def test_every_bit_counts(tmp_path):
+    """Each bit of a file, flipped, is noticed: or the file says the same thing."""
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, example())
+    whole = bytearray(path.read_bytes())
+    for bit in random.Random(0).sample(range(8 * len(whole)), 300):
+        whole[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(whole)
+        refused(path)
+        whole[bit // 8] ^= 1 << bit % 8
 
 
 def test_other_files(tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(b"\x80\x04\x95" + os.urandom(200))
-    assert "cannot be read" in refused(path)
+    assert "is a Python pickle" in refused(path)
     path.unlink()
     path.mkdir()
-    refused(path)
+    assert "is a folder; a checkpoint belongs here" in refused(path)
     other = tmp_path / "weights.safetensors"
     save_file({"w": np.zeros(3, np.float32)}, other)
-    assert "not a checkpoint of this version" in refused(other)
+    assert "a safetensors file that netdsl did not write; a checkpoint belongs here" in refused(other)
 
 
 def test_a_header_that_promises_too_much(tmp_path):
     path = tmp_path / "c.safetensors"
     header = {"w": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}
-    text = json.dumps({**header, "__metadata__": {"netdsl": json.dumps({"format": FORMAT})}}).encode()
+    text = json.dumps({"__metadata__": {"netdsl": "netdsl checkpoint 3 "}, **header}).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(64))
-    assert "cannot be read" in refused(path)
+    assert "is damaged" in refused(path)
+
+
+def test_other_types_of_numbers(tmp_path):
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(resealed("netdsl checkpoint 3", "{}", {"w": np.zeros(3, np.float16)}))
+    assert "w holds F16, not F32" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "fix"),
+    [
+        (
+            "netdsl checkpoint 99 x\n{}",
+            "is of a newer netdsl: checkpoint 99, where this one",
+            "update netdsl",
+        ),
+        ('{"format": "netdsl checkpoint 2", "name": "N"}', "is of an older netdsl: checkpoint 2,", "anew"),
+        ("netdsl artifact 2 x\n{}", "is a netdsl artifact; a checkpoint belongs here", "netdsl train"),
+        (
+            "netdsl checkpoint 3 x\n{}",
+            "is damaged: its content is not what its checksum is of",
+            "another copy",
+        ),
+    ],
+)
+def test_other_versions_and_kinds(tmp_path, words, message, fix):
+    path = tmp_path / "c.safetensors"
+    save_file({"w": np.zeros(3, np.float32)}, path, {"netdsl": words})
+    with pytest.raises(NetError) as caught:
+        load_checkpoint(path)
+    assert message in caught.value.diagnostics[0].message and fix in caught.value.diagnostics[0].fix
 
 
 def test_more_than_the_memory(tmp_path, monkeypatch):
@@ -154,36 +195,42 @@ def test_more_than_the_memory(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": "netdsl checkpoint 0"}, "not a checkpoint of this version"),
-        ({"progress": {}}, "cannot be read"),
-        ({"progress.epoch": -1}, "-1 is not a count"),
-        ({"progress.step": "7"}, "'7' is not a count"),
-        ({"progress.batch": True}, "True is not a count"),
-        ({"progress.best": float("nan")}, "nan is not a finite number"),
-        ({"progress.sums": {"loss": None}}, "None is not a number"),
-        ({"progress.history": 3}, "cannot be read"),
-        ({"run.seed": 1.5}, "1.5 is not a count"),
-        ({"run.settings": [1]}, "cannot be read"),
-        ({"graph": 5}, "5 is not a text"),
+        ({"progress": {}}, "progress has no 'batch'"),
+        ({"progress.epoch": -1}, "progress.epoch: -1 is not a count"),
+        ({"progress.epoch": 10**400}, "progress.epoch: a huge number is not a count"),
+        ({"progress.step": "7"}, "progress.step is '7', not an integer"),
+        ({"progress.batch": True}, "progress.batch is True, not an integer"),
+        ({"progress.best": float("nan")}, "progress.best: nan is not a finite number"),
+        ({"progress.best": 10**400}, "progress.best: int too large to convert to float"),
+        ({"progress.sums": {"loss": None}}, "progress.sums.loss is None, not a number"),
+        ({"progress.history": 3}, "progress.history is 3, not a list"),
+        ({"progress.history": [3]}, "progress.history[0] is 3, not an object"),
+        ({"run.seed": 1.5}, "run.seed is 1.5, not an integer"),
+        ({"run.settings": [1]}, "run.settings is a list, not an object"),
+        ({"run.more": 1}, "run has an unknown 'more'"),
+        ({"model.graph": 5}, "model.graph is 5, not a text"),
+        ({"model": None}, "model is None, not an object"),
     ],
 )
 def test_wrong_metadata(tmp_path, change, message):
     path = tmp_path / "c.safetensors"
-    about = metadata(path)
+    save_checkpoint(path, example())
+    title, text, arrays = opened(path.read_bytes())
+    about = json.loads(text)
     for place, value in change.items():
         *parents, last = place.split(".")
         target = about
         for name in parents:
             target = target[name]
         target[last] = value
-    path.write_bytes(save(dict(example().arrays), {"netdsl": json.dumps(about)}))
+    path.write_bytes(resealed(title, json.dumps(about), arrays))
     assert message in refused(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "{}", "[" * 100_000, "9" * 10_000])
 def test_metadata_that_is_no_object(tmp_path, text):
     path = tmp_path / "c.safetensors"
-    path.write_bytes(save(dict(example().arrays), {"netdsl": text}))
+    path.write_bytes(resealed("netdsl checkpoint 3", text, dict(example().arrays)))
     refused(path)
 
 
@@ -202,4 +249,4 @@ def test_arrays_of_another_network():
 
 
 def test_no_pickle():
-    assert "pickle" not in vars(module) and FORMAT.startswith("netdsl")
+    assert "pickle" not in vars(module)

@@ -1,0 +1,111 @@
+"""Opening files that may be anything: no waiting for pipes, and words for what a file is where another belongs."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from netdsl.source import Diagnostic, NetError, suggest
+
+HEAD = 4096
+"""Bytes from the start of a file by which `content` tells what it is."""
+
+# Without waiting: a pipe may have taken the file's place since it was looked at.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"%PDF", "a PDF"),
+    (b"\x93NUMPY", "a NumPy array (.npy)"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes them"),
+    (b"\x1f\x8b", "a file packed by gzip"),
+    (b"\x00\x00\x08\x01", "labels in IDX format, as MNIST has them"),
+    (b"\x00\x00\x08\x03", "images in IDX format, as MNIST has them"),
+    (b"\x7fELF", "a program"),
+)
+_NET = re.compile(r"^\s*(net\s+[A-Z]|block\s+[A-Z]|import\s+\")", re.MULTILINE)
+
+
+def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) -> IO[bytes]:
+    """Open an ordinary file for reading.
+
+    Errors: NetError with `code` where it is missing, a folder, a pipe or a device, or may not be read; the message
+    names the file, what it is, and `wanted`, such as "a checkpoint", that belongs there; `fix` says how to get one.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise not_wanted(path, code, _special(mode), wanted, fix)
+        return os.fdopen(os.open(path, _READ), "rb")
+    except FileNotFoundError:
+        fix = _near(Path(path)) or fix
+        raise NetError(Diagnostic(code, f"there is no file {path}", fix=fix)) from None
+    except OSError as error:
+        raise NetError(Diagnostic(code, f"cannot read {path}: {error.strerror}", fix=fix)) from None
+    except ValueError as error:  # a NUL in the path
+        raise NetError(Diagnostic(code, f"cannot read {str(path)!r}: {error}")) from None
+
+
+def not_wanted(path: str | Path, code: str, found: str, wanted: str, fix: str | None = None) -> NetError:
+    """The error for `found`, such as "a folder", where `wanted` belongs."""
+    return NetError(Diagnostic(code, f"{path} is {found}; {wanted} belongs here", fix=fix))
+
+
+def content(head: bytes) -> str:
+    """What a file is, from its first bytes: "a PNG image", "a netdsl checkpoint", "a text"."""
+    if not head:
+        return "empty"
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(head)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "a WebP image"
+    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a Python pickle, as PyTorch used to write them"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**40:
+        kind = re.search(rb"netdsl (checkpoint|artifact) \d", head)
+        return f"a netdsl {kind[1].decode()}" if kind else "a safetensors file that netdsl did not write"
+    return _text(head)
+
+
+def _zip(head: bytes) -> str:
+    """What a zip archive is, from the name of its first member."""
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if name.endswith((b"/data.pkl", b"/byteorder", b"/version")):
+        return "a PyTorch file (.pth)"
+    if name.endswith(b".npy"):
+        return "an archive of NumPy arrays (.npz)"
+    return "a Keras file (.keras)" if name == b"metadata.json" else "a zip archive"
+
+
+def _text(head: bytes) -> str:
+    # The head may end within a character.
+    text = head.decode("utf-8", errors="ignore")
+    if len(head) - len(text.encode()) > 3 or any(c < " " and c not in "\t\n\r\f" for c in text):
+        return "a binary file"
+    return "a network's text (.net)" if _NET.search(text) else "a text"
+
+
+def _special(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _near(path: Path) -> str | None:
+    """What to write instead of a name that is not there, where a file beside it has nearly this name."""
+    try:
+        with os.scandir(path.parent) as entries:
+            near = suggest(path.name, [e.name for e in islice(entries, 1000)])
+    except (OSError, ValueError):
+        return None
+    return f"did you mean {path.with_name(near)}?" if near else None
