@@ -114,6 +114,10 @@ class Diagnostic:
     fix: str | None = None
     severity: Literal["error", "warning"] = "error"
 
+    def at(self, span: Span | None) -> "Diagnostic":
+        """This diagnostic at a place, unless it has one already."""
+        return self if self.span is not None else replace(self, span=span)
+
     def render(self) -> str:
         """The diagnostic as text for people, without a final newline."""
         lines = [f"{self.severity}[{self.code}]: {self.message}"]
@@ -158,6 +162,10 @@ class NetError(Exception):
             raise ValueError("a NetError needs at least one diagnostic")
         super().__init__(*diagnostics)
         self.diagnostics: tuple[Diagnostic, ...] = diagnostics
+
+    def at(self, span: Span | None) -> "NetError":
+        """The same mistakes, those without a place at this one."""
+        return NetError(*(diagnostic.at(span) for diagnostic in self.diagnostics))
 
     def __str__(self) -> str:
         return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)

@@ -94,3 +94,10 @@ def test_warnings_are_diagnostics_that_stop_nothing(capsys):
             warn(Diagnostic("data", "taken for bytes", fix="normalize = raw"))
     out, err = capsys.readouterr()
     assert out == "" and err == "warning[data]: taken for bytes\nhelp: normalize = raw\n"
+
+
+def test_a_mistake_without_a_place_takes_the_one_it_is_given():
+    source = Source("a.net", "abc")
+    here, there = Span(source, 0, 1), Span(source, 2, 3)
+    found = NetError(Diagnostic("x", "m"), Diagnostic("x", "m", there)).at(here)
+    assert [d.span for d in found.diagnostics] == [here, there]
