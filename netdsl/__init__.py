@@ -5,7 +5,9 @@ The names here are imported when they are first used, so that a shape report doe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
     from netdsl.api import compile, load, summary  # noqa: A004 - the name of the thing
@@ -26,16 +28,4 @@ _HOMES = {
     "summary": "netdsl.api",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module netdsl has no attribute {name}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    """The public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy("netdsl", _HOMES)

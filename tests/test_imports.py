@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "netdsl"
 ORDER = [
+    "lazy",
     "source",
     "limits",
     "files",
@@ -75,6 +76,14 @@ def test_descriptions_wait_for_no_library_that_computes(command, names):
     )
     files = [p for p in sorted((ROOT.parent / "examples").glob(names)) if "\nnet " in p.read_text()]
     subprocess.run([sys.executable, "-c", code, command, *files], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_sections_are_read_without_a_library_that_computes():
+    code = (
+        "import sys, netdsl.data.plan, netdsl.train.settings, netdsl.train.inputs\n"
+        "assert not {'numba', 'llvmlite', 'numpy'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_lark_is_there_only_to_make_tables_and_to_read_graphs():

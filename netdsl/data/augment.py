@@ -8,17 +8,17 @@ the image move with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 
-MAX_SHIFT = 1024
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-Bits = tuple[NDArray[np.uint32], NDArray[np.uint32]]
+    Bits = tuple[NDArray[np.uint32], NDArray[np.uint32]]
+
+MAX_SHIFT = 1024
 
 
 class Augmentation(Protocol):
@@ -50,7 +50,7 @@ class Shift:
         padded[:, margin : margin + height, margin : margin + width] = images
         # Every window of every image as a view [B, steps, steps, H, W*C]; one is copied per image.
         n, y, x, c = padded.strides
-        windows = as_strided(
+        windows = np.lib.stride_tricks.as_strided(
             padded, (batch, steps, steps, height, width * channels), (n, y, x, y, c), writeable=False
         )
         down, right = ((word.astype(np.uint64) * np.uint64(steps)) >> np.uint64(32) for word in bits)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.augment import Augmentation, augmented
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.normalize import Normalization
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

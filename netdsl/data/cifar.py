@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.stream import reading
 from netdsl.source import NetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PIXELS = 3 * 32 * 32
 _RECORD = 1 + _PIXELS

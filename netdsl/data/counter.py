@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.scalar.evaluate import threefry
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Purpose(IntEnum):

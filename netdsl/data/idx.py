@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.stream import Stream, open_stream
 from netdsl.limits import MAX_RANK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -6,8 +6,7 @@ from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-
+from netdsl.arrays import np
 from netdsl.data.cifar import decode_records
 from netdsl.data.dataset import Dataset, Split, from_arrays
 from netdsl.data.errors import data_error

@@ -6,14 +6,14 @@ import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.lib import format as npy_format
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.stream import DEFLATE_RATIO, Stream, open_stream, reading
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MAX_HEADER = 4096
 _MAX_MEMBERS = 4096
@@ -80,6 +80,8 @@ def _decode(stream: Stream) -> NDArray[Any]:
 
 def _header(text: bytes, version: int, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Let NumPy read its own header: it takes literals only, and the text is short by now."""
+    from numpy.lib import format as npy_format
+
     read = npy_format.read_array_header_1_0 if version == 1 else npy_format.read_array_header_2_0
     try:
         shape, fortran, dtype = read(BytesIO(text))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from netdsl.arrays import np
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error

@@ -10,14 +10,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
 from netdsl.source import NetError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Deflate cannot shrink by more than this (258 bytes in 2 bits), so a size above it is a lie.
 DEFLATE_RATIO = 1032

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
-
+from netdsl.arrays import Array
 from netdsl.data import Batch, Split
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.source import Diagnostic, NetError
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
