@@ -80,6 +80,11 @@ class Batches:
         count = len(self.split)
         return count // self.batch if self.drop_last else -(-count // self.batch)
 
+    @property
+    def last_size(self) -> int:
+        """Samples in the last batch of an epoch."""
+        return self.batch if self.drop_last else len(self.split) - (len(self) - 1) * self.batch
+
     def make(self, epoch: int, number: int) -> Batch:
         """Make batch `number` (0..len-1) of `epoch` (from 0): always the same bits."""
         if not 0 <= number < len(self):

@@ -14,7 +14,7 @@ from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.hints import one_of, required, usage
 from netdsl.elaborate.statements import run
-from netdsl.elaborate.values import Call, Function, Symbol, Target, Tensors, as_tuple, describe
+from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
@@ -115,6 +115,8 @@ class Applier:
             self.context.fail(
                 "type", "the settings of a layer are given once, where it is made", function.span
             )
+        if function.tags != Tags():
+            self.context.fail("type", "the tags of a layer are given once, where it is made", function.span)
         with self.context.tagged(inner.tags), self.context.use(function.path) as path:
             if isinstance(inner.target, tree.Block):
                 return self._block(inner, inner.target, data, path)

@@ -127,7 +127,8 @@ class Context:
         self.limit(span)
         specs, home = op.params(*(self.builder.type(v) for v in data)), self._home(path)
         weights = [self._weight(spec.name, spec, home, span) for spec in specs]
-        results = self.builder.add(op, *data, *weights, name=path, span=span)
+        made = op.frozen() if self.tags.freeze else op
+        results = self.builder.add(made, *data, *weights, name=path, span=span)
         for value in results:
             self.check(self.builder.type(value), span)
         return results

@@ -76,6 +76,10 @@ class Builder:
         """Register the value that a `param` or `state` leaf has after the step."""
         self.updates[leaf.node] = new
 
+    def latest(self, leaf: Value) -> Value:
+        """The value of a leaf after the updates so far: what a layer that is used again goes on from."""
+        return self.updates.get(leaf.node, leaf)
+
     def finish(
         self,
         outputs: Mapping[str, Value],

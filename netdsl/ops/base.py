@@ -53,6 +53,14 @@ class LibraryOp(Op):
         """The weights and statistics that the op owns for data operands of these types."""
         return ()
 
+    def frozen(self) -> LibraryOp:
+        """The op as it is under `@freeze`, beside weights that stay: without anything else that training moves."""
+        return self
+
+    def check_training(self, *types: TensorType) -> None:
+        """Raise ShapeError where operands of these types, fit for inference, cannot be trained on."""
+        return
+
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """The results, made of primitives; `values` are the data operands followed by the params."""
         raise NotImplementedError(f"{self.name} has no expansion")

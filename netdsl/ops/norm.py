@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, fraction, positive_number
+from netdsl.ops.settings import boolean, fraction, one_of, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, sqrt, stop_gradient
+
+
+def _statistics(value: Any) -> str | None:
+    return None if value is None else one_of("batch", "running")(value)
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,10 @@ class BatchNorm(LibraryOp):
 
     In training mean and variance are those of the batch, and the running statistics keep `momentum` of their
     value (Keras' convention; PyTorch's momentum is 1 minus it) and take in the unbiased variance, as PyTorch.
-    In inference the running statistics are used.
+    A layer that is used several times takes in the statistics of all uses, in the order of the file.
+    In inference the running statistics are used, and with `statistics = running` in training too, where they then
+    stay as they are: the layer behaves as in inference.  That is what `@freeze` makes of it, as in Keras;
+    `statistics = batch` keeps those of the batch under `@freeze` too, as in PyTorch.
     """
 
     name: ClassVar[str] = "batch_norm"
@@ -29,6 +37,27 @@ class BatchNorm(LibraryOp):
     eps: float = setting("added to the variance", 1e-5, positive_number)
     scale: bool = setting("learn a factor per channel (weight)", True, boolean)
     center: bool = setting("learn an offset per channel (bias)", True, boolean)
+    statistics: str | None = setting(
+        "what training normalises with: `batch` or `running`; default: `running` under `@freeze`, else `batch`",
+        None,
+        _statistics,
+    )
+
+    @property
+    def of_batch(self) -> bool:
+        """Whether training uses the statistics of the batch."""
+        return self.statistics != "running"
+
+    def frozen(self) -> BatchNorm:
+        """With the running statistics, where the file does not ask for those of the batch."""
+        return self if self.statistics else replace(self, statistics="running")
+
+    def check_training(self, *types: TensorType) -> None:
+        """A variance takes two values."""
+        count = types[0].size // types[0].shape[-1]
+        if self.of_batch and count < 2:
+            message = "batch_norm has one value per channel, and so no variance to train with"
+            raise ShapeError(message, operand=0)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """`weight`, `bias`, `running_mean` and `running_var`, all `[C]`."""
@@ -48,7 +77,7 @@ class BatchNorm(LibraryOp):
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A scale and a shift per channel; in training from the statistics of the batch."""
         x, *learnt, mean, var = values
-        if b.training:
+        if b.training and self.of_batch:
             mean, var = self._batch_statistics(b, x, mean, var)
         scale = b.map(lambda v: 1.0 / sqrt(v + self.eps), var)
         if self.scale:
@@ -61,9 +90,7 @@ class BatchNorm(LibraryOp):
         self, b: PrimitiveBuilder, x: Value, old_mean: Value, old_var: Value
     ) -> tuple[Value, Value]:
         shape = b.type(x).shape
-        axes, count = range(len(shape) - 1), int(np.prod(shape[:-1]))
-        if count < 2:
-            raise ShapeError("batch_norm needs more than one value per channel to train", operand=0)
+        axes, count = range(len(shape) - 1), math.prod(shape[:-1])
         mean = b.mean(x, axes)
         # d var / d mean is 0, exactly: the deviations from a mean add up to nothing.
         var = b.reduce(
@@ -73,9 +100,10 @@ class BatchNorm(LibraryOp):
             mean,
             axes=axes,
         )
-        keep, unbiased = self.momentum, count / (count - 1)
-        b.update(old_mean, b.map(lambda r, m: keep * r + (1 - keep) * m, old_mean, mean))
-        b.update(old_var, b.map(lambda r, v: keep * r + (1 - keep) * unbiased * v, old_var, var))
+        # A single value is refused before training (`check_training`); costs are counted for it all the same.
+        keep, unbiased = self.momentum, count / max(1, count - 1)
+        b.update(old_mean, b.map(lambda r, m: keep * r + (1 - keep) * m, b.latest(old_mean), mean))
+        b.update(old_var, b.map(lambda r, v: keep * r + (1 - keep) * unbiased * v, b.latest(old_var), var))
         return mean, var
 
     def macs(self, *types: TensorType) -> int:
@@ -103,12 +131,16 @@ class BatchNorm(LibraryOp):
         """The definition with the statistics of the batch."""
         x = arrays[0]
         axes = tuple(range(x.ndim - 1))
+        if not self.of_batch:
+            return self.reference(*arrays)
         return (self._normalise(*arrays[:-2], x.mean(axes), x.var(axes)),)
 
     def reference_updates(self, *arrays: Array) -> dict[int, Array]:
         """The new running statistics, by operand."""
         x, mean, var = arrays[0], arrays[-2], arrays[-1]
         axes, keep, n = tuple(range(x.ndim - 1)), self.momentum, len(arrays)
+        if not self.of_batch:
+            return {}
         return {
             n - 2: keep * mean + (1 - keep) * x.mean(axes),
             n - 1: keep * var + (1 - keep) * x.var(axes, ddof=1),
@@ -131,6 +163,7 @@ class BatchNorm(LibraryOp):
             Sample(cls(center=False), ((2, 3, 4),)),
             Sample(cls(), ((3, 4, 2, 5),), training=True),
             Sample(cls(scale=False, center=False), ((4, 3),), training=True),
+            Sample(cls(statistics="running"), ((3, 4, 2, 5),), training=True),
         )
 
 

@@ -121,6 +121,7 @@ class _Loop:
         inputs, data = self.learner.inputs, trainer.data
         self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
         inputs.check(self.batches.split, "train")
+        self._check_last_batch()
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
         )
@@ -143,6 +144,14 @@ class _Loop:
             output.log("error", step=self.progress.step, message=message)
             raise
         return self._finish(start)
+
+    def _check_last_batch(self) -> None:
+        """Refuse a last, smaller batch that a layer cannot be trained on, before anything is trained."""
+        size = self.batches.last_size
+        if size != self.settings.batch:
+            self.learner.check_batch(
+                size, "drop_last = true leaves out the last, smaller batch; or choose another batch"
+            )
 
     def _finish(self, start: float) -> FitResult:
         p = self.progress
