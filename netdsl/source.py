@@ -15,14 +15,29 @@ from typing import Any, Literal
 
 _TAB = 4
 _WINDOW = 120  # columns shown of a line too long to print, around the caret
+_MESSAGE = 600  # characters of a message that are shown, whatever it quotes
+_VALUE = 80  # characters of a value that are shown in a message
+
+
+def brief(text: str, limit: int = _VALUE) -> str:
+    """A text as messages quote it: its two ends where it is long."""
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]} … {text[head - limit :]}"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A text and the name it is shown under, normally its path."""
+    """A text and the name it is shown under, normally its path.
+
+    `written` is what the user wrote where that is not a program by itself, such as the words of a command line;
+    `text` then has the same characters at the same places, in the frame that makes a program of them.
+    """
 
     name: str
     text: str = field(repr=False)
+    written: str | None = field(default=None, repr=False)
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -42,7 +57,7 @@ class Source:
         """The text of a line (counted from 1) without its line end."""
         start = self._line_starts[line - 1]
         end = self._line_starts[line] - 1 if line < len(self._line_starts) else len(self.text)
-        return self.text[start:end].rstrip("\r")
+        return (self.text if self.written is None else self.written)[start:end].rstrip("\r")
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,9 @@ class Note:
     span: Span | None = None
     label: str = ""
 
+    def __post_init__(self) -> None:
+        _bound(self, "message", "label")
+
 
 @dataclass(frozen=True)
 class Diagnostic:
@@ -113,6 +131,9 @@ class Diagnostic:
     trail: tuple[tuple[str, Span], ...] = ()
     fix: str | None = None
     severity: Literal["error", "warning"] = "error"
+
+    def __post_init__(self) -> None:
+        _bound(self, "message", "label", "fix")
 
     def at(self, span: Span | None) -> "Diagnostic":
         """This diagnostic at a place, unless it has one already."""
@@ -195,6 +216,14 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
         return by_lower[name.lower()]
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
+
+
+def _bound(owner: object, *names: str) -> None:
+    """Cut what a message quotes at length, so that no value floods the screen."""
+    for name in names:
+        text = getattr(owner, name)
+        if text is not None and len(text) > _MESSAGE:
+            object.__setattr__(owner, name, brief(text, _MESSAGE))
 
 
 def _excerpt(span: Span, label: str, gutter: int) -> list[str]:

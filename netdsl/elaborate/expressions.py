@@ -279,7 +279,9 @@ class Evaluator:
             self.unknown(name, function.span)
         positional = tuple(value for key, value, _ in args if key is None)
         named = {key.id: value for key, value, _ in args if key is not None}
-        return Call(name, positional, named, span)
+        spans: dict[str | int, Span] = {key.id: place for key, _, place in args if key is not None}
+        spans |= {k: place for k, (key, _, place) in enumerate(args) if key is None}
+        return Call(name, positional, named, span, spans)
 
     def _builtin(self, name: str, e: tree.Call) -> Any:
         values = [self.evaluate(a.value) for a in e.arguments]

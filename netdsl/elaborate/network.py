@@ -11,7 +11,7 @@ from typing import Any
 
 from netdsl.elaborate.apply import Applier
 from netdsl.elaborate.claims import Claim, check_claims
-from netdsl.elaborate.context import Context, Frame
+from netdsl.elaborate.context import POISON, Context, Frame
 from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.overrides import Overrides
@@ -161,7 +161,8 @@ class _Elaboration:
             kind: settings_of(self.evaluator, self.file, kind, self.given.section(kind))
             for kind in ("data", "train", "eval")
         }
-        settings = {k: v for k, v in self.variables.items() if k in self.given.net_names}
+        names = self.given.net_names
+        settings = {k: v for k, v in self.variables.items() if k in names and v is not POISON}
         network = Network(
             self.name,
             self.source,
@@ -186,6 +187,7 @@ class _Elaboration:
                 message = f"the net needs the setting {param.name.id}"
                 fix = f"--set {param.name.id}=..."
                 self.context.problems.append(Diagnostic("setting", message, param.name.span, fix=fix))
+                self.variables[param.name.id] = POISON
             else:
                 self._guarded(param.name.id, param.default)
 
@@ -195,14 +197,13 @@ class _Elaboration:
             self.variables[key] = self.evaluator.setting(e, "a setting")
         except NetError as error:
             self.context.problems.extend(error.diagnostics)
+            self.variables[key] = POISON
         finally:
             self.evaluator.frame.symbols = False
 
     def _objective(self, outputs: Mapping[str, Value], aux: list[str]) -> Graph | None:
-        section = self.file.sections.get("train")
-        if section is None:
-            return None
-        results = objective(self.evaluator, section, self.file.sections.get("eval"))
+        given = {kind: self.given.section(kind) for kind in ("train", "eval")}
+        results = objective(self.evaluator, self.file, given)
         if results is None:
             return None
         return resolve_initializers(self.context.builder.finish({**outputs, **results}, aux))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from netdsl.elaborate.sections import KNOWN
-from netdsl.source import Diagnostic, NetError, Source, suggest
+from netdsl.source import Diagnostic, NetError, Source, Span, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
 
@@ -31,7 +32,7 @@ class Overrides:
             self._preset(preset, untouched=not self.net_names & texts.keys())
         for name, text in texts.items():
             try:
-                self._place(name, _parse(name, text))
+                self._place(name, *_parse(name, text))
             except NetError as error:
                 self.problems.extend(error.diagnostics)
 
@@ -54,7 +55,7 @@ class Overrides:
         """The overridden settings of a section."""
         return self._sections[kind]
 
-    def _place(self, name: str, value: tree.Expr) -> None:
+    def _place(self, name: str, where: Span, value: tree.Expr) -> None:
         kind, dot, key = name.partition(".")
         if dot and kind in self._sections and key in KNOWN[kind]:
             self._sections[kind][key] = value
@@ -64,14 +65,34 @@ class Overrides:
             known = [*self.net_names, *(f"{k}.{s}" for k, names in KNOWN.items() for s in names)]
             near = suggest(name, known)
             fix = f"did you mean {near}?" if near else self._known()
-            raise NetError(
-                Diagnostic("setting", f"--set {name}: there is no such setting", value.span, fix=fix)
-            )
+            raise NetError(Diagnostic("setting", f"there is no setting {name}", where, fix=fix))
 
 
-def _parse(name: str, text: str) -> tree.Expr:
-    source = Source(f"--set {name}", f"train {{ x = {text} }}")
-    entries = parse(source).sections["train"].entries
-    if len(entries) != 1 or not isinstance(entries[0], tree.Setting):
-        raise NetError(Diagnostic("syntax", f"--set {name} takes one value, not {text!r}"))
-    return entries[0].value
+def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
+    """The place of the name and the value of `--set NAME=VALUE`, read as what a net assigns to a name."""
+    head = f"--set {name}="
+    source = Source("the command line", f"{'net N{x=':<{len(head)}}{text}\n}}", head + text)
+    where, value = Span(source, len("--set "), len(head) - 1), Span(source, len(head), len(head + text))
+    if not text:
+        raise NetError(Diagnostic("syntax", f"{name} is given no value", where))
+    try:
+        items = parse(source).items
+    except NetError as error:
+        raise NetError(*(_on_the_line(problem, value) for problem in error.diagnostics)) from None
+    body = items[0].body if len(items) == 1 and isinstance(items[0], tree.Net) else ()
+    if len(body) != 1 or not isinstance(body[0], tree.Assign):
+        raise NetError(Diagnostic("syntax", f"{name} takes one value", value))
+    return where, body[0].value
+
+
+def _on_the_line(problem: Diagnostic, value: Span) -> Diagnostic:
+    """A syntax error by what was written alone, without the frame around it."""
+    notes = tuple(note for note in problem.notes if note.span is None or note.span.start < value.end)
+    start = value.start if problem.span is None else problem.span.start
+    if start < value.start:
+        span = next((note.span for note in notes if note.span is not None), value)
+        return replace(problem, message=f"unexpected `{span.text}`", span=span, notes=(), fix=None)
+    if start >= value.end:
+        end = Span(value.source, value.end, value.end)
+        return replace(problem, message="the value ends too early", span=end, label="", notes=notes, fix=None)
+    return replace(problem, notes=notes)

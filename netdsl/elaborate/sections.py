@@ -38,10 +38,15 @@ TENSOR_SETTINGS = ("loss", "metrics")
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of a section: a plain value, a list, or a `Call`; and where it stands."""
+    """A setting of a section: a plain value, a list, or a `Call`; and where it stands, each item of a list too."""
 
     value: Any
     span: Span
+    items: tuple[Span, ...] = ()
+
+    def place(self, k: int) -> Span:
+        """Where item k of a list stands."""
+        return self.items[k] if k < len(self.items) else self.span
 
 
 def settings_of(
@@ -64,7 +69,8 @@ def settings_of(
             if name in TENSOR_SETTINGS:
                 continue
             try:
-                result[name] = Setting(_call(evaluator.evaluate(e)), e.span)
+                items = tuple(x.span for x in e.items) if isinstance(e, (tree.List, tree.Tuple)) else ()
+                result[name] = Setting(_call(evaluator.evaluate(e)), e.span, items)
             except NetError as error:
                 evaluator.context.problems.extend(error.diagnostics)
             except Poisoned:
@@ -87,10 +93,9 @@ def _call(value: Any) -> Any:
     """Symbols and ops as calls: `mnist.train`, `flip`, `softmax`."""
     if isinstance(value, Symbol):
         return Call(str(value), span=value.span)
-    if isinstance(value, Function):
-        return Call(value.name, tuple(map(_call, value.args)), _calls(value.named), value.span)
-    if isinstance(value, Call):
-        return Call(value.name, tuple(map(_call, value.args)), _calls(value.named), value.span)
+    if isinstance(value, (Function, Call)):
+        args = tuple(map(_call, value.args))
+        return Call(value.name, args, _calls(value.named), value.span, value.spans)
     if isinstance(value, (list, tuple)):
         return type(value)(map(_call, value))
     return value
@@ -101,23 +106,17 @@ def _calls(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def objective(
-    evaluator: Evaluator, train: tree.Section, evaluation: tree.Section | None
+    evaluator: Evaluator, file: tree.File, given: Mapping[str, Mapping[str, tree.Expr]]
 ) -> dict[str, Value] | None:
     """The outputs `loss` and `metric/NAME`; None without a loss.  Mistakes go to the context."""
-    entries = {e.name.id: e.value for e in train.entries if isinstance(e, tree.Setting)}
-    if evaluation is not None:
-        entries |= {
-            e.name.id: e.value
-            for e in evaluation.entries
-            if isinstance(e, tree.Setting) and e.name.id == "metrics"
-        }
-    if "loss" not in entries:
+    train, evaluation = (_tensor_settings(file, kind) | dict(given[kind]) for kind in ("train", "eval"))
+    if "loss" not in train:
         return None
     results: dict[str, Value] = {}
     evaluator.frame.targets = True
     try:
-        results["loss"] = _scalar(evaluator, entries["loss"], "the loss")
-        for e in _metric_list(evaluator, entries.get("metrics")):
+        results["loss"] = _scalar(evaluator, train["loss"], "the loss")
+        for e in _metric_list(evaluator, evaluation.get("metrics", train.get("metrics"))):
             results[_metric_name(e, results)] = _scalar(evaluator, e, "a metric")
     except NetError as error:
         evaluator.context.problems.extend(error.diagnostics)
@@ -127,6 +126,15 @@ def objective(
     finally:
         evaluator.frame.targets = False
     return results
+
+
+def _tensor_settings(file: tree.File, kind: str) -> dict[str, tree.Expr]:
+    """What the file says of the loss and the metrics in a section."""
+    section = file.sections.get(kind)
+    entries = section.entries if section else ()
+    return {
+        e.name.id: e.value for e in entries if isinstance(e, tree.Setting) and e.name.id in TENSOR_SETTINGS
+    }
 
 
 def _metric_list(evaluator: Evaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:

@@ -11,7 +11,7 @@ from netdsl.elaborate.values import Function, Symbol, describe
 from netdsl.ir import TensorType, Value
 from netdsl.limits import MAX_LOOP
 from netdsl.primitives import Input
-from netdsl.source import NetError, Note
+from netdsl.source import NetError, Note, brief
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
@@ -182,11 +182,11 @@ def _assert(evaluator: Evaluator, s: tree.Assert) -> None:
 
 
 def show(value: Any) -> str:
-    """A setting as the language would write it."""
+    """A setting as the language would write it, its ends where it is long."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(show, value))}]"
+        return brief(f"[{', '.join(map(show, value))}]")
     if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:_}"
+        return brief(f"{value:_}")
     return str(value) if isinstance(value, (float, Symbol)) else describe(value)
 
 

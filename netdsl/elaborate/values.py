@@ -12,7 +12,7 @@ from typing import Any
 from netdsl.elaborate.definitions import Definitions
 from netdsl.ir import Value
 from netdsl.ops.base import LibraryOp
-from netdsl.source import Span
+from netdsl.source import Span, brief
 from netdsl.syntax import tree
 
 
@@ -31,12 +31,16 @@ class Symbol(str):
 
 @dataclass(frozen=True)
 class Call:
-    """A call that another room understands: `sgd(lr = 0.1)`, `shift(2)`, or a bare name such as `mnist.train`."""
+    """A call that another room understands: `sgd(lr = 0.1)`, `shift(2)`, or a bare name such as `mnist.train`.
+
+    `spans` has the place of each setting, by its name or its position.
+    """
 
     name: str
     args: tuple[Any, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
     span: Span | None = field(default=None, compare=False)
+    spans: Mapping[str | int, Span] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def describe(value: Any) -> str:
     if isinstance(value, Definitions):
         return "an import"
     if isinstance(value, (int, float, str)):
-        return repr(value)
+        return brief(repr(value))
     if isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(v, Value) for v in value):
         return f"a {type(value).__name__} of {len(value)} tensors"
     return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
+from netdsl.source import brief
 
 Rational = int | Fraction
 REQUIRED: Any = dataclasses.MISSING
@@ -136,4 +137,5 @@ def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
     try:
         return check(value)
     except ValueError as error:
-        raise ShapeError(f"{f.name} {error}", setting=f.name) from None
+        reason = str(error).replace(repr(value), brief(repr(value)))
+        raise ShapeError(f"{f.name} {reason}", setting=f.name) from None
