@@ -11,15 +11,13 @@ import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.source import brief
 
-Rational = int | Fraction
 REQUIRED: Any = dataclasses.MISSING
 Check = Callable[[Any], Any]
 
@@ -31,12 +29,25 @@ def setting(doc: str, default: Any = REQUIRED, check: Check | None = None) -> An
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A window along one axis: result cell i sees the operand's i * stride - pad + k * dilation, k below size."""
+    """A window along one axis: cell i sees the places `(i * stride - pad + k * dilation) / unit`, k below size.
 
-    size: Rational = 1
-    stride: Rational = 1
+    `unit` is above 1 behind upsampling.  A place between two cells stands for the one before it, for "both"
+    (interpolation) or for "none" (a transposed convolution): `between`.
+    """
+
+    size: int = 1
+    stride: int = 1
     dilation: int = 1
-    pad: Rational = 0
+    pad: int = 0
+    unit: int = 1
+    between: Literal["before", "both", "none"] = "before"
+
+    def cells(self, cell: int, tap: int) -> tuple[int, ...]:
+        """The operand's cells, those in its padding too, that tap number `tap` of a result cell sees."""
+        low, rest = divmod(cell * self.stride - self.pad + tap * self.dilation, self.unit)
+        if not rest or self.between == "before":
+            return (low,)
+        return (low, low + 1) if self.between == "both" else ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class LibraryOp(Op):
     operands: ClassVar[int | None] = 1
     #: whether numbers may stand for tensors among the operands
     numbers: ClassVar[bool] = False
+    #: leading operands whose cells the result is made of, None: all; others only say which
+    seen_operands: ClassVar[int | None] = None
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """The weights and statistics that the op owns for data operands of these types."""

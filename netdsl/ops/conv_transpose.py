@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
@@ -97,13 +96,10 @@ class ConvTranspose(LibraryOp):
         return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
-        """The cells whose windows reach a cell: a fraction of the kernel."""
+        """The cells whose windows reach a cell: taps that meet one when they go in steps of the stride."""
         op, kernel = self.contraction(types[0]), types[1].shape[:-2]
         axes = zip(kernel, op.stride, op.dilation, op.pad, strict=True)
-        return tuple(
-            Reach(Fraction((k - 1) * d, s) + 1, Fraction(1, s), 1, Fraction((k - 1) * d - lo, s))
-            for k, s, d, (lo, _) in axes
-        )
+        return tuple(Reach(k, 1, d, (k - 1) * d - lo, unit=s, between="none") for k, s, d, (lo, _) in axes)
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The formula of windows turned round, and the setting of the channels."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import axes_setting, resolve_axes
-from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import positive
 from netdsl.ops.spatial import axis_names, spatial_rank
@@ -127,8 +127,9 @@ class PixelShuffle(_Layout):
         lines = [f"{name}: {n} * {f} = {o}" for name, n, o in axes]
         return [*lines, f"channels: {x.shape[-1]} / ({' * '.join([str(f)] * dims)}) = {result.shape[-1]}"]
 
-    def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """Everything: pixels of one cell see the same, which no window says."""
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
+        """The cell that the pixel was a channel of."""
+        return (Reach(unit=self.factor),) * (result.rank - 2)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Pixel by pixel."""

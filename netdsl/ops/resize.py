@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
@@ -95,12 +95,12 @@ class _Resize(LibraryOp):
             return Fraction(cell * (size - 1), max(out - 1, 1))
         return (cell + Fraction(1, 2)) * Fraction(size, out) - Fraction(1, 2)
 
-    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
-        """At most two cells about a place; everything where corners lie on each other."""
-        if self.align_corners:
-            return None
+    def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
+        """The cell at a place, or those on both sides of it."""
         axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
-        return tuple(_reach(Fraction(n, out), self.mode) for n, out in axes)
+        if self.mode == "nearest":
+            return tuple(_reach(Line(0, n, out), "before") for n, out in axes)
+        return tuple(_reach(Line.of(n, out, self.align_corners), "both") for n, out in axes)
 
     def macs(self, *types: TensorType) -> int:
         """None: the weights are fixed."""
@@ -145,11 +145,10 @@ class _Resize(LibraryOp):
         return (x,)
 
 
-def _reach(step: Fraction, mode: str) -> Reach:
-    if mode == "nearest":
-        # floor(k * step) lies within one cell before k * step.
-        return Reach(Fraction(2), step, 1, Fraction(1))
-    return Reach(Fraction(3), step, 1, Fraction(3, 2) - step / 2)
+def _reach(line: Line, between: Literal["before", "both"]) -> Reach:
+    common = math.gcd(line.first, line.step, line.unit)
+    first, step, unit = (n // common for n in (line.first, line.step, line.unit))
+    return Reach(stride=step, pad=-first, unit=unit, between=between)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
@@ -31,6 +30,7 @@ class MaxUnpool(LibraryOp):
     name: ClassVar[str] = "max_unpool"
     positional: ClassVar[tuple[str, ...]] = ("size",)
     operands: ClassVar[int | None] = 2
+    seen_operands: ClassVar[int | None] = 1
     size: int | tuple[int, ...] = setting("size of the window of the pool, or one per axis", check=sizes)
 
     def windows(self, before: TensorType) -> tuple[int, ...]:
@@ -72,8 +72,8 @@ class MaxUnpool(LibraryOp):
         return (with_border(b, b.reshape(kept, (n, *whole, c)), rest, "zeros"),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
-        """The cell of the smaller map, which saw its window: floor(k / size) lies within one cell before k / size."""
-        return tuple(Reach(Fraction(2), Fraction(1, k), 1, Fraction(1)) for k in self.windows(types[1]))
+        """The cell of the smaller map that lies under it."""
+        return tuple(Reach(unit=k) for k in self.windows(types[1]))
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The map that was pooled."""

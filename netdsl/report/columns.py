@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -56,7 +55,7 @@ def _field(row: Row) -> str:
     if row.field is None:
         return "all"
     sizes = [f.size for f in row.field]
-    smallest = [math.ceil(f.smallest) for f in row.field]
+    smallest = [f.smallest for f in row.field]
     text = _times(sizes)
     return text if smallest == sizes else f"{_times(smallest)} to {text}"
 

@@ -58,7 +58,7 @@ def test_equal_to_what_a_changed_cell_reaches(name):
         both = seen.any((1 - axis, 3 - axis))  # of this axis alone: [output cell, input cell]
         for cell, cells in enumerate(both):
             first, last = np.flatnonzero(cells)[[0, -1]]
-            start, stop = (end + cell * field.jump for end in (field.start, field.stop))
+            start, stop = field.all.at(cell)
             assert start <= first and last < stop, (axis, cell)
             # At the border a path may end in the padding of a layer between.
             if start >= 0 and stop <= len(cells):
