@@ -41,3 +41,6 @@ MAX_WINDOW: Final = 2**24
 
 MAX_ELEMENTS: Final = 2**33
 """Elements of one tensor: 32 GiB in float32."""
+
+MAX_GRAPH_TEXT: Final = 50_000_000
+"""Characters of a graph's text in an artifact or checkpoint: 500 for each of as many nodes as may be."""

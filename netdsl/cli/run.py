@@ -51,7 +51,7 @@ def predict(model: Path, inputs: Path, seed: int, threads: int | None) -> dict[s
     from netdsl.train import restore_graph, restored_program
 
     artifact = load_artifact(model)
-    graph = restore_graph(artifact.model.graph)
+    graph = restore_graph(artifact.model, model)
     leaves = tuple(graph.leaves("input"))
     if len(leaves) > 1 and inputs.suffix != ".npz":
         names = ", ".join(leaf.id for leaf in leaves)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.values import Tags, Tensors
 from netdsl.ir import Scope, TensorType, Value
-from netdsl.limits import MAX_ELEMENTS, MAX_EXPANSION_DEPTH, MAX_NODES, MAX_RANK
+from netdsl.limits import MAX_EXPANSION_DEPTH, MAX_NODES
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Param, PrimitiveBuilder, State
 from netdsl.source import Diagnostic, NetError, Note, Span
@@ -159,12 +159,8 @@ class Context:
 
     def check(self, t: TensorType, span: Span) -> None:
         """Refuse tensors past the limits, in exact integers and before anything is allocated."""
-        if t.rank > MAX_RANK:
-            self.fail("limit", f"a tensor of rank {t.rank}; at most {MAX_RANK} are allowed", span)
-        if t.size > MAX_ELEMENTS:
-            shape = ", ".join(map(str, t.shape))
-            message = f"a tensor [{shape}] has {t.size:_} elements; at most {MAX_ELEMENTS:_} are allowed"
-            self.fail("limit", message, span)
+        if problem := t.over_limits():
+            self.fail("limit", problem, span)
 
 
 def snake(name: str) -> str:

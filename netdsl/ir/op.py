@@ -6,15 +6,24 @@ library ops add `expand`, `params`, costs and samples (see `netdsl.ops`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import Array
 from netdsl.ir.types import TensorType
+from netdsl.source import brief
 
 if TYPE_CHECKING:
     from netdsl.ir.graph import Value
+
+
+Check = Callable[[Any], Any]
+_REQUIRED: Any = dataclasses.MISSING
 
 
 class ShapeError(Exception):
@@ -31,6 +40,11 @@ class ShapeError(Exception):
         self.operand = operand
         self.setting = setting
         self.hint = hint
+
+
+def setting(doc: str, default: Any = _REQUIRED, check: Check | None = None) -> Any:
+    """A field with documentation; `check` returns the value to store or raises ValueError with the reason."""
+    return field(default=default, metadata={"doc": doc, "check": check})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,29 @@ class Op:
     """Base of every op; see the module's text."""
 
     name: ClassVar[str] = ""
+    #: settings that may be written without their name, in this order
+    positional: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def make(cls, args: Sequence[Any], named: Mapping[str, Any]) -> typing.Self:
+        """The op with settings as a text has them, checked; raises ShapeError naming the wrong setting."""
+        known = {f.name: f for f in fields(cls)}
+        if len(args) > len(cls.positional):
+            raise _too_many(cls.name, cls.positional, known)
+        values = dict(zip(cls.positional, args, strict=False))
+        for key, value in named.items():
+            if key not in known:
+                raise ShapeError(f"{cls.name} has no setting {key}", setting=key)
+            if key in values:
+                raise ShapeError(f"{cls.name} got {key} twice", setting=key)
+            values[key] = value
+        for key, f in known.items():
+            if key not in values and f.default is dataclasses.MISSING:
+                raise ShapeError(f"{cls.name} needs {key}", setting=key)
+        return cls(**{key: _checked(cls, known[key], value) for key, value in values.items()})
+
+    def check_operands(self, *types: TensorType) -> None:
+        """Raise ShapeError unless the op takes so many operands, and the weights among them are its own."""
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Types of the results from the types of the operands; raises ShapeError."""
@@ -113,3 +150,45 @@ class Op:
 
         inner = ", ".join(f"{k}={format_setting(v)}" for k, v in self.settings())
         return f"{self.name}{{{inner}}}" if inner else self.name
+
+
+def _too_many(name: str, positional: Sequence[str], known: Iterable[str]) -> ShapeError:
+    """What to raise where more settings come without their names than may."""
+    others = ", ".join(key for key in known if key not in positional)
+    if not positional and not others:
+        return ShapeError(f"{name} has no settings")
+    first = " and ".join(positional) or "no settings"
+    return ShapeError(
+        f"{name} takes {first} without a name", hint=f"others by name: {others}" if others else None
+    )
+
+
+def _checked(op: type[Op], f: dataclasses.Field[Any], value: Any) -> Any:
+    check = f.metadata.get("check")
+    if check is None:
+        if not _fits(value, _hints(op)[f.name]):  # type: ignore[arg-type]
+            raise ShapeError(f"{f.name} must be {f.type}, not {brief(repr(value))}", setting=f.name)
+        return value
+    try:
+        return check(value)
+    except ValueError as error:
+        reason = str(error).replace(repr(value), brief(repr(value)))
+        raise ShapeError(f"{f.name} {reason}", setting=f.name) from None
+
+
+@functools.cache
+def _hints(op: type[Op]) -> dict[str, Any]:
+    return typing.get_type_hints(op)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of the type that an annotation says; true and false are no numbers."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, a) for a in args)
+    if origin is typing.Literal:
+        return value in args
+    if origin is tuple:
+        wanted = (args[0],) * len(value) if isinstance(value, tuple) and args[1:] == (...,) else args
+        return isinstance(value, tuple) and len(value) == len(wanted) and all(map(_fits, value, wanted))
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from netdsl.limits import MAX_ELEMENTS, MAX_RANK
 from netdsl.scalar.expr import Dtype
 
 NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
@@ -38,6 +39,15 @@ class TensorType:
     def nbytes(self) -> int:
         """Bytes when stored densely."""
         return self.size * ITEM_SIZE[self.dtype]
+
+    def over_limits(self) -> str | None:
+        """What is too large about it, found in exact integers before anything is allocated; None: nothing."""
+        if self.rank > MAX_RANK:
+            return f"a tensor of rank {self.rank}; at most {MAX_RANK} are allowed"
+        if self.size > MAX_ELEMENTS:
+            shape = ", ".join(map(str, self.shape))
+            return f"a tensor [{shape}] has {self.size:_} elements; at most {MAX_ELEMENTS:_} are allowed"
+        return None
 
     @property
     def rank(self) -> int:

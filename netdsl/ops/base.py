@@ -7,24 +7,16 @@ fusion, kernels - follows from `expand`.
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ir.op import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.source import brief
 
-REQUIRED: Any = dataclasses.MISSING
-Check = Callable[[Any], Any]
-
-
-def setting(doc: str, default: Any = REQUIRED, check: Check | None = None) -> Any:
-    """A field with documentation; `check` returns the value to store or raises ValueError with the reason."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "check": check})
+__all__ = ["LibraryOp", "Reach", "setting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +46,23 @@ class Reach:
 class LibraryOp(Op):
     """Base of the ops that people write in `.net` files."""
 
-    #: settings that may be written without their name, in this order
-    positional: ClassVar[tuple[str, ...]] = ()
     #: number of tensor operands, params apart; None: one or more
     operands: ClassVar[int | None] = 1
     #: whether numbers may stand for tensors among the operands
     numbers: ClassVar[bool] = False
     #: leading operands whose cells the result is made of, None: all; others only say which
     seen_operands: ClassVar[int | None] = None
+
+    def check_operands(self, *types: TensorType) -> None:
+        """As many data operands as `operands` says, then the weights that `params` names."""
+        data = types if self.operands is None else types[: self.operands]
+        if len(data) < (1 if self.operands is None else self.operands):
+            raise ShapeError(f"{self.name} takes {self.operands or 'one or more'} tensors, not {len(data)}")
+        wanted = [TensorType(spec.shape) for spec in self.params(*data)]
+        given = list(types[len(data) :])
+        if given != wanted:
+            shown = [", ".join(map(str, side)) or "none" for side in (wanted, given)]
+            raise ShapeError(f"the weights of {self.name} are {shown[0]}, not {shown[1]}")
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """The weights and statistics that the op owns for data operands of these types."""
@@ -112,43 +113,3 @@ class LibraryOp(Op):
     def samples(cls) -> Sequence[Sample]:
         """Settings and shapes that the conformance suite runs, refused ones included."""
         raise NotImplementedError(f"{cls.name} has no samples")
-
-    @classmethod
-    def make(cls, args: Sequence[Any], named: dict[str, Any]) -> typing.Self:
-        """The op with settings as written; raises ShapeError naming the wrong setting."""
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        if len(args) > len(cls.positional):
-            raise _too_many(cls.name, cls.positional, known)
-        values = dict(zip(cls.positional, args, strict=False))
-        for key, value in named.items():
-            if key not in known:
-                raise ShapeError(f"{cls.name} has no setting {key}", setting=key)
-            if key in values:
-                raise ShapeError(f"{cls.name} got {key} twice", setting=key)
-            values[key] = value
-        for key, f in known.items():
-            if key not in values and f.default is dataclasses.MISSING:
-                raise ShapeError(f"{cls.name} needs {key}", setting=key)
-        return cls(**{key: _checked(known[key], value) for key, value in values.items()})
-
-
-def _too_many(name: str, positional: Sequence[str], known: Iterable[str]) -> ShapeError:
-    """What to raise where more settings come without their names than may."""
-    others = ", ".join(key for key in known if key not in positional)
-    if not positional and not others:
-        return ShapeError(f"{name} has no settings")
-    first = " and ".join(positional) or "no settings"
-    return ShapeError(
-        f"{name} takes {first} without a name", hint=f"others by name: {others}" if others else None
-    )
-
-
-def _checked(f: dataclasses.Field[Any], value: Any) -> Any:
-    check = f.metadata.get("check")
-    if check is None:
-        return value
-    try:
-        return check(value)
-    except ValueError as error:
-        reason = str(error).replace(repr(value), brief(repr(value)))
-        raise ShapeError(f"{f.name} {reason}", setting=f.name) from None

@@ -1,63 +1,23 @@
-"""Checks of settings, shared by the ops: each returns the value to store or raises ValueError with a reason.
-
-The caller puts the setting's name in front: "channels must be a positive integer, not 0".
-"""
+"""Checks of settings that ops share, besides those of `netdsl.ir.settings`."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
+from netdsl.ir.settings import boolean, count, initializer, integer, number, positive
+from netdsl.ir.types import FLOAT_MIN
 
-INITIALIZERS = (
-    "he_normal",
-    "he_uniform",
-    "glorot_normal",
-    "glorot_uniform",
-    "rademacher",
-    "zeros",
-    "ones",
-    "auto",
-)
-_WITH_NUMBER = re.compile(r"(constant\(-?|normal\()\d+(\.\d*)?(e[+-]?\d+)?\)")
-
-
-def positive(value: Any) -> int:
-    """A positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"must be a positive integer, not {value!r}")
-    return value
-
-
-def count(value: Any) -> int:
-    """An integer from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"must be an integer, 0 or more, not {value!r}")
-    return value
-
-
-def boolean(value: Any) -> bool:
-    """`true` or `false`."""
-    if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {value!r}")
-    return value
-
-
-def number(value: Any) -> float:
-    """A number that a tensor can hold."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"must be a number, not {value!r}")
-    if not abs(value) <= FLOAT_MAX:
-        raise ValueError(f"must be a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
-    return float(value)
-
-
-def integer(value: Any) -> int:
-    """An integer."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be an integer, not {value!r}")
-    return value
+__all__ = [
+    "boolean",
+    "count",
+    "fraction",
+    "four_positive",
+    "initializer",
+    "integer",
+    "label_number",
+    "number",
+]
+__all__ += ["one_of", "positive", "positive_number", "positive_numbers", "two_positive"]
 
 
 def label_number(value: Any) -> int | None:
@@ -116,16 +76,3 @@ def one_of(*names: str) -> Any:
         return str(value)
 
     return check
-
-
-def initializer(value: Any) -> str:
-    """The name of an initialiser, or `constant(x)` / `normal(std)` as the language writes them."""
-    text = str(value)
-    if text not in INITIALIZERS and not _WITH_NUMBER.fullmatch(text):
-        raise ValueError(
-            f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
-        )
-    _, bracket, argument = text.partition("(")
-    if bracket and not abs(float(argument.rstrip(")"))) <= FLOAT_MAX:
-        raise ValueError(f"must have a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
-    return text

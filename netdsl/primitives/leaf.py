@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
-from netdsl.ir.op import Op, ShapeError
+from netdsl.ir.op import Op, ShapeError, setting
+from netdsl.ir.settings import boolean, fans, leaf_initializer, number, tensor_type
 from netdsl.ir.types import TensorType
+
+
+def _constant(value: Any) -> Any:
+    """A number of 64 bits at most, or an array."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("must be an integer of 64 bits at most")
+    if not isinstance(value, (float, int, np.ndarray)):
+        raise ValueError(f"must be a number or an array, not {value!r}")
+    return value
 
 
 @dataclass(frozen=True)
 class Leaf(Op):
     """A node without operands whose type is a setting."""
 
-    type: TensorType
+    type: TensorType = setting("its type", check=tensor_type)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The type as set."""
@@ -39,12 +49,12 @@ class Param(Leaf):
     """
 
     name: ClassVar[str] = "param"
-    init: str = "zeros"
-    value: float = 0.0
-    fan: tuple[int, int] = (1, 1)
-    decay: bool = True
-    trainable: bool = True
-    lr: float = 1.0
+    init: str = setting("its initialiser", "zeros", leaf_initializer)
+    value: float = setting("the value of constant", 0.0, number)
+    fan: tuple[int, int] = setting("what he and glorot scale by", (1, 1), fans)
+    decay: bool = setting("whether weight decay applies", True, boolean)
+    trainable: bool = setting("whether it learns", True, boolean)
+    lr: float = setting("a factor of the learning rate", 1.0, number)
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,8 @@ class State(Leaf):
     """A value that is kept between steps but not trained by gradient: running statistics, optimiser slots."""
 
     name: ClassVar[str] = "state"
-    init: str = "zeros"
-    value: float = 0.0
+    init: str = setting("its initialiser", "zeros", leaf_initializer)
+    value: float = setting("the value of constant", 0.0, number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +71,7 @@ class Const(Op):
     """A fixed scalar or array; float, int or bool."""
 
     name: ClassVar[str] = "const"
-    value: Array | float | int | bool
+    value: Array | float | int | bool = setting("the number or the array", check=_constant)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The type of the value; floats are f32."""

@@ -14,6 +14,7 @@ from netdsl.ops import OPS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
+from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import check_arrays, load_checkpoint
@@ -36,12 +37,15 @@ def evaluate_checkpoint(
     return evaluator.run(split)
 
 
-def restore_graph(text: str) -> Graph:
-    """The graph of ops that an artifact or checkpoint holds; raises NetError when it cannot be read."""
-    try:
-        return parse_graph(text, OPS)
-    except (ValueError, TypeError, ShapeError) as error:
-        raise NetError(Diagnostic("artifact", f"the network in the file cannot be read: {error}")) from None
+def restore_graph(model: Model, path: Path) -> Graph:
+    """The graph of ops that an artifact or checkpoint holds, checked; raises NetError with the place in its text."""
+    graph = parse_graph(model.graph, OPS, f"graph of {path}")
+    shapes = {n.types[0].shape for n in graph.leaves("input")}
+    if () in shapes or len({shape[0] for shape in shapes}) > 1:
+        raise NetError(Diagnostic("graph", f"the inputs of the network in {path} are not of one batch"))
+    if not graph.outputs.keys() - graph.aux:
+        raise NetError(Diagnostic("graph", f"the network in {path} has no output"))
+    return graph
 
 
 def inference_program(graph: Graph, batch: int, threads: int | None = None) -> Program:
@@ -52,9 +56,16 @@ def inference_program(graph: Graph, batch: int, threads: int | None = None) -> P
 def restored_program(
     graph: Graph, arrays: Mapping[str, Array], batch: int, threads: int | None = None
 ) -> Program:
-    """The inference program with the given weights; raises NetError where some are missing or do not fit."""
+    """The inference program with the given weights.
+
+    Raises NetError where some are missing or do not fit, and where the network does not take so many samples.
+    """
     weights = weights_of(graph, arrays, "the file")
-    program = inference_program(graph, batch, threads)
+    try:
+        program = inference_program(graph, batch, threads)
+    except ShapeError as error:
+        message = f"the network cannot take {batch} samples at a time: {error.message}"
+        raise NetError(Diagnostic("graph", message)) from None
     for name in program.weights:
         program.set(name, weights[name])
     return program

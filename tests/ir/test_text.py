@@ -1,13 +1,17 @@
 """The text form of graphs, of ops and of primitives, parses back to the same graph."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from netdsl.ir import TensorType, format_graph
-from netdsl.ir.parse import parse_graph
+from netdsl.ir import TensorType, Value, format_graph
+from netdsl.ir.parse import _string, parse_graph
+from netdsl.ir.text import format_setting
 from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
 from netdsl.primitives import LEAVES, PRIMITIVES, Const, Input, Param, PrimitiveBuilder
+from netdsl.source import NetError
 from tests.ops.test_conformance import build
 from tests.random_graphs import random_graph
 
@@ -36,7 +40,7 @@ def test_training_steps(seed):
 
 GOLDEN = """graph {
   %x = input{type=f32[2,3]}() : f32[2,3]
-  %fc.weight = param{type=f32[3], init="a\\"\\\\b", decay=false}() : f32[3]
+  %fc.weight = param{type=f32[3], init="ones", decay=false}() : f32[3]
   %reduce = reduce{kind="sum", expr=`x0 * x1`, axes=(0, 1)}(%x, %fc.weight) : f32[]
   return loss=%reduce
   aux loss
@@ -47,7 +51,7 @@ GOLDEN = """graph {
 def test_golden():
     b = PrimitiveBuilder()
     x = b.add1(Input(TensorType((2, 3))), name="x")
-    w = b.add1(Param(TensorType((3,)), init='a"\\b', decay=False), name="fc.weight")
+    w = b.add1(Param(TensorType((3,)), init="ones", decay=False), name="fc.weight")
     loss = b.reduce("sum", lambda v, u: v * u, x, w, axes=(0, 1))
     b.update(w, w)
     graph = b.finish({"loss": loss}, aux=["loss"])
@@ -79,25 +83,91 @@ X = "%x = input{type=f32[2]}() : f32[2]\n"
 
 
 @pytest.mark.parametrize(
-    "body, message",
+    "body, line, column, message",
     [
-        ("%x = magic() : f32[2]", "line 2: no op is called magic"),
-        ("%x = input{typ=f32[2]}() : f32[2]", "line 2: .* unexpected keyword argument 'typ'"),
-        ("%x = input() : f32[2]", "line 2: .* missing 1 required"),
-        ("%x = input{type=3}() : f32[2]", "line 2: "),
-        (X + "%x = input{type=f32[2]}() : f32[2]", "line 3: %x is there already"),
-        ("%x = input{type=f32[2]}() : f32[3]", r"the text says f32\[3\], the rule f32\[2\]"),
-        (X + "%y = map{exprs=(`x0`,)}(%z) : f32[2]", "line 3: %z is not defined before"),
-        (X + "%y = map{exprs=(`x0`,)}(%x:1) : f32[2]", "line 3: %x:1 is not defined before"),
-        (X + "%y = map{exprs=(`x0 *`,)}(%x) : f32[2]", "line 3: expected an operand"),
-        (X + "%y = map{exprs=3}(%x) : f32[2]", "line 3: "),
-        (X + '%y = reduce{kind="sum", expr=`x0`, axes=(1,)}(%x) : f32[]', "line 3: axes"),
-        (X + "%y = reshape{shape=(-2, -1)}(%x) : f32[2]", "line 3: cannot reshape"),
-        ('%x = const{value=array("float32", (2,), "AAAA")}() : f32[2]', "does not match its 3 bytes"),
-        ('%x = const{value=array("object", (2,), "AAAA")}() : f32[2]', "array of object"),
-        ("%x == 3", "line 2, column 5"),
+        ("%x = magic() : f32[2]", 2, 1, "no op is called magic"),
+        ("%x = input{typ=f32[2]}() : f32[2]", 2, 12, "input has no setting typ"),
+        ("%x = input() : f32[2]", 2, 1, "input needs type"),
+        ("%x = input{type=3}() : f32[2]", 2, 12, "type must be a type such as"),
+        ("%x = input{type=f32[2], type=f32[2]}() : f32[2]", 2, 25, "input got type twice"),
+        (X + "%x = input{type=f32[2]}() : f32[2]", 3, 1, "%x is there already"),
+        ("%x = input{type=f32[2]}() : f32[3]", 2, 1, "the text says f32[3], the rule f32[2]"),
+        (X + "%y = map{exprs=(`x0`,)}(%z) : f32[2]", 3, 1, "%z is not defined before"),
+        (X + "%y = map{exprs=(`x0`,)}(%x:1) : f32[2]", 3, 1, "%x:1 is not defined before"),
+        (X + "%y = map{exprs=(`x0 *`,)}(%x) : f32[2]", 3, 10, "expected an operand"),
+        (X + "%y = map{exprs=3}(%x) : f32[2]", 3, 10, "exprs must be tuple[Expr, ...], not 3"),
+        (X + '%y = reduce{kind="sum", expr=`x0`, axes=(1,)}(%x) : f32[]', 3, 1, "axes"),
+        (X + '%y = reduce{kind="sum", expr=`x0`, axes=(true,)}(%x) : f32[]', 3, 36, "axes must be tuple[int"),
+        (X + "%y = reshape{shape=(-2, -1)}(%x) : f32[2]", 3, 1, "cannot reshape"),
+        ('%x = const{value=array("float32", (2,), "AAAA")}() : f32[2]', 2, 12, "does not match its 3 bytes"),
+        ('%x = const{value=array("float32", (-1, -1), "AAAA")}() : f32[2]', 2, 12, "does not match its 3"),
+        ('%x = const{value=array("float32", 1, "AAAA")}() : f32[2]', 2, 12, "does not match its 3 bytes"),
+        ('%x = const{value=array("object", (2,), "AAAA")}() : f32[2]', 2, 12, "array of object"),
+        (f"%x = const{{value={10**400}}}() : i64[]", 2, 12, "must be an integer of 64 bits at most"),
+        (f"%x = const{{value={'(' * 300}{')' * 300}}}() : i64[]", 2, 12, "nested deeper than 100"),
+        ("%x == 3", 2, 5, "this is not how graphs are written"),
+        ("%x = input{type=f32[99999999999]}() : f32[99999999999]", 2, 12, "at most 8_589_934_592 are"),
+        ("%x = input{type=f32[1,1,1,1,1,1,1,1,1]}() : f32[1,1,1,1,1,1,1,1,1]", 2, 12, "rank 9; at most 8"),
     ],
 )
-def test_broken_text_is_refused(body, message):
-    with pytest.raises(ValueError, match=message):
-        parse_graph(f"graph {{\n{body}\nreturn y=%x\n}}", PRIMITIVE_OPS)
+def test_broken_text_is_refused(body, line, column, message):
+    with pytest.raises(NetError) as caught:
+        parse_graph(f"graph {{\n{body}\nreturn y=%x\n}}", PRIMITIVE_OPS, "m.safetensors")
+    (found,) = caught.value.diagnostics
+    assert message in found.message
+    assert str(found.span) == f"m.safetensors:{line}:{column}"
+
+
+X4 = "%x = input{type=f32[2,8,8,4]}() : f32[2,8,8,4]\n"
+W = "%w = param{type=f32[3,3,4,6]}() : f32[3,3,4,6]\n"
+
+
+@pytest.mark.parametrize(
+    "body, message",
+    [
+        ("%y = conv{channels=6, kernel=3, bias=(1, 2)}(%x, %w)", "bias must be true or false, not (1, 2)"),
+        ("%y = conv{channels=6, kernel=-1, bias=false}(%x, %w)", "kernel must be a positive integer"),
+        ("%y = conv{channels=6, kernel=3, stride=0, bias=false}(%x, %w)", "stride must be a positive"),
+        ("%y = conv{channels=6, kernel=65536, bias=false}(%x, %w)", "the weights of conv are f32[65536,655"),
+        ("%y = conv{channels=6, kernel=3}(%x, %w)", "the weights of conv are f32[3,3,4,6], f32[6], not f32["),
+        ("%y = conv{channels=6, kernel=3, bias=false}(%w, %x)", "the weights of conv are"),
+        ("%y = conv{channels=6, kernel=3, bias=false}()", "conv takes 1 tensors, not 0"),
+        ("%y = reshape{shape=(1, 77, -0.5, -4.0)}(%x)", "shape must be sizes, one of which may be -1"),
+        ('%y = batch_norm{eps="x"}(%x)', "eps must be a number, not 'x'"),
+        ("%y = relu{slope=3}(%x)", "relu has no setting slope"),
+        ("%y = add(%x, %x, %w)", "add"),
+        (f"%y = dense{{units={10**400}}}(%x, %w)", "weights of dense"),
+    ],
+)
+def test_the_checks_of_the_language_hold(body, message):
+    """For the text of a graph as for that of a network."""
+    with pytest.raises(NetError) as caught:
+        parse_graph(f"graph {{\n{X4}{W}{body} : f32[2,6,6,6]\nreturn y=%y\n}}", OPS)
+    (found,) = caught.value.diagnostics
+    assert message in found.message and found.span.line == 4
+
+
+@pytest.mark.parametrize(
+    "end, message",
+    [
+        ("return y=%x, y=%x", "the output y is there already"),
+        ("return y=%x aux z", "there is no output z"),
+        ("return y=%x update %x=%x", "%x is neither a param nor a state"),
+        ("return y=%x update %w=%x", "%w is f32[3,3,4,6], its update f32[2,8,8,4]"),
+    ],
+)
+def test_results_are_checked(end, message):
+    with pytest.raises(NetError) as caught:
+        parse_graph(f"graph {{\n{X4}{W}{end}\n}}", OPS)
+    assert message in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\", '\\"', '\\\\"x', "é"])
+def test_any_string(text):
+    b = PrimitiveBuilder()
+    b.add1(replace(Param(TensorType((3,))), init=text), name="é1.Größe")
+    graph = b.finish({"wörter": Value("é1.Größe")})
+    assert format_graph(graph).count("é1.Größe") == 2
+    with pytest.raises(NetError, match="init must be one of"):
+        parse_graph(format_graph(graph), PRIMITIVE_OPS)
+    assert _string(format_setting(text)) == text

@@ -1,0 +1,95 @@
+"""Checks of settings: each returns the value to store or raises ValueError with a reason.
+
+The caller puts the setting's name in front: "channels must be a positive integer, not 0".  They are the one way of a
+setting into an op, from the text of a network as from that of a graph.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from netdsl.ir.types import FLOAT_MAX, TensorType
+
+INITIALIZERS = (
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "rademacher",
+    "zeros",
+    "ones",
+    "auto",
+)
+_WITH_NUMBER = re.compile(r"(constant\(-?|normal\()\d+(\.\d*)?(e[+-]?\d+)?\)")
+
+
+def positive(value: Any) -> int:
+    """A positive integer."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"must be a positive integer, not {value!r}")
+    return value
+
+
+def count(value: Any) -> int:
+    """An integer from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"must be an integer, 0 or more, not {value!r}")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {value!r}")
+    return value
+
+
+def number(value: Any) -> float:
+    """A number that a tensor can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"must be a number, not {value!r}")
+    if not abs(value) <= FLOAT_MAX:
+        raise ValueError(f"must be a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
+    return float(value)
+
+
+def integer(value: Any) -> int:
+    """An integer."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be an integer, not {value!r}")
+    return value
+
+
+def initializer(value: Any) -> str:
+    """The name of an initialiser, or `constant(x)` / `normal(std)` as the language writes them."""
+    text = str(value)
+    if text not in INITIALIZERS and not _WITH_NUMBER.fullmatch(text):
+        raise ValueError(
+            f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
+        )
+    _, bracket, argument = text.partition("(")
+    if bracket and not abs(float(argument.rstrip(")"))) <= FLOAT_MAX:
+        raise ValueError(f"must have a number up to {FLOAT_MAX:.2e}, as tensors hold them, not {value!r}")
+    return text
+
+
+def leaf_initializer(value: Any) -> str:
+    """An initialiser of a leaf, whose number may stand apart."""
+    return "constant" if value == "constant" else initializer(value)
+
+
+def tensor_type(value: Any) -> TensorType:
+    """The type of a tensor that may be."""
+    if not isinstance(value, TensorType):
+        raise ValueError(f"must be a type such as f32[1,28,28,1], not {value!r}")
+    if problem := value.over_limits():
+        raise ValueError(problem)
+    return value
+
+
+def fans(value: Any) -> tuple[int, int]:
+    """How many values a weight sums up, and in how many sums each value is."""
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ValueError(f"must be two positive integers, not {value!r}")
+    return positive(value[0]), positive(value[1])
