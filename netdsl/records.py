@@ -10,6 +10,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
+from netdsl.source import brief
+
 T = TypeVar("T")
 
 
@@ -103,5 +105,8 @@ def _shown(value: object) -> str:
     """A value in a message, short: it may be anything."""
     if isinstance(value, int) and value.bit_length() > 200:
         return "a huge number"
-    text = repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."
+    return (
+        brief(repr(value))
+        if isinstance(value, (str, int, float, type(None)))
+        else f"a {type(value).__name__}"
+    )

@@ -20,7 +20,7 @@ from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.limits import MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
 from netdsl.scalar import parse_expr
-from netdsl.source import Diagnostic, NetError, Source, Span
+from netdsl.source import Diagnostic, NetError, Source, Span, brief
 from netdsl.syntax.grammar import grammar_text
 
 _ARRAY_DTYPES = ("float32", "float64", "int64", "bool")
@@ -74,7 +74,7 @@ class _Reader:
         except (ShapeError, ValueError) as error:
             place = tree.meta if isinstance(tree, Tree) else tree
             start, end = place.start_pos or 0, place.end_pos or 0
-            message = str(error) if len(str(error)) < 300 else f"{str(error)[:300]}..."
+            message = brief(str(error), 400)
             raise NetError(Diagnostic("graph", message, Span(self.source, start, end))) from None
 
     def item(self, tree: Tree[Token]) -> None:
