@@ -35,6 +35,7 @@ ORDER += [
     "interop",
     "api",
     "cli",
+    "__main__",
 ]
 #: the text form of graphs is read with the loader of grammars; counters of the data room are the same Threefry
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p.parent != ROOT or p.stem != "__init__"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from netdsl.cli.streams import say
 from netdsl.source import suggest
 
 
@@ -101,6 +102,13 @@ class _Parser(argparse.ArgumentParser):
         near = suggest(unknown[1], self._option_string_actions) if unknown else None
         hint = f"; did you mean {near}?" if near else ""
         self.exit(2, f"{self.prog}: {message}{hint}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print: argparse swallows what goes wrong here."""
+        if file is sys.stdout:
+            print(message, end="", file=file)
+        else:
+            say(message.rstrip("\n"))
 
 
 def _text(function: Callable[..., None]) -> str:

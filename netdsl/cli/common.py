@@ -6,14 +6,14 @@ Exit status: 0 when all went well, 1 for a diagnostic, 2 for wrong usage.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.cli.command import UsageError, at_least_1, choice, option
+from netdsl.cli.streams import say
 from netdsl.source import Diagnostic, NetError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class Format(StrEnum):
     json = "json"
 
 
+#: what can be asked to compute, and what is said of what is not there
+DEVICES = {"cpu": None, "cuda": "this version of netdsl cannot compute on CUDA devices yet"}
 FILE = option("file", type=Path, metavar="FILE", help="a .net file")
 FILES = option("files", type=Path, nargs="+", metavar="FILE", help=".net files")
 SET = option(
@@ -50,6 +52,20 @@ BATCH = option("--batch", type=at_least_1, default=1, metavar="N", help="batch s
 THREADS = option(
     "--threads", type=at_least_1, metavar="N", help="threads to compute with (default: all processors)"
 )
+DEVICE = option(
+    "--device",
+    choices=tuple(DEVICES),
+    default="cpu",
+    help="what computes (default: cpu; cuda is not there yet)",
+)
+
+
+def need_device(name: str) -> None:
+    """Raise NetError for a device that this version cannot compute on."""
+    if (missing := DEVICES[name]) is not None:
+        raise NetError(
+            Diagnostic("device", missing, fix="--device cpu computes on this machine's processors")
+        )
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
@@ -92,12 +108,13 @@ def writing(path: Path) -> Iterator[None]:
 def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoReturn:
     """Print diagnostics, on stderr as text or on stdout as JSON, and exit with 1."""
     if form is Format.json:
-        print(json.dumps({"errors": [d.to_json() for d in problems]}, indent=2))
+        # What fails here fails for a reason already; the reader who has gone changes no status.
+        with suppress(BrokenPipeError):
+            print(json.dumps({"errors": [d.to_json() for d in problems]}, indent=2))
     else:
-        print("\n\n".join(d.render() for d in problems), file=sys.stderr)
-        count = len(problems)
-        if count > 1:
-            print(f"\n{count} errors", file=sys.stderr)
+        say("\n\n".join(d.render() for d in problems))
+        if len(problems) > 1:
+            say(f"\n{len(problems)} errors")
     raise SystemExit(1)
 
 

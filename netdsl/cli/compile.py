@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.cli.command import choice, command, option
 from netdsl.cli.common import (
     BATCH,
+    DEVICE,
     FILE,
     FORMAT,
     NET,
@@ -18,6 +19,7 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     load_network,
+    need_device,
     print_json,
     writing,
 )
@@ -57,6 +59,7 @@ class Stage(StrEnum):
     option("--print-after", action="append", default=[], metavar="PASS", help="print the graph after a pass"),
     option("--without", action="append", default=[], metavar="PASS", help="skip a pass"),
     option("--check-passes", action="store_true", help="interpret the graph before and after each pass"),
+    DEVICE,
     THREADS,
     FORMAT,
 )
@@ -72,6 +75,7 @@ def app(
     print_after: list[str],
     without: list[str],
     check_passes: bool,
+    device: str,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -79,6 +83,7 @@ def app(
     from netdsl.passes import Hooks
 
     with diagnostics(form):
+        need_device(device)
         if emit is Stage.tree:
             print(_tree(file))
             return

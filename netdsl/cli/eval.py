@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from netdsl.cli.command import command, option
-from netdsl.cli.common import FILE, FORMAT, NET, SET, THREADS, Format, diagnostics, load_network, print_json
+from netdsl.cli.common import (
+    DEVICE,
+    FILE,
+    FORMAT,
+    NET,
+    SET,
+    THREADS,
+    Format,
+    diagnostics,
+    load_network,
+    need_device,
+    print_json,
+)
 
 
 @command(
@@ -14,6 +26,7 @@ from netdsl.cli.common import FILE, FORMAT, NET, SET, THREADS, Format, diagnosti
     SET,
     NET,
     option("--on", dest="split", choices=("test", "validation", "train"), default="test", help="which data"),
+    DEVICE,
     THREADS,
     FORMAT,
 )
@@ -23,6 +36,7 @@ def app(
     settings: list[str],
     net: str | None,
     split: str,
+    device: str,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -30,6 +44,7 @@ def app(
     from netdsl.train import evaluate_checkpoint
 
     with diagnostics(form):
+        need_device(device)
         values = evaluate_checkpoint(
             lambda batch: load_network(file, settings, net, batch), checkpoint, split, threads
         )

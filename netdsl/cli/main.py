@@ -10,11 +10,15 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from netdsl.cli.streams import exit_status, say
 from netdsl.source import NetWarning
+
+if TYPE_CHECKING:
+    from netdsl.cli.command import Command, Group
 
 COMMANDS = {
     "check": "check a network: syntax, shapes, asserts and expects",
@@ -33,44 +37,54 @@ COMMANDS = {
     "ops": "the op library and its documentation",
     "data": "the data sets: list them, get them",
     "doctor": "what this machine offers: threads, vectors, cache, GPU",
+    "help": "this list, or the help of a command",
 }
 
 
 def usage() -> str:
-    """What `netdsl --help` prints."""
-    width = max(map(len, COMMANDS))
-    lines = ["Write a neural network down as text, understand it, train it and run it fast.", ""]
-    lines += ["usage: netdsl COMMAND [ARGUMENTS]", "", "commands:"]
-    lines += [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-    return "\n".join([*lines, "", "netdsl COMMAND --help tells more; netdsl --version tells the version."])
+    """What `netdsl --help` prints, as wide as the terminal."""
+    from netdsl.report.terminal import terminal_width, wrapped
+
+    page, column = terminal_width(), max(map(len, COMMANDS)) + 4
+    lines = wrapped("Write a neural network down as text, understand it, train it and run it fast.", page)
+    lines += ["", "usage: netdsl COMMAND [ARGUMENTS]", "", "commands:"]
+    for name, text in COMMANDS.items():
+        first, *more = wrapped(text, page - column)
+        lines += [f"  {name}".ljust(column) + first, *(" " * column + line for line in more)]
+    end = "netdsl help COMMAND tells more; netdsl --version tells the version."
+    return "\n".join([*lines, "", *wrapped(end, page)])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the `netdsl` script; ends by SystemExit with status 0, 1 (diagnostic) or 2 (usage)."""
-    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the `netdsl` script; ends by SystemExit, with the status that `streams.exit_status` lists."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    raise SystemExit(exit_status(lambda: _run(words or ["--help"])) or 0)
+
+
+def _run(words: Sequence[str]) -> None:
+    name, *rest = words
+    if name == "help":
+        # `netdsl help data get` is `netdsl data get --help`.
+        name, *rest = [*rest, "--help"]
     if name in ("-h", "--help"):
         print(usage())
-        raise SystemExit(0)
-    if name == "--version":
+    elif name == "--version":
         from importlib.metadata import version
 
         print(f"netdsl {version('netdsl')}")
-        raise SystemExit(0)
-    if name not in COMMANDS:
+    elif name not in COMMANDS:
         raise SystemExit(_unknown(name))
-    # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    app: Callable[[Sequence[str], str], None] = importlib.import_module(
-        f"netdsl.cli.{name.replace('-', '_')}"
-    ).app
-    try:
+    else:
+        # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with warnings_shown():
-            app(rest, f"netdsl {name}")
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted.
-        sys.stderr.close()
-        raise SystemExit(0) from None
-    raise SystemExit(0)
+            find_command(name)(rest, f"netdsl {name}")
+
+
+def find_command(name: str) -> Command | Group:
+    """The command of a name; its module is imported now."""
+    found: Command | Group = importlib.import_module(f"netdsl.cli.{name.replace('-', '_')}").app
+    return found
 
 
 @contextmanager
@@ -78,11 +92,11 @@ def warnings_shown() -> Iterator[None]:
     """Print our own warnings on stderr as the diagnostics they are, each once."""
     shown = warnings.showwarning
 
-    def show(message: Warning | str, *place: Any) -> None:
+    def show(message: Warning | str, *place: Any, **more: Any) -> None:
         if isinstance(message, NetWarning):
-            print(message, file=sys.stderr)
+            say(str(message))
         else:
-            shown(message, *place)
+            shown(message, *place, **more)
 
     with warnings.catch_warnings():
         warnings.simplefilter("once", NetWarning)
@@ -94,10 +108,9 @@ def _unknown(name: str) -> int:
     from netdsl.source import suggest
 
     near = suggest(name, COMMANDS)
-    print(
-        f"netdsl: no command is called {name}" + (f"; did you mean {near}?" if near else ""), file=sys.stderr
-    )
-    print("netdsl --help lists the commands", file=sys.stderr)
+    hint = f"; did you mean {near}?" if near else ""
+    say(f"netdsl: no command is called {name}{hint}")
+    say("netdsl help lists the commands")
     return 2
 
 

@@ -2,45 +2,77 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from netdsl.report.table import Cells, table
+from netdsl.report.terminal import JOINT, wrapped
 from netdsl.train import FitResult, Listener
 from netdsl.train.checkpoint import Progress as Position
 
+SHORTEST_BAR = 8
+REFRESH = 0.1  # seconds
 
-def values_text(values: dict[str, float]) -> str:
+
+def value_text(name: str, value: float) -> str:
+    """`0.1234`, or `97.25 %` for a share."""
+    if name.startswith(("accuracy", "top_k_accuracy")):
+        return f"{100 * value:.2f} %"
+    plain = value == 0 or 1e-3 <= abs(value) < 1e6
+    return f"{value:.4f}" if plain else f"{value:.3g}"
+
+
+def value_texts(values: Mapping[str, float]) -> list[str]:
+    """Names and values, one text each."""
+    return [f"{name} {value_text(name, value)}" for name, value in values.items()]
+
+
+def values_text(values: Mapping[str, float]) -> str:
     """`loss 0.123  accuracy 97.25 %`."""
-    parts = []
-    for name, value in values.items():
-        share = name.startswith(("accuracy", "top_k_accuracy"))
-        parts.append(f"{name} {100 * value:.2f} %" if share else f"{name} {value:.4f}")
-    return "  ".join(parts)
+    return "  ".join(value_texts(values))
 
 
-def epoch_text(
-    epoch: int, epochs: int, train: dict[str, float], validation: dict[str, float] | None, seconds: float
-) -> str:
-    """The line that stays when an epoch is over."""
-    text = f"epoch {epoch}/{epochs}  {values_text(train)}"
-    if validation is not None:
-        text += f"  validation: {values_text(validation)}"
-    return f"{text}  ({seconds:.1f} s)"
+def start_text(epochs: int, batches: int, progress: Position, where: str) -> str:
+    """The first line of a run: how much there is to do, and where it is kept."""
+    if progress.epoch >= epochs:
+        return f"trained for {epochs} epochs already{where}"
+    if progress.step:
+        at = f" batch {progress.batch + 1}/{batches}" if progress.batch else ""
+        return f"going on{where} from epoch {progress.epoch + 1}/{epochs}{at}"
+    return f"training for {epochs} epochs of {batches} batches{where}"
+
+
+def time_text(seconds: float) -> str:
+    """`1:02:03`, `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Lines(Listener):
     """One plain line per epoch."""
 
+    def __init__(self, where: str) -> None:
+        self.where = where
+
     def start(self, epochs: int, batches: int, progress: Position) -> None:
-        """Remember how many epochs there are."""
+        """Say what begins."""
         self.epochs = epochs
-        print(f"training for {epochs} epochs of {batches} batches", flush=True)
+        print(start_text(epochs, batches, progress, self.where), flush=True)
 
     def epoch(
         self, epoch: int, train: dict[str, float], validation: dict[str, float] | None, seconds: float
     ) -> None:
         """Print the epoch."""
-        print(epoch_text(epoch, self.epochs, train, validation, seconds), flush=True)
+        text = f"epoch {epoch}/{self.epochs}  {values_text(train)}"
+        if validation is not None:
+            text += f"  validation: {values_text(validation)}"
+        print(f"{text}  ({seconds:.1f} s)", flush=True)
 
     def end(self, result: FitResult) -> None:
         """Print the result on the test set."""
@@ -49,48 +81,115 @@ class Lines(Listener):
 
 
 class Bars(Listener):
-    """A bar for the running epoch; finished epochs stay as lines."""
+    """A bar for the running epoch, below a table with a row for each that is done.
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False)
-        self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(compact=True),
-            console=self.console,
-            transient=True,
-        )
+    Both are as wide as the terminal is at the time. The bar is drawn by the thread that trains: one of its own would
+    have nobody to tell when the terminal goes away.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.live = Live(console=self.console, transient=True, auto_refresh=False)
+        self.headings: Sequence[str] = ()
 
     def start(self, epochs: int, batches: int, progress: Position) -> None:
-        """Show the bar."""
-        self.epochs, self.batches = epochs, batches
-        self.task: TaskID = self.progress.add_task(
-            "", total=batches, completed=progress.batch, epoch=f"{progress.epoch + 1}/{epochs}", text=""
-        )
-        self.progress.start()
+        """Say what begins, and show the bar."""
+        self.epochs, self.batches, self.begun = epochs, batches, progress.step
+        self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
+        self.began = time.monotonic()
+        self.console.print(start_text(epochs, batches, progress, self.where))
+        self.live.start()
+        self._draw()
 
     def step(self, progress: Position, values: dict[str, float]) -> None:
         """Move the bar."""
-        self.progress.update(self.task, completed=progress.batch, text=values_text(values))
+        self.at, self.values = (progress.epoch, progress.batch), values
+        self.doing = "validating" if progress.batch == self.batches else ""
+        if self.doing or time.monotonic() > self.drawn + REFRESH:
+            self._draw()
 
     def epoch(
         self, epoch: int, train: dict[str, float], validation: dict[str, float] | None, seconds: float
     ) -> None:
-        """Leave a line and start the bar again."""
-        self.progress.console.print(epoch_text(epoch, self.epochs, train, validation, seconds))
-        # `reset` replaces every field of the task.
-        self.progress.reset(
-            self.task, total=self.batches, epoch=f"{min(epoch + 1, self.epochs)}/{self.epochs}", text=""
-        )
+        """Leave a row and start the bar again."""
+        done = epoch == self.epochs
+        self.at, self.values = (epoch - done, done * self.batches), {}
+        self.doing = "testing" if done else ""
+        columns = list(_columns(epoch, self.epochs, train, validation, seconds))
+        (head, rule, row), left = table(columns, self.console.width)
+        headings = [c.heading for c in columns if c.heading not in left]
+        if headings != self.headings:
+            self.console.print(f"{head}\n{rule}", style="bold")
+            self.headings = headings
+        self.console.print(row)
+        self._draw()
 
     def end(self, result: FitResult) -> None:
         """Take the bar away and print the result."""
         self.close()
         if result.test is not None:
-            self.console.print(f"test: {values_text(result.test)}  ({result.seconds:.1f} s in all)")
+            # Between a name and its value no line is broken.
+            values = "  ".join(text.replace(" ", JOINT) for text in value_texts(result.test))
+            text = f"test: {values}  ({result.seconds:.1f} s in all)"
+            self.console.print("\n".join(wrapped(text, self.console.width, indent=6)))
 
     def close(self) -> None:
         """Take the bar away, whatever happened."""
-        self.progress.stop()
+        self.live.stop()
+
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        # A terminal shows ^C behind the bar when that is pressed, and must not begin a new line for it.
+        self.live.update(self._bar(self.console.width - 3), refresh=True)
+
+    def _bar(self, width: int) -> Table:
+        """One line: the epoch, a bar, and as much of the rest as there is room for."""
+        left, right = next(
+            (a, b) for a, b in self._texts() if len(a) + len(b) + 2 + SHORTEST_BAR <= width or not b
+        )
+        line = Table.grid(padding=(0, 1, 0, 0))
+        bar = ProgressBar(self.batches, self.at[1], width=max(1, width - len(left) - len(right) - 2))
+        line.add_row(left, bar, right)
+        return line
+
+    def _texts(self) -> Iterator[tuple[str, str]]:
+        """What stands before and behind the bar, shorter and shorter."""
+        epoch, batch = self.at
+        where, count = f"{epoch + 1}/{self.epochs}", f"{batch}/{self.batches}"
+        values = [self.doing] if self.doing else value_texts(self.values)
+        time_left = self._time_left()
+        for n in range(len(values), 0, -1):
+            yield f"epoch {where}", "  ".join([count, *values[:n], *(f"{t} left" for t in time_left)])
+        yield where, "  ".join([count, *values[:1], *time_left])
+        yield where, "  ".join([count, *values[:1]])
+        yield where, count
+        yield where, ""
+
+    def _time_left(self) -> list[str]:
+        """The time that the rest of the run will take, as soon as there is something to go by."""
+        epoch, batch = self.at
+        done, seconds = epoch * self.batches + batch - self.begun, time.monotonic() - self.began
+        if done < 1 or seconds < 1:
+            return []
+        rest = self.epochs * self.batches - self.begun - done
+        return [time_text(seconds / done * rest)]
+
+
+def _columns(
+    epoch: int,
+    epochs: int,
+    train: Mapping[str, float],
+    validation: Mapping[str, float] | None,
+    seconds: float,
+) -> Iterator[Cells]:
+    """The cells of an epoch; in a narrow terminal training values go first, the last ones before the loss."""
+    yield _cell("epoch", f"{epoch}/{epochs}", len(f"{epochs}/{epochs}"), 100)
+    for rank, values, prefix in ((20, train, ""), (60, validation or {}, "val ")):
+        for n, (name, value) in enumerate(values.items()):
+            yield _cell(prefix + name, value_text(name, value), 8, rank - n)
+    yield _cell("time", f"{seconds:.1f} s", 6, 30)
+
+
+def _cell(heading: str, text: str, width: int, rank: int) -> Cells:
+    return Cells(heading, [text.rjust(width)], True, rank)

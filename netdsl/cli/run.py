@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netdsl.cli.command import command, option
-from netdsl.cli.common import FORMAT, THREADS, Format, diagnostics, print_json, writing
+from netdsl.cli.common import DEVICE, FORMAT, THREADS, Format, diagnostics, need_device, print_json, writing
 from netdsl.ir import Node
 from netdsl.source import Diagnostic, NetError
 
@@ -25,12 +25,16 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
     ),
     option("--out", type=Path, metavar="FILE", help=".npz for the outputs"),
     option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
+    DEVICE,
     THREADS,
     FORMAT,
 )
-def app(model: Path, inputs: Path, out: Path | None, seed: int, threads: int | None, form: Format) -> None:
+def app(
+    model: Path, inputs: Path, out: Path | None, seed: int, device: str, threads: int | None, form: Format
+) -> None:
     """Run a trained network; inputs are `[N, *shape]` or one sample, as stored (0 to 255 for images)."""
     with diagnostics(form):
+        need_device(device)
         outputs = predict(model, inputs, seed, threads)
     if out is not None:
         from netdsl.files import atomic_write

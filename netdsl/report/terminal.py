@@ -6,7 +6,8 @@ import re
 import shutil
 import textwrap
 
-_JOINT = "\N{NO-BREAK SPACE}"
+#: a blank at which `wrapped` breaks no line
+JOINT = "\N{NO-BREAK SPACE}"
 
 
 def terminal_width() -> int:
@@ -19,8 +20,8 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
     Shapes and `a -> b` stay in one piece.
     """
-    whole = re.sub(r"\[[^\]]{,40}\]| -> ", lambda m: m[0].replace(" ", _JOINT), text)
+    whole = re.sub(r"\[[^\]]{,40}\]| -> ", lambda m: m[0].replace(" ", JOINT), text)
     lines = textwrap.wrap(
         whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
-    return [line.replace(_JOINT, " ") for line in lines]
+    return [line.replace(JOINT, " ") for line in lines]

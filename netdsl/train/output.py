@@ -6,13 +6,14 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from netdsl.files import atomic_write
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import Checkpoint, save_checkpoint
+from netdsl.train.lock import locked
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
 
@@ -30,7 +31,6 @@ class Output:
         if folder is None:
             return
         with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             for name in (LAST, BEST, LOG):
                 # What a run that was killed left beside.
                 for remains in folder.glob(f".{name}.*.tmp"):
@@ -55,6 +55,20 @@ class Output:
                 file.write(line + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+
+
+@contextmanager
+def hold(folder: Path | None, make: bool) -> Iterator[None]:
+    """Keep other trainings out of a folder, made with `make` where it is missing.
+
+    Errors: NetError when one is at work there, or when it cannot be written to.
+    """
+    with ExitStack() as stack:
+        if folder is not None and (make or folder.is_dir()):
+            with _writing(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(folder))
+        yield
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from netdsl.train.checkpoint import (
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.learner import Learner
 from netdsl.train.listener import FitResult, Listener
-from netdsl.train.output import BEST, LAST, Output
+from netdsl.train.output import BEST, LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
@@ -56,6 +56,7 @@ class Trainer:
         self.network = network
         self.settings: TrainSettings = train_settings(network)
         self.out = Path(out) if out is not None else None
+        self.stopping = False
         self._threads = threads
         self._data = data
         self._own_data = data is None
@@ -79,10 +80,15 @@ class Trainer:
 
         Without `resume` training starts at epoch 1 from the weights that `program` holds, at first those of the
         initialisers.  The first Ctrl-C ends it after the running step, with a checkpoint; a second one at once.
+        One training at a time may write into `out`; reading from it is free.
         """
-        listener = listener or Listener()
-        with closing(listener):
+        listener, self.stopping = listener or Listener(), False
+        with closing(listener), hold(self.out, make=not resume):
             return self._resumed(listener) if resume else self._started(listener)
+
+    def stop(self) -> None:
+        """End the run after the step, with a checkpoint; for listeners, signal handlers and other threads."""
+        self.stopping = True
 
     def _started(self, listener: Listener) -> FitResult:
         self._learner.forget()
@@ -126,7 +132,6 @@ class _Loop:
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
         )
         self.steps = self.settings.epochs * len(self.batches)
-        self.stopped = False
         self.failure: BaseException | None = None
 
     def run(self, output: Output) -> FitResult:
@@ -155,11 +160,12 @@ class _Loop:
 
     def _finish(self, start: float) -> FitResult:
         p = self.progress
-        test = self.evaluator.run("test") if self.trainer.data.has_test and not self.stopped else None
+        stopped = self.trainer.stopping
+        test = self.evaluator.run("test") if self.trainer.data.has_test and not stopped else None
         seconds = time.monotonic() - start
-        result = FitResult(tuple(p.history), p.step, test, seconds, self.stopped)
+        result = FitResult(tuple(p.history), p.step, test, seconds, stopped)
         self.output.log(
-            "interrupted" if self.stopped else "end",
+            "interrupted" if stopped else "end",
             test=test,
             train=result.train,
             validation=result.validation,
@@ -181,13 +187,17 @@ class _Loop:
                 if batch.last:
                     self._end_epoch(seconds)
                     began = time.monotonic()
-                if batch.last or self.stopped or time.monotonic() - saved > self.settings.checkpoint_seconds:
+                if (
+                    batch.last
+                    or self.trainer.stopping
+                    or time.monotonic() - saved > self.settings.checkpoint_seconds
+                ):
                     self.output.save(LAST, self.checkpoint)
                     saved = time.monotonic()
                 if batch.last:
                     done = p.history[-1]
                     self._tell(self.listener.epoch, done.epoch, done.train, done.validation, seconds)
-                if self.stopped:
+                if self.trainer.stopping:
                     return
 
     def _tell(self, event: Callable[P, None], *values: P.args, **named: P.kwargs) -> None:
@@ -196,7 +206,7 @@ class _Loop:
             event(*values, **named)
         except (Exception, SystemExit) as error:
             self.failure = self.failure or error
-            self.stopped = True
+            self.trainer.stop()
 
     def _clock(self) -> Clock:
         return Clock(self.progress.step, self.steps, len(self.batches))
@@ -244,9 +254,9 @@ class _Loop:
         """Let the first Ctrl-C end the loop after the step; a second one stops at once."""
 
         def handler(number: int, frame: FrameType | None) -> None:
-            if self.stopped:
+            if self.trainer.stopping:
                 raise KeyboardInterrupt
-            self.stopped = True
+            self.trainer.stop()
 
         try:
             old: Callable[..., Any] | int | None = signal.signal(signal.SIGINT, handler)

@@ -17,13 +17,20 @@ from pathlib import Path
 import pyte
 
 ROOT = Path(__file__).parents[2]
-NETDSL = (sys.executable, "-m", "netdsl.cli.main")
+NETDSL = (sys.executable, "-m", "netdsl")
 CTRL_C = "\x03"
 
 
 def environment(**changes: str | None) -> dict[str, str]:
     """Ours, as a plain terminal has it, with changes; None takes a variable away."""
-    plain = {"TERM": "xterm-256color", "COLUMNS": None, "LINES": None, "NO_COLOR": None, "FORCE_COLOR": None}
+    plain = {
+        "TERM": "xterm-256color",
+        "COLUMNS": None,
+        "LINES": None,
+        "NO_COLOR": None,
+        "FORCE_COLOR": None,
+        "PYTHONUNBUFFERED": None,
+    }
     both = {**os.environ, "PYTHONPATH": str(ROOT), **plain, **changes}
     return {name: value for name, value in both.items() if value is not None}
 

@@ -335,7 +335,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 @pytest.mark.parametrize("out", [None, "missing"])
 def test_nothing_to_resume(tmp_path, out):
-    with pytest.raises(NetError, match="no folder to resume from" if out is None else "does not exist"):
+    with pytest.raises(NetError, match="no folder to resume from" if out is None else "there is no file"):
         Trainer(network(), out and tmp_path / out, plan()).fit(resume=True)
 
 

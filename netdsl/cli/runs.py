@@ -1,0 +1,114 @@
+"""Where a training goes that is not told where, `runs/NAME-N`, and the commands to type after it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netdsl.cli.common import fail
+from netdsl.cli.streams import columns
+from netdsl.report.terminal import wrapped
+from netdsl.source import Diagnostic
+
+if TYPE_CHECKING:
+    from netdsl.train import FitResult
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class GoOn:
+    """The commands that go on from a run in `folder`, as they are typed; none where nothing is kept."""
+
+    file: Path
+    settings: tuple[str, ...]
+    net: str | None
+    folder: Path | None
+
+    def after(self, result: FitResult) -> list[str]:
+        """What a finished run left, and how to evaluate and to use it."""
+        from netdsl.train.output import BEST, LAST, LOG
+
+        if self.folder is None:
+            return []
+        names = [name for name in (BEST, LAST, LOG) if (self.folder / name).exists()]
+        model = str(self.folder / names[0])
+        saved = f"saved in {self.folder}: {', '.join(names)}"
+        lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
+        # Commands are lines of their own, whatever the width: a terminal copies them as they are.
+        if result.test is not None:
+            lines.append(f"to evaluate it: {self._typed('eval', str(self.file), model)}")
+        return [*lines, f"to use it: {shlex.join(['netdsl', 'run', model])} INPUT"]
+
+    def resume(self) -> list[str]:
+        """Where an interrupted run is kept, and how to go on."""
+        if self.folder is None:
+            return []
+        words = ("train", str(self.file), "--out", str(self.folder), "--resume")
+        return [f"saved in {self.folder}; to go on:", self._typed(*words)]
+
+    def _typed(self, *words: str) -> str:
+        net = ("--net", self.net) if self.net else ()
+        return shlex.join(["netdsl", *words, *net, *(w for s in self.settings for w in ("--set", s))])
+
+
+def run_name(file: Path, net: str | None) -> str:
+    """That of the preset or net that was asked for, else of the file, with no letter that a shell minds."""
+    return re.sub(r"[^\w.-]+", "_", net or file.stem) or "run"
+
+
+@contextmanager
+def new_run(name: str) -> Iterator[Path]:
+    """A new folder with the next number, which no other process gets; gone again if nothing was put into it."""
+    number = max((n for n, _ in _numbered(name)), default=0) + 1
+    try:
+        RUNS.mkdir(exist_ok=True)
+        while not _made(folder := RUNS / f"{name}-{number}"):
+            number += 1
+    except OSError as error:
+        message = f"cannot make a folder for the run in {RUNS}: {error.strerror}"
+        fail([Diagnostic("output", message, fix="name a folder by --out DIR, or keep nothing by --no-save")])
+    try:
+        yield folder
+    finally:
+        # Only empty folders can be removed.
+        with suppress(OSError):
+            folder.rmdir()
+            RUNS.rmdir()
+
+
+def latest_run(name: str) -> Path:
+    """The folder of the newest run of this name that left a checkpoint."""
+    from netdsl.train.output import LAST
+
+    runs = [(n, folder) for n, folder in _numbered(name) if (folder / LAST).exists()]
+    if not runs:
+        fail(
+            [
+                Diagnostic(
+                    "checkpoint", f"there is no run of {name} in {RUNS} to go on with", fix="give --out DIR"
+                )
+            ]
+        )
+    return max(runs)[1]
+
+
+def _numbered(name: str) -> Iterator[tuple[int, Path]]:
+    """The runs of a name with their numbers."""
+    for folder in RUNS.glob("*"):
+        if found := re.fullmatch(rf"{re.escape(name)}-(\d{{1,9}})", folder.name):
+            yield int(found[1]), folder
+
+
+def _made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
