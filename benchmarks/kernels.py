@@ -61,7 +61,7 @@ def peak(threads, pool):
     rounds, chains = 20000, 10
 
     def emit(e):
-        block, _, _ = e.args
+        block, *_ = e.args
         a = e.load(e.f32s, block)
         with e.loop(0, rounds, 1, [e.constant(e.f32s, k) for k in range(chains)]) as loop:
             values = loop.carried
@@ -107,7 +107,7 @@ class Case:
         rng = np.random.default_rng(0)
         self.arrays = dict(zip("xwy", (filled(s, rng) for s in (x, w, y)), strict=True))
         order = {"output": "xwy", "input": "ywx", "kernel": "xyw"}[role]
-        plan = plan_contract(self.op, geometry(self.op, x, w, y), Epilogue())
+        plan = plan_contract(self.op, geometry(self.op, x, w, y), pool.threads, Epilogue())
         buffers = {("operand", k): self.arrays[t] for k, t in enumerate(order[:2])}
         buffers["result", 0] = self.arrays[order[2]]
         buffers["scratch", 0] = aligned_bytes(max(s.scratch for s in plan.steps) + 64)

@@ -1,6 +1,6 @@
 """The loops around the GEMM micro-kernels, as Python functions that Numba compiles.
 
-Each takes the address of an argument block, a share (`part` of `parts`) and working memory of its thread; the words
+Each takes the address of an argument block, a share (`part` of `parts`) and the workspace of its thread; the words
 of the blocks are those of `contract_words`. The bits of a result do not depend on the number of parts: units of
 work write outputs of their own, and every sum runs in one order. (`min` of two numbers would call back into Python.)
 """

@@ -128,21 +128,28 @@ class Correlation:
         """Whether the taps along a row read one contiguous run of floats."""
         return self.groups == 1 and all(b - a == 1 for a, b in itertools.pairwise(self.offsets[2]))
 
+    @property
+    def _whole(self) -> bool:
+        """Whether the taps of the first pixel are all pixels of an image, in their order."""
+        return all(
+            len(o) == size and o == tuple(range(size))
+            for o, size in zip(self.offsets, self.source[1:], strict=True)
+        )
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether each pixel of the result reads only its own."""
+        return self.offsets == ((0,), (0,), (0,)) and (self.step, self.count) == ((1, 1, 1), self.source[1:])
+
     def flattened(self) -> Correlation:
         """The same with all pixels in one row where that can be, else itself.
 
         It can where each pixel of the result reads only its own, and where it reads a whole image.
         """
-        n, *size = self.source
-        ranges = tuple(tuple(range(s)) for s in size)
-        if (
-            self.compact
-            and self.offsets == ((0,), (0,), (0,))
-            and (self.step, self.count) == ((1, 1, 1), tuple(size))
-        ):
+        if self.compact and self.pointwise:
             m, channels = self.pixels, self.channels
-        elif self.compact and self.count == (1, 1, 1) and self.offsets == ranges and self.groups == 1:
-            m, channels = n, self.depth
+        elif self.compact and self.count == (1, 1, 1) and self._whole and self.groups == 1:
+            m, channels = self.source[0], self.depth
         else:
             return self
         one = ((0,), (0,), (0,))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from netdsl.cpu import contract_words as w
-from netdsl.cpu import gemm, host
+from netdsl.cpu import gemm
 from netdsl.cpu.contract_blocks import Block, cut_blocks, gather_table, row_pitch, source_words
 from netdsl.cpu.contract_geometry import Correlation, Geometry, cut, forward, runs, split
-from netdsl.cpu.contract_panels import Panels, kernel_table, panels_for
+from netdsl.cpu.contract_panels import KernelTable, Panels, panels_for
 from netdsl.cpu.contract_step import ContractPlan, code, gradient_library, sum_step
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Code, Slot, Step
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
 TERMS, PIXELS = 144, 192
@@ -18,7 +18,7 @@ TERMS, PIXELS = 144, 192
 UNITS = 8
 
 
-def plan_gradient(g: Geometry) -> ContractPlan:
+def plan_gradient(g: Geometry, threads: int) -> ContractPlan:
     """The steps of role "kernel"; operands 0 and 1 are x and y.
 
     Where the result is too small to occupy the threads, parts of the pixels are summed apart, always the same
@@ -34,18 +34,15 @@ def plan_gradient(g: Geometry) -> ContractPlan:
     units, panels = _cut(block, c, g)
     parts = max(1, min(int(block.words[w.ROW_BLOCKS] * block.words[w.COLUMN_BLOCKS]), UNITS // units))
     block.words[[w.G_PARTS, w.W_PART]] = [parts, size]
-    block.words[w.G_SPLITS] = _splits(units * parts, panels.count)
+    block.words[w.G_SPLITS] = _splits(units * parts, panels.count, threads)
     result, scratch = (Slot("scratch"), parts * size) if parts > 1 else (Slot("result"), 0)
     slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: result}
     keep = tuple(block.keep)
-    step = Step(g.title("kernel"), _driver, block.words, slots, scratch, block.links, keep)
+    driver = Code(gradient_library, "weight_gradient")
+    step = Step(g.title("kernel"), driver, block.words, slots, scratch, block.links, keep)
     if parts == 1:
         return ContractPlan((step,))
     return ContractPlan((step, sum_step(g, result, parts, size)))
-
-
-def _driver() -> int:
-    return gradient_library().address("weight_gradient")
 
 
 def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
@@ -65,7 +62,7 @@ def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
     words[[w.W_GROUP, w.Y_GROUP, w.Y_PIXEL, w.Y_COLUMNS]] = [4 * g.f, 4 * g.f, 4 * g.features, c.columns]
     words[[w.G_PANELS, w.G_PANEL_VECTORS]] = [panels.count, panels.vectors]
     words[[w.G_LANES, w.G_LAST_TAIL]] = [panels.lanes, panels.tail]
-    block.links |= {w.G_KERNELS: kernel_table(panels.vectors), w.G_LAST_KERNELS: kernel_table(panels.ending)}
+    block.links |= {w.G_KERNELS: KernelTable(panels.vectors), w.G_LAST_KERNELS: KernelTable(panels.ending)}
     words[[w.G_MOST, w.G_LAST_MOST]] = [gemm.tile_rows()[v] for v in (panels.vectors, panels.ending)]
     block.links[w.COPY_PANEL] = code("copy_panel")
     block.point(w.ZEROS, np.zeros(panels.width, np.float32))
@@ -73,9 +70,8 @@ def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
     return c.groups * len(bounds), panels
 
 
-def _splits(units: int, panels: int) -> int:
+def _splits(units: int, panels: int, threads: int) -> int:
     """Shares of the panels that even the work of the threads out; each gathers the pixels again."""
-    threads = host.threads()
 
     def time(splits: int) -> float:
         return -(-units * splits // threads) / splits * (1 + 0.05 * (splits - 1))

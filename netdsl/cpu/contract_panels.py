@@ -13,7 +13,7 @@ from netdsl.cpu import gemm, host
 from netdsl.cpu.contract_blocks import Block
 from netdsl.cpu.contract_geometry import Correlation, Geometry
 from netdsl.cpu.contract_step import code, library
-from netdsl.cpu.step import Address, Slot, Step
+from netdsl.cpu.step import Slot, Step
 
 Ints = NDArray[np.int64]
 
@@ -69,9 +69,15 @@ def panels_for(rows: int, columns: int) -> Panels:
     )
 
 
-def kernel_table(vectors: int) -> Address:
+@dataclass(frozen=True)
+class KernelTable:
     """Where the table of micro-kernels with so many vectors lies, by their height."""
-    return lambda: int(_kernel_table(vectors, host.lanes()).ctypes.data)
+
+    vectors: int
+
+    def __call__(self) -> int:
+        """The address, for kernels of the present lanes."""
+        return int(_kernel_table(self.vectors, host.lanes()).ctypes.data)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from netdsl.cpu import contract_words as w
-from netdsl.cpu import gemm, host
+from netdsl.cpu import gemm
 from netdsl.cpu.contract_blocks import Block, cut_blocks, gather_table, row_pitch, source_words
 from netdsl.cpu.contract_geometry import (
     Correlation,
@@ -25,7 +25,7 @@ from netdsl.cpu.contract_geometry import (
     split,
 )
 from netdsl.cpu.contract_gradient import plan_gradient
-from netdsl.cpu.contract_panels import Panels, Weights, kernel_table, tile_cycles
+from netdsl.cpu.contract_panels import KernelTable, Panels, Weights, tile_cycles
 from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, code, library
 from netdsl.cpu.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.step import Slot, Step
@@ -39,16 +39,19 @@ MIN_CHUNK = 256
 MAX_PIXELS = 384
 
 
-def plan_contract(op: Contract, g: Geometry, epilogue: Epilogue = NOTHING) -> ContractPlan:
-    """The steps of a contraction; operands 0 and 1 are those of the primitive, result 0 its result."""
+def plan_contract(op: Contract, g: Geometry, threads: int, epilogue: Epilogue = NOTHING) -> ContractPlan:
+    """The steps of a contraction; operands 0 and 1 are those of the primitive, result 0 its result.
+
+    How the work is cut is made for `threads` threads; any number may run it, with the same bits.
+    """
     if is_depthwise(g):
         return plan_depthwise(op.role, g, epilogue)
     if op.role == "kernel":
-        return plan_gradient(g)
+        return plan_gradient(g, threads)
     found = [forward(g)] if op.role == "output" else list(backward(g))
     weights = Weights(g, op.role)
     steps = [
-        _Correlate(c, epilogue).step(g.title(op.role), weights.add(c))
+        _Correlate(c, threads, epilogue).step(g.title(op.role), weights.add(c))
         for c in found
         if c.pixels and c.columns
     ]
@@ -62,8 +65,8 @@ def _chunk_terms(panels: Panels) -> int:
 class _Correlate:
     """Plans one correlation."""
 
-    def __init__(self, c: Correlation, epilogue: Epilogue) -> None:
-        self.c, self.epilogue = c.flattened(), epilogue
+    def __init__(self, c: Correlation, threads: int, epilogue: Epilogue) -> None:
+        self.c, self.threads, self.epilogue = c.flattened(), threads, epilogue
         self.block = Block(np.zeros(w.CORRELATE_WORDS, np.int64))
 
     def step(self, title: str, weights: tuple[int, Panels]) -> Step:
@@ -96,7 +99,7 @@ class _Correlate:
         words[w.B_PANEL], words[w.B_STEP] = 4 * p.width * self.c.depth, 4 * p.width
         words[w.B_GROUP] = p.count * words[w.B_PANEL]
         words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
-        self.block.links |= {w.KERNELS: kernel_table(p.vectors), w.LAST_KERNELS: kernel_table(p.ending)}
+        self.block.links |= {w.KERNELS: KernelTable(p.vectors), w.LAST_KERNELS: KernelTable(p.ending)}
         words[[w.MOST, w.LAST_MOST]] = [gemm.tile_rows()[v] for v in (p.vectors, p.ending)]
         words[[w.LOW, w.HIGH]] = [bits(self.epilogue.low), bits(self.epilogue.high)]
 
@@ -114,13 +117,15 @@ class _Correlate:
         self.block.words[w.C_ORIGIN] = c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel
 
     def _gathers(self) -> bool:
-        """Whether gathering pays: it fills the tiles, but copies each pixel once for each tap."""
+        """Whether gathering pays, or no band fits: it fills the tiles, but copies each pixel once for each tap."""
         c, v = self.c, self.panels.vectors
         if not c.depth:
             return True
-        if c.source[:3] == (1, 1, 1):
+        if c.pointwise and c.source[:3] == (1, 1, 1):
             # Rows that are a multiple of 2 KB apart all fall into the same few sets of the cache.
             return c.width * 4 % 2048 == 0 and c.pixels > 2 and self.panels.count > 1
+        if c.padded and self._band_bytes(min(c.count[2], gemm.tile_rows()[v]), 1) > w.BUFFER_BYTES:
+            return True
         joined = c.pixels if c.compact else c.count[2]
         many = c.depth * self.panels.count
         lines = tile_cycles(c.count[2], v) / c.count[2] * many * (self._inside() if self._leaves_out() else 1)
@@ -128,7 +133,7 @@ class _Correlate:
         copy = sum(8 + r.length / self.panels.lanes * 1.5 for r in found)
         gathered = tile_cycles(min(joined, MAX_PIXELS), v) / min(joined, MAX_PIXELS) * many + copy
         rows = lines + 10 * len(found) / min(c.count[2], gemm.tile_rows()[v])
-        return gathered < rows or (c.padded and self._band_rows(c.count[2], 1) > w.BUFFER_BYTES)
+        return gathered < rows
 
     def _leaves_out(self) -> bool:
         """Whether bands leave out the taps above and below the source: where these are first and last in order."""
@@ -147,7 +152,7 @@ class _Correlate:
     def _pixels(self, most: int) -> int:
         """Pixels of a block: few enough that every thread gets several blocks, of whole tiles."""
         tile = gemm.tile_rows()[self.panels.vectors]
-        wanted = -(-self.c.pixels // (4 * host.threads()))
+        wanted = -(-self.c.pixels // (4 * self.threads))
         return max(1, min(most, max(4 * tile, -(-wanted // tile) * tile)))
 
     def _gather(self, most: int) -> int:
@@ -202,10 +207,10 @@ class _Correlate:
         c = self.c
         pixels = self._pixels(MAX_PIXELS)
         width = c.count[2]
-        while width > 1 and self._band_rows(width, 1) > w.BUFFER_BYTES:
+        while width > 1 and self._band_bytes(width, 1) > w.BUFFER_BYTES:
             width = -(-width // 2)
         lines = max(1, min(c.count[1], pixels // width))
-        while lines > 1 and self._band_rows(width, lines) > w.BUFFER_BYTES:
+        while lines > 1 and self._band_bytes(width, lines) > w.BUFFER_BYTES:
             lines -= 1
         pitch, rows = self._band_pitch(width), self._band_lines(lines)
         self._set_rows(pitch, 4 * c.step[2] * c.width)
@@ -231,11 +236,11 @@ class _Correlate:
         offsets = self.c.offsets[1]
         return (lines - 1) * self.c.step[1] + offsets[-1] - offsets[0] + 1
 
-    def _band_rows(self, width: int, lines: int) -> int:
-        """Bytes of a band."""
+    def _band_bytes(self, width: int, lines: int) -> int:
+        """Bytes of the copy that `lines` lines of `width` pixels are read from."""
         return len(self.c.offsets[0]) * self._band_lines(lines) * self._band_pitch(width)
 
     def _splits(self, blocks: int) -> int:
         """Shares of the panels, where there are fewer blocks of pixels than threads can use."""
-        wanted = 1 if host.threads() == 1 else -(-2 * host.threads() // blocks)
-        return max(1, min(self.panels.count, wanted)) if blocks < 2 * host.threads() else 1
+        wanted = 1 if self.threads == 1 else -(-2 * self.threads // blocks)
+        return max(1, min(self.panels.count, wanted)) if blocks < 2 * self.threads else 1

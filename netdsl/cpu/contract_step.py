@@ -13,7 +13,7 @@ from netdsl.cpu import contract_words as w
 from netdsl.cpu import depthwise, gemm, host, pack
 from netdsl.cpu.contract_geometry import Geometry
 from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel
-from netdsl.cpu.step import Address, Slot, Step
+from netdsl.cpu.step import Code, Slot, Step
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def depthwise_library() -> KernelLibrary:
     return _library("depthwise", host.lanes())
 
 
-def code(key: str) -> Address:
-    """Where a kernel or driver of `library` lies."""
-    return lambda: library().address(key)
+def code(key: str) -> Code:
+    """A kernel or driver of `library`."""
+    return Code(library, key)
 
 
 @functools.cache
@@ -71,8 +71,7 @@ def _library(name: str, lanes: int) -> KernelLibrary:
 
 
 def _drivers(*names: str) -> dict[str, NumbaKernel]:
-    space = w.CALL_BYTES + w.BUFFER_BYTES
-    return {name: NumbaKernel(functools.partial(_driver, name), 3, space) for name in names}
+    return {name: NumbaKernel(functools.partial(_driver, name)) for name in names}
 
 
 def _driver(name: str) -> Callable[..., None]:

@@ -3,8 +3,9 @@
 Names of addresses are those of operands and tables; strides are in bytes unless they say floats.
 """
 
-# Working memory of a thread, on its stack: the block of a micro-kernel's call, then packed operands.
+# The workspace of a thread: the block of a micro-kernel's call, then packed operands.
 CALL_BYTES, BUFFER_BYTES = 256, 192 * 1024
+WORKSPACE_BYTES = CALL_BYTES + BUFFER_BYTES
 
 # How the rows of a GEMM are found: in the source itself, in a padded copy of a band of it, or gathered one by one.
 DIRECT, BAND, GATHER = range(3)

@@ -15,7 +15,7 @@ from netdsl.cpu import depthwise_words as w
 from netdsl.cpu.contract_geometry import Correlation, Geometry, backward, forward
 from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, code, depthwise_library, sum_step
 from netdsl.cpu.contract_words import BUFFER_BYTES
-from netdsl.cpu.step import Address, Slot, Step
+from netdsl.cpu.step import Code, Slot, Step
 
 MAX_TAPS = BUFFER_BYTES // 16
 PARTS = 8
@@ -67,8 +67,8 @@ def _sums(c: Correlation, g: Geometry, role: str, epilogue: Epilogue) -> Step:
     return Step(g.title(role), _code("depthwise"), words, slots, links=links, keep=tuple(tables))
 
 
-def _code(key: str) -> Address:
-    return lambda: depthwise_library().address(key)
+def _code(key: str) -> Code:
+    return Code(depthwise_library, key)
 
 
 def _gradient(g: Geometry) -> ContractPlan:

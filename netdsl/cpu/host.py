@@ -8,11 +8,19 @@ import platform
 
 import llvmlite.binding as llvm
 
+from netdsl.source import Diagnostic, NetError
+
 LANES = (4, 8, 16)
 
 
-class HostError(ValueError):
-    """An environment variable asks for something that cannot be had."""
+MAX_THREADS = 1024
+
+
+class HostError(NetError, ValueError):
+    """The environment, or an argument, asks for something that this machine does not give."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Diagnostic("machine", message))
 
 
 @functools.cache
@@ -51,13 +59,20 @@ def vector_registers() -> int:
     return 32 if lanes() == 16 or platform.machine().lower() in {"aarch64", "arm64"} else 16
 
 
-def threads() -> int:
-    """Return how many threads to compute with: NETDSL_THREADS, else the processors this process may use."""
-    asked = os.environ.get("NETDSL_THREADS")
-    if asked:
-        if not asked.isdecimal() or not 1 <= int(asked) <= 1024:
-            raise HostError(f"NETDSL_THREADS is {asked!r}; it must be a whole number from 1 to 1024")
-        return int(asked)
+def threads(asked: int | None = None) -> int:
+    """Return how many threads to compute with: `asked`, else NETDSL_THREADS, else the processors of this process.
+
+    Errors: HostError for numbers that are not from 1 to MAX_THREADS.
+    """
+    if asked is not None:
+        if not 1 <= asked <= MAX_THREADS:
+            raise HostError(f"{asked} threads are asked for; it must be a number from 1 to {MAX_THREADS}")
+        return asked
+    word = os.environ.get("NETDSL_THREADS")
+    if word:
+        if not word.isdecimal() or not 1 <= int(word) <= MAX_THREADS:
+            raise HostError(f"NETDSL_THREADS is {word!r}; it must be a whole number from 1 to {MAX_THREADS}")
+        return int(word)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

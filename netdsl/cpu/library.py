@@ -21,31 +21,32 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from netdsl.cpu import cache, host
-from netdsl.cpu.emit import I8, I64, VOID, Emitter
+from netdsl.cpu.emit import I64, VOID, Emitter
 
 # What Numba's code would call to get back into Python, which a driver must never do.
 _PYTHON = ("Py", "_Py", "numba_", "NRT_")
 
+# Of the entry of a step: its argument block, a share and the number of shares, the workspace of the thread.
+ENTRY_ARGUMENTS = 4
+
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel emitted as vector code: `void(int64 * arguments)`."""
+    """A kernel emitted as vector code: `void(int64 * arguments)`, by default those of a step's entry."""
 
     emit: Callable[[Emitter], None]
-    arguments: int = 3
+    arguments: int = ENTRY_ARGUMENTS
 
 
 @dataclass(frozen=True)
 class NumbaKernel:
     """A kernel that is a Python function of int64s, which Numba compiles.
 
-    `load` imports and returns it, so that Numba is imported only when there is something to compile. With a
-    `workspace` the function takes one more argument: the address of so many bytes on the stack of its thread.
+    `load` imports and returns it, so that Numba is imported only when there is something to compile.
     """
 
     load: Callable[[], Callable[..., None]]
-    arguments: int = 3
-    workspace: int = 0
+    arguments: int = ENTRY_ARGUMENTS
 
 
 AnyKernel = Kernel | NumbaKernel
@@ -96,10 +97,7 @@ class KernelLibrary:
         }
 
     def _stamp(self, description: str) -> str:
-        kernels = [
-            (key, type(k).__name__, k.arguments, getattr(k, "workspace", 0))
-            for key, k in self.kernels.items()
-        ]
+        kernels = [(key, type(k).__name__, k.arguments) for key, k in self.kernels.items()]
         parts = (self.name, description, kernels, self.lanes, _environment())
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
@@ -119,15 +117,12 @@ class KernelLibrary:
         for key, kernel in self.kernels.items():
             if isinstance(kernel, Kernel):
                 self._define(module, key, kernel)
-            elif kernel.workspace:
-                self._define(module, key, Kernel(_on_stack(self._inner(key), kernel), kernel.arguments))
         compiled = llvm.parse_assembly(str(module))
         for key, kernel in self.kernels.items():
             if isinstance(kernel, NumbaKernel):
                 from netdsl.cpu.numba_ir import compiled_ir
 
-                extra = 1 if kernel.workspace else 0
-                text = compiled_ir(kernel.load(), kernel.arguments + extra, self._inner(key))
+                text = compiled_ir(kernel.load(), kernel.arguments, self._symbols[key])
                 compiled.link_in(llvm.parse_assembly(text))
         compiled.verify()
         _optimise(compiled, machine)
@@ -136,30 +131,12 @@ class KernelLibrary:
                 raise RuntimeError(f"a driver of the library {self.name} calls {function.name}")
         return compiled
 
-    def _inner(self, key: str) -> str:
-        """The symbol of the function that Numba compiles."""
-        kernel = self.kernels[key]
-        inner = isinstance(kernel, NumbaKernel) and kernel.workspace
-        return self._symbols[key] + ("_inner" if inner else "")
-
     def _define(self, module: ir.Module, key: str, kernel: Kernel) -> None:
         function = ir.Function(module, ir.FunctionType(VOID, [I64] * kernel.arguments), self._symbols[key])
         function.attributes.add("nounwind")
         emitter = Emitter(function, self.lanes)
         kernel.emit(emitter)
         emitter.b.ret_void()
-
-
-def _on_stack(symbol: str, kernel: NumbaKernel) -> Callable[[Emitter], None]:
-    """Emits a call of `symbol` with memory on the stack as a last argument."""
-
-    def emit(e: Emitter) -> None:
-        memory = e.b.alloca(ir.ArrayType(I8, kernel.workspace))
-        memory.align = 64
-        inner = ir.Function(e.b.module, ir.FunctionType(VOID, [I64] * (kernel.arguments + 1)), symbol)
-        e.b.call(inner, [*e.args, e.b.ptrtoint(memory, I64)])
-
-    return emit
 
 
 @functools.cache

@@ -96,14 +96,14 @@ class Lowered:
     buffers: tuple[Buffer, ...]
 
 
-def lower(schedule: Schedule) -> Lowered:
-    """Plan every call; raises LookupError for a primitive, or a case of one, that has no kernel."""
-    return _Lowering(schedule).lowered()
+def lower(schedule: Schedule, threads: int) -> Lowered:
+    """Plan every call for so many threads; LookupError for a primitive, or a case of one, that has no kernel."""
+    return _Lowering(schedule, threads).lowered()
 
 
 class _Lowering:
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    def __init__(self, schedule: Schedule, threads: int) -> None:
+        self.schedule, self.threads = schedule, threads
         self.buffers = list(schedule.buffers)
         self.packs: dict[int, list[LoweredCall]] = {}
 
@@ -140,7 +140,8 @@ class _Lowering:
         order = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[op.role]
         x, w, y = (shapes[k] for k in order)
         epilogue, rest = match_epilogue(op.epilogue, operands, results[0])
-        lowered = self._packed(call, plan_contract(op, geometry(op, x, w, y), epilogue))
+        plan = plan_contract(op, geometry(op, x, w, y), self.threads, epilogue)
+        lowered = self._packed(call, plan)
         if rest is None:
             return lowered
         after = plan_map(Map((rest,), results[0].shape), [results[0], *operands[2:]], results)

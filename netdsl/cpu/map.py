@@ -131,7 +131,7 @@ def plan_tape(
         for k, o in enumerate((*reads, *writes))
     }
     name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
-    return Step(name, Generated(key, Kernel(emit)), block, slots)
+    return Step(name, Generated("map", key, Kernel(emit)), block, slots)
 
 
 def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
@@ -173,12 +173,13 @@ def _emit(
     counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
     streams = Streams(e, dims, len(dtypes) + len(counters))
     alone = e.field(e.args[0], 0)
-    args, part, parts = e.args
+    args, part, parts, workspace = e.args
     single = e.b.icmp_signed("!=", alone, e.i64(0))
     e.args = (
         args,
         part,
         e.b.select(single, e.i64(1), parts),
+        workspace,
     )
     with e.when(e.b.or_(e.b.not_(single), e.b.icmp_signed("==", part, e.i64(0)))):
         grain = 64 if dims == 1 else 1

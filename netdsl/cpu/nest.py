@@ -61,7 +61,7 @@ def _joins(outer: Axis, inner: Axis) -> bool:
 
 def share(e: Emitter, total: Value, grain: int = 1) -> tuple[Value, Value]:
     """The first and one past the last unit of this part, multiples of `grain` but for the end."""
-    _, part, parts = e.args
+    _, part, parts, _ = e.args
     grains = e.b.sdiv(e.add(total, grain - 1), e.i64(grain))
     first, last = (e.mul(e.b.sdiv(e.mul(grains, p), parts), grain) for p in (part, e.add(part, 1)))
     return first, e.min_int(last, total)

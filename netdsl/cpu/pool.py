@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.cpu import host, pool_drivers
+from netdsl.cpu.contract_words import WORKSPACE_BYTES
+from netdsl.cpu.host import HostError
 from netdsl.cpu.library import KernelLibrary
 
 _INT = ctypes.c_int64
@@ -26,34 +28,42 @@ def _library() -> KernelLibrary:
     return KernelLibrary("pool", pool_drivers.kernels())
 
 
+def _cache_lines(size: int) -> NDArray[np.uint8]:
+    """`size` zero bytes that start on a cache line."""
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
 class Pool:
-    """`threads` threads, of which the caller is the first; the others wait in machine code, without the GIL."""
+    """`threads` threads, of which the caller is the first; the others wait in machine code, without the GIL.
+
+    Kernels work in memory of the pool, so callers need no more stack than Python does.
+
+    Errors: HostError when the system gives fewer threads.
+    """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._lock = threading.Lock()
-        raw = np.zeros(pool_drivers.BLOCK_BYTES + 64, np.uint8)
-        start = -raw.ctypes.data % 64
-        self._block = raw[start : start + pool_drivers.BLOCK_BYTES].view(np.int64)
+        self._block = _cache_lines(pool_drivers.BLOCK_BYTES).view(np.int64)
         self._address = int(self._block.ctypes.data)
         self._submit = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("submit"))
-        self._alone = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("alone"))
+        self._alone = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("alone"))
         self._worker = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("worker"))
-        self._threads = [
-            threading.Thread(
-                target=self._worker, args=(self._address, k, threads), name=f"netdsl-{k}", daemon=True
-            )
-            for k in range(1, threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._own = threading.local()
+        self._workspaces = _cache_lines(threads * WORKSPACE_BYTES if threads > 1 else 0)
+        self._block[pool_drivers.WORKSPACES // 8] = self._workspaces.ctypes.data
+        self._threads: list[threading.Thread] = []
+        for k in range(1, threads):
+            self._start(k)
 
     def run(self, steps: NDArray[np.int64]) -> None:
         """Run the steps, rows of (kernel, argument block), with a barrier after each."""
         if len(steps) == 0:
             return
         if self.threads == 1:
-            self._alone(steps.ctypes.data, len(steps))
+            self._alone(steps.ctypes.data, len(steps), self._workspace().ctypes.data)
             return
         with self._lock:
             self._block[pool_drivers.STEPS // 8] = steps.ctypes.data
@@ -71,16 +81,37 @@ class Pool:
                 thread.join()
             self._threads.clear()
 
+    def _start(self, number: int) -> None:
+        arguments = (self._address, number, self.threads)
+        thread = threading.Thread(target=self._worker, args=arguments, name=f"netdsl-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self.close()
+            raise HostError(
+                f"the system gives this process {number} of {self.threads} threads;"
+                " ask for fewer (--threads, NETDSL_THREADS) or raise its limit (ulimit -u)"
+            ) from error
+        self._threads.append(thread)
+
+    def _workspace(self) -> NDArray[np.uint8]:
+        """That of the calling thread: with a pool of one thread, callers do not wait for each other."""
+        if not hasattr(self._own, "workspace"):
+            self._own.workspace = _cache_lines(WORKSPACE_BYTES)
+        found: NDArray[np.uint8] = self._own.workspace
+        return found
+
 
 _pools: dict[int, Pool] = {}
 _pools_lock = threading.Lock()
 
 
 def shared_pool(threads: int | None = None) -> Pool:
-    """The pool of so many threads (default: see `host.threads`), shared by all programs of the process."""
-    count = host.threads() if threads is None else threads
-    if count < 1:
-        raise ValueError(f"a pool has one or more threads, not {count}")
+    """The pool of so many threads (see `host.threads`), shared by all programs of this process.
+
+    Ask again for each run: a forked child has none of the threads of its parent, and gets a pool of its own.
+    """
+    count = host.threads(threads)
     with _pools_lock:
         if count not in _pools:
             _pools[count] = Pool(count)
@@ -95,10 +126,12 @@ def _close_all() -> None:
 
 def _forget() -> None:
     """A forked child has none of the threads: it makes its own pools."""
-    global _pools_lock
-    _pools_lock = threading.Lock()
     _pools.clear()
+    _pools_lock.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    # Held across a fork, the lock is in a known state on both sides.
+    os.register_at_fork(
+        before=_pools_lock.acquire, after_in_parent=_pools_lock.release, after_in_child=_forget
+    )

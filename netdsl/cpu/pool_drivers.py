@@ -1,7 +1,8 @@
 """The threads of a pool, as machine code: waiting for work, and walking the steps of a program together.
 
 The words of a pool's block lie 64 bytes apart, so that no two share a cache line.  GENERATION counts runs and ARRIVED
-the ends of steps; both only grow, so that nobody who comes late mistakes one run for another.
+the ends of steps; both only grow, so that nobody who comes late mistakes one run for another.  WORKSPACES is where
+the workspaces of the threads begin: in memory of the pool, so that a thread needs little stack.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from netdsl.cpu.contract_words import WORKSPACE_BYTES
 from netdsl.cpu.emit import I8, I32, I64, VOID, Emitter, Value
 from netdsl.cpu.library import Kernel
 
-GENERATION, STEPS, COUNT, ARRIVED, SLEEPERS, STOP = (64 * k for k in range(6))
-BLOCK_BYTES = 6 * 64
+GENERATION, STEPS, COUNT, ARRIVED, SLEEPERS, STOP, WORKSPACES = (64 * k for k in range(7))
+BLOCK_BYTES = 7 * 64
 SPINS_AT_BARRIER = 2000
 SPINS_BEFORE_SLEEP = 20_000
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
@@ -24,7 +26,7 @@ _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform 
 
 def kernels() -> dict[str, Kernel]:
     """`worker(block, part, parts)` runs until STOP is set; `submit(block, parts)` runs share 0 and waits."""
-    return {"worker": Kernel(_worker, 3), "submit": Kernel(_submit, 2), "alone": Kernel(_alone, 2)}
+    return {"worker": Kernel(_worker, 3), "submit": Kernel(_submit, 2), "alone": Kernel(_alone, 3)}
 
 
 def _pointer(e: Emitter, address: Value, offset: int) -> Value:
@@ -83,10 +85,11 @@ def _spin(e: Emitter, done: Callable[[], Value], limit: int, after: Callable[[],
 
 def _walk(e: Emitter, block: Value, part: Value, parts: Value, arrived: Value) -> Value:
     """Run all steps, meeting the others after each; returns the arrivals at the end of the run."""
-    steps, count = (e.load(I64, block, word) for word in (STEPS, COUNT))
+    steps, count, workspaces = (e.load(I64, block, word) for word in (STEPS, COUNT, WORKSPACES))
+    workspace = e.add(workspaces, e.mul(part, WORKSPACE_BYTES))
     with e.loop(0, count, 1, [arrived]) as loop:
         row = e.add(steps, e.mul(loop.index, 16))
-        e.call(e.load(I64, row), e.load(I64, row, 8), part, parts)
+        e.call(e.load(I64, row), e.load(I64, row, 8), part, parts, workspace)
         goal = e.add(loop.carried[0], parts)
         _grow(e, block, ARRIVED)
         _spin(
@@ -134,11 +137,11 @@ def _submit(e: Emitter) -> None:
 
 
 def _alone(e: Emitter) -> None:
-    """`alone(steps, count)`: a program on one thread."""
-    steps, count = e.args
+    """`alone(steps, count, workspace)`: a program on one thread."""
+    steps, count, workspace = e.args
     with e.loop(0, count) as loop:
         row = e.add(steps, e.mul(loop.index, 16))
-        e.call(e.load(I64, row), e.load(I64, row, 8), 0, 1)
+        e.call(e.load(I64, row), e.load(I64, row, 8), 0, 1, workspace)
 
 
 def _sleep(e: Emitter, block: Value, seen: Value) -> None:

@@ -125,7 +125,8 @@ class _Nest:
         scratch = chunks * partial
         shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
         title = f"{self.kind} {shape} over {over}"
-        return Step(title, Generated(key, Kernel(lambda e: emit(e).run())), block, slots, scratch)
+        kernel = Kernel(lambda e: emit(e).run())
+        return Step(title, Generated("reduce", key, kernel), block, slots, scratch)
 
 
 def _ordered(axes: Sequence[Axis], streams: int) -> list[Axis]:

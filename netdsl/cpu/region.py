@@ -65,7 +65,8 @@ def plan_region(
     emit = functools.partial(_Emit, op.kind, op.split)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, cells[1:]))} @ {x[1]}x{x[2]}"
-    return [Step(title, Generated(f"{op.name}-{op.kind}-{int(op.split)}", kernel), block, slots)]
+    entry = Generated(op.name, f"{op.name}-{op.kind}-{int(op.split)}", kernel)
+    return [Step(title, entry, block, slots)]
 
 
 class _Emit:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu.library import AnyKernel
+from netdsl.cpu.library import AnyKernel, KernelLibrary
 
 Place = Literal["operand", "result", "scratch", "packed"]
 Address = Callable[[], int]
@@ -17,9 +17,25 @@ Address = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """A kernel made for one program: it is compiled together with the others, under its key."""
+class Code:
+    """A kernel or driver of a library that all programs share."""
 
+    library: Callable[[], KernelLibrary]
+    driver: str
+
+    def __call__(self) -> int:
+        """The address."""
+        return self.library().address(self.driver)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A kernel made for one program: it is compiled together with the others, under its key.
+
+    `driver` names what it does with its argument block.
+    """
+
+    driver: str
     key: str
     kernel: AnyKernel
 
@@ -39,7 +55,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of a program: `entry(args, part, parts)`, all shares of it between two barriers.
+    """One entry of a program: `entry(args, part, parts, workspace)`, all shares of it between two barriers.
 
     `args` is the int64 argument block, `slots` maps a word of it to the data whose address to put there, `links` to
     code; `scratch` is the bytes needed for all shares together, `keep` are arrays that `args` points at.
@@ -47,12 +63,17 @@ class Step:
     """
 
     title: str
-    entry: Address | Generated
+    entry: Code | Generated
     args: NDArray[np.int64]
     slots: Mapping[int, Slot]
     scratch: int = 0
     links: Mapping[int, Address] = field(default_factory=dict)
     keep: tuple[NDArray[Any], ...] = field(default=())
+
+    @property
+    def driver(self) -> str:
+        """The name of the driver, by which `bounds` knows what it does with the block."""
+        return self.entry.driver
 
     def bind(self, where: Callable[[Slot], int]) -> None:
         """Write the address of every buffer into the argument block."""

@@ -63,7 +63,7 @@ def plan_suppress(op: Suppress, operands: Sequence[TensorType], results: Sequenc
     title = f"suppress {k} x {b}, keep {op.count}"
     scratch = n * k * (4 * line + BEST)
     kernel = Kernel(lambda e: _Emit(e).run())
-    return [Step(title, Generated("suppress", kernel), block, slots, scratch)]
+    return [Step(title, Generated("suppress", "suppress", kernel), block, slots, scratch)]
 
 
 def _bits(x: float) -> int:

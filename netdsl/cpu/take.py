@@ -46,7 +46,7 @@ def plan_take(op: Take | PutAdd, operands: Sequence[TensorType], results: Sequen
     kernel = Kernel(functools.partial(_take, x.dtype) if taking else _put_add)
     title = f"{op.name} {index.size} of {size} x {elements(rest)}"
     step: dict[int, Slot] = {int(word): slot for word, slot in slots.items()}
-    return [Step(title, Generated(f"{op.name}-{x.dtype}", kernel), block, step)]
+    return [Step(title, Generated(op.name, f"{op.name}-{x.dtype}", kernel), block, step)]
 
 
 def _field(e: Emitter, word: Word) -> Value:

@@ -22,7 +22,7 @@ def plan_top(op: TopIndices, operands: Sequence[TensorType], results: Sequence[T
     slots = {w.X: Slot("operand", 0), w.OUT: Slot("result", 0)}
     title = f"{op.name} {op.count} of {x.shape[-1]}"
     kernel = NumbaKernel(_driver)
-    return [Step(title, Generated(op.name, kernel), block, slots)]
+    return [Step(title, Generated(op.name, op.name, kernel), block, slots)]
 
 
 def _driver() -> Callable[..., None]:

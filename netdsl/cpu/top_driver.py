@@ -40,7 +40,7 @@ def _sink(x: int, heap: int, at: int, count: int) -> None:
     save(heap, at, place)
 
 
-def top_indices(args: int, part: int, parts: int) -> None:
+def top_indices(args: int, part: int, parts: int, workspace: int) -> None:
     """Units are rows."""
     rows, size, count = load(args, ROWS), load(args, SIZE), load(args, COUNT)
     for row in range(rows * part // parts, rows * (part + 1) // parts):

@@ -62,7 +62,7 @@ def plan_window(
     emit = functools.partial(_Emit, op.kind, include, dilated)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
-    return [Step(title, Generated(key, kernel), block, slots)]
+    return [Step(title, Generated(op.name, key, kernel), block, slots)]
 
 
 def _slots(op: Window | WindowGrad) -> dict[int, tuple[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netdsl.cpu import host
 from netdsl.cpu.lower import Lowered, lower
 from netdsl.ir import Graph
 from netdsl.schedule import Lifetime, Schedule, aligned, check_plan, make_schedule, plan_memory
@@ -56,13 +57,15 @@ class Layout:
         return Footprint(weights, prepared, size["input"], self.size - self.kept, results)
 
 
-def lay_out(graph: Graph) -> Layout:
-    """Schedule and plan a graph of primitives; raises LookupError for a primitive without a kernel.
+def lay_out(graph: Graph, threads: int | None = None) -> Layout:
+    """Schedule and plan a graph of primitives for so many threads (default: see `host.threads`).
+
+    Raises LookupError for a primitive without a kernel.
 
     Preparation works where runs do: it is over before a run begins.
     """
     schedule = make_schedule(graph)
-    lowered = lower(schedule)
+    lowered = lower(schedule, host.threads(threads))
     calls = (*lowered.prepare, *lowered.run)
     spans = _spans(schedule, lowered)
     begin = len(lowered.prepare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,27 @@ class Workspace:
         self.memory = aligned_bytes(size)
         self.lock = threading.Lock()
         self.user = 0
+        _workspaces.add(self)
+
+
+_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
+_held: list[Workspace] = []
+
+
+def _before_fork() -> None:
+    """Let runs of other threads end: a child inherits no half update, and no lock that nobody gives back."""
+    for workspace in list(_workspaces):
+        workspace.lock.acquire()
+        _held.append(workspace)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 def aligned_array(t: TensorType) -> NDArray[Any]:

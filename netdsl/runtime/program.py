@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.lower import LoweredCall
 from netdsl.cpu.pool import shared_pool
 from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.verify import verify
 from netdsl.ir import Graph, TensorType
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.runtime.layout import Footprint, Layout, lay_out
@@ -29,7 +31,10 @@ class Program:
     enough: an evaluation program sees what the training program learns (call `weights_changed` after it has).
     Programs that share exclude each other's runs; others may run from different threads.
 
-    Errors: NetError when the memory is more than the machine has; LookupError for a primitive without a kernel.
+    It is made for this process; one that is forked between two runs may go on with its copy.
+
+    Errors: NetError when the memory, or the threads, are more than the machine has; LookupError for a primitive
+    without a kernel.
     """
 
     _leaves: dict[str, Array]
@@ -37,12 +42,20 @@ class Program:
 
     def __init__(self, graph: Graph, threads: int | None = None, share: Program | None = None) -> None:
         self.graph = graph
-        self.layout: Layout = lay_out(graph)
+        self.threads = host.threads(threads)
+        self.layout: Layout = lay_out(graph, self.threads)
         self.footprint: Footprint = self.layout.footprint()
-        self._pool = shared_pool(threads)
+        shared_pool(self.threads)  # its errors belong here, not into the first run
+        verify(self.layout.lowered)
         self._allocate(share)
         self._bind()
         self._stale = True
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a program is machine code and memory of this process, and cannot be pickled:"
+            " send its graph and state_dict(), and make a program of them there"
+        )
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -80,7 +93,9 @@ class Program:
         with self._workspace.lock:
             self._feed(feeds)
             self._execute()
-            return measure(self._pool, self._run_table, self._run_calls, self._run_steps, repeats)
+            return measure(
+                shared_pool(self.threads), self._run_table, self._run_calls, self._run_steps, repeats
+            )
 
     def get(self, leaf: str) -> Array:
         """A copy of a param or state."""
@@ -130,10 +145,11 @@ class Program:
         np.copyto(target, array, casting="same_kind")
 
     def _execute(self) -> None:
+        pool = shared_pool(self.threads)
         if self._stale or self._workspace.user != id(self):
-            self._pool.run(self._prepare_table)
+            pool.run(self._prepare_table)
             self._stale, self._workspace.user = False, id(self)
-        self._pool.run(self._run_table)
+        pool.run(self._run_table)
 
     def _allocate(self, share: Program | None) -> None:
         """Ask for the memory that is not shared."""

@@ -4,6 +4,7 @@ import ctypes
 
 import numpy as np
 
+from netdsl.cpu.contract_words import WORKSPACE_BYTES
 from netdsl.cpu.link import link
 from netdsl.runtime.memory import aligned_bytes
 
@@ -21,7 +22,8 @@ def run_steps(steps, places, parts: int = 1) -> None:
     """Run every share of every step; `places` maps (place, index) to an array."""
     for step in steps:
         step.bind(lambda slot: places[slot.place, slot.index].ctypes.data)
+    workspace = aligned_bytes(WORKSPACE_BYTES)
     for code, args in link(steps).table:
-        entry = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(int(code))
+        entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(int(code))
         for part in range(parts):
-            entry(int(args), part, parts)
+            entry(int(args), part, parts, workspace.ctypes.data)

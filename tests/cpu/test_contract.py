@@ -47,7 +47,7 @@ def tensors(shape, role):
 
 
 def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
-    plan = plan_contract(op, g, epilogue or Epilogue())
+    plan = plan_contract(op, g, 2, epilogue or Epilogue())
     result = aligned(np.full(shape, np.nan, np.float32))
     places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
     places["result", 0] = result

@@ -42,7 +42,7 @@ def run(op, role, shapes, parts, epilogue=None, extra=()):
     order = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[role]
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal(shapes[k]).astype(np.float32) for k in order[:2])
-    plan = plan_contract(op, geometry(op, x, kernel, y), epilogue or Epilogue())
+    plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue or Epilogue())
     result = aligned(np.full(shapes[order[2]], np.nan, np.float32))
     places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
     places["result", 0] = result
@@ -116,7 +116,7 @@ def test_nan_reaches_the_result(role):
     size = {"output": None, "input": (4, 4), "kernel": (3, 3)}[role]
     op = Contract(role, op.stride, op.pad, op.dilation, 1, size)
     epilogue = Epilogue(low=0.0) if role != "kernel" else Epilogue()
-    plan = plan_contract(op, geometry(op, x, kernel, y), epilogue)
+    plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue)
     result = aligned(np.zeros(order[2], np.float32))
     a, b = (aligned(np.full(s, v, np.float32)) for s, v in zip(order[:2], (np.nan, 1), strict=True))
     places = {("operand", 0): a, ("operand", 1): b, ("result", 0): result}

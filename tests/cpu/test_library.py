@@ -19,7 +19,7 @@ def double(e):
 def driver():
     from netdsl.cpu.numba_ir import call3, load
 
-    def each_row(args, part, parts):
+    def each_row(args, part, parts, workspace):
         for row in range(load(args, 3) * part // parts, load(args, 3) * (part + 1) // parts):
             call3(load(args, 0), load(args, 1) + 64 * row, load(args, 2) + 64 * row, 0)
 
@@ -27,16 +27,16 @@ def driver():
 
 
 def library(description=""):
-    kernels = {"double": Kernel(double), "rows": NumbaKernel(driver)}
+    kernels = {"double": Kernel(double, 3), "rows": NumbaKernel(driver)}
     return KernelLibrary("test", kernels, description)
 
 
 def run(made):
     x, y = np.arange(80, dtype=np.float32).reshape(5, 16), np.zeros((5, 16), np.float32)
     block = np.array([made.address("double"), x.ctypes.data, y.ctypes.data, 5])
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(made.address("rows"))
+    function = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(made.address("rows"))
     for part in range(2):
-        function(block.ctypes.data, part, 2)
+        function(block.ctypes.data, part, 2, 0)
     lanes = host.lanes()
     assert (y[:, :lanes] == 2 * x[:, :lanes]).all()
 

@@ -14,7 +14,7 @@ from tests.cpu.running import aligned
 def program(a, b, result):
     """A chain of steps: c = a @ b, many times over."""
     op = Contract("output")
-    plan = plan_contract(op, geometry(op, a.shape, b.shape, result.shape))
+    plan = plan_contract(op, geometry(op, a.shape, b.shape, result.shape), 2)
     places = {"operand": (a, b), "result": (result,), "packed": (np.zeros(plan.packed, np.float32),)}
     steps = [*plan.pack, *plan.steps]
     for step in steps:

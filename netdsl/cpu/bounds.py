@@ -1,0 +1,125 @@
+"""Checks a plan before it runs: every byte that a step touches is one that its buffers hold.
+
+A kernel that writes outside of its buffers ends the process, or worse, changes other numbers. So what each driver
+will read and write is computed again here, in Python's integers, from the argument block alone: the code of the
+planners is not used. A `Rule` says for one driver what the words of its block make it do; `verify` applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.cpu.contract_words import BUFFER_BYTES
+from netdsl.cpu.nest import ITEM
+from netdsl.cpu.step import Slot, Step
+from netdsl.ir import TensorType
+
+# Kernels may read (never write) up to one vector past the end of a buffer: memory has room for it.
+SLACK = 64
+
+
+class Broken(Exception):
+    """What is wrong with a step."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A buffer: its bytes, and those of an element."""
+
+    size: int
+    item: int
+
+    @staticmethod
+    def of(t: TensorType) -> Room:
+        """The room of a tensor."""
+        return Room(t.nbytes, ITEM[t.dtype])
+
+
+class Claims:
+    """What a step does with its memory, stated by the rule of its driver and checked at once."""
+
+    def __init__(self, step: Step, rooms: Callable[[Slot], Room]) -> None:
+        self.step, self.rooms = step, rooms
+        self.words: list[int] = step.args.tolist()
+        self._tables = {a.ctypes.data: a for a in step.keep}
+
+    def __getitem__(self, word: int) -> int:
+        if not 0 <= word < len(self.words):
+            raise Broken(f"its block has {len(self.words)} words, word {word} is read")
+        return self.words[word]
+
+    def many(self, first: int, count: int) -> list[int]:
+        """`count` words from `first` on."""
+        return [self[first + k] for k in range(count)]
+
+    def need(self, holds: bool, what: str) -> None:
+        """Something that the driver relies on."""
+        if not holds:
+            raise Broken(what)
+
+    def positive(self, **values: int) -> None:
+        """Counts that the driver divides by, or that a driver without work would not have."""
+        for name, value in values.items():
+            self.need(value >= 1, f"{name} is {value}")
+
+    def room(self, word: int) -> Room:
+        """The buffer that a word points into, from there to its end."""
+        slot = self.step.slots.get(word)
+        if slot is None:
+            raise Broken(f"word {word} points at no buffer")
+        found = self.rooms(slot)
+        return Room(found.size - slot.offset, found.item)
+
+    def reads(self, word: int, end: int, first: int = 0, slack: int = 0) -> None:
+        """Bytes `first` to `end` from where a word points are read; `slack` of them may lie behind the buffer."""
+        self._inside("reads", word, first, end, slack)
+
+    def writes(self, word: int, end: int, first: int = 0) -> None:
+        """Bytes `first` to `end` from where a word points are written."""
+        self._inside("writes", word, first, end, 0)
+
+    def _inside(self, verb: str, word: int, first: int, end: int, slack: int) -> None:
+        room, slot = self.room(word), self.step.slots[word]
+        if first < end and (first + slot.offset < 0 or end > room.size + slack):
+            place = f"{slot.place} {slot.index}" if slot.place in ("operand", "result") else slot.place
+            raise Broken(
+                f"it {verb} bytes {first + slot.offset} to {end + slot.offset} of {place},"
+                f" which has {room.size + slot.offset}"
+            )
+
+    def workspace(self, end: int, first: int = 0) -> None:
+        """Bytes `first` to `end` of the thread's buffer are used."""
+        if first < end and (first < 0 or end > BUFFER_BYTES):
+            raise Broken(f"it uses bytes {first} to {end} of a work buffer that has {BUFFER_BYTES}")
+
+    def table(self, address: int, count: int, width: int = 1) -> list[Any]:
+        """`count` rows of `width` words (plain words for 1) of a table that the block points at."""
+        if not count:
+            return []
+        array = self._tables.get(address)
+        if array is None:
+            raise Broken(f"a table of {count} x {width} words is not kept")
+        if array.size < count * width or array.itemsize != 8:
+            raise Broken(f"a table has {array.size} words, {count} x {width} are read")
+        flat = array.reshape(-1)[: count * width]
+        return list(flat.tolist() if width == 1 else flat.reshape(count, width).tolist())
+
+    def floats(self, address: int, count: int) -> None:
+        """So many floats are read from an array that the block points at."""
+        array = self._tables.get(address)
+        if array is None or array.nbytes < 4 * count:
+            raise Broken(
+                f"{count} floats are read from an array of {0 if array is None else array.nbytes} bytes"
+            )
+
+
+Rule = Callable[[Claims], None]
+"""States what the steps of a driver do."""
+
+
+def span_of(sizes: Iterable[int], strides: Sequence[int]) -> tuple[int, int]:
+    """The lowest and the highest sum of index times stride over a box of indices."""
+    moves = [(n - 1) * s for n, s in zip(sizes, strides, strict=True)]
+    return sum(m for m in moves if m < 0), sum(m for m in moves if m > 0)

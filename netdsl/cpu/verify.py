@@ -1,0 +1,44 @@
+"""Checks all steps of a lowered program before it is linked: a wrong plan becomes a message, no memory fault."""
+
+from __future__ import annotations
+
+from netdsl.cpu import bounds_contract, bounds_kernels
+from netdsl.cpu.bounds import Broken, Claims, Room
+from netdsl.cpu.lower import Lowered, LoweredCall
+from netdsl.cpu.step import Slot, Step
+from netdsl.ir import Node
+from netdsl.source import Diagnostic, NetError
+
+RULES = {**bounds_contract.RULES, **bounds_kernels.RULES}
+
+
+class PlanError(NetError):
+    """A step would touch memory that is not its own: a fault of a planner."""
+
+    def __init__(self, step: Step, node: Node, reason: str) -> None:
+        message = f"the plan of {node.id} ({step.title}) is wrong, nothing was run: {reason}"
+        fix = "this is a fault of netdsl, not of the network: please report it with this message"
+        super().__init__(Diagnostic("internal", message, node.span, fix=fix))
+
+
+def verify(lowered: Lowered) -> None:
+    """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
+    for call in (*lowered.prepare, *lowered.run):
+        for step in call.steps:
+            _check(step, call, lowered)
+
+
+def _check(step: Step, call: LoweredCall, lowered: Lowered) -> None:
+    def room(slot: Slot) -> Room:
+        number = call.buffer(slot)
+        if number is not None:
+            return Room.of(lowered.buffers[number].type)
+        # Scratch holds parts of the result.
+        return Room(call.scratch, Room.of(lowered.buffers[call.results[0]].type).item)
+
+    try:
+        if step.driver not in RULES:
+            raise Broken(f"nothing is known about its driver {step.driver}")
+        RULES[step.driver](Claims(step, room))
+    except Broken as broken:
+        raise PlanError(step, call.node, str(broken)) from None
