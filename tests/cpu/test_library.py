@@ -110,7 +110,7 @@ def test_unknown_kernel(folder):
 
 def test_a_driver_may_not_call_python(folder):
     def bad():
-        def raises(args, part, parts):
+        def raises(args, part, parts, workspace):
             if args > 3:
                 raise ValueError("no")
 

@@ -1,0 +1,130 @@
+"""Plans are checked before they run: geometries that once ended the process, and faults that are planted."""
+
+import numpy as np
+import pytest
+
+from netdsl import passes
+from netdsl.cpu import bounds_contract, bounds_kernels
+from netdsl.cpu import contract_words as w
+from netdsl.cpu.lower import PLANNERS, lower
+from netdsl.cpu.verify import PlanError, verify
+from netdsl.elaborate import elaborate
+from netdsl.ir import interpret
+from netdsl.ops.expand import expand
+from netdsl.runtime import Program
+from netdsl.schedule import make_schedule
+from netdsl.source import Source
+
+# Each of these ended a run with SIGSEGV, or wrote behind its work buffer.
+GEOMETRIES = [
+    ([100, 768], "conv(1, 65, pad = same)", 1),
+    ([80, 512], "conv(1, 400, pad = same)", 1),
+    ([152, 512], "conv(2, 7, stride = 50, pad = full, dilation = 100)", 1),
+    ([300, 512], "conv(512, 128, pad = same, groups = 16)", 1),
+    ([1, 900, 96], "conv(4, (1, 31), pad = same)", 1),
+    ([1, 300, 700], "conv(3, (1, 9), pad = same, dilation = (1, 12))", 1),
+    ([40, 64], "conv(3, 5, pad = full, dilation = 2000)", 1),
+    ([9, 6000], "conv(16, 9, pad = same)", 2),
+    ([5, 9, 3000], "conv(16, (5, 3), pad = same)", 1),
+]
+IDS = [f"{shape} {layer}" for shape, layer, _ in GEOMETRIES]
+
+
+def graph_of(shape, layer, batch):
+    text = f"net G {{\n  input x: {shape}\n  output y = x -> {layer}\n}}\n"
+    return passes.inference().run(expand(elaborate(Source("g.net", text), batch).graph))
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("case", GEOMETRIES, ids=IDS)
+def test_plans_of_large_bands_stay_inside(case, lanes, monkeypatch):
+    monkeypatch.setenv("NETDSL_LANES", str(lanes))
+    schedule = make_schedule(graph_of(*case))
+    for threads in (1, 2, 64):
+        verify(lower(schedule, threads))
+
+
+@pytest.mark.parametrize("case", GEOMETRIES, ids=IDS)
+def test_large_bands_are_right(case):
+    graph = graph_of(*case)
+    rng = np.random.default_rng(0)
+    feeds = {
+        n.id: rng.standard_normal(n.types[0].shape).astype(np.float32)
+        for n in (*graph.leaves("input"), *graph.leaves("param"))
+    }
+    program = Program(graph, 2)
+    for name in program.weights:
+        program.set(name, feeds[name])
+    expected = interpret(graph, feeds, np.float64).outputs["y"]
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(program.run({"x": feeds["x"]})["y"], expected, rtol=0, atol=2e-5 * scale)
+
+
+def test_a_band_that_does_not_fit_is_found(monkeypatch):
+    """What the planner did: a band of 4.9 MB into a work buffer of 192 KB."""
+    from netdsl.cpu.contract_plan import _Correlate
+
+    monkeypatch.setattr(_Correlate, "_gathers", lambda self: False)
+    schedule = make_schedule(graph_of(*GEOMETRIES[0]))
+    with pytest.raises(
+        PlanError, match=r"plan of conv1.*uses bytes 0 to \d+ of a work buffer that has 196608"
+    ):
+        verify(lower(schedule, 2))
+
+
+def test_every_driver_has_a_rule():
+    drivers = {"correlate", "weight_gradient", "pack", "add_parts_driver", "depthwise", "depthwise_gradient"}
+    drivers |= {"map", "reduce"} | {op.name for op in PLANNERS} - {"concat", "gather", "scatter", "transpose"}
+    assert drivers == {*bounds_contract.RULES, *bounds_kernels.RULES}
+
+
+LENET = """net L {
+  input x: [12, 12, 3]
+  output y = x -> conv(8, 3, pad = 1) -> relu -> max_pool(2) -> depthwise_conv(3, pad = 1)
+    -> conv(6, 3) -> global_avg_pool -> dense(5) -> softmax
+}
+"""
+
+
+def planned():
+    graph = elaborate(Source("l.net", LENET), 2).graph
+    return lower(make_schedule(passes.inference().run(expand(graph))), 2)
+
+
+def step_of(lowered, driver, number=0):
+    steps = [s for call in (*lowered.prepare, *lowered.run) for s in call.steps if s.driver == driver]
+    return steps[number]
+
+
+# Driver, a word of its block, what it becomes, what is said: each a fault that would read or write elsewhere.
+PLANTED = {
+    "longer rows of the result": ("correlate", w.C_ROW, lambda v: 2 * v, "writes bytes"),
+    "an origin before the result": ("correlate", w.C_ORIGIN, lambda v: -4, "negative"),
+    "more groups than there are": ("correlate", w.GROUPS, lambda v: v + 1, "writes bytes"),
+    "another panel of columns": ("correlate", w.PANELS, lambda v: v + 1, "writes bytes"),
+    "weights further apart": ("correlate", w.B_STEP, lambda v: 2 * v, "reads bytes .* of packed"),
+    "more planes": ("correlate", w.PLANES, lambda v: 2 * v, "writes bytes"),
+    "blocks that leave rows out": ("correlate", w.ROW_BLOCKS, lambda v: v + 1, "blocks of rows"),
+    "tiles taller than kernels": ("correlate", w.MOST, lambda v: 99, "no tile of 99 rows"),
+    "another table of chunks": ("correlate", w.CHUNK_TABLE, lambda v: v + 8, "is not kept"),
+    "more chunks": ("correlate", w.CHUNKS, lambda v: v + 1, "words"),
+    "more units to pack": ("pack", w.P_UNITS, lambda v: v + 1, "words"),
+    "longer rows to pack": ("pack", w.P_ROW, lambda v: 2 * v, "writes bytes .* of packed"),
+    "more channels than there are": ("depthwise", 7, lambda v: 3 * v, "reads bytes|writes bytes"),
+    "inner pixels behind the line": ("depthwise", 30, lambda v: v + 9, "inner pixels"),
+    "a larger window map": ("window", 4, lambda v: 2 * v, "reads bytes"),
+    "a longer axis": ("map", 1, lambda v: v + 1, "bytes"),
+    "a longer reduction": ("reduce", 3, lambda v: v + 1, "bytes"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_faults_are_named(name):
+    driver, word, change, message = PLANTED[name]
+    lowered = planned()
+    verify(lowered)
+    step = step_of(lowered, driver)
+    step.args[word] = change(int(step.args[word]))
+    with pytest.raises(PlanError, match=message) as caught:
+        verify(lowered)
+    assert "please report it" in str(caught.value) and "l.net:" in str(caught.value)
