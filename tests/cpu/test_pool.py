@@ -63,5 +63,5 @@ def test_runs_from_several_threads_take_turns(matrices):
 
 
 def test_no_threads_is_refused():
-    with pytest.raises(ValueError, match="one or more"):
+    with pytest.raises(ValueError, match="from 1 to 1024"):
         shared_pool(0)
