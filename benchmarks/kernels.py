@@ -16,12 +16,13 @@ import time
 import numpy as np
 
 from netdsl.cpu import host
-from netdsl.cpu.contract_plan import Epilogue, geometry, plan_contract
+from netdsl.cpu.contract_plan import geometry, plan_contract
 from netdsl.cpu.library import Kernel, KernelLibrary
 from netdsl.cpu.link import link
 from netdsl.cpu.pool import Pool
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
+from netdsl.primitives.epilogue import Epilogue
 from netdsl.runtime.memory import aligned_bytes
 
 # name: (batch, spatial size, channels, kernel, features, stride, pad, groups)

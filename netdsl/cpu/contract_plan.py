@@ -26,12 +26,13 @@ from netdsl.cpu.contract_geometry import (
 )
 from netdsl.cpu.contract_gradient import plan_gradient
 from netdsl.cpu.contract_panels import KernelTable, Panels, Weights, tile_cycles
-from netdsl.cpu.contract_step import NOTHING, ContractPlan, Epilogue, bits, code, library
+from netdsl.cpu.contract_step import ContractPlan, bits, code, library
 from netdsl.cpu.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.step import Slot, Step
 from netdsl.primitives import Contract
+from netdsl.primitives.epilogue import NOTHING, Epilogue
 
-__all__ = ["ContractPlan", "Epilogue", "Geometry", "geometry", "library", "plan_contract"]
+__all__ = ["ContractPlan", "Geometry", "geometry", "library", "plan_contract"]
 
 # A panel of weights and the rows it meets should stay in the first-level cache for the length of a chunk.
 PANEL_BYTES = 16 * 1024

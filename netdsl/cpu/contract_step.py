@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,19 +13,6 @@ from netdsl.cpu import depthwise, gemm, host, pack
 from netdsl.cpu.contract_geometry import Geometry
 from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel
 from netdsl.cpu.step import Code, Slot, Step
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """What the micro-kernels add while storing: operand numbers of a bias `[F]` and a residual, and bounds."""
-
-    bias: int | None = None
-    residual: int | None = None
-    low: float = -math.inf
-    high: float = math.inf
-
-
-NOTHING = Epilogue()
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from netdsl.cpu import depthwise_words as w
 from netdsl.cpu.contract_geometry import Correlation, Geometry, backward, forward
-from netdsl.cpu.contract_step import ContractPlan, Epilogue, bits, code, depthwise_library, sum_step
+from netdsl.cpu.contract_step import ContractPlan, bits, code, depthwise_library, sum_step
 from netdsl.cpu.contract_words import BUFFER_BYTES
 from netdsl.cpu.step import Code, Slot, Step
+from netdsl.primitives.epilogue import Epilogue
 
 MAX_TAPS = BUFFER_BYTES // 16
 PARTS = 8

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netdsl.cpu.contract_plan import ContractPlan, geometry, plan_contract
-from netdsl.cpu.epilogue import match_epilogue
 from netdsl.cpu.map import plan_concat, plan_gather, plan_map, plan_transpose
 from netdsl.cpu.reduce import plan_reduce
 from netdsl.cpu.region import plan_region
@@ -34,6 +33,7 @@ from netdsl.primitives import (
     Window,
     WindowGrad,
 )
+from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
 from netdsl.schedule import Buffer, Call, Schedule
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from netdsl.ir import Node
+from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of
 from netdsl.passes.cost import facts
@@ -14,13 +14,15 @@ from netdsl.passes.edit import Edit
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
+from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
 
 
 @dataclass(frozen=True)
 class FuseEpilogue(Rewrite[tuple[Node, Node]]):
-    """Bias, residual add and activation are computed while the sums are still in registers.
+    """Bias, residual add and ReLU are computed while the sums are still in registers, others right after.
 
+    What the log says is saved is what the planners confirm: nothing where the epilogue runs as a pass of its own.
     Readers come before what they read, so a sum of two contractions joins the later one.
     """
 
@@ -62,7 +64,10 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
         body = _fused(edit, node, user)
         op = replace(node.op, epilogue=body.exprs[0])
         inputs = (*node.inputs[:2], *body.operands[1:])
-        log.rewrote(self.name, match, "became its epilogue", 2 * node.types[0].nbytes)
+        after = _separate(edit, op, inputs)
+        passes_saved = 1 + _separate(edit, node.op, node.inputs) - after
+        reason = "became its epilogue" + (", in a pass over the result of its own" if after else "")
+        log.rewrote(self.name, match, reason, passes_saved * 2 * node.types[0].nbytes)
         new = edit.replace(user, op, inputs, merged=[node], span=node.span)
         edit.remove(node)
         return new
@@ -70,6 +75,13 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
     def nodes(self, edit: Edit, match: tuple[Node, Node]) -> tuple[Node, ...]:
         """The contraction and the map."""
         return match
+
+
+def _separate(edit: Edit, op: Contract, inputs: Sequence[Value]) -> int:
+    """How many passes over the result an epilogue takes: none where the kernel does it while it stores."""
+    (result,) = op.infer(*map(edit.type, inputs))
+    _, left = match_epilogue(op.epilogue, [edit.type(v) for v in inputs], result)
+    return 0 if left is None else 1
 
 
 def _fused(edit: Edit, node: Node, user: Node) -> Body:

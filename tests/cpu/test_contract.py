@@ -3,9 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from netdsl.cpu.contract_plan import Epilogue, geometry, plan_contract
+from netdsl.cpu.contract_plan import geometry, plan_contract
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
+from netdsl.primitives.epilogue import Epilogue
 from tests.cpu.running import aligned, run_steps
 
 # name: (x, kernel, features, stride, pad, dilation, groups)

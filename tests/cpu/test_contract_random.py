@@ -5,10 +5,11 @@ import pytest
 
 from netdsl.cpu import contract_words as w
 from netdsl.cpu.contract_geometry import backward, cut, forward, geometry, run_chunks, runs, split
-from netdsl.cpu.contract_plan import Epilogue, plan_contract
+from netdsl.cpu.contract_plan import plan_contract
 from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
 from netdsl.primitives import Contract
+from netdsl.primitives.epilogue import Epilogue
 from tests.cpu.running import aligned, run_steps
 
 

@@ -1,13 +1,29 @@
-"""Which epilogues the micro-kernels do themselves: bias, residual, and bounds such as ReLU's."""
+"""Which epilogues a contraction adds while it stores: bias, residual, and bounds such as ReLU's.
+
+All others run as a map over the result afterwards. Passes ask here what fusing saves, and planners what to do.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from netdsl.cpu.contract_plan import Epilogue
 from netdsl.ir import TensorType
 from netdsl.scalar import Arg, Binary, Expr, Lit
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """What is added while storing: operand numbers of a bias `[F]` and a residual, and bounds."""
+
+    bias: int | None = None
+    residual: int | None = None
+    low: float = -math.inf
+    high: float = math.inf
+
+
+NOTHING = Epilogue()
 
 
 def match_epilogue(
@@ -18,11 +34,11 @@ def match_epilogue(
     In `e` the sum is `x0` and `x1`, `x2`, ... are the operands after the first two of the contraction.
     """
     if e is None:
-        return Epilogue(), None
+        return NOTHING, None
     low, high, inner = _bounds(e)
     terms = _terms(inner)
     if terms is None or terms.count(0) != 1:
-        return Epilogue(), e
+        return NOTHING, e
     bias = residual = None
     for k in terms:
         if k == 0:
@@ -33,7 +49,7 @@ def match_epilogue(
         elif residual is None and shape == result.shape:
             residual = k + 1
         else:
-            return Epilogue(), e
+            return NOTHING, e
     return Epilogue(bias, residual, low, high), None
 
 
