@@ -67,11 +67,11 @@ def content(head: bytes) -> str:
         return _zip(head)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "a WebP image"
-    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "a Python pickle, as PyTorch used to write them"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**40:
         kind = re.search(rb"netdsl (checkpoint|artifact) \d", head)
         return f"a netdsl {kind[1].decode()}" if kind else "a safetensors file that netdsl did not write"
+    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a Python pickle, as PyTorch used to write them"
     return _text(head)
 
 
