@@ -21,6 +21,7 @@ from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
 from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+from netdsl.primitives.builder import KEY
 from netdsl.scalar import stop_gradient
 
 
@@ -137,7 +138,7 @@ def test_network_against_finite_differences():
     graph = expand(ops, training=True)
     rng = np.random.default_rng(5)
     feeds = {n: rng.normal(size=graph[n].types[0].shape) for n in ["x", *leaves]}
-    feeds |= {"label": np.array([0, 3, 1]), "key": np.asarray(77)}
+    feeds |= {"label": np.array([0, 3, 1]), KEY: np.asarray(77)}
     wrt = [n for n in leaves if graph[n].op.name == "param"]
     found = interpret(verify(grad(graph, "loss", wrt)), feeds, np.float64)
     assert set(found.updates) == {"norm.running_mean", "norm.running_var"}

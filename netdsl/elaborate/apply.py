@@ -90,7 +90,8 @@ class Applier:
                 return tuple(Evaluator(self.context, self.frame, self).unknown(v.name, v.span))
             prediction = self.context.builder.type(values[0])
             t = rule(prediction) if k == 1 else TensorType(prediction.shape[:1])
-            value = self.context.builder.add1(Input(t), name=v.name, span=v.span)
+            name = self.context.claim(v.name, v.span)
+            value = self.context.builder.add1(Input(t), name=name, span=v.span)
             self.frame.variables[v.name] = value
             values.append(value)
         return tuple(values)
@@ -103,18 +104,20 @@ class Applier:
             if isinstance(function.target, Function):
                 return self._shared(function, data, spans)
             if isinstance(function.target, tree.Block):
-                path = self.frame.name(snake(function.target.name.id), function.tags)
+                path = self.context.path(
+                    self.frame, snake(function.target.name.id), function.tags, function.span
+                )
                 return self._block(function, function.target, data, path)
-            path = self.frame.name(function.target.name, function.tags)
+            path = self.context.path(self.frame, function.target.name, function.tags, function.span)
             return self._op(function, function.target, data, path, spans, word)
 
     def _shared(self, function: Function, data: Tensors, spans: tuple[Span, ...]) -> Any:
         inner = function.target
         assert isinstance(inner, Function) and function.path is not None
-        if function.args or function.named:
-            self.context.fail(
-                "type", "the settings of a layer are given once, where it is made", function.span
-            )
+        for given, what in ((function.args or function.named, "settings"), (function.tags != Tags(), "tags")):
+            if given:
+                message = f"the {what} of a layer are given once, where it is made"
+                self.context.fail("type", message, function.span)
         if function.tags != Tags():
             self.context.fail("type", "the tags of a layer are given once, where it is made", function.span)
         with self.context.tagged(inner.tags), self.context.use(function.path) as path:

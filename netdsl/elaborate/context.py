@@ -40,10 +40,8 @@ class Frame:
     symbols: bool = False
     targets: bool = False
 
-    def name(self, kind: str, tags: Tags) -> str:
+    def number(self, kind: str) -> str:
         """The path of the next use of an op or block: its kind, numbered within this body."""
-        if tags.name is not None:
-            return self.path + tags.name
         self.counts[kind] = self.counts.get(kind, 0) + 1
         return f"{self.path}{kind}{self.counts[kind]}"
 
@@ -63,6 +61,7 @@ class Context:
         self.trail: list[tuple[str, Span]] = []
         self.tags = Tags()
         self.uses: list[tuple[str, str]] = []
+        self.names: dict[str, Span] = {}
         self.problems: list[Diagnostic] = []
 
     def fail(
@@ -79,6 +78,28 @@ class Context:
         if len(trail) > 8:
             trail = (*trail[:4], *trail[-2:])
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
+
+    def claim(self, path: str, span: Span) -> str:
+        """Take a path that the text names, for one thing alone."""
+        if path in self.names or path in self.builder.nodes or path in self.builder.scopes:
+            first = self.names.get(path) or self._place(path)
+            notes = (Note("the first is here", first),)
+            self.fail("name", f"two things are called {path}", span, notes=notes, fix="give one another name")
+        self.names[path] = span
+        return path
+
+    def _place(self, path: str) -> Span | None:
+        node = self.builder.nodes.get(path)
+        return node.span if node is not None else self.builder.scopes[path].span
+
+    def path(self, frame: Frame, kind: str, tags: Tags, span: Span) -> str:
+        """The path of a use of an op or block: as its tag says, or the next number of its kind that is free."""
+        if tags.name is not None:
+            return self.claim(frame.path + tags.name, span)
+        path = frame.number(kind)
+        while path in self.names:
+            path = frame.number(kind)
+        return path
 
     @contextmanager
     def inside(self, path: str, scope: Scope) -> Iterator[None]:
@@ -146,7 +167,7 @@ class Context:
         if old is None:
             return self.builder.add1(leaf, name=f"{path}.{name}", span=span)
         if not self.uses:
-            self.fail("name", f"two layers are called {path}", span, fix="give one of them another @name")
+            self.fail("name", f"two things are called {path}", span, fix="give one another name")
         if old.types[0] != t:
             message = f"the shared weight {path}.{name} is {list(old.types[0].shape)}, here {list(t.shape)}"
             self.fail("shape", message, span, notes=(Note("first used here", old.span),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
@@ -218,8 +218,24 @@ class Evaluator:
     def _tagged(self, e: tree.Tagged) -> Any:
         tags = self._tags(e.tags)
         with self.context.tagged(tags):
-            value = self.evaluate(e.value)
-        return replace(value, tags=with_tags(value.tags, tags)) if isinstance(value, Function) else value
+            called = isinstance(e.value, tree.Call)
+            value = (
+                self._call(e.value, tags.name) if isinstance(e.value, tree.Call) else self.evaluate(e.value)
+            )
+        if isinstance(value, Function):
+            return replace(value, tags=with_tags(value.tags, tags))
+        if tags.name is not None and not called:
+            self._no_name(e.tags)
+        if not all(isinstance(v, Value) for v in (value if isinstance(value, (tuple, list)) else (value,))):
+            message = f"a tag stands behind a layer, a block or a flow, not {describe(value)}"
+            self.context.fail("type", message, e.span)
+        return value
+
+    def _no_name(self, tags: tuple[tree.Tag, ...]) -> NoReturn:
+        """Fail for a name behind what makes no layer of its own."""
+        (span,) = (tag.span for tag in tags if tag.name.id == "name")
+        fix = 'put it directly behind one of them: conv(8, 3) @name("fc7")'
+        self.context.fail("type", "@name is for one op, block or merge", span, fix=fix)
 
     def _tags(self, tags: tuple[tree.Tag, ...]) -> Tags:
         result = Tags()
@@ -246,7 +262,7 @@ class Evaluator:
         fix = f"did you mean @{near}?" if near else f"there are {', '.join(usage.values())}"
         return self.context.fail("name", f"no tag is called {tag.name.id}", tag.span, fix=fix)
 
-    def _call(self, e: tree.Call) -> Any:
+    def _call(self, e: tree.Call, tag: str | None = None) -> Any:
         if isinstance(e.function, tree.Name) and self.lookup(e.function.id, e.span) is None:
             name = e.function.id
             if name in OF_SHAPES or name in OF_SETTINGS:
@@ -261,6 +277,8 @@ class Evaluator:
         if not isinstance(function, Function):
             fix = a_block(function, e.function.span.text)
             self.context.fail("type", f"{describe(function)} cannot be called", e.function.span, fix=fix)
+        if tag is not None:
+            function = replace(function, tags=replace(function.tags, name=tag))
         return self.apply.call(function, args, e)
 
     @contextmanager
@@ -319,8 +337,13 @@ class Evaluator:
         """Feed a value (a tensor, or a tuple of them) to one step of a pipe."""
         match step:
             case tree.Tagged(value=inner, tags=tags) if isinstance(inner, (tree.Merge, tree.Repeat)):
-                with self.context.tagged(self._tags(tags)):
-                    return self.step(value, inner)
+                given = self._tags(tags)
+                with self.context.tagged(given):
+                    if isinstance(inner, tree.Merge):
+                        return self._merge(value, inner, given.name)
+                    if given.name is not None:
+                        self._no_name(tags)
+                    return self._repeat(value, inner)
             case tree.Merge():
                 return self._merge(value, step)
             case tree.Repeat():
@@ -353,10 +376,12 @@ class Evaluator:
             fix = f"it is fed in its parentheses already; several are fed as (a, b) -> {called.span.text}"
         return self.context.fail("type", f"-> feeds a function, not {describe(function)}", step.span, fix=fix)
 
-    def _merge(self, value: Any, merge: tree.Merge) -> Any:
+    def _merge(self, value: Any, merge: tree.Merge, tag: str | None = None) -> Any:
         function = self.evaluate(merge.function)
         if not isinstance(function, Function):
             self.context.fail("type", f"{describe(function)} cannot merge branches", merge.function.span)
+        if tag is not None:
+            function = replace(function, tags=replace(function.tags, name=tag))
         results: list[Value] = []
         for branch in merge.branches:
             result = self._branch(value, branch)

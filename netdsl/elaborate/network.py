@@ -206,4 +206,6 @@ class _Elaboration:
         results = objective(self.evaluator, self.file, given)
         if results is None:
             return None
-        return resolve_initializers(self.context.builder.finish({**outputs, **results}, aux))
+        # A head called loss is part of the loss, which has the name here.
+        heads = [name for name in aux if name not in results]
+        return resolve_initializers(self.context.builder.finish({**outputs, **results}, heads))

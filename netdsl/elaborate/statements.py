@@ -132,7 +132,8 @@ def _input(evaluator: Evaluator, s: tree.Input) -> None:
         context.fail("assert", f"the input does not fit: {s.where.span.text}", s.where.span, named)
     t = TensorType((context.batch, *shape))
     context.check(t, s.span)
-    frame.variables[s.name.id] = context.builder.add1(Input(t), name=s.name.id, span=s.span)
+    name = context.claim(s.name.id, s.name.span)
+    frame.variables[s.name.id] = context.builder.add1(Input(t), name=name, span=s.span)
 
 
 def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
@@ -167,7 +168,10 @@ def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
             "name", f"the layer {s.name.id} is made twice", s.name.span, notes=(note,), fix=fix
         )
     evaluator.frame.layers[s.name.id] = s.span
-    path = f"{evaluator.frame.path}{s.name.id}"
+    if value.tags.name is not None:
+        fix = f"layer {value.tags.name} = ..., or leave out @name"
+        evaluator.context.fail("name", f"this layer is called {s.name.id} already", s.value.span, fix=fix)
+    path = evaluator.context.claim(f"{evaluator.frame.path}{s.name.id}", s.name.span)
     evaluator.frame.variables[s.name.id] = Function(value, s.name.span, path=path)
 
 

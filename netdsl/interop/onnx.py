@@ -38,7 +38,7 @@ class OnnxGraph:
 
     def nodes(self, op_type: str, results: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
         """Add a node with several results; returns their names."""
-        name = f"{op_type}_{len(self._nodes)}"
+        name = f"netdsl/{op_type}_{len(self._nodes)}"
         names = (name, *(f"{name}_{k}" for k in range(1, results)))
         self._nodes.append(helper.make_node(op_type, list(inputs), list(names), name, **attributes))
         return names
@@ -51,7 +51,7 @@ class OnnxGraph:
         """An initialiser; integers are int64, floats float32."""
         values = np.asarray(array)
         dtype = np.float32 if values.dtype.kind == "f" else np.int64
-        name = f"const_{len(self.initializers)}"
+        name = f"netdsl/const_{len(self.initializers)}"
         self.initializers.append(numpy_helper.from_array(values.astype(dtype), name))
         return name
 
@@ -87,17 +87,19 @@ class OnnxGraph:
 def to_onnx(graph: Graph) -> onnx.ModelProto:
     """A graph of ops in inference as an ONNX model; every leaf is an input of it, by its id.
 
+    ONNX takes a name once: an output that is called as an input is `NAME/output` there.
     Raises ValueError naming the first op that ONNX has no counterpart of.
     """
     g = OnnxGraph()
     names: dict[Value, str] = {}
     for node in graph:
         names.update(zip(node.outputs, _translated(g, graph, node, names), strict=True))
+    inputs = {n.id: n.types[0] for kind in ("input", "param", "state") for n in graph.leaves(kind)}
     outputs = {}
-    for name, value in graph.outputs.items():
+    for output, value in graph.outputs.items():
+        name = f"{output}/output" if output in inputs else output
         g.name(names[value], name)
         outputs[name] = graph.type(value)
-    inputs = {n.id: n.types[0] for kind in ("input", "param", "state") for n in graph.leaves(kind)}
     return g.model(inputs, outputs)
 
 

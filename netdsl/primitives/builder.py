@@ -18,7 +18,8 @@ from netdsl.primitives.take import Take
 from netdsl.primitives.transpose import Transpose
 from netdsl.scalar import Arg, Expr, Uniform, as_expr
 
-KEY = "key"
+KEY = "random/key"
+"""The input that random numbers are drawn with: no name in a text has a slash."""
 
 
 def random_key(seed: int, step: int) -> Array:

@@ -18,6 +18,7 @@ from netdsl.ir import Graph, Sample, ShapeError, TensorType, interpret, verify
 from netdsl.ops import LIBRARY
 from netdsl.ops.expand import expand
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+from netdsl.primitives.builder import KEY
 from netdsl.runtime import Program
 
 SAMPLES = [sample for op in LIBRARY for sample in op.samples()]
@@ -25,7 +26,7 @@ GOOD = [s for s in SAMPLES if s.error is None]
 EXACT = [s for s in GOOD if not s.random]
 RANDOM = [s for s in GOOD if s.random]
 REFUSED = [s for s in SAMPLES if s.error is not None]
-KEY = (7 << 32) | 3
+SEED = (7 << 32) | 3
 
 
 def build(sample: Sample) -> tuple[Graph, list[str]]:
@@ -74,8 +75,8 @@ def expanded(sample: Sample) -> tuple[Graph, Graph, dict[str, np.ndarray], list[
     graph, names = build(sample)
     feeds = feeds_of(sample, graph, names)
     primitives = verify(expand(graph, sample.training))
-    if "key" in primitives:
-        feeds["key"] = np.asarray(KEY)
+    if KEY in primitives:
+        feeds[KEY] = np.asarray(SEED)
     return graph, primitives, feeds, names
 
 
@@ -164,7 +165,7 @@ def test_random_ops(sample):
     _, primitives, feeds, names = expanded(sample)
     x = feeds[names[0]]
     first, again = (interpret(primitives, feeds).outputs["y0"] for _ in range(2))
-    other = interpret(primitives, {**feeds, "key": np.asarray(KEY + 1)}).outputs["y0"]
+    other = interpret(primitives, {**feeds, KEY: np.asarray(SEED + 1)}).outputs["y0"]
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert abs(first.mean() - sample.op.reference(x)[0].mean()) < 0.05
     if hasattr(sample.op, "rate"):

@@ -9,6 +9,7 @@ from netdsl.ir.parse import parse_graph
 from netdsl.passes import Hooks, inference, training
 from netdsl.passes.check import random_feeds
 from netdsl.primitives import LEAVES, PRIMITIVES, Input, Map, PrimitiveBuilder
+from netdsl.primitives.builder import KEY
 from netdsl.scalar import Uniform, where
 from tests.random_graphs import random_graph
 
@@ -45,7 +46,7 @@ def test_fusion_keeps_the_bits_of_random_numbers():
     graph = b.finish({"y": y, "dx": dx})
     small = training().run(graph)
     assert sum(isinstance(n.op, Map) for n in small) < sum(isinstance(n.op, Map) for n in graph)
-    feeds = {**random_feeds(graph), "key": np.array(7 << 32 | 3)}
+    feeds = {**random_feeds(graph), KEY: np.array(7 << 32 | 3)}
     old, new = interpret(graph, feeds), interpret(small, feeds)
     assert 0 < np.mean(old.outputs["dx"] == 0) < 1
     for name, value in old.outputs.items():

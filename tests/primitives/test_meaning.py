@@ -27,6 +27,7 @@ from netdsl.primitives import (
     Window,
     WindowGrad,
 )
+from netdsl.primitives.builder import KEY
 from netdsl.scalar import Arg, Index, exp
 
 X, Y = Arg(0), Arg(1)
@@ -118,7 +119,7 @@ def test_builder_adds_nothing_needless():
     x = b.add1(Input(TensorType((2, 3))), name="x")
     assert b.map(lambda v: v, x) == x and b.reshape(x, (2, 3)) == x
     assert b.key() == b.key() and len(b.nodes) == 2
-    assert b.nodes["key"].types == (TensorType((), "i64"),)
+    assert b.nodes[KEY].types == (TensorType((), "i64"),)
 
 
 F = TensorType
