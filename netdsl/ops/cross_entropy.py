@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ops.accumulator import Sum
 from netdsl.ops.base import setting
 from netdsl.ops.loss import Loss
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import fraction, label_number, number
 from netdsl.ops.softmax import log_softmax
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, Index, eq, where
+from netdsl.scalar import Expr, Index, as_expr, eq, where
 
 
 def _class_weights(value: Any) -> tuple[float, ...] | None:
@@ -71,8 +72,8 @@ class CrossEntropy(Loss):
         """One per sample, or one per cell."""
         return weights.shape in (prediction.shape[:1], prediction.shape[:-1])
 
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Log-softmax, and a weighted sum over everything."""
+    def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
+        """Log-softmax, a weighted sum over everything, and the weights."""
         logits = log_softmax(b, values[0])
         shape = b.type(logits).shape
         operands = [logits, self._target_operand(b, values[1], shape)]
@@ -80,28 +81,32 @@ class CrossEntropy(Loss):
         if len(values) == 3:
             operands.append(b.reshape(values[2], _over_map(b.type(values[2]).shape, len(shape))))
         labels = b.type(values[1]).dtype == "i64"
-        axes, share = range(len(shape)), 1.0 / math.prod(shape[:-1])
-        divided = labels and (self.class_weights is not None or self.ignore_index is not None)
 
         def element(lp: Expr, t: Expr, w: Expr, sample: Expr | float = 1.0) -> Expr:
-            loss = -lp * self._probability(t, len(shape) - 1, shape[-1], labels)
-            if self.class_weights is not None:
-                loss = loss * w
-            return self._counted(t, loss * sample) if divided else loss * sample * share
+            loss = -lp * self._probability(t, len(shape) - 1, shape[-1], labels) * sample
+            return self._counted(t, loss if self.class_weights is None else loss * w, 0.0)
 
-        total = b.reduce("sum", element, *operands, axes=axes)
-        if not divided:
-            return (total,)
+        total = b.reduce("sum", element, *operands, axes=range(len(shape)))
+        return total, self._weight(b, operands[1], operands[2], shape, labels)
 
-        def weight(t: Expr, w: Expr) -> Expr:
-            return self._counted(t, where(eq(Index(len(shape) - 1), t), w, 0.0))
+    def _weight(
+        self, b: PrimitiveBuilder, target: Value, weights: Value, shape: tuple[int, ...], labels: bool
+    ) -> Sum:
+        """What the losses are divided by: the weights of the labels, or how many cells count."""
+        axes = range(len(shape))
+        if labels and self.class_weights is not None:
 
-        hit = b.reduce("sum", weight, *operands[1:3], axes=axes)
-        return (b.map(lambda s, h: where(eq(h, 0.0), 0.0, s / h), total, hit),)
+            def weight(t: Expr, w: Expr) -> Expr:
+                return self._counted(t, where(eq(Index(len(shape) - 1), t), w, 0.0), 0.0)
 
-    def _counted(self, t: Expr, value: Expr) -> Expr:
-        """The value, or 0 where the label says that the cell does not count."""
-        return value if self.ignore_index is None else where(eq(t, self.ignore_index), 0.0, value)
+            return b.reduce("sum", weight, target, weights, axes=axes)
+        if self.ignore_index is not None:
+            return b.reduce("sum", lambda t: self._counted(t, as_expr(1), 0), target, axes=axes)
+        return math.prod(shape[:-1])
+
+    def _counted(self, t: Expr, value: Expr, nothing: float) -> Expr:
+        """The value, or nothing where the label says that the cell does not count."""
+        return value if self.ignore_index is None else where(eq(t, self.ignore_index), nothing, value)
 
     def _target_operand(self, b: PrimitiveBuilder, target: Value, shape: tuple[int, ...]) -> Value:
         return b.reshape(target, (*shape[:-1], 1)) if b.type(target).dtype == "i64" else target

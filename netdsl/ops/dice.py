@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ops.accumulator import Sum
 from netdsl.ops.base import setting
 from netdsl.ops.loss import Loss
 from netdsl.ops.settings import positive_number
@@ -32,20 +33,19 @@ class Dice(Loss):
         if prediction.rank < 3:
             raise ShapeError(f"dice takes maps, not {prediction.words}", operand=0)
 
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Three sums over the map, a quotient and a mean."""
+    def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
+        """Three sums over the map and a quotient, added up; and how many samples and classes there are."""
         x, t = values[:2]
         shape = b.type(x).shape
         over = range(1, len(shape) - 1)
         both = b.reduce("sum", lambda v, u: sigmoid(v) * u, x, t, axes=over)
         sums = b.reduce("sum", lambda v, u: sigmoid(v) + u, x, t, axes=over)
-        share = 1.0 / (shape[0] * shape[-1])
 
         def element(m: Expr, s: Expr, w: Expr | float = 1.0) -> Expr:
-            return share * w * (1.0 - (2.0 * m + self.smooth) / (s + self.smooth))
+            return w * (1.0 - (2.0 * m + self.smooth) / (s + self.smooth))
 
         weights = [b.reshape(values[2], (shape[0], 1))] if len(values) == 3 else []
-        return (b.reduce("sum", element, both, sums, *weights, axes=(0, 1)),)
+        return b.reduce("sum", element, both, sums, *weights, axes=(0, 1)), shape[0] * shape[-1]
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """The definition."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, TensorType, Value
+from netdsl.ops.accumulator import Sum
 from netdsl.ops.boxes import Corners, area, check_boxes, corners_of, hull, overlap
 from netdsl.ops.loss import Loss
 from netdsl.primitives import PrimitiveBuilder
@@ -41,20 +42,19 @@ class Iou(Loss):
         common = area(overlap(p, t))
         return 1.0 - common / (area(p) + area(t) - common + EPSILON)
 
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One reduction over everything."""
+    def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
+        """The losses of all boxes, and how many there are."""
         shape = b.type(values[0]).shape[:-1]
         operands = [*corners_of(b, values[0]), *corners_of(b, values[1])]
         if len(values) == 3:
             own = b.type(values[2]).shape
             operands.append(b.reshape(values[2], (*own, *(1,) * (len(shape) + 1 - len(own)))))
-        share = 1.0 / math.prod(shape)
 
         def weighted(*x: Expr) -> Expr:
             loss = self.element(x[:4], x[4:8])
-            return loss * share if len(x) == 8 else loss * x[8] * share
+            return loss if len(x) == 8 else loss * x[8]
 
-        return (b.reduce("sum", weighted, *operands, axes=range(len(shape) + 1)),)
+        return b.reduce("sum", weighted, *operands, axes=range(len(shape) + 1)), math.prod(shape)
 
     def flops(self, *types: TensorType) -> int:
         """About 25 operations per box."""

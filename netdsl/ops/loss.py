@@ -9,15 +9,16 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ops.accumulator import Mean, Sum
 from netdsl.ops.activation import softplus
-from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.base import setting
 from netdsl.ops.settings import boolean, number, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, absolute, log, maximum, minimum, power, sigmoid, where
 
 
 @dataclass(frozen=True)
-class Loss(LibraryOp):
+class Loss(Mean):
     """Base: operands are the prediction, the target and, optionally, one weight per sample `[N]`.
 
     A weight multiplies the losses of its sample; the mean is still taken over all elements (Keras' rule), not divided
@@ -70,16 +71,18 @@ class ElementwiseLoss(Loss):
         """The loss of one element."""
         raise NotImplementedError(f"{self.name} has no expression")
 
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One reduction over everything."""
+    def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
+        """The losses of all elements, and how many there are."""
         shape = b.type(values[0]).shape
-        share, axes = 1.0 / math.prod(shape), range(len(shape))
+        count, axes = math.prod(shape), range(len(shape))
         if len(values) == 2:
-            return (b.reduce("sum", lambda x, t: self.scalar(x, t) * share, *values, axes=axes),)
+            return b.reduce("sum", self.scalar, *values, axes=axes), count
         weight = b.reshape(values[2], (shape[0], *(1,) * (len(shape) - 1)))
-        return (
-            b.reduce("sum", lambda x, t, w: w * self.scalar(x, t) * share, *values[:2], weight, axes=axes),
-        )
+
+        def weighted(x: Expr, t: Expr, w: Expr) -> Expr:
+            return w * self.scalar(x, t)
+
+        return b.reduce("sum", weighted, *values[:2], weight, axes=axes), count
 
     def elements(self, x: Array, t: Array) -> Array:
         """The loss of each element in NumPy."""

@@ -9,14 +9,15 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
-from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.accumulator import Mean, Sum
+from netdsl.ops.base import setting
 from netdsl.ops.settings import label_number, positive
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, as_expr, cast_float, eq, logical_and, logical_or, where
 
 
 @dataclass(frozen=True)
-class TopKAccuracy(LibraryOp):
+class TopKAccuracy(Mean):
     """The share of samples whose label is among the `k` largest predictions; ties go to the lower class.
 
     Keras SparseTopKCategoricalAccuracy.
@@ -24,6 +25,7 @@ class TopKAccuracy(LibraryOp):
 
     name: ClassVar[str] = "top_k_accuracy"
     operands: ClassVar[int | None] = 2
+    larger_is_better: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("k",)
     k: int = setting("how many guesses count", 5, positive)
     ignore_index: int | None = setting("label of cells that do not count", None, label_number)
@@ -43,8 +45,8 @@ class TopKAccuracy(LibraryOp):
         """Everything goes."""
         return ["one number for the whole batch"]
 
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Count the classes that rank before the label."""
+    def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
+        """The hits: labels before which fewer than `k` classes rank; and how many labels count."""
         x = values[0]
         shape = b.type(x).shape
         axis = len(shape) - 1
@@ -57,22 +59,19 @@ class TopKAccuracy(LibraryOp):
             return cast_float(logical_or(v > p, logical_and(eq(v, p), Index(axis) < t)))
 
         rank = b.reduce("sum", before, x, label, picked, axes=(-1,), keepdims=True)
-        share = 1.0 / math.prod(shape[:-1]) if self.ignore_index is None else 1.0
 
         def hit(r: Expr, p: Expr, t: Expr) -> Expr:
             # A NaN is before nothing, and must not count as a hit.
-            return self._counted(t, where(logical_and(r < float(self.k), eq(p, p)), share, 0.0))
+            return self._counted(t, where(logical_and(r < float(self.k), eq(p, p)), 1, 0))
 
-        axes = range(len(shape))
-        hits = b.reduce("sum", hit, rank, picked, label, axes=axes)
+        hits = b.reduce("sum", hit, rank, picked, label, axes=range(len(shape)))
         if self.ignore_index is None:
-            return (hits,)
-        count = b.reduce("sum", lambda t: self._counted(t, as_expr(1.0)), label, axes=axes)
-        return (b.map(lambda h, n: where(eq(n, 0.0), 0.0, h / n), hits, count),)
+            return hits, math.prod(shape[:-1])
+        return hits, b.reduce("sum", lambda t: self._counted(t, as_expr(1)), label, axes=range(len(shape)))
 
     def _counted(self, t: Expr, value: Expr) -> Expr:
         """The value, or 0 where the label says that the cell does not count."""
-        return value if self.ignore_index is None else where(eq(t, self.ignore_index), 0.0, value)
+        return value if self.ignore_index is None else where(eq(t, self.ignore_index), 0, value)
 
     def macs(self, *types: TensorType) -> int:
         """None."""

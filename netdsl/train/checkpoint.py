@@ -15,8 +15,7 @@ from netdsl.records import Count, Finite
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array, read_container, write_container
 from netdsl.source import Diagnostic, NetError, suggest
-
-Values = dict[str, float]
+from netdsl.train.measures import Sums, Values
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,15 @@ class EpochResult:
 class Progress:
     """Where training is and what it has seen.
 
-    `epoch` and `batch` are the next ones to run, `step` counts steps from 0; `sums` are the running sums of the
-    epoch's training values over `seen` samples; `best` is the best validation value so far; `history` has the
+    `epoch` and `batch` are the next ones to run, `step` counts steps from 0; `sums` is what the batches of the epoch
+    have added up so far (see `Measures`); `best` is the best validation value so far; `history` has the
     epochs that are done.
     """
 
     epoch: Count = 0
     batch: Count = 0
     step: Count = 0
-    seen: Count = 0
-    sums: Values = field(default_factory=dict)
+    sums: Sums = field(default_factory=dict)
     best: Finite | None = None
     history: list[EpochResult] = field(default_factory=list)
 

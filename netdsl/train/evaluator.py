@@ -8,15 +8,15 @@ from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
-from netdsl.train.checkpoint import Values
 from netdsl.train.inputs import network_inputs
+from netdsl.train.measures import Measures, Sums, Values
 from netdsl.train.step import evaluation_graph
 
 
 class Evaluator:
     """Evaluates with the weights of another program; `weights` None: with its own.
 
-    `batch` is the number of samples per run, which changes only the speed and the rounding of the means.
+    `batch` is the number of samples per run, which changes only the speed and the rounding of float32.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Evaluator:
         self._weights = weights
         self._threads = threads
         self._inputs = network_inputs(network)
+        self._measures = Measures(network.objective)
         self._programs: dict[int, Program] = {}
 
     def program(self, size: int) -> Program:
@@ -45,12 +46,8 @@ class Evaluator:
         return self._programs[size]
 
     def run(self, split: str) -> Values:
-        """The means of loss and metrics over `train`, `validation` or `test`.
-
-        Means of batches, weighted by their samples.  Raises NetError for data that does not fit.
-        """
-        sums: Values = {}
-        seen = 0
+        """Loss and metrics over `train`, `validation` or `test`; raises NetError for data that does not fit."""
+        sums: Sums = {}
         for program in self._programs.values():
             program.weights_changed()
         batches = self._data.evaluation_batches(split, self._batch, self._inputs.sample_shape)
@@ -59,7 +56,5 @@ class Evaluator:
             program, feeds = self.program(batch.size), self._inputs.feeds(batch)
             if KEY in program.inputs:
                 feeds[KEY] = random_key(0, number)
-            for name, value in program.run(feeds).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * batch.size
-            seen += batch.size
-        return {name.removeprefix("metric/"): total / seen for name, total in sums.items()}
+            self._measures.update(sums, program.run(feeds), batch.size)
+        return self._measures.result(sums)

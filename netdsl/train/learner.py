@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from netdsl.runtime import Program
 from netdsl.source import NetError
 from netdsl.train.diagnose import not_finite
 from netdsl.train.inputs import Inputs, network_inputs
+from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings
@@ -60,6 +60,10 @@ class Learner:
         leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))
         return {n.id: n.types[0].shape for n in leaves}
 
+    def sums(self) -> dict[str, int]:
+        """How many numbers each sum has that the batches of an epoch add to."""
+        return Measures.sizes(self.program.outputs)
+
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""
         check_training(
@@ -84,8 +88,8 @@ class Learner:
         """The learning rate of a step."""
         return self.settings.schedule.at(self.optimizer.lr, clock)[0]
 
-    def step(self, batch: Batch, clock: Clock) -> dict[str, float]:
-        """Learn from a batch; returns `loss` and `metric/NAME`, means over the batch before the step.
+    def step(self, batch: Batch, clock: Clock) -> dict[str, Array]:
+        """Learn from a batch; returns its `loss` before the step, and what loss and metrics add up.
 
         Raises NetError, naming the first layer, when the loss is not finite; then nothing has changed.
         """
@@ -97,8 +101,8 @@ class Learner:
             feeds[HYPER + name] = np.asarray(value, np.float32)
         if self._keyed:
             feeds[KEY] = random_key(self.settings.seed, clock.step)
-        values = {name: float(value) for name, value in program.run(feeds).items()}
-        if not math.isfinite(values["loss"]):
+        values = program.run(feeds)
+        if not np.isfinite(values["loss"]):
             objective = with_batch(self._objective, batch.size)
             raise NetError(not_finite(objective, {**program.state_dict(), **feeds}, clock.step))
         return values

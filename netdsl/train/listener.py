@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.train.checkpoint import EpochResult, Progress, Values
+from netdsl.train.checkpoint import EpochResult, Progress
+from netdsl.train.measures import Values
 
 
 class Listener:

@@ -23,12 +23,12 @@ def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run
 
 
 def check_resume(
-    checkpoint: Checkpoint, now: Run, shapes: Mapping[str, tuple[int, ...]]
+    checkpoint: Checkpoint, now: Run, shapes: Mapping[str, tuple[int, ...]], sums: Mapping[str, int]
 ) -> dict[str, tuple[str | None, str | None]]:
     """Raise NetError when a run cannot go on from a checkpoint; returns the settings that differ, old and new.
 
-    `shapes` has what the run keeps, by name.  Epochs, learning rate and schedule may differ: that is a new course
-    from here on, by intention.
+    `shapes` has what the run keeps, by name, `sums` how many numbers each sum of an epoch has.  Epochs, learning rate
+    and schedule may differ: that is a new course from here on, by intention.
     """
     then = checkpoint.run
     for name, old, new in (("seed", then.seed, now.seed), ("batch", then.batch, now.batch)):
@@ -47,6 +47,9 @@ def check_resume(
     check_arrays(checkpoint.arrays, shapes, "the checkpoint")
     if then.objective != now.objective:
         raise _differs("was trained with another network, loss or list of metrics")
+    found = {name: len(parts) for name, parts in checkpoint.progress.sums.items()}
+    if found != (sums if checkpoint.progress.batch else {}):
+        raise _differs("adds up other numbers within an epoch than its loss and metrics do")
     return changed
 
 

@@ -7,20 +7,15 @@ from collections.abc import Mapping, Sequence
 from netdsl.autodiff import gradients
 from netdsl.ir import Graph, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp
-from netdsl.ops.expand import expand
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
 from netdsl.source import Diagnostic, NetError
+from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
 
 SCALAR = TensorType(())
 HYPER = "train/"
 """What the names of the optimiser's scalar inputs start with: no input of a network has a slash."""
-
-
-def report_outputs(graph: Graph) -> dict[str, Value]:
-    """The loss and the metrics of an objective."""
-    return {name: v for name, v in graph.outputs.items() if name == "loss" or name.startswith("metric/")}
 
 
 def check_training(objective: Graph, where: str, fix: str) -> None:
@@ -37,19 +32,19 @@ def check_training(objective: Graph, where: str, fix: str) -> None:
 
 
 def evaluation_graph(objective: Graph) -> Graph:
-    """Loss and metrics in inference mode."""
-    graph = expand(objective, training=False)
-    return graph.with_outputs(report_outputs(graph), {})
+    """What loss and metrics add up, in inference mode: see `Measures`."""
+    graph, sums = Measures(objective).expanded(training=False)
+    return graph.with_outputs(sums, {})
 
 
 def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | None = None) -> Graph:
-    """Forward, backward and update in one graph, with the outputs `loss` and `metric/NAME`.
+    """Forward, backward and update in one graph; puts out the `loss` and what loss and metrics add up.
 
     It adds the scalar inputs `train/NAME` of the optimiser and one `state` leaf `WEIGHT/SLOT` per weight and slot.
     A step whose loss is not finite changes no leaf, so that its cause can be looked for afterwards.
     `clip_norm` scales all gradients so that their common L2 norm is at most that (Pascanu et al. 2013).
     """
-    forward = expand(objective, training=True)
+    forward, sums = Measures(objective).expanded(training=True)
     b = PrimitiveBuilder(forward, training=True)
     loss = forward.outputs["loss"]
     for leaf, value in forward.updates.items():
@@ -62,7 +57,7 @@ def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | No
     for node in weights:
         w = Value(node.id)
         _update(b, optimizer, w, grads[w], hyper, loss, scale)
-    return b.finish(report_outputs(forward))
+    return b.finish({"loss": loss, **sums})
 
 
 def _if_finite(loss: Expr, new: Expr, old: Expr) -> Expr:

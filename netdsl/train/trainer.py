@@ -22,12 +22,12 @@ from netdsl.train.checkpoint import (
     EpochResult,
     Progress,
     Run,
-    Values,
     load_checkpoint,
 )
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.learner import Learner
 from netdsl.train.listener import FitResult, Listener
+from netdsl.train.measures import Measures, Values
 from netdsl.train.output import BEST, LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
@@ -107,7 +107,7 @@ class Trainer:
             normalization = Normalization.from_json(checkpoint.model.normalization)
             self._data = data_plan(self.network, self.settings.seed, normalization)
         identity, progress = self._identity(), checkpoint.progress
-        changed = check_resume(checkpoint, identity, self._learner.shapes())
+        changed = check_resume(checkpoint, identity, self._learner.shapes(), self._learner.sums())
         self._learner.load(checkpoint.arrays)
         loop = _Loop(self, progress, identity, listener)
         output = Output(self.out, progress.epoch)
@@ -131,6 +131,8 @@ class _Loop:
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
         )
+        assert trainer.network.objective is not None
+        self.measures = Measures(trainer.network.objective)
         self.steps = self.settings.epochs * len(self.batches)
         self.failure: BaseException | None = None
 
@@ -182,7 +184,7 @@ class _Loop:
         with Loader(self.batches, self.settings.epochs, (p.epoch, p.batch)) as loader:
             for batch in loader:
                 self._step(batch)
-                self._tell(self.listener.step, p, self._means())
+                self._tell(self.listener.step, p, self.measures.result(p.sums))
                 seconds = time.monotonic() - began
                 if batch.last:
                     self._end_epoch(seconds)
@@ -213,21 +215,15 @@ class _Loop:
 
     def _step(self, batch: Batch) -> None:
         p = self.progress
-        for name, value in self.learner.step(batch, self._clock()).items():
-            p.sums[name] = p.sums.get(name, 0.0) + value * batch.size
-        p.seen += batch.size
+        self.measures.update(p.sums, self.learner.step(batch, self._clock()), batch.size)
         p.step, p.batch = p.step + 1, p.batch + 1
-
-    def _means(self) -> Values:
-        seen = self.progress.seen
-        return {name.removeprefix("metric/"): total / seen for name, total in self.progress.sums.items()}
 
     def _end_epoch(self, seconds: float) -> None:
         p = self.progress
         last = Clock(p.step - 1, self.steps, len(self.batches))
-        train, lr = self._means(), self.learner.learning_rate(last)
+        train, lr = self.measures.result(p.sums), self.learner.learning_rate(last)
         validation = self.evaluator.run("validation") if self.trainer.data.has_validation else None
-        p.epoch, p.batch, p.seen, p.sums = p.epoch + 1, 0, 0, {}
+        p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
         p.history.append(EpochResult(p.epoch, lr, train, validation))
         self.output.log(
             "epoch", epoch=p.epoch, train=train, validation=validation, lr=lr, seconds=round(seconds, 3)
@@ -236,8 +232,8 @@ class _Loop:
             self.output.save(BEST, self.checkpoint)
 
     def _is_best(self, validation: Values) -> bool:
-        metrics = [v for name, v in validation.items() if name != "loss"]
-        value = metrics[0] if metrics else -validation["loss"]
+        name, sign = self.measures.criterion
+        value = sign * validation[name]
         if not math.isfinite(value) or (self.progress.best is not None and value <= self.progress.best):
             return False
         self.progress.best = value

@@ -31,7 +31,7 @@ HISTORY = [
     EpochResult(1, 0.1, {"loss": 1 / 3, "accuracy": 0.5}, {"loss": float("inf")}),
     EpochResult(2, 0.05, {"loss": 0.1}, None),
 ]
-PROGRESS = Progress(2, 3, 13, 24, {"loss": 0.1 + 0.2}, 0.7, HISTORY)
+PROGRESS = Progress(2, 3, 13, {"sum/loss/0": [0.1 + 0.2, 24.0]}, 0.7, HISTORY)
 RUN = Run(7, 8, 40, "ab", "sgd", {"train.batch": "8"})
 
 
@@ -202,7 +202,7 @@ def test_more_than_the_memory(tmp_path, monkeypatch):
         ({"progress.batch": True}, "progress.batch is True, not an integer"),
         ({"progress.best": float("nan")}, "progress.best: nan is not a finite number"),
         ({"progress.best": 10**400}, "progress.best: int too large to convert to float"),
-        ({"progress.sums": {"loss": None}}, "progress.sums.loss is None, not a number"),
+        ({"progress.sums": {"loss": [None]}}, "progress.sums.loss[0] is None, not a number"),
         ({"progress.history": 3}, "progress.history is 3, not a list"),
         ({"progress.history": [3]}, "progress.history[0] is 3, not an object"),
         ({"run.seed": 1.5}, "run.seed is 1.5, not an integer"),

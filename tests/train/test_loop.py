@@ -154,7 +154,7 @@ def test_ctrl_c_saves_what_is_done(tmp_path):
     assert result.interrupted and result.steps == 7 and result.epochs == 1 and result.test is None
     assert recorder.calls[-2:] == ["end", "close"]
     progress = load_checkpoint(tmp_path / "last.safetensors").progress
-    assert (progress.epoch, progress.batch, progress.step, progress.seen) == (1, 2, 7, 16)
+    assert (progress.epoch, progress.batch, progress.step, progress.sums["samples"]) == (1, 2, 7, [16.0])
     assert events(tmp_path)[-1]["event"] == "interrupted"
 
 

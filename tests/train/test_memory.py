@@ -34,7 +34,7 @@ def test_a_program_holds_what_was_predicted(lenet, mode):
     assert found.feeds == inputs
     held = sum(leaves.values()) + program._workspace.memory.nbytes
     assert found.weights + found.prepared + found.arena == held
-    assert found.results == sum(4 * t.size for t in program.outputs.values())
+    assert found.results == sum(t.nbytes for t in program.outputs.values())
 
 
 def test_weights_that_were_folded_and_packed_are_not_kept_twice():

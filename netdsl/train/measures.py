@@ -1,0 +1,144 @@
+"""The loss and the metrics over many batches: sums that batches add to, and their values at the end.
+
+Every loss and metric op is an accumulator (`netdsl.ops.accumulator`): a batch adds to its sums, and its value over
+a set comes from the sums of all batches, in float64.  An expression over several, such as `a + 0.3 * b` or
+`sqrt(mse(y, t))`, is computed once, from the values over the set.  So nothing depends on how the set is cut into
+batches.  A number that depends on the weights alone, as a penalty does, is averaged over the samples, for the steps
+of an epoch change it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.ir import Graph, Node, TensorType, Value
+from netdsl.ops.accumulator import Accumulator
+from netdsl.ops.expand import expand
+from netdsl.primitives import Const, PrimitiveBuilder
+
+Array = NDArray[Any]
+Sums = dict[str, list[float]]
+Values = dict[str, float]
+SUM, PLAIN, SAMPLES = "sum/", "plain/", "samples"
+
+
+def report_outputs(graph: Graph) -> dict[str, Value]:
+    """The loss and the metrics of an objective."""
+    return {name: v for name, v in graph.outputs.items() if name == "loss" or name.startswith("metric/")}
+
+
+class Measures:
+    """What the loss and the metrics of an objective add up, and what comes of it.
+
+    `Sums` start empty and are plain data, so that a checkpoint can hold them: the elements of each sum by its name,
+    as many for every batch.
+    """
+
+    def __init__(self, objective: Graph) -> None:
+        self._objective = objective
+        self._reported = report_outputs(objective)
+        self._accumulators: list[tuple[Node, Accumulator]] = []
+        self._plain: list[Value] = []
+        self._rest: list[Node] = []
+        wanted = set(self._reported.values())
+        for node in reversed(tuple(objective)):
+            if any(value in wanted for value in node.outputs):
+                wanted.update(self._sort(node))
+        self._rest.reverse()
+
+    def _sort(self, node: Node) -> tuple[Value, ...]:
+        """Say how a scalar comes about over a set; returns the scalars that it is computed from, if it is."""
+        if isinstance(node.op, Accumulator):
+            self._accumulators.append((node, node.op))
+        elif isinstance(node.op, Const) or (node.inputs and not any(self._rank(v) for v in node.inputs)):
+            self._rest.append(node)
+            return node.inputs
+        else:
+            self._plain.extend(node.outputs)
+        return ()
+
+    def _rank(self, value: Value) -> int:
+        return self._objective.type(value).rank
+
+    @property
+    def criterion(self) -> tuple[str, int]:
+        """What tells the best epoch, and 1 where it is to grow, -1 where it is to fall.
+
+        That is the first metric that is a single op, else the loss.
+        """
+        ops = {Value(node.id): op for node, op in self._accumulators}
+        for name, value in self._reported.items():
+            if name != "loss" and value in ops:
+                return name.removeprefix("metric/"), 1 if ops[value].larger_is_better else -1
+        return "loss", -1
+
+    def expanded(self, training: bool) -> tuple[Graph, dict[str, Value]]:
+        """The objective in primitives, and what its runs have to put out for `update`."""
+        parts: dict[str, tuple[Value | int, ...]] = {}
+        plain = {_plain(v): v for v in self._plain}
+        graph = expand(
+            self._objective.with_outputs({**self._objective.outputs, **plain}), training, sums=parts
+        )
+        b = PrimitiveBuilder(graph)
+        b.updates.update(graph.updates)
+        sums = {name: graph.outputs[name] for name in plain}
+        for node, _ in self._accumulators:
+            for k, part in enumerate(parts[node.id]):
+                value = part if isinstance(part, Value) else b.const(np.asarray(part, np.int64))
+                sums[f"{SUM}{node.id}/{k}"] = value
+        outputs = {name: v for name, v in graph.outputs.items() if name not in plain}
+        return b.finish(outputs, graph.aux, graph.scopes), sums
+
+    @staticmethod
+    def sizes(outputs: Mapping[str, TensorType]) -> dict[str, int]:
+        """How many numbers each sum has, for a program with these outputs."""
+        return {name: t.size for name, t in outputs.items() if name.startswith((SUM, PLAIN))} | {SAMPLES: 1}
+
+    def update(self, sums: Sums, results: Mapping[str, Array], samples: int) -> None:
+        """Add what a run over so many samples has put out."""
+        for name, array in results.items():
+            if name.startswith((SUM, PLAIN)):
+                weight = samples if name.startswith(PLAIN) else 1
+                _add(sums, name, [weight * x for x in array.ravel().tolist()])
+        _add(sums, SAMPLES, [samples])
+
+    def result(self, sums: Sums) -> Values:
+        """The loss and the metrics over all batches so far, by the names they are reported under."""
+        found: dict[Value, Any] = {Value(n.id): op.result(*_parts(sums, n)) for n, op in self._accumulators}
+        for v in self._plain:
+            found[v] = sums[_plain(v)][0] / sums[SAMPLES][0]
+        for node in self._rest:
+            found.update(zip(node.outputs, _computed(node, [found[v] for v in node.inputs]), strict=True))
+        return {name.removeprefix("metric/"): float(found[v]) for name, v in self._reported.items()}
+
+
+def _plain(value: Value) -> str:
+    return f"{PLAIN}{value.node}/{value.port}"
+
+
+def _add(sums: Sums, name: str, more: Sequence[float]) -> None:
+    sums[name] = (
+        [a + b for a, b in zip(sums[name], more, strict=True)] if name in sums else [*map(float, more)]
+    )
+
+
+def _parts(sums: Sums, node: Node) -> Iterator[Sequence[float]]:
+    """The sums of an accumulator, in order."""
+    for k in itertools.count():
+        name = f"{SUM}{node.id}/{k}"
+        if name not in sums:
+            return
+        yield sums[name]
+
+
+def _computed(node: Node, operands: Sequence[Any]) -> Sequence[Any]:
+    """A scalar of the expression in float64."""
+    if isinstance(node.op, Const):
+        return (np.asarray(node.op.value, np.float64),)
+    with np.errstate(all="ignore"):
+        return node.op.reference(*map(np.asarray, operands))
