@@ -26,7 +26,7 @@ class Accumulator(LibraryOp):
     larger_is_better: ClassVar[bool] = False
 
     def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
-        """What a batch adds: f32 totals, i64 counts, or numbers that its shape alone says."""
+        """What a batch adds: f32 totals, i64 counts, or numbers that its shape says, in proportion to the samples."""
         raise NotImplementedError(f"{self.name} has no sums")
 
     def combine(self, b: PrimitiveBuilder, *sums: Sum) -> Value:

@@ -18,7 +18,6 @@ from netdsl.runtime import Program
 from netdsl.source import NetError
 from netdsl.train.diagnose import not_finite
 from netdsl.train.inputs import Inputs, network_inputs
-from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings
@@ -59,10 +58,6 @@ class Learner:
         """The shape of everything that a checkpoint keeps, by name."""
         leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))
         return {n.id: n.types[0].shape for n in leaves}
-
-    def sums(self) -> dict[str, int]:
-        """How many numbers each sum has that the batches of an epoch add to."""
-        return Measures.sizes(self.program.outputs)
 
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""

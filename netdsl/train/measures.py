@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.ir import Graph, Node, TensorType, Value
+from netdsl.ir import Graph, Node, Value
 from netdsl.ops.accumulator import Accumulator
 from netdsl.ops.expand import expand
-from netdsl.primitives import Const, PrimitiveBuilder
+from netdsl.primitives import Const, Input, PrimitiveBuilder
 
 Array = NDArray[Any]
 Sums = dict[str, list[float]]
@@ -36,7 +36,7 @@ class Measures:
     """What the loss and the metrics of an objective add up, and what comes of it.
 
     `Sums` start empty and are plain data, so that a checkpoint can hold them: the elements of each sum by its name,
-    as many for every batch.
+    as many for every batch, `sizes`.
     """
 
     def __init__(self, objective: Graph) -> None:
@@ -50,6 +50,20 @@ class Measures:
             if any(value in wanted for value in node.outputs):
                 wanted.update(self._sort(node))
         self._rest.reverse()
+        self._known: dict[str, int] = {}
+        self.sizes: dict[str, int] = {_plain(v): 1 for v in self._plain} | {SAMPLES: 1}
+        for node, op in self._accumulators:
+            self._count(node, op)
+
+    def _count(self, node: Node, op: Accumulator) -> None:
+        """Take down how many numbers each sum has, and those that the shapes say, for one sample."""
+        b = PrimitiveBuilder()
+        types = [self._objective.type(v) for v in node.inputs]
+        for k, part in enumerate(op.sums(b, *(b.add1(Input(t)) for t in types))):
+            name = f"{SUM}{node.id}/{k}"
+            self.sizes[name] = 1 if isinstance(part, int) else b.type(part).size
+            if isinstance(part, int):
+                self._known[name] = part // types[0].shape[0]
 
     def _sort(self, node: Node) -> tuple[Value, ...]:
         """Say how a scalar comes about over a set; returns the scalars that it is computed from, if it is."""
@@ -84,20 +98,12 @@ class Measures:
         graph = expand(
             self._objective.with_outputs({**self._objective.outputs, **plain}), training, sums=parts
         )
-        b = PrimitiveBuilder(graph)
-        b.updates.update(graph.updates)
         sums = {name: graph.outputs[name] for name in plain}
         for node, _ in self._accumulators:
             for k, part in enumerate(parts[node.id]):
-                value = part if isinstance(part, Value) else b.const(np.asarray(part, np.int64))
-                sums[f"{SUM}{node.id}/{k}"] = value
-        outputs = {name: v for name, v in graph.outputs.items() if name not in plain}
-        return b.finish(outputs, graph.aux, graph.scopes), sums
-
-    @staticmethod
-    def sizes(outputs: Mapping[str, TensorType]) -> dict[str, int]:
-        """How many numbers each sum has, for a program with these outputs."""
-        return {name: t.size for name, t in outputs.items() if name.startswith((SUM, PLAIN))} | {SAMPLES: 1}
+                if isinstance(part, Value):
+                    sums[f"{SUM}{node.id}/{k}"] = part
+        return graph, sums
 
     def update(self, sums: Sums, results: Mapping[str, Array], samples: int) -> None:
         """Add what a run over so many samples has put out."""
@@ -105,6 +111,8 @@ class Measures:
             if name.startswith((SUM, PLAIN)):
                 weight = samples if name.startswith(PLAIN) else 1
                 _add(sums, name, [weight * x for x in array.ravel().tolist()])
+        for name, number in self._known.items():
+            _add(sums, name, [number * samples])
         _add(sums, SAMPLES, [samples])
 
     def result(self, sums: Sums) -> Values:

@@ -41,7 +41,7 @@ class Trainer:
 
     The same network, settings and seed give the same bits, whatever the number of threads, also when a run is
     stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
-    `last.safetensors` and `best.safetensors` (by the first metric on the validation data, else its loss).
+    `last.safetensors` and `best.safetensors` (see docs/training.md for what is best).
 
     Raises NetError for settings, data or checkpoints that do not fit, and when the loss is not finite.
     """
@@ -62,6 +62,8 @@ class Trainer:
         self._own_data = data is None
         self._learner = Learner(network, self.settings, threads)
         self._graph = str(with_batch(network.graph, self.settings.batch))
+        assert network.objective is not None
+        self.measures = Measures(network.objective)
 
     @property
     def program(self) -> Program:
@@ -107,7 +109,7 @@ class Trainer:
             normalization = Normalization.from_json(checkpoint.model.normalization)
             self._data = data_plan(self.network, self.settings.seed, normalization)
         identity, progress = self._identity(), checkpoint.progress
-        changed = check_resume(checkpoint, identity, self._learner.shapes(), self._learner.sums())
+        changed = check_resume(checkpoint, identity, self._learner.shapes(), self.measures.sizes)
         self._learner.load(checkpoint.arrays)
         loop = _Loop(self, progress, identity, listener)
         output = Output(self.out, progress.epoch)
@@ -131,8 +133,7 @@ class _Loop:
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
         )
-        assert trainer.network.objective is not None
-        self.measures = Measures(trainer.network.objective)
+        self.measures = trainer.measures
         self.steps = self.settings.epochs * len(self.batches)
         self.failure: BaseException | None = None
 

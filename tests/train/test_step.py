@@ -13,7 +13,7 @@ from netdsl.train.step import HYPER, evaluation_graph, training_graph
 
 from .nets import TEXT, network
 
-SUMS = {f"sum/{op}1/{k}" for op in ("cross_entropy", "accuracy") for k in range(2)}
+SUMS = {"sum/cross_entropy1/0", "sum/accuracy1/0"}
 NORMED = TEXT.replace("-> tanh", "-> batch_norm -> tanh")
 
 
