@@ -9,6 +9,15 @@ from typing import Final
 MAX_SOURCE_SIZE: Final = 1_000_000
 """Bytes of one `.net` file, characters of a text; GoogLeNet with its training section is 2 kB."""
 
+MAX_LEXEMES: Final = 50_000
+"""Words, numbers, signs and comments of one text; the largest file of the zoo has 1,000."""
+
+MAX_NAME: Final = 200
+"""Characters of one name."""
+
+MAX_STRING: Final = 10_000
+"""Characters of one string in the text."""
+
 MAX_NESTING: Final = 100
 """Brackets inside brackets."""
 
@@ -18,20 +27,32 @@ MAX_TREE_DEPTH: Final = 250
 MAX_SYNTAX_ERRORS: Final = 10
 """Syntax errors reported in one go."""
 
+MAX_ERRORS: Final = 20
+"""Other mistakes reported in one go; the rest is counted."""
+
 MAX_DIGITS: Final = 100
 """Digits of one number in the text."""
 
 MAX_INT_BITS: Final = 1024
 """Size of an integer computed from settings; `2 ** 2 ** 100` stops here."""
 
+MAX_STEPS: Final = 1_000_000
+"""Steps of one elaboration, all presets that are checked together: about a second.  ResNet-152 takes 50,000."""
+
 MAX_LOOP: Final = 100_000
-"""Turns of one `for` or `repeat`, and elements of a list or `range`."""
+"""Turns of one `for` or `repeat`."""
+
+MAX_ITEMS: Final = 100_000
+"""Items of a list or `range`, those of the lists in it counted."""
 
 MAX_EXPANSION_DEPTH: Final = 50
 """Blocks using blocks; a block that uses itself without end is stopped here."""
 
-MAX_NODES: Final = 100_000
-"""Nodes of one graph."""
+MAX_IMPORTS: Final = 50
+"""Files that import each other in a row."""
+
+MAX_NODES: Final = 20_000
+"""Nodes of one graph: 2,500 layers of convolution, batch norm and ReLU.  The largest net of the zoo has 2,000."""
 
 MAX_RANK: Final = 8
 """Axes of one tensor, the batch axis included."""

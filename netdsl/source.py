@@ -232,24 +232,25 @@ def _excerpt(span: Span, label: str, gutter: int) -> list[str]:
     text = span.source.line_text(line)
     first = min(column - 1, len(text))
     last = min(first + max(span.end - span.start, 1), max(len(text), first + 1))
-    shown, left, width = _window([_cell(char) for char in text], first, last)
+    shown, left, width = _window(text, first, last)
     pad = " " * gutter
     carets = " " * left + "^" * width + (f" {label}" if label else "")
     return [f"{pad}--> {span}", f"{pad} |", f"{line:>{gutter}} | {shown}".rstrip(), f"{pad} | {carets}"]
 
 
-def _window(cells: list[tuple[str, int]], first: int, last: int) -> tuple[str, int, int]:
+def _window(text: str, first: int, last: int) -> tuple[str, int, int]:
     """The shown text of a line, the column of the carets and their number."""
-    begin, end = 0, len(cells)
+    begin, end = 0, len(text)
     if end > 2 * _WINDOW:
         begin = max(0, min(first - _WINDOW // 2, end - _WINDOW))
         end = begin + _WINDOW
         last = min(last, end)
     head = "…" if begin else ""
-    tail = "…" if end < len(cells) else ""
-    shown = head + "".join(text for text, _ in cells[begin:end]) + tail
-    left = len(head) + sum(width for _, width in cells[begin:first])
-    return shown, left, max(1, sum(width for _, width in cells[first:last]))
+    tail = "…" if end < len(text) else ""
+    cells = [_cell(char) for char in text[begin:end]]
+    shown = head + "".join(char for char, _ in cells) + tail
+    left = len(head) + sum(width for _, width in cells[: first - begin])
+    return shown, left, max(1, sum(width for _, width in cells[first - begin : last - begin]))
 
 
 def _cell(char: str) -> tuple[str, int]:

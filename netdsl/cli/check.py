@@ -31,7 +31,7 @@ def app(files: list[Path], settings: list[str], net: str | None, form: Format) -
 
 
 def _check(file: Path, settings: list[str], net: str | None) -> Iterator[dict[str, Any]]:
-    from netdsl.elaborate import elaborate
+    from netdsl.elaborate import elaborate_each
     from netdsl.syntax.parse import parse
     from netdsl.syntax.read import read_source
 
@@ -40,8 +40,8 @@ def _check(file: Path, settings: list[str], net: str | None) -> Iterator[dict[st
     if net is None and tree.blocks and not tree.nets:
         yield {"file": str(file), "net": None, "blocks": len(tree.blocks), "claims": 0}
         return
-    for name in [net] if net else [*(tree.nets or [None]), *tree.presets]:
-        network = elaborate(source, overrides=parse_overrides(settings), net=name)
+    names = [net] if net else [*(tree.nets or [None]), *tree.presets]
+    for network in elaborate_each(source, names, overrides=parse_overrides(settings)):
         yield {"file": str(file), "net": network.name, "claims": len(network.claims)}
 
 

@@ -46,12 +46,12 @@ def app(files: list[Path], sort: str | None, picture: Path | None, form: Format)
 
 def _summaries(file: Path) -> list[Summary]:
     """The presets of a file, or its nets where there are none; files of blocks alone have neither."""
-    from netdsl.elaborate import elaborate
+    from netdsl.elaborate import elaborate_each
     from netdsl.report import summarize
     from netdsl.syntax.parse import parse
     from netdsl.syntax.read import read_source
 
     source = read_source(file)
     tree = parse(source)
-    networks = [elaborate(source, net=name) for name in (tree.presets or tree.nets)]
+    networks = elaborate_each(source, tree.presets or tree.nets)
     return [summarize(n.name, n.graph) for n in networks]

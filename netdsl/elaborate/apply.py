@@ -25,6 +25,7 @@ from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
 _OPERANDS = (Value, Target)
+_USE = 500  # characters of a use that are looked at for a line about it
 
 
 class Applier:
@@ -36,6 +37,7 @@ class Applier:
 
     def call(self, function: Function, args: Arguments, e: tree.Call) -> Any:
         """A call: with leading tensors it is applied, else it is the function with settings."""
+        self.context.budget.spend(len(function.args) + len(function.named), e.span)
         leading, spans, rest = self._leading(function, args)
         named = {key.id: value for key, value, _ in rest if key is not None}
         positional = tuple(value for key, value, _ in rest if key is None)
@@ -199,13 +201,14 @@ class Applier:
         if isinstance(value, Symbol):
             # What would have been right is in the message: "pad must be one of same, valid, ..."
             offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
-            near = f"{value}(x)" if value in OF_SHAPES else suggest(str(value), offered)
-            return f"did you mean {near}?" if near else f"nothing here is called {value}"
+            near = f"did you mean {value}(x)?" if value in OF_SHAPES else None
+            near = near or self.context.nearest(str(value), offered, value.span)
+            return near or f"nothing here is called {value}"
         settings = [f.name for f in fields(op)]
         if name in settings:
             return None
-        near, known = suggest(name, settings), ", ".join(settings) or "none"
-        return f"did you mean {near}?" if near else f"its settings are {known}"
+        near = suggest(name, settings)
+        return f"did you mean {near}?" if near else f"its settings are {', '.join(settings) or 'none'}"
 
     def _block(self, f: Function, block: tree.Block, data: Tensors, path: str) -> Any:
         assert f.home is not None
@@ -232,7 +235,8 @@ class Applier:
 
     def _given(self, f: Function, block: tree.Block) -> dict[str, Any]:
         """The settings that the use of a block gives it."""
-        names = [p.name.id for p in block.params]
+        self.context.budget.spend(len(block.params), f.span)
+        names = {p.name.id: p for p in block.params}
         usage = f"{block.name.id}({', '.join(names)})" if names else block.name.id
         note = (Note("it is defined here", block.name.span),)
         if len(f.args) > len(names):
@@ -243,8 +247,8 @@ class Applier:
         for key, value in f.named.items():
             place = f.spans.get(key, f.span)
             if key not in names:
-                near = suggest(key, names)
-                fix = f"did you mean {near}?" if near else f"its settings are {', '.join(names) or 'none'}"
+                near = self.context.nearest(key, names, place)
+                fix = near or f"its settings are {', '.join(names) or 'none'}"
                 self.context.fail("setting", f"{block.name.id} has no setting {key}", place, fix=fix)
             if key in given:
                 self.context.fail("setting", f"{block.name.id} got {key} twice", place)
@@ -272,6 +276,7 @@ class Applier:
             fix = "it ends with what it gives, such as in -> relu"
             self.context.fail("type", f"{what} has no result", span, fix=fix)
         given = as_tuple(result)
+        self.context.hold(given, span)
         for value in given if isinstance(given, tuple) else (given,):
             if value is POISON:
                 raise Poisoned
@@ -320,12 +325,11 @@ def _plain(value: Any) -> Any:
 def _name_span(f: Function) -> Span:
     """The name of the op, without its settings."""
     name = f.name
-    text = f.span.text
-    if text.startswith(name):
+    if f.span.source.text.startswith(name, f.span.start):
         return Span(f.span.source, f.span.start, f.span.start + len(name))
     return f.span
 
 
 def _use_text(f: Function) -> str:
-    text = " ".join(f.span.text.split())
+    text = " ".join(f.span.source.text[f.span.start : min(f.span.end, f.span.start + _USE)].split())
     return text if len(text) <= 60 else text[:57] + "..."

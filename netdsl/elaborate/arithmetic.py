@@ -9,7 +9,7 @@ from typing import Any
 
 from netdsl.elaborate.builtins import SettingError
 from netdsl.elaborate.values import Symbol, describe
-from netdsl.limits import MAX_INT_BITS, MAX_LOOP
+from netdsl.limits import MAX_INT_BITS, MAX_ITEMS
 
 #: the op behind each operator on tensors
 TENSOR_OPS: Mapping[str, str] = {
@@ -41,6 +41,9 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 
+#: operators that say true or false of two settings
+COMPARISONS = ("==", "!=", *_ORDER)
+
 
 def is_number(value: Any) -> bool:
     """An integer or float; booleans are not numbers here."""
@@ -57,14 +60,21 @@ def apply_setting(op: str, a: Any, b: Any) -> Any:
             raise SettingError(f"compares numbers, not {describe(a)} and {describe(b)}")
         return _ORDER[op](a, b)
     if op == "+" and isinstance(a, list) and isinstance(b, list):
-        if len(a) + len(b) > MAX_LOOP:
-            raise SettingError(f"makes a list of more than {MAX_LOOP:_} items")
+        if len(a) + len(b) > MAX_ITEMS:
+            raise SettingError(f"makes a list of more than {MAX_ITEMS:_} items")
         return a + b
     if op == "+" and isinstance(a, str) and isinstance(b, str) and not isinstance(a, Symbol):
         return a + b
     if not (is_number(a) and is_number(b)):
         raise SettingError(f"takes numbers, not {describe(a)} and {describe(b)}")
     return _calculate(op, a, b)
+
+
+def _float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SettingError("makes a number that is too large") from None
 
 
 def _comparable(value: Any) -> Any:
@@ -74,7 +84,7 @@ def _comparable(value: Any) -> Any:
 def _calculate(op: str, a: Any, b: Any) -> Any:
     if op == "**" and isinstance(a, int) and isinstance(b, int):
         if b < 0:
-            return _calculate("**", float(a), b)
+            return _calculate("**", _float(a), b)
         if abs(a) > 1 and b * abs(a).bit_length() > MAX_INT_BITS:
             raise SettingError(f"makes an integer of more than {MAX_INT_BITS} bits")
     try:

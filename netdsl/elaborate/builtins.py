@@ -8,7 +8,7 @@ from typing import Any
 
 from netdsl.elaborate.values import describe
 from netdsl.ir import TensorType
-from netdsl.limits import MAX_LOOP
+from netdsl.limits import MAX_ITEMS
 
 Number = int | float
 
@@ -87,10 +87,11 @@ def _range(*values: Any) -> list[int]:
         raise SettingError("takes one to three integers")
     if len(values) == 3 and values[2] == 0:
         raise SettingError("takes a step that is not 0")
-    items = range(*values)
-    if len(items) > MAX_LOOP:
-        raise SettingError(f"has {len(items):_} items; at most {MAX_LOOP:_} are allowed")
-    return list(items)
+    start, stop, step = (0, *values, 1) if len(values) == 1 else (*values, 1)[:3]
+    count = max(0, -(-(stop - start) // step))
+    if count > MAX_ITEMS:
+        raise SettingError(f"has more than {MAX_ITEMS:_} items")
+    return list(range(start, stop, step))
 
 
 #: functions of numbers and lists

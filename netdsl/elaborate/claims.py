@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netdsl.elaborate.arithmetic import COMPARISONS
+from netdsl.elaborate.budget import PER_NODE
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.statements import show
 from netdsl.ir import Graph, Value
@@ -62,14 +64,16 @@ def _totals(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) ->
 
 
 def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
-    if not isinstance(claim, tree.Binary) or claim.op in ("and", "or"):
+    if isinstance(claim, tree.Binary) and claim.op == "and":
+        _check(evaluator, graph, claim.left)
+        _check(evaluator, graph, claim.right)
+        return
+    if not isinstance(claim, tree.Binary) or claim.op not in COMPARISONS:
         if not evaluator.condition(claim, "a claim"):
             evaluator.context.fail("expect", f"this does not hold: {claim.span.text}", claim.span)
         return
     sides = [_side(evaluator, graph, e) for e in (claim.left, claim.right)]
-    from netdsl.elaborate.arithmetic import apply_setting
-
-    if not apply_setting(claim.op, *sides):
+    if not evaluator.operate(claim, *sides):
         label = f"{claim.left.span.text} is {show(sides[0])}"
         message = f"expected {claim.span.text}"
         evaluator.context.fail("expect", message, claim.span, label)
@@ -81,5 +85,6 @@ def _side(evaluator: Evaluator, graph: Graph, e: tree.Expr) -> Any:
         values = [evaluator.evaluate(a.value) for a in e.arguments]
         if len(values) != 1 or not isinstance(values[0], Value):
             evaluator.context.fail("type", "receptive_field takes one tensor", e.span)
+        evaluator.context.budget.spend(PER_NODE * len(graph), e.span)
         return list(receptive_field(graph, values[0]))
     return evaluator.setting(e, "a claim")

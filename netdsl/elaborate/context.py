@@ -3,18 +3,57 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from netdsl.elaborate.budget import (
+    CHARACTERS_PER_STEP,
+    ITEMS_PER_STEP,
+    PER_BLOCK,
+    PER_CANDIDATE,
+    PER_MISTAKE,
+    PER_NODE,
+    Budget,
+    Exhausted,
+    stop,
+)
 from netdsl.elaborate.definitions import Definitions
-from netdsl.elaborate.values import Tags, Tensors
+from netdsl.elaborate.values import Tags, Tensors, parts
 from netdsl.ir import Scope, TensorType, Value
-from netdsl.limits import MAX_EXPANSION_DEPTH, MAX_NODES
+from netdsl.limits import MAX_ERRORS, MAX_EXPANSION_DEPTH, MAX_ITEMS, MAX_NESTING, MAX_NODES
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Param, PrimitiveBuilder, State
-from netdsl.source import Diagnostic, NetError, Note, Span
+from netdsl.source import Diagnostic, NetError, Note, Span, suggest
+
+
+class Problems:
+    """The mistakes found: each place once, however often it is reached; past MAX_ERRORS the rest is counted."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Span | None], Diagnostic] = {}
+
+    def append(self, problem: Diagnostic) -> None:
+        """Report a mistake."""
+        self._found.setdefault((problem.code, problem.span), problem)
+
+    def extend(self, problems: Iterable[Diagnostic]) -> None:
+        """Report several."""
+        for problem in problems:
+            self.append(problem)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def shown(self) -> tuple[Diagnostic, ...]:
+        """What to tell of them."""
+        found = [*self._found.values()]
+        rest = len(found) - MAX_ERRORS
+        if rest > 0:
+            count = f"{rest:_} more mistake{'' if rest == 1 else 's'}"
+            found[MAX_ERRORS:] = [Diagnostic("more", f"{count}, not shown")]
+        return tuple(found)
 
 
 class Poisoned(Exception):
@@ -22,6 +61,7 @@ class Poisoned(Exception):
 
 
 POISON: Any = object()
+Trail = tuple[tuple[str, Span], ...]
 
 
 @dataclass
@@ -55,14 +95,14 @@ class Context:
     none before it.
     """
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, budget: Budget, problems: Problems) -> None:
+        self.budget, self.problems = budget, problems
         self.builder = PrimitiveBuilder()
         self.batch = batch
         self.trail: list[tuple[str, Span]] = []
         self.tags = Tags()
         self.uses: list[tuple[str, str]] = []
         self.names: dict[str, Span] = {}
-        self.problems: list[Diagnostic] = []
 
     def fail(
         self,
@@ -74,9 +114,8 @@ class Context:
         fix: str | None = None,
     ) -> NoReturn:
         """Raise a diagnostic with the trail of blocks that led here."""
-        trail = tuple(reversed(self.trail))
-        if len(trail) > 8:
-            trail = (*trail[:4], *trail[-2:])
+        self.budget.spend(PER_MISTAKE, span)
+        trail = shortened(tuple(reversed(self.trail)))
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
 
     def claim(self, path: str, span: Span) -> str:
@@ -101,16 +140,41 @@ class Context:
             path = frame.number(kind)
         return path
 
+    def hold(self, value: Any, span: Span) -> None:
+        """Pay for all that a list or the like holds, at every level; refuses one that is too large or too deep."""
+        level, count, characters = [value], 0, 0
+        for _ in range(MAX_NESTING):
+            characters += sum(len(v) for v in level if isinstance(v, str))
+            level = [part for v in level for part in parts(v)]
+            if not level:
+                steps = count // ITEMS_PER_STEP + characters // CHARACTERS_PER_STEP
+                self.budget.spend(steps, span)
+                return
+            count += len(level)
+            if count > MAX_ITEMS:
+                stop(f"a list of more than {MAX_ITEMS:_} items, those of the lists in it counted", span)
+        stop(f"lists nested deeper than {MAX_NESTING}", span)
+
+    def nearest(self, name: str, candidates: Collection[str], span: Span) -> str | None:
+        """The candidate that was probably meant, as a fix."""
+        self.budget.spend(PER_CANDIDATE * len(candidates), span)
+        near = suggest(name, candidates)
+        return f"did you mean {near}?" if near else None
+
     @contextmanager
     def inside(self, path: str, scope: Scope) -> Iterator[None]:
         """Run a block's body: its use is part of the trail of every mistake in it."""
         assert scope.span is not None
         if len(self.trail) >= MAX_EXPANSION_DEPTH:
-            self.fail("limit", f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", scope.span)
+            stop(f"blocks use blocks more than {MAX_EXPANSION_DEPTH} deep", scope.span)
+        self.budget.spend(PER_BLOCK + len(path) // CHARACTERS_PER_STEP, scope.span)
         self.builder.scopes[path] = scope
         self.trail.append((scope.text, scope.span))
         try:
             yield
+        except Exhausted as end:
+            end.within(scope.text, scope.span)
+            raise
         finally:
             self.trail.pop()
 
@@ -145,7 +209,7 @@ class Context:
 
     def add(self, op: LibraryOp, data: Tensors, path: str, span: Span) -> Tensors:
         """Append an op with its weights; raises ShapeError, or NetError past a limit."""
-        self.limit(span)
+        self._grow(path, len(data), span)
         specs, home = op.params(*(self.builder.type(v) for v in data)), self._home(path)
         weights = [self._weight(spec.name, spec, home, span) for spec in specs]
         made = op.frozen() if self.tags.freeze else op
@@ -157,6 +221,7 @@ class Context:
     def _weight(self, name: str, spec: Any, path: str, span: Span) -> Value:
         t = TensorType(spec.shape)
         self.check(t, span)
+        self._grow(path, 0, span)
         leaf: Param | State
         if spec.trainable:
             decay, learns = spec.decay, not self.tags.freeze
@@ -173,15 +238,21 @@ class Context:
             self.fail("shape", message, span, notes=(Note("first used here", old.span),))
         return Value(old.id)
 
-    def limit(self, span: Span) -> None:
-        """Refuse to grow past the limit of nodes."""
+    def _grow(self, path: str, operands: int, span: Span) -> None:
+        """Pay for a node; refuses to grow past the limit of nodes."""
+        self.budget.spend(PER_NODE + operands // ITEMS_PER_STEP + len(path) // CHARACTERS_PER_STEP, span)
         if len(self.builder.nodes) >= MAX_NODES:
-            self.fail("limit", f"the network has more than {MAX_NODES:_} nodes", span)
+            stop(f"the network has more than {MAX_NODES:_} nodes", span)
 
     def check(self, t: TensorType, span: Span) -> None:
         """Refuse tensors past the limits, in exact integers and before anything is allocated."""
         if problem := t.over_limits():
             self.fail("limit", problem, span)
+
+
+def shortened(trail: Trail) -> Trail:
+    """The innermost and the outermost uses of blocks, where there are many."""
+    return trail if len(trail) <= 8 else (*trail[:4], *trail[-2:])
 
 
 def snake(name: str) -> str:

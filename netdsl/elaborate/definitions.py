@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from netdsl.elaborate.budget import PER_CHARACTER_READ, PER_IMPORT, Budget
+from netdsl.limits import MAX_IMPORTS
 from netdsl.source import Diagnostic, NetError, Source
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
-from netdsl.syntax.read import read_source
-
-Reader = Callable[[Path], Source]
+from netdsl.syntax.read import read_import
 
 
 @dataclass(frozen=True)
@@ -28,41 +29,68 @@ class Definitions:
         return block, home or self
 
 
-def collect(file: tree.File, source: Source, stack: tuple[Path, ...] = ()) -> Definitions:
+def collect(file: tree.File, source: Source, budget: Budget) -> Definitions:
     """The definitions of a file, with everything it imports; raises NetError."""
-    blocks: dict[str, tuple[tree.Block, Definitions | None]] = {}
-    modules: dict[str, Definitions] = {}
-    nets = dict(file.nets)
-    here = Path(source.name)
-    for item in file.imports:
-        path = _path(item, here)
-        imported = _load(item, path, (*stack, here.resolve()))
-        if item.alias is not None:
-            modules[item.alias.id] = imported
-            continue
-        for name in imported.blocks:
-            if name in blocks or name in file.blocks:
-                message = f"{name} is defined here and in {item.path.value}"
-                raise NetError(Diagnostic("name", message, item.path.span, fix='import it "as" a name'))
-            blocks[name] = imported.block(name)
-    blocks |= {name: (block, None) for name, block in file.blocks.items()}
-    return Definitions(blocks, nets, modules)
+    here = os.path.realpath(source.name)
+    return _Imports(str(Path(here).parent), budget).definitions(file, source, here)
 
 
-def _path(item: tree.Import, here: Path) -> Path:
-    name = str(item.path.value)
-    if not name.endswith(".net") or Path(name).is_absolute():
-        message = "an import names a .net file relative to this one"
-        raise NetError(Diagnostic("import", message, item.path.span))
-    return here.parent / name
+class _Imports:
+    """The files that one file imports, each read once.  They lie in its folder or below."""
+
+    def __init__(self, root: str, budget: Budget) -> None:
+        self.root, self.budget = root, budget
+        self.read: dict[str, Definitions] = {}
+        self.stack: list[str] = []
+
+    def definitions(self, file: tree.File, source: Source, here: str) -> Definitions:
+        """Those of a file whose true path is `here`."""
+        blocks: dict[str, tuple[tree.Block, Definitions | None]] = {}
+        modules: dict[str, Definitions] = {}
+        own = file.blocks
+        self.stack.append(here)
+        for item in file.imports:
+            imported = self._imported(item, Path(source.name).parent)
+            if item.alias is not None:
+                modules[item.alias.id] = imported
+                continue
+            for name in imported.blocks:
+                if name in blocks or name in own:
+                    message = f"{name} is defined here and in {item.path.value}"
+                    raise NetError(Diagnostic("name", message, item.path.span, fix='import it "as" a name'))
+                blocks[name] = imported.block(name)
+        self.stack.pop()
+        blocks |= {name: (block, None) for name, block in own.items()}
+        return Definitions(blocks, file.nets, modules)
+
+    def _imported(self, item: tree.Import, folder: Path) -> Definitions:
+        name, span = str(item.path.value), item.path.span
+        if not name.endswith(".net") or Path(name).is_absolute() or not name.isprintable():
+            raise NetError(Diagnostic("import", "an import names a .net file relative to this one", span))
+        path = os.path.realpath(folder / name)
+        if os.path.commonpath([path, self.root]) != self.root:
+            message = f"{name} lies outside the folder of the file that is read first"
+            raise NetError(
+                Diagnostic("import", message, span, fix="imports stay in it and the folders below")
+            )
+        if path in self.stack:
+            raise NetError(Diagnostic("import", f"{name} imports itself", span))
+        if len(self.stack) > MAX_IMPORTS:
+            raise NetError(Diagnostic("limit", f"files import each other more than {MAX_IMPORTS} deep", span))
+        if path not in self.read:
+            source = _read(folder / name, item)
+            self.budget.spend(PER_IMPORT + PER_CHARACTER_READ * len(source.text), span)
+            self.read[path] = self.definitions(parse(source), source, path)
+        self.budget.spend(PER_IMPORT + len(self.read[path].blocks), span)
+        return self.read[path]
 
 
-def _load(item: tree.Import, path: Path, stack: tuple[Path, ...]) -> Definitions:
-    if path.resolve() in stack:
-        raise NetError(Diagnostic("import", f"{item.path.value} imports itself", item.path.span))
+def _read(path: Path, item: tree.Import) -> Source:
     try:
-        source = read_source(path)
+        return read_import(path)
     except NetError as error:
-        message = error.diagnostics[0].message.replace(str(path), str(item.path.value))
-        raise NetError(Diagnostic("import", message, item.path.span)) from None
-    return collect(parse(source), source, stack)
+        problem = error.diagnostics[0]
+        if problem.span is not None:  # a mistake in that file
+            raise
+        message = problem.message.replace(str(path), str(item.path.value))
+        raise NetError(Diagnostic(problem.code, message, item.path.span, fix=problem.fix)) from None

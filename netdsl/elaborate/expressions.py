@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
+from netdsl.elaborate.budget import ITEMS_PER_STEP, PER_TURN
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, with_tags
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.hints import OF_TENSORS, SETTINGS_OF_SHAPES, a_block, feed, foreign
 from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, as_tuple, describe
 from netdsl.ir import Value
-from netdsl.limits import MAX_LOOP
+from netdsl.ir.types import FLOAT_MAX
+from netdsl.limits import MAX_LOOP, MAX_NAME
 from netdsl.ops import BY_NAME
 from netdsl.source import Span, suggest
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
     from netdsl.elaborate.apply import Applier
+
+
+_NAME = re.compile(f"[A-Za-z0-9_]{{1,{MAX_NAME}}}")
 
 
 class Evaluator:
@@ -34,8 +40,8 @@ class Evaluator:
             tree.Name: self._name,
             tree.In: self._in,
             tree.Constant: lambda e: e.value,
-            tree.List: lambda e: [self.evaluate(x) for x in e.items],
-            tree.Tuple: lambda e: tuple(self.evaluate(x) for x in e.items),
+            tree.List: self._list,
+            tree.Tuple: lambda e: tuple(self._list(e)),
             tree.Unary: self._unary,
             tree.Binary: self._binary,
             tree.Conditional: self._conditional,
@@ -51,8 +57,14 @@ class Evaluator:
         }
 
     def evaluate(self, e: tree.Expr) -> Any:
-        """The value of an expression; raises NetError, or Poisoned."""
+        """The value of an expression; raises NetError, Poisoned or Exhausted."""
+        self.context.budget.spend(1, e.span)
         return self._rules[type(e)](e)
+
+    def _list(self, e: tree.List | tree.Tuple) -> list[Any]:
+        items = [self.evaluate(x) for x in e.items]
+        self.context.hold(items, e.span)
+        return items
 
     def setting(self, e: tree.Expr, what: str) -> Any:
         """The value of an expression that must not be a tensor."""
@@ -81,7 +93,10 @@ class Evaluator:
     def _name(self, e: tree.Name) -> Any:
         """The value of a name; of an indexed one a copy, so that what is assigned later is not seen."""
         value = self._named(e)
-        return dict(value) if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            self.context.budget.spend(len(value) // ITEMS_PER_STEP, e.span)
+            return dict(value)
+        return value
 
     def _named(self, e: tree.Name) -> Any:
         found = self.lookup(e.id, e.span)
@@ -116,9 +131,9 @@ class Evaluator:
         variables = filter(str.isidentifier, self.frame.variables)
         known = {*variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
         kind = "block" if name[:1].isupper() else "name"
-        alike = (k for k in known if kind == "name" or k[:1].isupper())
-        near = foreign(name, home) or suggest(name, alike)
-        fix = f"did you mean {near}?" if near else None
+        alike = [k for k in known if kind == "name" or k[:1].isupper()]
+        near = foreign(name, home)
+        fix = f"did you mean {near}?" if near else self.context.nearest(name, alike, span)
         return self.context.fail("name", f"no {kind} is called {name}", span, fix=fix)
 
     def _defined(self, value: Any) -> None:
@@ -160,6 +175,12 @@ class Evaluator:
                 self._defined(value)
         if isinstance(a, Value) or isinstance(b, Value):
             return self._tensor_binary(e, a, b)
+        return self.operate(e, a, b)
+
+    def operate(self, e: tree.Binary, a: Any, b: Any) -> Any:
+        """`a op b` for two settings."""
+        if not (is_number(a) and is_number(b)):
+            self.context.hold((a, b), e.span)
         try:
             return apply_setting(e.op, a, b)
         except SettingError as error:
@@ -180,7 +201,7 @@ class Evaluator:
 
     def _index(self, e: tree.Index) -> Any:
         value = self._named(e.value) if isinstance(e.value, tree.Name) else self.evaluate(e.value)
-        index = self.setting(e.index, "an index")
+        index = self.index(e.index)
         if isinstance(value, dict):
             if index not in value:
                 known = ", ".join(map(str, list(value)[:8]))
@@ -197,14 +218,21 @@ class Evaluator:
             self.context.fail("type", f"index {index} of a list of {len(value)}", e.index.span)
         return value[index]
 
+    def index(self, e: tree.Expr) -> Any:
+        """What stands in the brackets of an indexed name: a number, a text, or several of them."""
+        index = self.setting(e, "an index")
+        parts = index if isinstance(index, tuple) else (index,)
+        if not parts or not all(isinstance(part, (int, float, str)) for part in parts):
+            self.context.fail("type", f"{describe(index)} is no index", e.span)
+        return index
+
     def _attribute(self, e: tree.Attribute) -> Any:
         value = self.evaluate(e.value)
         if isinstance(value, Definitions):
             if e.name.id in value.blocks:
                 block, home = value.block(e.name.id)
                 return Function(block, e.span, home=home)
-            near = suggest(e.name.id, value.blocks)
-            fix = f"did you mean {near}?" if near else None
+            fix = self.context.nearest(e.name.id, value.blocks, e.span)
             self.context.fail("name", f"the import defines no block {e.name.id}", e.name.span, fix=fix)
         if isinstance(value, (Symbol, Target)) and self.frame.symbols:
             return Symbol(f"{value}.{e.name.id}", e.span)
@@ -249,11 +277,9 @@ class Evaluator:
         match tag.name.id, values:
             case "freeze", []:
                 return Tags(freeze=True)
-            case "lr", [x] if is_number(x) and x >= 0:
+            case "lr", [x] if is_number(x) and 0 <= x <= FLOAT_MAX:
                 return Tags(lr=float(x))
-            case "name", [str(x)] if (
-                x and not isinstance(x, Symbol) and all(c.isalnum() or c == "_" for c in x)
-            ):
+            case "name", [str(x)] if not isinstance(x, Symbol) and _NAME.fullmatch(x):
                 return Tags(name=x)
         usage = {"freeze": "@freeze", "lr": "@lr(0.1)", "name": '@name("fc7")'}
         if tag.name.id in usage:
@@ -271,6 +297,7 @@ class Evaluator:
                 self.unknown(name, e.function.span)
         with self._symbols():
             args = [(a.name, self.evaluate(a.value), a.span) for a in e.arguments]
+        self.context.hold([value for _, value, _ in args], e.span)
         function = self.evaluate(e.function)
         if isinstance(function, (Symbol, Target)):
             return self._symbolic(function, args, e.span)
@@ -303,6 +330,7 @@ class Evaluator:
 
     def _builtin(self, name: str, e: tree.Call) -> Any:
         values = [self.evaluate(a.value) for a in e.arguments]
+        self.context.hold(values, e.span)
         if any(a.name is not None for a in e.arguments):
             self.context.fail("type", f"{name} takes no settings by name", e.span)
         try:
@@ -310,7 +338,9 @@ class Evaluator:
                 for value, a in zip(values, e.arguments, strict=True):
                     if isinstance(value, Value):
                         self._tensor_as_setting(a.value.span, f"{name}(...)")
-                return OF_SETTINGS[name](*values)
+                result = OF_SETTINGS[name](*values)
+                self.context.hold(result, e.span)
+                return result
             if len(values) != 1 or not isinstance(values[0], Value):
                 raise SettingError("takes one tensor")
             return OF_SHAPES[name](self.context.builder.type(values[0]))
@@ -326,6 +356,7 @@ class Evaluator:
     def _head(self, e: tree.Expr) -> Any:
         """What a pipe feeds: a tensor, or those of a tuple, a list or an indexed name."""
         value = as_tuple(self.evaluate(e))
+        self.context.hold(value, e.span)
         for v in value if isinstance(value, tuple) else (value,):
             if v is POISON:
                 raise Poisoned
@@ -386,6 +417,7 @@ class Evaluator:
         for branch in merge.branches:
             result = self._branch(value, branch)
             results.extend(result if isinstance(result, tuple) else (result,))
+            self.context.hold(results, merge.span)
         return self.apply.apply(function, tuple(results), tuple(b.span for b in merge.branches), "branch")
 
     def _branch(self, value: Any, branch: tree.Expr) -> Any:
@@ -401,5 +433,6 @@ class Evaluator:
             message = f"repeat takes a count from 0 to {MAX_LOOP:_}, not {describe(count)}"
             self.context.fail("type", message, repeat.count.span)
         for _ in range(count):
+            self.context.budget.spend(PER_TURN, repeat.span)
             value = self.apply.body(self, repeat, value)
         return value

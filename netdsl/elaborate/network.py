@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netdsl.elaborate.apply import Applier
+from netdsl.elaborate.budget import PER_NET, Budget, Exhausted
 from netdsl.elaborate.claims import Claim, check_claims
-from netdsl.elaborate.context import POISON, Context, Frame
+from netdsl.elaborate.context import POISON, Context, Frame, Problems, shortened
 from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.overrides import Overrides
+from netdsl.elaborate.process import deep_recursion, no_collection
 from netdsl.elaborate.sections import Setting, objective, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
@@ -54,25 +53,52 @@ def elaborate(
     `batch` is the number of samples per run, `overrides` maps settings to text (`{"train.epochs": "3"}`), `net`
     picks a preset, or a net where the file has several.  Raises NetError with every mistake found.
     """
-    network, problems = elaborate_partial(source, batch, overrides, net)
-    if problems:
-        raise NetError(*problems)
-    return network
+    return next(elaborate_each(source, [net], batch, overrides))
+
+
+def elaborate_each(
+    source: Source,
+    nets: Iterable[str | None],
+    batch: int = 1,
+    overrides: Mapping[str, str] | None = None,
+) -> Iterator[Network]:
+    """Several networks of one source text, which share one budget; see `elaborate`."""
+    budget = Budget()
+    for net in nets:
+        network, problems = _elaborate(source, batch, overrides, net, budget)
+        if problems:
+            raise NetError(*problems)
+        yield network
 
 
 def elaborate_partial(
     source: Source, batch: int = 1, overrides: Mapping[str, str] | None = None, net: str | None = None
 ) -> tuple[Network, tuple[Diagnostic, ...]]:
     """The network as far as it could be built, and the mistakes; raises NetError when there is no net at all."""
-    with _no_collection():
-        file = parse(source)
-        home = collect(file, source)
-        preset = file.presets.get(net or "")
-        chosen = _choose(file, source, None if preset else net)
-        with _deep_recursion(chosen.span):
+    return _elaborate(source, batch, overrides, net, Budget())
+
+
+def _elaborate(
+    source: Source, batch: int, overrides: Mapping[str, str] | None, net: str | None, budget: Budget
+) -> tuple[Network, tuple[Diagnostic, ...]]:
+    problems = Problems()
+    try:
+        with no_collection(), deep_recursion():
+            file = parse(source)
+            budget.spend(PER_NET + len(file.items), file.span)
+            home = collect(file, source, budget)
+            preset = file.presets.get(net or "")
+            chosen = _choose(file, source, None if preset else net)
             given = Overrides(overrides or {}, file, chosen, preset)
             name = (preset or chosen).name.id
-            return _Elaboration(file, home, chosen, source, batch, given, name).result()
+            context = Context(batch, budget, problems)
+            return _Elaboration(context, file, home, chosen, source, given, name).result()
+    except Exhausted as end:
+        last = replace(end.diagnostic, trail=shortened(end.diagnostic.trail))
+        raise NetError(*problems.shown(), last) from None
+    except RecursionError:
+        message = "expressions and blocks are nested too deeply"
+        raise NetError(*problems.shown(), Diagnostic("limit", message, Span(source, 0, 0))) from None
 
 
 def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
@@ -95,45 +121,19 @@ def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
     return nets[name] if name is not None else next(iter(nets.values()))
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """A tree and a graph are many objects that all stay: looking for garbage there can take a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
-def _deep_recursion(span: Span) -> Iterator[None]:
-    """Trees are at most 250 deep and blocks 50, which Python's default limit does not allow for."""
-    saved = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(saved, 20_000))
-    try:
-        yield
-    except RecursionError:
-        raise NetError(Diagnostic("limit", "expressions and blocks are nested too deeply", span)) from None
-    finally:
-        sys.setrecursionlimit(saved)
-
-
 class _Elaboration:
     def __init__(
         self,
+        context: Context,
         file: tree.File,
         home: Definitions,
         net: tree.Net,
         source: Source,
-        batch: int,
         given: Overrides,
         name: str,
     ) -> None:
-        self.file, self.net, self.source, self.batch, self.given = file, net, source, batch, given
+        self.context, self.file, self.net, self.source, self.given = context, file, net, source, given
         self.name = name
-        self.context = Context(batch)
         frame = Frame(home)
         self.evaluator = Evaluator(self.context, frame, Applier(self.context, frame))
         self.variables = frame.variables
@@ -166,19 +166,20 @@ class _Elaboration:
         network = Network(
             self.name,
             self.source,
-            self.batch,
+            self.context.batch,
             graph,
             full,
             **sections,
             settings=settings,
             claims=claims,
         )
-        return network, tuple(problems)
+        return network, problems.shown()
 
     def _settings(self) -> None:
         """The settings of the net: overridden, or their defaults."""
+        params = {p.name.id for p in self.net.params}
         for name, e in self.given.net_values.items():
-            key = name if name in {p.name.id for p in self.net.params} else f"set {name}"
+            key = name if name in params else f"set {name}"
             self._guarded(key, e)
         for param in self.net.params:
             if param.name.id in self.given.net_values:

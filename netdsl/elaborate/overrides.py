@@ -21,13 +21,13 @@ class Overrides:
         self, texts: Mapping[str, str], file: tree.File, net: tree.Net, preset: tree.Preset | None = None
     ) -> None:
         dims = {
-            d.name.id for s in net.walk() if isinstance(s, tree.Input) for d in s.dims if d.name is not None
+            d.name.id for s in net.body if isinstance(s, tree.Input) for d in s.dims if d.name is not None
         }
         self.net_names = {p.name.id for p in net.params} | dims
         self.net_values: dict[str, tree.Expr] = {}
         self._sections: dict[str, dict[str, tree.Expr]] = {kind: {} for kind in KNOWN}
         self.problems: list[Diagnostic] = []
-        self.claims: tuple[tree.Claim, ...] = ()
+        self.claims: list[tree.Claim] = []
         if preset is not None:
             self._preset(preset, untouched=not self.net_names & texts.keys())
         for name, text in texts.items():
@@ -39,7 +39,7 @@ class Overrides:
     def _preset(self, preset: tree.Preset, untouched: bool) -> None:
         for entry in preset.entries:
             if isinstance(entry, tree.Claim):
-                self.claims += (entry,) if untouched else ()
+                self.claims += [entry] if untouched else []
             elif entry.name.id in self.net_names:
                 self.net_values[entry.name.id] = entry.value
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netdsl.elaborate.budget import PER_TURN
 from netdsl.elaborate.context import POISON, Poisoned
 from netdsl.elaborate.hints import feed
 from netdsl.elaborate.values import Function, Symbol, describe
@@ -30,6 +31,7 @@ def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
     """
     result: Any = None
     for statement in body:
+        evaluator.context.budget.spend(1, statement.span)
         try:
             result = _RULES[type(statement)](evaluator, statement)
         except (NetError, Poisoned) as error:
@@ -43,6 +45,7 @@ def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
 def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
     """Mark everything that a broken statement would have defined."""
     for node in statement.walk():
+        evaluator.context.budget.spend(1, statement.span)
         if isinstance(node, tree.Assign):
             for target in node.targets:
                 root = target.value if isinstance(target, tree.Index) else target
@@ -96,9 +99,8 @@ def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> 
         variables[target.id] = value
         return
     assert isinstance(target.value, tree.Name)
-    name, index = target.value.id, evaluator.setting(target.index, "an index")
-    if isinstance(index, (list, dict)) or index is None:
-        evaluator.context.fail("type", f"{describe(index)} is no index", target.index.span)
+    name, index = target.value.id, evaluator.index(target.index)
+    evaluator.context.hold((value,), target.span)
     old = variables.get(name)
     if old is POISON:
         raise Poisoned
@@ -197,6 +199,7 @@ def show(value: Any) -> str:
 def _for(evaluator: Evaluator, s: tree.For) -> Any:
     result: Any = None
     for item in _items(evaluator, s):
+        evaluator.context.budget.spend(PER_TURN, s.span)
         evaluator.frame.variables.update({t.id: v for t, v in _taken(evaluator, s.targets, item)})
         result = run(evaluator, s.body)
         if result is POISON:

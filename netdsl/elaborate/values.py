@@ -5,7 +5,7 @@ Functions - ops, blocks, shared layers - are settings too: they can be passed in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,17 @@ def as_tuple(value: Any) -> Any:
     if isinstance(value, (dict, list)) and value:
         return tuple(value.values() if isinstance(value, dict) else value)
     return value
+
+
+def parts(value: Any) -> Iterable[Any]:
+    """What a setting is made of: the items of a list or an indexed name, the settings of a function."""
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, (Call, Function)):
+        return (*value.args, *value.named.values())
+    return ()
 
 
 def describe(value: Any) -> str:

@@ -13,7 +13,7 @@ from netdsl.syntax.recover import without_statement
 from netdsl.syntax.scan import Lexeme, scan
 from netdsl.syntax.tree import File
 
-_RECOVERED_SIZE = 50_000  # characters; every error found costs another reading of the text
+_REREAD = 50_000  # lexemes; every error found costs another reading of the text
 
 
 # The presets of a file, and the files that many import, are asked for again and again; trees do not change.
@@ -33,13 +33,15 @@ def parse(source: Source) -> File:
 def _parse(source: Source, code: Sequence[Lexeme]) -> tuple[File, list[Diagnostic]]:
     rest: Sequence[Lexeme] | None = code
     problems: dict[int, Diagnostic] = {}
+    left = _REREAD
     while rest is not None and len(problems) < MAX_SYNTAX_ERRORS:
         try:
             built = build(source, rest)
         except Unexpected as error:
             problem = describe(source, error)
             offset = _offset(problem)
-            if offset in problems or len(source.text) > _RECOVERED_SIZE:
+            left -= len(rest)
+            if offset in problems or left < len(rest):
                 problems.setdefault(offset, problem)
                 break
             problems[offset] = problem

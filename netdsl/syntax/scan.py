@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netdsl.limits import MAX_DIGITS, MAX_NESTING, MAX_SOURCE_SIZE, MAX_SYNTAX_ERRORS
+from netdsl.limits import (
+    MAX_DIGITS,
+    MAX_LEXEMES,
+    MAX_NAME,
+    MAX_NESTING,
+    MAX_SOURCE_SIZE,
+    MAX_STRING,
+    MAX_SYNTAX_ERRORS,
+)
 from netdsl.source import Diagnostic, NetError, Note, Source, Span
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -26,6 +34,13 @@ _LEXEME = re.compile(
       | (?P<other>.)""",
     re.VERBOSE,
 )
+
+#: how long a lexeme may be, and what it is called then
+_LONGEST = {
+    "number": (MAX_DIGITS, "a number of {} digits"),
+    "word": (MAX_NAME, "a name of {} characters"),
+    "string": (MAX_STRING, "a string of {} characters"),
+}
 
 _HINTS = {
     '"': "a string ends on the line it starts on",
@@ -73,11 +88,15 @@ def scan(source: Source) -> Scan:
 
 
 def _lexemes(source: Source) -> Iterator[Lexeme]:
-    problems = []
+    problems, count = [], 0
     for match in _LEXEME.finditer(source.text):
         kind = match.lastgroup or ""
         lexeme = Lexeme(kind, match.group(), match.start())
-        if kind == "other" or (kind == "number" and len(lexeme.text) > MAX_DIGITS):
+        count += kind != "blank"
+        if count > MAX_LEXEMES:
+            message = f"a text of more than {MAX_LEXEMES:_} words, numbers and signs"
+            raise NetError(Diagnostic("limit", message, Span(source, lexeme.start, lexeme.end)))
+        if kind == "other" or (kind in _LONGEST and len(lexeme.text) > _LONGEST[kind][0]):
             problems.append(_problem(source, lexeme))
             if len(problems) == MAX_SYNTAX_ERRORS:
                 break
@@ -89,8 +108,9 @@ def _lexemes(source: Source) -> Iterator[Lexeme]:
 
 def _problem(source: Source, lexeme: Lexeme) -> Diagnostic:
     span = Span(source, lexeme.start, lexeme.end)
-    if lexeme.kind == "number":
-        message = f"a number of {len(lexeme.text)} digits; the limit is {MAX_DIGITS}"
+    if lexeme.kind in _LONGEST:
+        limit, words = _LONGEST[lexeme.kind]
+        message = f"{words.format(len(lexeme.text))}; the limit is {limit:_}"
         return Diagnostic("limit", message, Span(source, span.start, span.start + 10))
     if lexeme.text == '"':
         line_end = source.text.find("\n", span.start)
