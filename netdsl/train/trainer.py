@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
+from netdsl.data.outline import outline_of
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
@@ -128,7 +129,7 @@ class _Loop:
         self.settings, self.learner = trainer.settings, trainer._learner
         inputs, data = self.learner.inputs, trainer.data
         self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
-        inputs.check(self.batches.split, "train")
+        inputs.check(outline_of(self.batches.split), "train", data.place("train"))
         self._check_last_batch()
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
