@@ -193,7 +193,7 @@ class NetError(Exception):
         return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)
 
 
-class Problems:
+class Mistakes:
     """Mistakes, collected so that all are told in one go."""
 
     def __init__(self) -> None:
@@ -205,7 +205,11 @@ class Problems:
         try:
             yield
         except NetError as error:
-            self.found += (d for d in error.at(span).diagnostics if d not in self.found)
+            self.add(error.at(span).diagnostics)
+
+    def add(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Keep more of them, each once."""
+        self.found += (d for d in diagnostics if d not in self.found)
 
     def done(self) -> None:
         """Raise NetError with everything found; nothing when there is none."""

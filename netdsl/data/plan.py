@@ -17,7 +17,7 @@ from netdsl.data.outline import Outline
 from netdsl.data.sources import SETTINGS, Named, Source, as_augmentations, as_normalizer, as_source
 from netdsl.data.split import split_validation, validation_count
 from netdsl.elaborate.values import shown
-from netdsl.source import Diagnostic, NetError, Problems, Span, brief, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
 
 
 class DataPlan:
@@ -48,7 +48,7 @@ class DataPlan:
         self._given = normalization
         self._sources: dict[str, Source] = {}
         self._share = 0.0
-        self._problems = Problems()
+        self._problems = Mistakes()
         for name in ("train", "test", "validation"):
             with self._problems.at(self.place(name)):
                 self._take_source(name, values[name])
@@ -91,6 +91,11 @@ class DataPlan:
             if n in self._sources or (n == "validation" and self._share)
         )
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of those that have a source of their own."""
+        return tuple(name for name in self.splits if name in self._sources)
+
     def outline(self, split: str) -> Outline:
         """What is known of `train`, `validation` or `test` without reading it. Errors: NetError."""
         source = "train" if split == "validation" and split not in self._sources else split
@@ -105,7 +110,7 @@ class DataPlan:
 
         Errors: NetError with every mistake, each at the setting that has to change.
         """
-        problems = Problems()
+        problems = Mistakes()
         for name in self.splits:
             with problems.at(self.place(name)):
                 outline = self.outline(name)
@@ -117,11 +122,15 @@ class DataPlan:
                     check_batch(outline.count, batch, self._drop_last)
         problems.done()
 
+    def last_batch(self, batch: int) -> int:
+        """Samples in the last training batch of an epoch."""
+        return batch if self._drop_last else (self.outline("train").count - 1) % batch + 1
+
     def missing(self) -> tuple[Diagnostic, ...]:
-        """The known data sets that the section names and this machine does not have."""
-        problems = Problems()
-        for name, source in self._sources.items():
-            with problems.at(self.place(name)):
+        """The known data sets that the section names and this machine does not have, each once."""
+        problems = Mistakes()
+        for source in self._sources.values():
+            with problems.at():
                 if isinstance(source, Named):
                     check_present(source.dataset)
         return tuple(problems.found)

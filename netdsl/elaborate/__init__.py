@@ -1,7 +1,7 @@
 """From the tree to a typed graph: settings are evaluated, blocks expanded, weights named."""
 
 from netdsl.elaborate.claims import Claim
-from netdsl.elaborate.network import Network, elaborate, elaborate_each, elaborate_partial
+from netdsl.elaborate.network import Network, elaborate, elaborate_all, elaborate_each, elaborate_partial
 from netdsl.elaborate.sections import Setting
 from netdsl.elaborate.values import Call, shown
 
@@ -11,6 +11,7 @@ __all__ = [
     "Network",
     "Setting",
     "elaborate",
+    "elaborate_all",
     "elaborate_each",
     "elaborate_partial",
     "shown",

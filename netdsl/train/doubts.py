@@ -37,7 +37,7 @@ def _squashed_twice(objective: Graph) -> Iterator[Diagnostic]:
         before = _source(objective, objective[node.inputs[0].node])
         if before.op.name in _SQUASHING:
             own, fix = _OWN[node.op.name]
-            message = f"{node.op.name} applies {own} itself, behind this {before.op.name}: it learns slowly, if at all"
+            message = f"{node.op.name} applies {own} itself, after this {before.op.name}: that learns slowly"
             notes = (Note(f"{node.op.name} is here", node.span),)
             fix = fix.format(before.op.name)
             yield Diagnostic("loss", message, before.span, notes=notes, fix=fix, severity="warning")

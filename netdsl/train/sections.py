@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from netdsl.data.normalize import Normalization
 from netdsl.data.plan import DataPlan
 from netdsl.elaborate import Network
-from netdsl.ops.rebatch import with_batch
-from netdsl.source import Diagnostic, NetError, Problems
+from netdsl.source import Diagnostic, Mistakes
 from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
-from netdsl.train.step import check_training
+from netdsl.train.step import FULL_BATCH, LAST_BATCH, check_batch
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def check_sections(network: Network) -> tuple[Diagnostic, ...]:
 
 def training_sections(network: Network, data: DataPlan | None = None) -> Sections:
     """The sections of a network to train, on its own data or on `data`; raises NetError with every mistake."""
-    problems = Problems()
+    problems = Mistakes()
     settings = None
     with problems.at():
         settings = train_settings(network)
@@ -62,14 +61,13 @@ def training_sections(network: Network, data: DataPlan | None = None) -> Section
     assert settings is not None
     if data is not None:
         network = _fitted(network, settings, data)
-    assert network.objective is not None
-    check_batch_norm(network, settings.batch)
+    _check_batches(network, settings, data)
     return Sections(network, settings, data, doubts(network, settings))
 
 
 def evaluation_sections(network: Network, split: str, seed: int, normalization: Normalization) -> Sections:
     """The sections of a network to evaluate on a split, prepared as in a training; raises NetError."""
-    problems = Problems()
+    problems = Mistakes()
     with problems.at():
         settings = train_settings(network)
     with problems.at():
@@ -83,20 +81,25 @@ def evaluation_sections(network: Network, split: str, seed: int, normalization: 
 
 def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Network:
     """The network for the labels of the training set; raises NetError for sets that do not fit it."""
-    problems = Problems()
+    problems = Mistakes()
     with problems.at():
         data.check(settings.batch)
     with problems.at():
-        inputs = network_inputs(network)
-    problems.done()
-    with problems.at():
         network = fit_labels(network, data.outline("train"), "train", data.place("train"))
-        inputs = network_inputs(network)
-    for split in data.splits:
+    problems.done()
+    inputs = network_inputs(network)
+    for split in data.sources:
         with problems.at():
             inputs.check(data.outline(split), split, data.place(split))
     problems.done()
     return network
 
 
-def check_batch_norm(network: Network, batch: int) -> None: ...
+def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:
+    """Raise NetError where a layer cannot be trained on a batch, or on the last, smaller one of an epoch."""
+    assert network.objective is not None
+    check_batch(network.objective, settings.batch, FULL_BATCH)
+    if data is not None and "train" in data.splits:
+        last = data.last_batch(settings.batch)
+        if last != settings.batch:
+            check_batch(network.objective, last, LAST_BATCH)

@@ -13,7 +13,7 @@ from netdsl.data import AUGMENTATIONS, NORMALIZERS, SOURCES, DataPlan, Normaliza
 from netdsl.data.augment import Augmentation
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, meant_source
 from netdsl.elaborate import Network, Setting, shown
-from netdsl.source import Diagnostic, NetError, Note, Problems, Span, brief
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, Constant, Schedule
@@ -43,7 +43,7 @@ def train_settings(network: Network) -> TrainSettings:
     if network.objective is None:
         message = "the file does not say how to train: it has no train section with a loss"
         raise NetError(Diagnostic("setting", message, fix="train { loss = cross_entropy(logits, label) }"))
-    problems = Problems()
+    problems = Mistakes()
     values: dict[str, Any] = {}
     for name, read in _READERS.items():
         if name in given:
@@ -131,7 +131,7 @@ def data_plan(network: Network, seed: int, normalization: Normalization | None =
     if not network.data:
         message = "the file names no data"
         raise NetError(Diagnostic("setting", message, fix="data { train = mnist.train; test = mnist.test }"))
-    problems = Problems()
+    problems = Mistakes()
     values: dict[str, object] = {}
     for name, setting in network.data.items():
         with problems.at(setting.span):
@@ -161,7 +161,7 @@ def _data_value(name: str, setting: Setting) -> object:
 
 def _augmentations(setting: Setting) -> tuple[Augmentation, ...]:
     listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
-    problems = Problems()
+    problems = Mistakes()
     found: tuple[Augmentation, ...] = ()
     for k, value in enumerate(listed):
         with problems.at(setting.place(k)):

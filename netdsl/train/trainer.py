@@ -17,7 +17,7 @@ from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, warn
 from netdsl.train.checkpoint import (
     Checkpoint,
     EpochResult,
@@ -32,7 +32,9 @@ from netdsl.train.measures import Measures, Values
 from netdsl.train.output import BEST, LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
-from netdsl.train.settings import TrainSettings, data_plan, train_settings
+from netdsl.train.sections import training_sections
+from netdsl.train.settings import TrainSettings, data_plan
+from netdsl.train.step import LAST_BATCH
 
 P = ParamSpec("P")
 
@@ -54,17 +56,20 @@ class Trainer:
         data: DataPlan | None = None,
         threads: int | None = None,
     ) -> None:
-        self.network = network
-        self.settings: TrainSettings = train_settings(network)
+        sections = training_sections(network, data)
+        self.network = network = sections.network
+        self.settings: TrainSettings = sections.settings
         self.out = Path(out) if out is not None else None
         self.stopping = False
         self._threads = threads
-        self._data = data
+        self._data = sections.data
         self._own_data = data is None
         self._learner = Learner(network, self.settings, threads)
         self._graph = str(with_batch(network.graph, self.settings.batch))
         assert network.objective is not None
         self.measures = Measures(network.objective)
+        for warning in sections.warnings:
+            warn(warning)
 
     @property
     def program(self) -> Program:
@@ -158,9 +163,7 @@ class _Loop:
         """Refuse a last, smaller batch that a layer cannot be trained on, before anything is trained."""
         size = self.batches.last_size
         if size != self.settings.batch:
-            self.learner.check_batch(
-                size, "drop_last = true leaves out the last, smaller batch; or choose another batch"
-            )
+            self.learner.check_batch(size, LAST_BATCH)
 
     def _finish(self, start: float) -> FitResult:
         p = self.progress
