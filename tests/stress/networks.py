@@ -4,7 +4,8 @@
 
 A network is drawn as a list of layers, and built twice from it: as text of the language, and as calls of
 `torch.nn.functional` on channels-first tensors. Each is compared as it predicts and as it trains (batch norms with
-the statistics of the batch), for 4, 8 and 16 lanes, with PyTorch in float64. A network counts as degenerate where
+the statistics of the batch) with PyTorch in float64: a tenth of them for 4, 8 and 16 lanes, others for one of these.
+A network counts as degenerate where numbers vanish or explode, or where
 PyTorch's own float32 is further from its float64 than the tolerance, or where numbers vanish or explode.
 """
 
@@ -301,7 +302,7 @@ def case(seed):
             return "degenerate", "PyTorch's own float32 is further from float64 than the tolerance"
         pipeline = passes.training() if training else passes.inference()
         optimised = pipeline.run(graph)
-        for lanes in LANES:
+        for lanes in LANES if seed % 10 == 0 else LANES[seed % 3 :][:1]:
             os.environ["NETDSL_LANES"] = str(lanes)
             program = Program(optimised, 2 if (seed + lanes // 4) % 4 == 0 else 1)
             for name in program.weights:
