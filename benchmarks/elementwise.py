@@ -184,10 +184,10 @@ class Case:
             for step in steps:
                 step.bind(lambda slot, places=places: places[slot.place, slot.index].ctypes.data)
             self.keep.append((steps, scratch))
-        self.table = link([step for steps, *_ in drafts for step in steps]).table
+        self.linked = link([step for steps, *_ in drafts for step in steps])
 
     def run(self):
-        self.pool.run(self.table)
+        self.pool.run(self.linked.table)
 
 
 def _array(shape, rng):

@@ -75,10 +75,9 @@ class KernelLibrary:
         index = self._symbols[key]
         return int(self._loaded().get_function_address(index))
 
-    @functools.cached_property
-    def addresses(self) -> dict[str, int]:
-        """All addresses by key."""
-        return {key: self.address(key) for key in self.kernels}
+    def load(self) -> None:
+        """Compile, or take from the cache, and put the code into memory; it stays as long as the library lives."""
+        self._loaded()
 
     def llvm_ir(self) -> str:
         """The optimised LLVM IR of all kernels, for reading."""
@@ -117,13 +116,15 @@ class KernelLibrary:
         for key, kernel in self.kernels.items():
             if isinstance(kernel, Kernel):
                 self._define(module, key, kernel)
-        compiled = llvm.parse_assembly(str(module))
+        # In a context of its own, which goes with the module: the global one keeps what it ever saw.
+        context = llvm.create_context()
+        compiled = llvm.parse_assembly(str(module), context)
         for key, kernel in self.kernels.items():
             if isinstance(kernel, NumbaKernel):
                 from netdsl.cpu.numba_ir import compiled_ir
 
                 text = compiled_ir(kernel.load(), kernel.arguments, self._symbols[key])
-                compiled.link_in(llvm.parse_assembly(text))
+                compiled.link_in(llvm.parse_assembly(text, context))
         compiled.verify()
         _optimise(compiled, machine)
         for function in compiled.functions:
@@ -162,13 +163,18 @@ def _optimise(module: Any, machine: Any) -> None:
     options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
     options.loop_interleaving = False
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    manager = builder.getModulePassManager()
+    manager.run(module, builder)
+    # llvmlite means to free a manager when it is closed, but up to 0.50 its class inherits an empty method first.
+    if type(manager)._dispose is llvm.ffi.ObjectRef._dispose:
+        llvm.NewPassManager._dispose(manager)
+    manager.close()
 
 
 def _load(code: bytes) -> Any:
     """Put an object file into memory, ready to run."""
     machine = _machine()
-    empty = llvm.parse_assembly(f'target triple = "{machine.triple}"')
+    empty = llvm.parse_assembly(f'target triple = "{machine.triple}"', llvm.create_context())
     # The engine owns the machine it is given, so it gets one of its own.
     engine = llvm.create_mcjit_compiler(empty, _machine.__wrapped__())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))

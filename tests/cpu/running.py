@@ -23,7 +23,8 @@ def run_steps(steps, places, parts: int = 1) -> None:
     for step in steps:
         step.bind(lambda slot: places[slot.place, slot.index].ctypes.data)
     workspace = aligned_bytes(WORKSPACE_BYTES)
-    for code, args in link(steps).table:
+    linked = link(steps)  # holds the code
+    for code, args in linked.table:
         entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(int(code))
         for part in range(parts):
             entry(int(args), part, parts, workspace.ctypes.data)
