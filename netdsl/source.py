@@ -5,14 +5,17 @@ This module knows nothing of networks. Every room reports its mistakes as one `N
 """
 
 import difflib
+import re
 import unicodedata
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
+
+from netdsl.terminal import fitted
 
 _TAB = 4
 _WINDOW = 120  # columns shown of a line too long to print, around the caret
@@ -140,19 +143,22 @@ class Diagnostic:
         """This diagnostic at a place, unless it has one already."""
         return self if self.span is not None else replace(self, span=span)
 
-    def render(self) -> str:
-        """The diagnostic as text for people, without a final newline."""
-        lines = [f"{self.severity}[{self.code}]: {self.message}"]
+    def render(self, width: int | None = None) -> str:
+        """The diagnostic as text for people, without a final newline, in lines of `width` columns if given.
+
+        Places are not broken, and go on in the next line of a terminal.
+        """
+        lines = [fitted(f"{self.severity}[{self.code}]: {self.message}", width)]
         gutter = self._gutter()
         if self.span is not None:
-            lines += _excerpt(self.span, self.label, gutter)
+            lines += _excerpt(self.span, self.label, gutter, width)
         for note in self.notes:
-            lines.append(f"note: {note.message}")
+            lines.append(fitted(f"note: {note.message}", width))
             if note.span is not None:
-                lines += _excerpt(note.span, note.label, gutter)
-        lines += [f"  in {text}, used at {span}" for text, span in self.trail]
+                lines += _excerpt(note.span, note.label, gutter, width)
+        lines += [fitted(f"  in {text}, used at {span}", width) for text, span in self.trail]
         if self.fix is not None:
-            lines.append(f"help: {self.fix}")
+            lines.append(fitted(f"help: {self.fix}", width))
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -193,39 +199,6 @@ class NetError(Exception):
         return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)
 
 
-class Mistakes:
-    """Mistakes, collected so that all are told in one go."""
-
-    def __init__(self) -> None:
-        self.found: list[Diagnostic] = []
-
-    @contextmanager
-    def at(self, span: Span | None = None) -> Iterator[None]:
-        """Keep the mistakes that the body raises, at this place unless they have one, and go on."""
-        try:
-            yield
-        except NetError as error:
-            self.add(error.at(span).diagnostics)
-
-    def add(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Keep more of them, each once."""
-        self.found += (d for d in diagnostics if d not in self.found)
-
-    def done(self) -> None:
-        """Raise NetError with everything found; nothing when there is none."""
-        if self.found:
-            raise NetError(*self.found)
-
-
-@contextmanager
-def placed(span: Span | None) -> Iterator[None]:
-    """Let the mistakes of the body stand at a place, unless they have one."""
-    try:
-        yield
-    except NetError as error:
-        raise error.at(span) from error.__cause__
-
-
 class NetWarning(UserWarning):
     """A diagnostic that stops nothing, as Python's `warnings` carry it; `str()` renders it."""
 
@@ -240,6 +213,14 @@ class NetWarning(UserWarning):
 def warn(diagnostic: Diagnostic) -> None:
     """Tell of something that stops nothing: as a Python warning, which the commands print on stderr."""
     warnings.warn(NetWarning(replace(diagnostic, severity="warning")), stacklevel=3)
+
+
+def painted(text: str) -> str:
+    """A rendered diagnostic in a terminal's colours: what it is and the carets in red, or yellow for a warning."""
+    colour = "1;33" if text.startswith("warning") else "1;31"
+    text = re.sub(r"\A\w+(?:\[[^\]]*\])?:", rf"\033[{colour}m\g<0>\033[0m", text)
+    text = re.sub(r"(?m)^(note|help):", "\033[1m\\g<0>\033[0m", text)
+    return re.sub(r"(?m)(?<=^)( *\| +)(\^+.*)$", rf"\1\033[{colour}m\2\033[0m", text)
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
@@ -260,31 +241,48 @@ def _bound(owner: object, *names: str) -> None:
             object.__setattr__(owner, name, brief(text, _MESSAGE))
 
 
-def _excerpt(span: Span, label: str, gutter: int) -> list[str]:
-    """The place, its first line and the carets below it."""
+def _excerpt(span: Span, label: str, gutter: int, page: int | None) -> list[str]:
+    """The place, its first line and the carets below it, with the label behind or below them."""
     line, column = span.source.position(span.start)
     text = span.source.line_text(line)
     first = min(column - 1, len(text))
     last = min(first + max(span.end - span.start, 1), max(len(text), first + 1))
-    shown, left, width = _window(text, first, last)
+    room = None if page is None else max(page - gutter - 3, 2 * _TAB)
+    shown, left, width = _window(text, first, last, room)
     pad = " " * gutter
-    carets = " " * left + "^" * width + (f" {label}" if label else "")
-    return [f"{pad}--> {span}", f"{pad} |", f"{line:>{gutter}} | {shown}".rstrip(), f"{pad} | {carets}"]
+    carets = [" " * left + "^" * width]
+    if label and (room is None or left + width + 1 + len(label) <= room):
+        carets = [f"{carets[0]} {label}"]
+    elif label and room is not None:
+        indent = " " * max(0, min(left, room - len(label)))
+        carets += [indent + part for part in fitted(label, room).split("\n")]
+    head = [f"{pad}--> {span}", f"{pad} |", f"{line:>{gutter}} | {shown}".rstrip()]
+    return [*head, *(f"{pad} | {part}" for part in carets)]
 
 
-def _window(text: str, first: int, last: int) -> tuple[str, int, int]:
+def _window(text: str, first: int, last: int, room: int | None) -> tuple[str, int, int]:
     """The shown text of a line, the column of the carets and their number."""
     begin, end = 0, len(text)
     if end > 2 * _WINDOW:
         begin = max(0, min(first - _WINDOW // 2, end - _WINDOW))
         end = begin + _WINDOW
-        last = min(last, end)
+    if room is not None and _fitting(text[begin:end], room) < end - begin:
+        size = room - 2
+        if last - begin > size:
+            begin = max(begin, min(first - size // 2, end - size))
+        end = begin + _fitting(text[begin:end], size)
+    last = min(last, end)
     head = "…" if begin else ""
     tail = "…" if end < len(text) else ""
     cells = [_cell(char) for char in text[begin:end]]
     shown = head + "".join(char for char, _ in cells) + tail
     left = len(head) + sum(width for _, width in cells[: first - begin])
     return shown, left, max(1, sum(width for _, width in cells[first - begin : last - begin]))
+
+
+def _fitting(text: str, columns: int) -> int:
+    """How many of the characters fit."""
+    return sum(total <= columns for total in accumulate(_cell(char)[1] for char in text))
 
 
 def _cell(char: str) -> tuple[str, int]:

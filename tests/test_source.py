@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import pytest
@@ -70,6 +71,26 @@ def test_end_of_file_and_long_lines():
     shown, carets = Diagnostic("x", "m", span_of(long, "!")).render().splitlines()[-2:]
     assert len(shown) < 150
     assert shown[carets.index("^")] == "!"
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 79])
+@pytest.mark.parametrize("marked", ["aaaa", "conv(c3, 1)", "wörd = 字字", "}"])
+def test_in_a_narrow_terminal_every_line_fits_and_the_carets_stand_below(width, marked):
+    text = f"aaaa | max_pool(3, stride = 2) -> conv(c3, 1){'x' * 30}\twörd = 字字 {'y ' * 200}}}"
+    source = Source("a.net", f"\n\n{text}\n")
+    span, note = span_of(source, marked), Note("another place is here", span_of(source, "max_pool"))
+    what = Diagnostic(
+        "x", "a mistake that is told in many words", span, "the label", (note,), fix="do it better"
+    )
+    lines = what.render(width).splitlines()
+    columns = [sum(2 if c == "字" else 1 for c in line) for line in lines]
+    assert max(columns) <= width and lines[0].startswith("error[x]: a mistake")
+    shown, carets = next((a, b) for a, b in itertools.pairwise(lines) if a.startswith("3 | "))
+    begin, count = carets.index("^"), carets.count("^")
+    wide = "".join(c + ("\0" if c == "字" else "") for c in shown)
+    assert marked.startswith(wide[begin : begin + count].replace("\0", "").rstrip("…"))
+    assert "the label" in carets or lines[lines.index(carets) + 1].strip(" |") == "the label"
+    assert what.render(10_000) == what.render()
 
 
 def test_errors_render_together():

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from netdsl.cli.streams import say
+from netdsl.cli.streams import columns, say
 from netdsl.source import suggest
+from netdsl.terminal import fitted
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Option:
 
     flags: tuple[str, ...]
     settings: Mapping[str, Any]
+
+    @property
+    def shown(self) -> str:
+        """How an argument stands in the usage, `FILE...` or `[NAME]`; nothing for an option."""
+        if self.flags[0].startswith("-"):
+            return ""
+        name = str(self.settings.get("metavar", self.flags[0]))
+        return {"+": f"{name}...", "?": f"[{name}]"}.get(self.settings.get("nargs", ""), name)
 
 
 def option(*flags: str, **settings: Any) -> Option:
@@ -62,7 +71,13 @@ class Command:
 
     def __call__(self, words: Sequence[str], name: str) -> None:
         """Parse the words and run; raises SystemExit with 2 for wrong usage."""
-        parser = _Parser(prog=name, description=_text(self.function), allow_abbrev=False)
+        arguments = " ".join(o.shown for o in self.options if o.shown)
+        parser = _Parser(
+            prog=name,
+            usage=f"{name} {arguments} [OPTIONS]".replace("  ", " "),
+            description=_text(self.function),
+            allow_abbrev=False,
+        )
         for o in self.options:
             parser.add_argument(*o.flags, **o.settings)
         values = vars(parser.parse_args(words))
@@ -85,13 +100,13 @@ class Group:
 
     def __call__(self, words: Sequence[str], name: str) -> None:
         """Run the command that the first word names."""
-        parser = _Parser(prog=name, description=self.text, allow_abbrev=False)
-        parser.add_argument("command", choices=self.commands, help=self._help())
+        usage = f"{name} COMMAND [OPTIONS]"
+        parser = _Parser(prog=name, usage=usage, description=self.text, allow_abbrev=False)
+        commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+        for own, one in self.commands.items():
+            commands.add_parser(own, help=_text(one.function), add_help=False)
         first = parser.parse_args(words[:1] or ["--help"])
         self.commands[first.command](words[1:], f"{name} {first.command}")
-
-    def _help(self) -> str:
-        return "; ".join(f"{name}: {_text(c.function)}" for name, c in self.commands.items())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,9 +121,9 @@ class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print: argparse swallows what goes wrong here."""
         if file is sys.stdout:
-            print(message, end="", file=file)
+            print(fitted(message, columns(file)), end="", file=file)
         else:
-            say(message.rstrip("\n"))
+            say(fitted(message.rstrip("\n"), columns(sys.stderr)))
 
 
 def _text(function: Callable[..., None]) -> str:

@@ -6,6 +6,7 @@ Exit status: 0 when all went well, 1 for a diagnostic, 2 for wrong usage.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.cli.command import UsageError, at_least_1, choice, option
-from netdsl.cli.streams import say
-from netdsl.source import Diagnostic, NetError
+from netdsl.cli.streams import columns, has_colours, say
+from netdsl.source import Diagnostic, NetError, painted
+from netdsl.terminal import fitted
 
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
@@ -45,8 +47,8 @@ FORMAT = option(
     dest="form",
     type=choice(Format),
     default=Format.table,
-    metavar="{table,json}",
-    help="table for people, json for scripts",
+    metavar="FORMAT",
+    help="table for people (default), json for scripts",
 )
 BATCH = option("--batch", type=at_least_1, default=1, metavar="N", help="batch size (default: 1)")
 THREADS = option(
@@ -56,7 +58,8 @@ DEVICE = option(
     "--device",
     choices=tuple(DEVICES),
     default="cpu",
-    help="what computes (default: cpu; cuda is not there yet)",
+    metavar="DEVICE",
+    help="what computes: cpu (default), or cuda, which is not there yet",
 )
 
 
@@ -112,10 +115,21 @@ def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoRetur
         with suppress(BrokenPipeError):
             print(json.dumps({"errors": [d.to_json() for d in problems]}, indent=2))
     else:
-        say("\n\n".join(d.render() for d in problems))
+        say("\n\n".join(map(shown, problems)))
         if len(problems) > 1:
             say(f"\n{len(problems)} errors")
     raise SystemExit(1)
+
+
+def shown(diagnostic: Diagnostic) -> str:
+    """A diagnostic as standard error shows it: in a terminal as wide as that is, and in colours that it wants."""
+    text = diagnostic.render(columns(sys.stderr))
+    return painted(text) if has_colours(sys.stderr) else text
+
+
+def print_page(text: str) -> None:
+    """Print a text; in a terminal, lines that are too wide are broken between words."""
+    print(fitted(text, columns(sys.stdout)))
 
 
 def print_json(data: Any) -> None:

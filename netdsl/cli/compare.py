@@ -11,10 +11,12 @@ from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json, wr
 if TYPE_CHECKING:
     from netdsl.report import Summary
 
+SORTS = ("params", "macs", "flops")
+
 
 @command(
     FILES,
-    option("--sort", choices=("params", "macs", "flops"), help="the smallest first"),
+    option("--sort", choices=SORTS, metavar="KEY", help=f"the smallest first, by {', '.join(SORTS)}"),
     option(
         "--chart", dest="picture", type=Path, metavar="FILE.svg", help="draw multiply-adds against parameters"
     ),
@@ -25,7 +27,7 @@ def app(files: list[Path], sort: str | None, picture: Path | None, form: Format)
     from netdsl.files import atomic_write
     from netdsl.report import compare
     from netdsl.report.chart import chart
-    from netdsl.report.terminal import terminal_width
+    from netdsl.terminal import terminal_width
 
     if picture is not None and picture.suffix != ".svg":
         raise UsageError(f"argument --chart: {picture} does not end in .svg")

@@ -21,6 +21,7 @@ from netdsl.cli.common import (
     load_network,
     need_device,
     print_json,
+    print_page,
     writing,
 )
 
@@ -97,7 +98,7 @@ def app(
             print(graph)
             return
         if explain:
-            print("\n".join(map(str, hooks.log.events)))
+            print_page("\n".join(map(str, hooks.log.events)))
             return
         _finish(network, graph, hooks, emit, out, threads, form)
 
@@ -115,16 +116,12 @@ def _optimised(network: Network, training: bool, without: tuple[str, ...], hooks
 
     if not training:
         return passes.inference().without(without).run(expand(network.graph), hooks)
-    from netdsl.source import warn
-    from netdsl.train.sections import training_sections
+    from netdsl.train import train_settings
     from netdsl.train.step import training_graph
 
-    sections = training_sections(network)
-    for warning in sections.warnings:
-        warn(warning)
-    assert sections.network.objective is not None
-    settings = sections.settings
-    graph = training_graph(sections.network.objective, settings.optimizer, settings.clip_norm)
+    settings = train_settings(network)
+    assert network.objective is not None
+    graph = training_graph(network.objective, settings.optimizer, settings.clip_norm)
     return passes.training().without(without).run(graph, hooks)
 
 
@@ -156,7 +153,7 @@ def _finish(
     if form is Format.json:
         print_json(facts)
     else:
-        print(_table(facts))
+        print_page(_table(facts))
         if out is not None:
             print(f"written to {out}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.cli.command import Group, command, option
-from netdsl.cli.common import FORMAT, Format, diagnostics, print_json
+from netdsl.cli.common import FORMAT, Format, diagnostics, print_json, print_page
 
 if TYPE_CHECKING:
     from netdsl.data.get import Entry
@@ -24,7 +24,7 @@ def list_(form: Format) -> None:
         )
         return
     for e in entries:
-        print(f"{e.dataset.name:<14} {e.dataset.title} ({_folder(e) or 'not here yet'})")
+        print_page(f"{e.dataset.name:<14}  {e.dataset.title} ({_folder(e) or 'not here yet'})")
 
 
 def _folder(entry: Entry) -> str | None:
@@ -43,7 +43,7 @@ def get_(name: str, folder: Path | None) -> None:
 
     with diagnostics():
         got = get(name, folder)
-    print(f"{got.name}: {got.action}" + (f" in {got.folder}" if got.folder else ""))
+    print_page(f"{got.name}: {got.action}" + (f" in {got.folder}" if got.folder else ""))
 
 
 app = Group("List the data sets that netdsl knows, and get them.", list=list_, get=get_)

@@ -29,7 +29,7 @@ def app(
     """Compare two networks layer by layer: structure, settings, shapes, parameters, costs, outputs, training."""
     from netdsl.report.diff import diff
     from netdsl.report.diff_text import diff_json, render_diff
-    from netdsl.report.terminal import terminal_width
+    from netdsl.terminal import terminal_width
 
     with diagnostics(form):
         networks = load_network(before, set_before, net_before), load_network(after, set_after, net_after)

@@ -8,7 +8,7 @@ import platform
 from typing import Any
 
 from netdsl.cli.command import command
-from netdsl.cli.common import FORMAT, Format, print_json
+from netdsl.cli.common import FORMAT, Format, print_json, print_page
 
 
 @command(FORMAT)
@@ -19,8 +19,7 @@ def app(form: Format) -> None:
         print_json(facts)
         return
     width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        print(f"{name.replace('_', ' '):<{width}}  {value}")
+    print_page("\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in facts.items()))
 
 
 def gather() -> dict[str, Any]:

@@ -17,7 +17,10 @@ from netdsl.cli.common import (
     load_network,
     need_device,
     print_json,
+    print_page,
 )
+
+SPLITS = ("test", "validation", "train")
 
 
 @command(
@@ -25,7 +28,14 @@ from netdsl.cli.common import (
     option("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of netdsl train"),
     SET,
     NET,
-    option("--on", dest="split", choices=("test", "validation", "train"), default="test", help="which data"),
+    option(
+        "--on",
+        dest="split",
+        choices=SPLITS,
+        default="test",
+        metavar="SPLIT",
+        help="test (default), validation or train",
+    ),
     DEVICE,
     THREADS,
     FORMAT,
@@ -53,4 +63,4 @@ def app(
     else:
         from netdsl.cli.progress import values_text
 
-        print(f"{split}: {values_text(values)}")
+        print_page(f"{split}: {values_text(values)}")

@@ -18,7 +18,7 @@ from netdsl.cli.common import FILE, FORMAT, NET, SET, Format, diagnostics, load_
 def app(file: Path, name: str, settings: list[str], net: str | None, form: Format) -> None:
     """Explain the shape of a layer: every step from the input, with its formula and its place in the source."""
     from netdsl.report.explain import explain, find_node, render_steps
-    from netdsl.report.terminal import terminal_width
+    from netdsl.terminal import terminal_width
 
     with diagnostics(form):
         network = load_network(file, settings, net)

@@ -43,7 +43,7 @@ COMMANDS = {
 
 def usage() -> str:
     """What `netdsl --help` prints, as wide as the terminal."""
-    from netdsl.report.terminal import terminal_width, wrapped
+    from netdsl.terminal import terminal_width, wrapped
 
     page, column = terminal_width(), max(map(len, COMMANDS)) + 4
     lines = wrapped("Write a neural network down as text, understand it, train it and run it fast.", page)
@@ -90,11 +90,13 @@ def find_command(name: str) -> Command | Group:
 @contextmanager
 def warnings_shown() -> Iterator[None]:
     """Print our own warnings on stderr as the diagnostics they are, each once."""
+    from netdsl.cli.common import shown as shown_as
+
     shown = warnings.showwarning
 
     def show(message: Warning | str, *place: Any, **more: Any) -> None:
         if isinstance(message, NetWarning):
-            say(str(message))
+            say(shown_as(message.diagnostic))
         else:
             shown(message, *place, **more)
 

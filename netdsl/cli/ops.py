@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 from netdsl.cli.command import command, option
-from netdsl.cli.common import FORMAT, Format, fail, print_json
+from netdsl.cli.common import FORMAT, Format, fail, print_json, print_page
+from netdsl.cli.streams import columns
 from netdsl.source import Diagnostic, suggest
 
 
@@ -19,7 +23,7 @@ def app(name: str | None, form: Format) -> None:
         if form is Format.json:
             print_json([doc.to_json() for doc in docs])
         else:
-            print(render_list(docs))
+            print_page(render_list(docs))
         return
     if name not in known:
         near = suggest(name, known)
@@ -29,4 +33,7 @@ def app(name: str | None, form: Format) -> None:
     if form is Format.json:
         print_json(doc.to_json())
     else:
-        print(render_one(doc))
+        # Paragraphs are as wide as the page; what is indented stays in lines of its own.
+        print_page(
+            re.sub(r"(?<=\S)\n(?=\S)", " ", render_one(doc)) if columns(sys.stdout) else render_one(doc)
+        )

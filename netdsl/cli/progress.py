@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from netdsl.report.table import Cells, table
-from netdsl.report.terminal import JOINT, wrapped
+from netdsl.terminal import JOINT, fitted, wrapped
 from netdsl.train import FitResult, Listener
 from netdsl.train.checkpoint import Progress as Position
 
@@ -98,7 +98,7 @@ class Bars(Listener):
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
         self.began = time.monotonic()
-        self.console.print(start_text(epochs, batches, progress, self.where))
+        self.console.print(fitted(start_text(epochs, batches, progress, self.where), self.console.width))
         self.live.start()
         self._draw()
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from netdsl.cli.common import fail
 from netdsl.cli.streams import columns
-from netdsl.report.terminal import wrapped
 from netdsl.source import Diagnostic
+from netdsl.terminal import wrapped
 
 if TYPE_CHECKING:
     from netdsl.train import FitResult

@@ -41,15 +41,17 @@ def exit_status(run: Callable[[], None]) -> Any:
     except SystemExit as leaving:
         return leaving.code
     except KeyboardInterrupt:
-        say("interrupted")
+        # In a terminal ^C stands in the line.
+        say("\ninterrupted" if columns(sys.stderr) else "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        drop_output()
+        pass
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else cannot_print(error)
-        drop_output()
         say(f"netdsl: {what}")
         return 1
+    finally:
+        drop_output()
     return status
 
 
@@ -71,6 +73,11 @@ def columns(stream: TextIO) -> int | None:
         return os.get_terminal_size(stream.fileno()).columns or None if stream.isatty() else None
     except (OSError, ValueError):
         return None
+
+
+def has_colours(stream: TextIO) -> bool:
+    """Whether colours are wanted: in a terminal that has them, unless NO_COLOR is set (https://no-color.org)."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def is_closed() -> bool:

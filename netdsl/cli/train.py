@@ -51,14 +51,13 @@ def app(
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
     from netdsl.cli.runs import GoOn
-    from netdsl.train import Trainer
-    from netdsl.train.sections import training_sections
+    from netdsl.train import Trainer, train_settings
 
     if not keep and (out is not None or resume):
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
     with diagnostics():
         need_device(device)
-        batch = training_sections(load_network(file, settings, net)).settings.batch
+        batch = train_settings(load_network(file, settings, net)).batch
         trainer = Trainer(load_network(file, settings, net, batch), threads=threads)
         with _folder(trainer, file, net, out, keep, resume) as trainer.out:
             go_on = GoOn(file, tuple(settings), net, trainer.out)

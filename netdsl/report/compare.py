@@ -9,7 +9,7 @@ from netdsl.report.columns import shape_text
 from netdsl.report.sizes import bytes_text
 from netdsl.report.summary import Summary
 from netdsl.report.table import Cells, table
-from netdsl.report.terminal import wrapped
+from netdsl.terminal import wrapped
 
 
 def _input(summary: Summary) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from netdsl.report.columns import shape_text
 from netdsl.report.diff import Change, Difference
 from netdsl.report.summary import Row, Summary
-from netdsl.report.terminal import wrapped
+from netdsl.terminal import wrapped
 
 #: so many parts of one block in a row, come, gone or following, are told one by one
 LONG_RUN = 6

@@ -9,8 +9,8 @@ from typing import Any
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.report.columns import shape_text
-from netdsl.report.terminal import wrapped
 from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.terminal import wrapped
 
 LEGEND = "(windows: floor((in + pad before + pad after - dilation * (kernel - 1) - 1) / stride) + 1)"
 #: so many ends of paths that fit are named

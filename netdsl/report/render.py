@@ -14,7 +14,7 @@ from netdsl.report.outline import Line
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
 from netdsl.report.table import Cells, table
-from netdsl.report.terminal import terminal_width, wrapped
+from netdsl.terminal import terminal_width, wrapped
 
 FORMATS = ("table", "markdown", "csv", "json", "html", "latex")
 

@@ -21,7 +21,7 @@ from netdsl.train.inputs import Inputs, network_inputs
 from netdsl.train.optimizers import Optimizer
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings
-from netdsl.train.step import FULL_BATCH, HYPER, check_batch, training_graph
+from netdsl.train.step import HYPER, check_training, training_graph
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ class Learner:
         self.inputs: Inputs = network_inputs(network)
         self._objective = network.objective
         self._threads = threads
-        self.check_batch(settings.batch, FULL_BATCH)
+        self.check_batch(settings.batch, "train with a batch of 2 or more")
         self.program = self._compile(settings.batch, None)
         self._programs = {settings.batch: self.program}
         self._keyed = KEY in self.program.inputs
@@ -61,7 +61,11 @@ class Learner:
 
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""
-        check_batch(self._objective, size, fix)
+        check_training(
+            with_batch(self._objective, size),
+            f"in a batch of {size} {'sample' if size == 1 else 'samples'}",
+            fix,
+        )
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take over weights, statistics and slots."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netdsl.autodiff import gradients
-from netdsl.ir import Graph, Op, ShapeError, TensorType, Value
+from netdsl.ir import Graph, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp
-from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
-from netdsl.source import Diagnostic, Mistakes
+from netdsl.source import Diagnostic, NetError
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
 
@@ -19,28 +18,17 @@ HYPER = "train/"
 """What the names of the optimiser's scalar inputs start with: no input of a network has a slash."""
 
 
-FULL_BATCH = "train with a batch of 2 or more"
-LAST_BATCH = "drop_last = true leaves out the last, smaller batch; or choose another batch"
-
-
-def check_batch(objective: Graph, size: int, fix: str) -> None:
-    """Raise NetError, with the fix in words, at every layer that cannot be trained on batches of `size` samples."""
-    particular = [n.id for n in objective if _checks_training(n.op)]
-    if not particular:
-        return
-    where = f"in a batch of {size} {'sample' if size == 1 else 'samples'}"
-    graph, problems = with_batch(objective, size), Mistakes()
-    for node in map(graph.__getitem__, particular):
-        assert isinstance(node.op, LibraryOp)
-        try:
-            node.op.check_training(*(graph.type(v) for v in node.inputs))
-        except ShapeError as error:
-            problems.found.append(Diagnostic("shape", f"{where}, {error.message}", node.span, fix=fix))
-    problems.done()
-
-
-def _checks_training(op: Op) -> bool:
-    return isinstance(op, LibraryOp) and type(op).check_training is not LibraryOp.check_training
+def check_training(objective: Graph, where: str, fix: str) -> None:
+    """Raise NetError at every layer that cannot be trained on operands of its size; `where` says in which batch."""
+    problems = []
+    for node in objective:
+        if isinstance(node.op, LibraryOp):
+            try:
+                node.op.check_training(*(objective.type(v) for v in node.inputs))
+            except ShapeError as error:
+                problems.append(Diagnostic("shape", f"{where}, {error.message}", node.span, fix=fix))
+    if problems:
+        raise NetError(*problems)
 
 
 def evaluation_graph(objective: Graph) -> Graph:

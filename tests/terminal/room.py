@@ -18,6 +18,8 @@ import pyte
 
 ROOT = Path(__file__).parents[2]
 NETDSL = (sys.executable, "-m", "netdsl")
+#: several commands on one terminal, which pay for one start
+BATCH = (sys.executable, str(Path(__file__).with_name("batch.py")))
 CTRL_C = "\x03"
 
 
@@ -49,7 +51,7 @@ class Terminal:
     ) -> None:
         self._screen = pyte.HistoryScreen(columns, rows, history=5000, ratio=1)
         self._stream = pyte.ByteStream(self._screen)
-        self.bytes = b""
+        self.bytes, self._shown = b"", 0
         self._master, slave = pty.openpty()
         self._size(slave, columns, rows)
         self.process = subprocess.Popen(
@@ -109,27 +111,27 @@ class Terminal:
         self._size(self._master, columns, rows)
         self._screen.resize(rows, columns)
 
-    def until(self, pattern: str, seconds: float = 120) -> re.Match[str]:
-        """Wait until the screen matches; an AssertionError shows the screen that did not."""
+    def until(self, pattern: str, seconds: float = 60) -> re.Match[str]:
+        """Wait until the screen matches, and stop there; an AssertionError shows the screen that did not."""
         end = time.monotonic() + seconds
-        while True:
-            if found := re.search(pattern, self.text, re.M):
-                return found
-            open_ = self._read(end - time.monotonic())
-            if not open_ or time.monotonic() > end:
-                found = re.search(pattern, self.text, re.M)
-                assert found, f"{pattern!r} did not appear in {seconds} s:\n{self.text}"
-                return found
+        open_ = True
+        while not (found := re.search(pattern, self.text, re.M)):
+            if not self._feed():
+                assert open_ and time.monotonic() < end, f"{pattern!r} did not appear:\n{self.text}"
+                open_ = self._read(end - time.monotonic())
+        return found
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Read to the end; the exit status, negative for a signal."""
         end = time.monotonic() + seconds
         while self._read(end - time.monotonic()):
             assert time.monotonic() < end, f"it did not end in {seconds} s:\n{self.text}"
+        while self._feed():
+            pass
         return self.process.wait(max(1, end - time.monotonic()))
 
     def _read(self, seconds: float) -> bool:
-        """Show what has come; False when nothing more can."""
+        """Take what has come; False when nothing more can."""
         ready, _, _ = select.select([self._master], [], [], max(0.0, min(seconds, 0.5)))
         if not ready:
             return True
@@ -138,8 +140,15 @@ class Terminal:
         except OSError:  # Linux says that the other end is closed by EIO
             return False
         self.bytes += data
-        self._stream.feed(data)
         return bool(data)
+
+    def _feed(self) -> bool:
+        """Show the next line, or the next state of one that is written again; False when all is shown."""
+        rest = self.bytes[self._shown :]
+        piece = rest[: rest.find(b"\r", 1)] if rest.find(b"\r", 1) > 0 else rest
+        self._stream.feed(piece)
+        self._shown += len(piece)
+        return bool(piece)
 
     @staticmethod
     def _size(descriptor: int, columns: int, rows: int) -> None:

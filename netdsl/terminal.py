@@ -1,0 +1,54 @@
+"""How wide the page is, and lines that are wider."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+#: a blank at which `wrapped` breaks no line
+JOINT = "\N{NO-BREAK SPACE}"
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, or of `COLUMNS`; 100 where there is neither, and never below 40."""
+    import shutil
+
+    return max(40, shutil.get_terminal_size((100, 24)).columns)
+
+
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """A line in several that fit, where there is a blank to break at; those behind the first are indented.
+
+    Shapes and `a -> b` stay in one piece where there is room.
+    """
+    whole = re.sub(r"\[[^\]]{,40}\]| -> ", lambda m: m[0].replace(" ", JOINT), text)
+    pieces = (p if len(p) <= width - indent else p.replace(JOINT, " ") for p in whole.split(" "))
+    whole = " ".join(pieces)
+    lines = textwrap.wrap(
+        whole, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return [line.replace(JOINT, " ") for line in lines]
+
+
+def fitted(text: str, width: int | None) -> str:
+    """A page whose lines that are too wide are broken and go on below the text of their column; None is any width.
+
+    A column begins behind two blanks: what is broken in `name  what it is` goes on below `what`.
+    """
+    if width is None:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _fitted(line, width))
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    column = re.match(r"\s*(?:\S+ )*\S+ {2,}|\s*", line)
+    assert column is not None
+    begin = column[0]
+    if not begin.strip() or len(begin) > width // 2:
+        begin = line[: len(line) - len(line.lstrip())]
+    first, *more = wrapped(line[len(begin) :], width - len(begin)) or [""]
+    indent = len(begin) if begin.strip() else len(begin) + 2
+    rest = wrapped(" ".join(more), width - indent) if more else []
+    return [begin + first, *(" " * indent + part for part in rest)]
