@@ -9,7 +9,8 @@ import re
 import unicodedata
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -197,6 +198,39 @@ class NetError(Exception):
 
     def __str__(self) -> str:
         return "\n\n".join(diagnostic.render() for diagnostic in self.diagnostics)
+
+
+class Mistakes:
+    """Mistakes, collected so that all are told in one go."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+
+    @contextmanager
+    def at(self, span: Span | None = None) -> Iterator[None]:
+        """Keep the mistakes that the body raises, at this place unless they have one, and go on."""
+        try:
+            yield
+        except NetError as error:
+            self.add(error.at(span).diagnostics)
+
+    def add(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Keep more of them, each once."""
+        self.found += (d for d in diagnostics if d not in self.found)
+
+    def done(self) -> None:
+        """Raise NetError with everything found; nothing when there is none."""
+        if self.found:
+            raise NetError(*self.found)
+
+
+@contextmanager
+def placed(span: Span | None) -> Iterator[None]:
+    """Let the mistakes of the body stand at a place, unless they have one."""
+    try:
+        yield
+    except NetError as error:
+        raise error.at(span) from error.__cause__
 
 
 class NetWarning(UserWarning):

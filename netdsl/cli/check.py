@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netdsl.cli.command import command
 from netdsl.cli.common import FILES, FORMAT, NET, SET, Format, fail, parse_overrides, print_json, print_page
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, warn
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Network
+    from netdsl.syntax.tree import Preset
 
 
 @command(FILES, SET, NET, FORMAT)
 def app(files: list[Path], settings: list[str], net: str | None, form: Format) -> None:
-    """Check networks: syntax, shapes, settings, `assert` and `expect`; every net and preset unless one is named."""
-    problems: list[Diagnostic] = []
+    """Check networks: syntax, shapes, settings, `assert`, `expect`, and whether they can be trained as they say.
+
+    Every net and preset is checked unless one is named.
+    """
+    mistakes, warnings = Mistakes(), Mistakes()
     good: list[dict[str, Any]] = []
     for file in files:
-        try:
-            for found in _check(file, settings, net):
+        with mistakes.at():
+            for found in _check(file, settings, net, mistakes, warnings):
                 good.append(found)
                 if form is Format.table:
                     print_page(_line(found))
-        except NetError as error:
-            problems.extend(error.diagnostics)
-    if problems:
-        fail(problems, form)
+    if mistakes.found:
+        fail(mistakes.found, form)
     if form is Format.json:
-        print_json({"files": good, "errors": []})
+        print_json({"files": good, "errors": [], "warnings": [w.to_json() for w in warnings.found]})
+    else:
+        for warning in warnings.found:
+            warn(warning)
 
 
-def _check(file: Path, settings: list[str], net: str | None) -> Iterator[dict[str, Any]]:
-    from netdsl.elaborate import elaborate_each
+def _check(
+    file: Path, settings: list[str], net: str | None, mistakes: Mistakes, warnings: Mistakes
+) -> Iterator[dict[str, Any]]:
+    """What is good of a file; mistakes and warnings are collected, each once however many nets have it."""
+    from netdsl.elaborate import elaborate_all
     from netdsl.syntax.parse import parse
     from netdsl.syntax.read import read_source
 
@@ -41,8 +53,31 @@ def _check(file: Path, settings: list[str], net: str | None) -> Iterator[dict[st
         yield {"file": str(file), "net": None, "blocks": len(tree.blocks), "claims": 0}
         return
     names = [net] if net else [*(tree.nets or [None]), *tree.presets]
-    for network in elaborate_each(source, names, overrides=parse_overrides(settings)):
-        yield {"file": str(file), "net": network.name, "claims": len(network.claims)}
+    for name, network in zip(names, elaborate_all(source, names, parse_overrides(settings)), strict=False):
+        own = Mistakes()
+        with own.at():
+            if isinstance(network, NetError):
+                raise network
+            warnings.add(_section_warnings(network))
+            yield {"file": str(file), "net": network.name, "claims": len(network.claims)}
+        fresh = [d for d in own.found if d not in mistakes.found]
+        mistakes.add(_in_preset(d, tree.presets.get(name or "")) for d in fresh)
+
+
+def _section_warnings(network: Network) -> Sequence[Diagnostic]:
+    if network.objective is None and not network.train and not network.data:
+        return ()
+    from netdsl.train.sections import check_sections
+
+    return check_sections(network)
+
+
+def _in_preset(problem: Diagnostic, preset: Preset | None) -> Diagnostic:
+    """A mistake that the net alone does not have says which preset makes it."""
+    if preset is None:
+        return problem
+    note = Note(f"with the settings of the preset {preset.name.id}", preset.name.span)
+    return replace(problem, notes=(*problem.notes, note))
 
 
 def _line(found: dict[str, Any]) -> str:

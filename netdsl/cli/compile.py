@@ -116,12 +116,16 @@ def _optimised(network: Network, training: bool, without: tuple[str, ...], hooks
 
     if not training:
         return passes.inference().without(without).run(expand(network.graph), hooks)
-    from netdsl.train import train_settings
+    from netdsl.source import warn
+    from netdsl.train.sections import training_sections
     from netdsl.train.step import training_graph
 
-    settings = train_settings(network)
-    assert network.objective is not None
-    graph = training_graph(network.objective, settings.optimizer, settings.clip_norm)
+    sections = training_sections(network)
+    for warning in sections.warnings:
+        warn(warning)
+    assert sections.network.objective is not None
+    settings = sections.settings
+    graph = training_graph(sections.network.objective, settings.optimizer, settings.clip_norm)
     return passes.training().without(without).run(graph, hooks)
 
 

@@ -51,13 +51,14 @@ def app(
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
     from netdsl.cli.runs import GoOn
-    from netdsl.train import Trainer, train_settings
+    from netdsl.train import Trainer
+    from netdsl.train.sections import training_sections
 
     if not keep and (out is not None or resume):
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
     with diagnostics():
         need_device(device)
-        batch = train_settings(load_network(file, settings, net)).batch
+        batch = training_sections(load_network(file, settings, net)).settings.batch
         trainer = Trainer(load_network(file, settings, net, batch), threads=threads)
         with _folder(trainer, file, net, out, keep, resume) as trainer.out:
             go_on = GoOn(file, tuple(settings), net, trainer.out)

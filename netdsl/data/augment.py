@@ -1,17 +1,23 @@
 """Random changes of training images: `shift` and `flip`.
 
 They work on stored pixels, before normalisation. What is drawn for a sample depends on (seed, place in the
-list, epoch, index of the sample in the training set) and on nothing else.  Labels that are maps of the size of
-the image move with it.
+list, epoch, index of the sample in the training set) and on nothing else.
+
+What labels become is decided by their kind: classes, in whatever form, stay; maps of the size of the image move with
+it; of all others, such as boxes and points, nobody knows, and they are refused unless the setting `keep_labels` says
+that they stay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.data.outline import Outline
+from netdsl.source import NetError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +30,10 @@ MAX_SHIFT = 1024
 class Augmentation(Protocol):
     """A value in the list of the setting `augment`."""
 
+    @property
+    def keep_labels(self) -> bool:
+        """Whether labels stay as they are, whatever their kind."""
+
     def __call__(self, images: NDArray[Any], bits: Bits) -> NDArray[Any]:
         """A changed copy of images [B, H, W, C], drawn with two random words per image, each of shape [B]."""
 
@@ -33,8 +43,10 @@ class Shift:
     """`shift(pixels)`: move by -pixels..pixels in both directions, each uniformly; what comes in is zero."""
 
     pixels: int
+    keep_labels: bool = False
 
     def __post_init__(self) -> None:
+        _check_flag(self.keep_labels)
         if (
             not isinstance(self.pixels, int)
             or isinstance(self.pixels, bool)
@@ -63,8 +75,10 @@ class Flip:
     """`flip`: mirror left and right with probability `p`, a half by default."""
 
     p: float = 0.5
+    keep_labels: bool = False
 
     def __post_init__(self) -> None:
+        _check_flag(self.keep_labels)
         if not isinstance(self.p, int | float) or isinstance(self.p, bool) or not 0 <= self.p <= 1:
             raise data_error(f"flip(p) needs a probability from 0 to 1, not {self.p!r}")
 
@@ -85,16 +99,65 @@ def augmented(
     Errors: NetError for labels that have places of another kind, such as maps of another size.
     """
     moved = change(images, bits)
-    if labels.ndim < 3:
+    if labels.ndim < 3 or change.keep_labels:
         return moved, labels
-    if labels.ndim > 4 or labels.shape[1:3] != images.shape[1:3]:
+    if not _is_map(labels.shape[1:], images.shape[1:]):
         message = f"augment moves images {list(images.shape[1:])}, but not labels {list(labels.shape[1:])}"
         raise data_error(message, fix="labels of the size of the image move with it")
     return moved, change(labels.reshape(*labels.shape[:3], -1), bits).reshape(labels.shape)
 
 
+def check_augment(changes: Sequence[Augmentation], outline: Outline) -> None:
+    """Check that samples can be changed, and that what then becomes of their labels is known.
+
+    Errors: NetError. What the outline does not tell passes.
+    """
+    for change in changes:
+        if len(outline.sample) != 3:
+            raise _not_images(_name(change), outline.sample)
+        if change.keep_labels or (outline.integers and not outline.label):
+            continue
+        if _is_map(outline.label, outline.sample) or (
+            len(outline.label) < 2 and _are_classes(outline) is not False
+        ):
+            continue
+        raise _unknown(_name(change), outline.label)
+
+
+def _are_classes(outline: Outline) -> bool | None:
+    """Whether labels say which classes a sample is of, as a row of shares or of zeros and ones; None: unknown."""
+    known = outline.indicators, outline.distribution
+    return True if True in known else None if None in known else False
+
+
+def _is_map(label: tuple[int, ...], sample: tuple[int, ...]) -> bool:
+    return 2 <= len(label) <= 3 and label[:2] == sample[:2]
+
+
+def _unknown(name: str, label: tuple[int, ...]) -> NetError:
+    what = f"labels of shape {list(label)}" if label else "labels that are numbers"
+    return data_error(
+        f"{name} moves the images, but what that does to {what} is not known",
+        "classes stay, and maps of the size of the image move with it; boxes and points would be wrong",
+        fix=f"{name}(keep_labels = true) where moving the image does not change its labels",
+    )
+
+
+def _name(change: Augmentation) -> str:
+    return type(change).__name__.lower()
+
+
+def _check_flag(value: object) -> None:
+    if not isinstance(value, bool):
+        raise data_error(f"keep_labels must be true or false, not {value!r}")
+
+
+def _not_images(name: str, sample: tuple[int, ...]) -> NetError:
+    return data_error(f"{name} needs images of shape [H, W, C], not {list(sample)}")
+
+
 def _image_shape(images: NDArray[Any], name: str) -> tuple[int, int, int, int]:
     if images.ndim != 4:
-        raise data_error(f"{name} needs images of shape [H, W, C], not {list(images.shape[1:])}")
+        raise _not_images(name, images.shape[1:])
     batch, height, width, channels = images.shape
     return batch, height, width, channels

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.augment import Augmentation, augmented
+from netdsl.data.augment import Augmentation, augmented, check_augment
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.normalize import Normalization
+from netdsl.data.outline import outline_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,13 +68,9 @@ class Batches:
         check_seed(self.seed)
         if self.sample is not None:
             check_sample_shape(self.split.sample_shape, self.sample)
-        if self.batch < 1:
-            raise data_error(f"a batch needs at least one sample, not {self.batch}")
-        if self.drop_last and self.batch > len(self.split):
-            raise data_error(
-                f"there are {len(self.split)} samples, which do not fill one batch of {self.batch}",
-                fix="take a smaller batch, or set drop_last = false",
-            )
+        if self.augment:
+            check_augment(self.augment, outline_of(self.split))
+        check_batch(len(self.split), self.batch, self.drop_last)
 
     def __len__(self) -> int:
         """Batches in one epoch."""
@@ -123,6 +120,17 @@ class Batches:
         order = random_order(self.seed, Purpose.SHUFFLE, epoch, count) if self.shuffle else np.arange(count)
         self._order = (epoch, order)
         return order
+
+
+def check_batch(samples: int, batch: int, drop_last: bool) -> None:
+    """Check that there is a batch of this size. Errors: NetError."""
+    if batch < 1:
+        raise data_error(f"a batch needs at least one sample, not {batch}")
+    if drop_last and batch > samples:
+        raise data_error(
+            f"there are {samples} samples, which do not fill one batch of {batch}",
+            fix="take a smaller batch, or set drop_last = false",
+        )
 
 
 def _padded(values: NDArray[Any], missing: int) -> NDArray[Any]:

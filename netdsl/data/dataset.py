@@ -20,8 +20,8 @@ class Split:
 
     images: uint8 or float32 [n, *sample], channels last, normally [n, H, W, C]; pixels stay as they are
         stored until a batch is made.
-    labels: int64 [n], class numbers from 0, or [n, ...], one for each cell; or float32 [n, ...], targets of a
-        regression or one-hot rows.
+    labels: int64 [n] or [n, ...], whole numbers: class numbers from 0, one for each cell of a map, one-hot rows or
+        targets of a regression; or float32 [n, ...], targets or shares of classes.
     peak: the pixel value that means full intensity; scaling divides by it.
     classes: the names of the classes where known.
     """
@@ -74,25 +74,31 @@ def from_arrays(
     """Make a split of arrays from Python or a file.
 
     images [n, ...]: uint8 is kept, booleans, other integers and floats become float32. labels: integers and
-    booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape, and must not be negative; floats
-    [n, ...] become float32.
+    booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape; floats [n, ...] become float32.
+    What labels mean is decided by the loss that takes them.
     `peak` is 255 for uint8 and 1 for others unless given.
 
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
-    numbers, class numbers below 0 or not below len(classes).
+    numbers, labels that `classes` has no name for.
     """
     x, y = np.asarray(images), np.asarray(labels)
-    if x.ndim < 2 or y.ndim < 1:
-        raise data_error(
-            f"samples need shape [n, ...] and labels [n], not {list(x.shape)} and {list(y.shape)}"
-        )
-    if len(x) != len(y):
-        raise data_error(f"there are {len(x)} samples but {len(y)} labels")
-    if x.size == 0:
-        raise data_error(f"there are no samples in an array of shape {list(x.shape)}")
+    check_shapes(x.shape, y.shape)
     if peak is None:
         peak = 255.0 if x.dtype == np.uint8 else 1.0
-    return Split(_samples(x), _labels(y, classes), peak, classes)
+    return Split(_samples(x), labels_of(y, classes), peak, classes)
+
+
+def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    """Check that arrays of these shapes are samples and their labels. Errors: NetError."""
+    if len(samples) < 2 or len(labels) < 1:
+        raise data_error(
+            f"samples need shape [n, ...] and labels [n], not {list(samples)} and {list(labels)}"
+        )
+    if samples[0] != labels[0]:
+        raise data_error(f"there are {samples[0]} samples but {labels[0]} labels")
+    if math.prod(samples) == 0 or math.prod(labels) == 0:
+        empty = samples if math.prod(samples) == 0 else labels
+        raise data_error(f"there are no samples in an array of shape {list(empty)}")
 
 
 def _samples(x: NDArray[Any]) -> NDArray[Any]:
@@ -101,14 +107,17 @@ def _samples(x: NDArray[Any]) -> NDArray[Any]:
     return _floats(x, "samples")
 
 
-def _labels(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
+def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
+    """Labels as a split keeps them: whole numbers as int64, others as float32. Errors: NetError."""
     if y.dtype.kind not in "biu":
         return _floats(y, "labels")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= 2**31:
-        raise data_error(f"class numbers go from {low} to {high}; they must be between 0 and 2**31 - 1")
+    if low < -(2**31) or high >= 2**31:
+        raise data_error(f"labels go from {low} to {high}; they must be whole numbers of 32 bits, or floats")
+    if classes is not None and low < 0:
+        raise data_error(f"class numbers go from {low} to {high}; they must be 0 or more")
     if classes is not None and high >= len(classes):
         raise data_error(f"there is a label {high} but only {len(classes)} classes")
     return y.astype(np.int64)

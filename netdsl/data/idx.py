@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.data.stream import Stream, open_stream
+from netdsl.data.stream import Header, Stream, open_stream
 from netdsl.limits import MAX_RANK
 
 if TYPE_CHECKING:
@@ -29,8 +29,21 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
         return decode_idx(stream)
 
 
+def idx_header(path: str | os.PathLike[str]) -> Header:
+    """The shape and the type that the header of an IDX file states; errors as in `read_idx`."""
+    with open_stream(path) as stream:
+        return _header(stream)
+
+
 def decode_idx(stream: Stream) -> NDArray[Any]:
     """Read an IDX array from an open stream; see `read_idx`."""
+    shape, dtype = _header(stream)
+    values = stream.read_array(shape, dtype)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _header(stream: Stream) -> Header:
+    """The shape and the type that come; the stream then stands at the values."""
     zeros, kind, rank = struct.unpack(">HBB", stream.read(4))
     if zeros != 0 or kind not in _TYPES:
         raise data_error(f"{stream.name} is not an IDX file: it starts with {zeros:04x}{kind:02x}{rank:02x}")
@@ -38,5 +51,6 @@ def decode_idx(stream: Stream) -> NDArray[Any]:
         raise data_error(f"{stream.name} has {rank} axes; 1 to {MAX_RANK} are supported")
     shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
     stream.size -= 4 + 4 * rank
-    values = stream.read_array(shape, np.dtype(_TYPES[kind]))
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    dtype = np.dtype(_TYPES[kind])
+    stream.check_size(shape, dtype)
+    return shape, dtype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
@@ -34,17 +33,32 @@ def load_split(name: str, split: str, folder: Path | None = None) -> Split:
         raise data_error(f"{name} has no split {split!r}; it has {', '.join(dataset.sizes)}")
     if dataset.format == "npz":
         return _embedded(dataset, split)
+    return _from_files(dataset, split, _located(dataset, folder))
+
+
+def check_present(name: str, folder: Path | None = None) -> None:
+    """Check that a known data set is on this machine; no content is read. Errors: NetError says how to get it."""
+    dataset = known(name)
+    if dataset.format != "npz":
+        _located(dataset, folder)
+
+
+def _located(dataset: Known, folder: Path | None) -> Located:
     found = locate(dataset, folder)
     if found is None:
         looked = ", ".join(str(place) for place in candidates(dataset, folder))
         raise data_error(
-            f"{name} is not on this machine", f"looked in {looked}", fix=f"run: netdsl data get {name}"
+            f"{dataset.name} is not on this machine",
+            f"looked in {looked}",
+            fix=f"run: netdsl data get {dataset.name}",
         )
-    return _from_files(dataset, split, found)
+    return found
 
 
 def _embedded(dataset: Known, split: str) -> Split:
     """The optical digits; DIGITS.md beside the file says where they are from and how they were split."""
+    from importlib import resources
+
     with resources.as_file(resources.files("netdsl.data") / f"{dataset.name}.npz") as path:
         images, labels = (read_npz(path, f"{split}_{part}") for part in ("images", "labels"))
     return from_arrays(images, labels, peak=16.0, classes=dataset.classes)

@@ -29,10 +29,7 @@ class Normalization:
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise [n, ..., C] of any numeric type to a new float32 array of the same shape."""
-        if self.mean and len(self.mean) not in (1, images.shape[-1]):
-            raise data_error(
-                f"mean and std are for {len(self.mean)} channels, the data has {images.shape[-1]}"
-            )
+        _check_channels(self.mean, images.shape[-1])
         result = images.astype(np.float32)
         if self.peak != 1.0:
             result /= np.float32(self.peak)
@@ -122,6 +119,17 @@ class Standardize:
         return Normalization(
             train.peak, tuple((mean / train.peak).tolist()), tuple((std / train.peak).tolist())
         )
+
+
+def check_channels(normalizer: Normalizer, channels: int) -> None:
+    """Check that numbers which are given are for data of so many channels. Errors: NetError."""
+    if isinstance(normalizer, Standardize) and normalizer.mean is not None:
+        _check_channels(_numbers(normalizer.mean, "mean"), channels)
+
+
+def _check_channels(mean: tuple[float, ...], channels: int) -> None:
+    if mean and len(mean) not in (1, channels):
+        raise data_error(f"mean and std are for {len(mean)} channels, the data has {channels}")
 
 
 def channel_statistics(images: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

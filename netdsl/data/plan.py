@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from netdsl.data.batches import Batches
+from netdsl.data.augment import check_augment
+from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
-from netdsl.data.normalize import Normalization
-from netdsl.data.sources import SETTINGS, as_augmentations, as_normalizer, as_source
-from netdsl.data.split import split_validation
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.data.load import check_present
+from netdsl.data.normalize import Normalization, check_channels
+from netdsl.data.outline import Outline
+from netdsl.data.sources import SETTINGS, Named, Source, as_augmentations, as_normalizer, as_source
+from netdsl.data.split import split_validation, validation_count
+from netdsl.elaborate.values import shown
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
 
 
 class DataPlan:
@@ -21,7 +25,8 @@ class DataPlan:
 
     settings: values by the names of `SETTINGS`, missing ones take their defaults. base: the folder that
     relative paths start from. seed: of the validation split, the order and the augmentation. normalization:
-    the numbers of a checkpoint, which then hold instead of those of the training set.
+    the numbers of a checkpoint, which then hold instead of those of the training set. places: where settings
+    stand in a file, for the diagnostics.
 
     Errors: NetError here for unknown settings and wrong values, later for data that cannot be read.
     """
@@ -33,23 +38,39 @@ class DataPlan:
         base: Path | None = None,
         seed: int = 0,
         normalization: Normalization | None = None,
+        places: Mapping[str, Span] | None = None,
     ) -> None:
+        self._places = places or {}
         _check_names(settings)
         values = {name: settings.get(name, setting.default) for name, setting in SETTINGS.items()}
         self._base = base if base is not None else Path()
         self._seed = check_seed(seed)
         self._given = normalization
-        self._sources = {
-            name: as_source(values[name], name) for name in ("train", "test") if values[name] is not None
-        }
-        share = values["validation"]
-        self._share = _share(share) if isinstance(share, int | float) else 0.0
-        if not isinstance(share, int | float):
-            self._sources["validation"] = as_source(share, "validation")
-        self._normalizer = as_normalizer(values["normalize"])
-        self._augment = as_augmentations(values["augment"])
-        self._shuffle = _flag(values, "shuffle")
-        self._drop_last = _flag(values, "drop_last")
+        self._sources: dict[str, Source] = {}
+        self._share = 0.0
+        self._problems = Mistakes()
+        for name in ("train", "test", "validation"):
+            with self._problems.at(self.place(name)):
+                self._take_source(name, values[name])
+        with self._problems.at(self.place("normalize")):
+            self._normalizer = as_normalizer(values["normalize"])
+        with self._problems.at(self.place("augment")):
+            self._augment = as_augmentations(values["augment"])
+        with self._problems.at(self.place("shuffle")):
+            self._shuffle = _flag(values, "shuffle")
+        with self._problems.at(self.place("drop_last")):
+            self._drop_last = _flag(values, "drop_last")
+        self._problems.done()
+
+    def _take_source(self, name: str, value: object) -> None:
+        if name == "validation" and isinstance(value, int | float):
+            self._share = _share(value)
+        elif value is not None:
+            self._sources[name] = as_source(value, name)
+
+    def place(self, name: str) -> Span | None:
+        """Where a setting stands in a file."""
+        return self._places.get(name)
 
     @property
     def has_validation(self) -> bool:
@@ -60,6 +81,59 @@ class DataPlan:
     def has_test(self) -> bool:
         """Whether there is a test set."""
         return "test" in self._sources
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the sets there are, of `train`, `validation` and `test`."""
+        return tuple(
+            n
+            for n in ("train", "validation", "test")
+            if n in self._sources or (n == "validation" and self._share)
+        )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of those that have a source of their own."""
+        return tuple(name for name in self.splits if name in self._sources)
+
+    def outline(self, split: str) -> Outline:
+        """What is known of `train`, `validation` or `test` without reading it. Errors: NetError."""
+        source = "train" if split == "validation" and split not in self._sources else split
+        with placed(self.place(source)):
+            whole = self._source(source).outline(self._base)
+        if source != split:
+            return whole.less(whole.count - self._kept(whole.count))
+        return whole.less(self._kept(whole.count)) if split == "train" and self._share else whole
+
+    def check(self, batch: int) -> None:
+        """Check what can be told without reading samples: that there are enough, and that they can be prepared.
+
+        Errors: NetError with every mistake, each at the setting that has to change.
+        """
+        problems = Mistakes()
+        for name in self.splits:
+            with problems.at(self.place(name)):
+                outline = self.outline(name)
+                with placed(self.place("normalize")):
+                    check_channels(self._normalizer, outline.sample[-1])
+                if name == "train":
+                    with placed(self.place("augment")):
+                        check_augment(self._augment, outline)
+                    check_batch(outline.count, batch, self._drop_last)
+        problems.done()
+
+    def last_batch(self, batch: int) -> int:
+        """Samples in the last training batch of an epoch."""
+        return batch if self._drop_last else (self.outline("train").count - 1) % batch + 1
+
+    def missing(self) -> tuple[Diagnostic, ...]:
+        """The known data sets that the section names and this machine does not have, each once."""
+        problems = Mistakes()
+        for source in self._sources.values():
+            with problems.at():
+                if isinstance(source, Named):
+                    check_present(source.dataset)
+        return tuple(problems.found)
 
     @cached_property
     def train(self) -> Split:
@@ -115,12 +189,27 @@ class DataPlan:
         whole = self._load("train")
         if self._share == 0:
             return whole, None
-        return split_validation(whole, self._share, self._seed)
+        with placed(self.place("validation")):
+            return split_validation(whole, self._share, self._seed)
+
+    def _source(self, name: str) -> Source:
+        if name not in self._sources:
+            fix = (
+                f"add: {name} = mnist.{name}"
+                if name != "validation"
+                else "set data.validation, for example to 0.1"
+            )
+            raise data_error(f"the section data names no {name} set", fix=fix)
+        return self._sources[name]
 
     def _load(self, name: str) -> Split:
-        if name not in self._sources:
-            raise data_error(f"the section data names no {name} set", fix=f"add: {name} = mnist.{name}")
-        return self._sources[name].load(self._base)
+        with placed(self.place(name)):
+            return self._source(name).load(self._base)
+
+    def _kept(self, count: int) -> int:
+        """Samples of so many that are kept for validation."""
+        with placed(self.place("validation")):
+            return validation_count(count, self._share)
 
 
 def _check_names(settings: Mapping[str, object]) -> None:
@@ -136,12 +225,12 @@ def _check_names(settings: Mapping[str, object]) -> None:
 
 def _share(value: float) -> float:
     if isinstance(value, bool) or not 0 <= value < 1:
-        raise data_error(f"validation is {value!r}; it must be a share from 0 to below 1, or a source")
+        raise data_error(f"validation is {shown(value)}; it must be a share from 0 to below 1, or a source")
     return float(value)
 
 
 def _flag(values: Mapping[str, object], name: str) -> bool:
     value = values[name]
     if not isinstance(value, bool):
-        raise data_error(f"{name} is {value!r}; it must be true or false")
+        raise data_error(f"{name} is {brief(shown(value))}; it must be true or false")
     return value

@@ -14,19 +14,25 @@ parentheses (`flip`, `standardize`) may be given here as its class, which is the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from netdsl.arrays import Array
 from netdsl.data.augment import Augmentation, Flip, Shift
 from netdsl.data.dataset import Split, from_arrays
 from netdsl.data.errors import data_error
-from netdsl.data.idx import read_idx
+from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
-from netdsl.data.npy import read_npy, read_npz
-from netdsl.data.registry import DATASETS
+from netdsl.data.npy import npy_header, npz_header, read_npy, read_npz
+from netdsl.data.outline import LABELS_READ, Outline, outline_of, outline_of_arrays
+from netdsl.data.registry import DATASETS, known
+from netdsl.data.stream import Header
+from netdsl.elaborate.values import shown
+from netdsl.source import brief, suggest
 
 
 @runtime_checkable
@@ -35,6 +41,9 @@ class Source(Protocol):
 
     def load(self, base: Path) -> Split:
         """Read the samples; relative paths start from `base`, the `.net` file's folder. Errors: NetError."""
+
+    def outline(self, base: Path) -> Outline:
+        """What is known without reading the samples; errors as `load` has them, as far as that shows them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,11 @@ class Named:
         """Read it from the package or the local data folders; see `load_split`."""
         return load_split(self.dataset, self.split)
 
+    def outline(self, base: Path) -> Outline:
+        """What the registry says."""
+        found = known(self.dataset)
+        return Outline(found.sizes[self.split], found.shape, (), True, len(found.classes))
+
 
 @dataclass(frozen=True)
 class Idx:
@@ -56,10 +70,19 @@ class Idx:
     images: str
     labels: str
 
+    def __post_init__(self) -> None:
+        _check_text(self)
+
     def load(self, base: Path) -> Split:
         """Read both files."""
         images = read_idx(base / self.images)
         return from_arrays(images[..., None] if images.ndim == 3 else images, read_idx(base / self.labels))
+
+    def outline(self, base: Path) -> Outline:
+        """Look at the headers."""
+        path = base / self.labels
+        shape, _ = idx_header(base / self.images)
+        return _outline((*shape, 1) if len(shape) == 3 else shape, idx_header(path), lambda: read_idx(path))
 
 
 @dataclass(frozen=True)
@@ -70,10 +93,19 @@ class Npz:
     x: str = "x"
     y: str = "y"
 
+    def __post_init__(self) -> None:
+        _check_text(self)
+
     def load(self, base: Path) -> Split:
         """Read both arrays."""
         path = base / self.file
         return from_arrays(read_npz(path, self.x), read_npz(path, self.y))
+
+    def outline(self, base: Path) -> Outline:
+        """Look at the headers."""
+        path = base / self.file
+        samples, _ = npz_header(path, self.x)
+        return _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y))
 
 
 @dataclass(frozen=True)
@@ -83,9 +115,18 @@ class Npy:
     x: str
     y: str
 
+    def __post_init__(self) -> None:
+        _check_text(self)
+
     def load(self, base: Path) -> Split:
         """Read both files."""
         return from_arrays(read_npy(base / self.x), read_npy(base / self.y))
+
+    def outline(self, base: Path) -> Outline:
+        """Look at the headers."""
+        path = base / self.y
+        samples, _ = npy_header(base / self.x)
+        return _outline(samples, npy_header(path), lambda: read_npy(path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +138,25 @@ class InMemory:
     def load(self, base: Path) -> Split:
         """Give it back."""
         return self.data
+
+    def outline(self, base: Path) -> Outline:
+        """Look at it."""
+        return outline_of(self.data)
+
+
+def _check_text(source: Idx | Npz | Npy) -> None:
+    for f in fields(source):
+        value = getattr(source, f.name)
+        if not isinstance(value, str) or not value or "\0" in value:
+            what = "an array" if isinstance(source, Npz) and f.name != "file" else "a file"
+            raise data_error(f"{f.name} must be the name of {what}, as text, not {_shown(value)}")
+
+
+def _outline(samples: tuple[int, ...], labels: Header, read: Callable[[], Array]) -> Outline:
+    """The outline of two arrays by their headers; labels are read where they are few."""
+    shape, dtype = labels
+    few = math.prod(shape) * dtype.itemsize <= LABELS_READ
+    return outline_of_arrays(samples, shape, dtype.kind in "biu", read() if few else None)
 
 
 SOURCES: Mapping[str, Source | Callable[..., Source]] = {
@@ -149,33 +209,63 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def as_source(value: object, setting: str) -> Source:
-    """Check a value of `train`, `test` or `validation`. Errors: NetError."""
-    if isinstance(value, Split):
-        return InMemory(value)
-    if not isinstance(value, type) and isinstance(value, Source):
-        return value
+    """Check a value of `train`, `test` or `validation`; a name may be given as text. Errors: NetError."""
+    made = SOURCES.get(value) if isinstance(value, str) else value
+    if isinstance(made, Split):
+        return InMemory(made)
+    if not isinstance(made, type) and isinstance(made, Source):
+        return made
     names = ", ".join(name if isinstance(kind, Named) else f"{name}(...)" for name, kind in SOURCES.items())
-    raise data_error(f"{setting} is {_shown(value)}; it must be one of {names}")
+    fix = meant_source(value, setting) if isinstance(value, str) else None
+    raise data_error(f"{setting} is {_shown(value)}; it must be one of {names}", fix=fix)
+
+
+def meant_source(name: str, setting: str) -> str | None:
+    """What to write where a data set is named that is none: never the test set where it would be trained on."""
+    dataset, _, split = name.partition(".")
+    near = suggest(dataset, DATASETS)
+    if near is None:
+        found = suggest(name, SOURCES)
+        return None if found is None else f"did you mean {found}?"
+    if not split and setting == "validation":
+        return (
+            "validation = 0.1 keeps a tenth of the training set; a source of its own is one such as npz(...)"
+        )
+    meant = (suggest(split, DATASETS[near].sizes) or "train") if setting == "validation" else setting
+    return f"did you mean {near}.{meant}?"
 
 
 def as_normalizer(value: object) -> Normalizer:
-    """Check a value of `normalize`. Errors: NetError."""
-    made = value() if value in (Raw, Scale, Standardize) else value
+    """Check a value of `normalize`; a name may be given as text. Errors: NetError."""
+    made = _called(value, NORMALIZERS)
     if isinstance(made, Raw | Scale | Standardize):
         return made
     raise data_error(f"normalize is {_shown(value)}; it must be one of {', '.join(NORMALIZERS)}")
 
 
 def as_augmentations(value: object) -> tuple[Augmentation, ...]:
-    """Check a value of `augment`. Errors: NetError."""
+    """Check a value of `augment`; names may be given as text. Errors: NetError."""
     listed = value if isinstance(value, list | tuple) else [value]
     made: list[Augmentation] = []
-    for entry in (entry() if entry is Flip else entry for entry in listed):
-        if not isinstance(entry, Shift | Flip):
+    for entry in listed:
+        change = _called(entry, AUGMENTATIONS)
+        if not isinstance(change, Shift | Flip):
             raise data_error(f"augment holds {_shown(entry)}; it takes a list of {', '.join(AUGMENTATIONS)}")
-        made.append(entry)
+        made.append(change)
     return tuple(made)
 
 
+def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object:
+    """What a name, or a class in its place, makes without settings; anything else as it is."""
+    named = known.get(value) if isinstance(value, str) else None
+    kind = named or next((kind for kind in known.values() if kind is value), None)
+    try:
+        return value if kind is None else kind()
+    except TypeError:  # it needs settings
+        return value
+
+
 def _shown(value: object) -> str:
-    return value.__name__.lower() if isinstance(value, type) else repr(value)
+    if isinstance(value, type):
+        return value.__name__.lower()
+    return brief(repr(value) if isinstance(value, str) else shown(value))

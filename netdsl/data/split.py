@@ -16,15 +16,21 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
     Both parts keep the order of `data`. Errors: NetError when a part would be empty.
     """
     count = len(data)
-    picked = round(fraction * count)
-    if not 0 < picked < count:
-        raise data_error(f"a validation share of {fraction:g} of {count} samples leaves one part empty")
+    picked = validation_count(count, fraction)
     order = random_order(check_seed(seed), Purpose.SPLIT, 0, count)
     if data.labels.dtype == np.int64 and data.labels.ndim == 1:
         order = order[np.argsort(data.labels[order], kind="stable")]
     chosen = np.zeros(count, bool)
     chosen[order[even_positions(count, picked)]] = True
     return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))
+
+
+def validation_count(count: int, fraction: float) -> int:
+    """How many of so many samples a share is. Errors: NetError when that is none, or all."""
+    picked = round(fraction * count)
+    if not 0 < picked < count:
+        raise data_error(f"a validation share of {fraction:g} of {count} samples leaves one part empty")
+    return picked
 
 
 def even_positions(count: int, picked: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

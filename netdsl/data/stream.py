@@ -20,6 +20,10 @@ from netdsl.source import NetError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Header = tuple[tuple[int, ...], np.dtype[Any]]
+else:
+    Header = Any
+
 # Deflate cannot shrink by more than this (258 bytes in 2 bits), so a size above it is a lie.
 DEFLATE_RATIO = 1032
 
@@ -49,17 +53,22 @@ class Stream:
         Errors: NetError for a negative dimension, too many axes or elements, a size that the file does
         not have (found before the array is allocated), or bytes left over.
         """
+        size = self.check_size(shape, dtype)
+        array = np.empty(tuple(shape), dtype)
+        self.fill(array.reshape(-1).view(np.uint8).data)
+        if self.file.read(1):
+            raise data_error(f"{self.name} goes on after the {size} bytes that its header announces")
+        return array
+
+    def check_size(self, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+        """Bytes of an array of this shape, which the rest of the stream must have; errors as in `read_array`."""
         size = array_bytes(shape, dtype, self.name)
         if size != self.size if self.exact else size > self.size:
             has = f"has {self.size} bytes" if self.exact else f"holds at most {self.size} bytes"
             raise data_error(
                 f"{self.name} says {list(shape)} of {dtype.name}, {size} bytes, but {has} after its header"
             )
-        array = np.empty(tuple(shape), dtype)
-        self.fill(array.reshape(-1).view(np.uint8).data)
-        if self.file.read(1):
-            raise data_error(f"{self.name} goes on after the {size} bytes that its header announces")
-        return array
+        return size
 
     def fill(self, target: memoryview) -> None:
         """Read exactly len(target) bytes into `target`."""

@@ -1,8 +1,18 @@
 """From the tree to a typed graph: settings are evaluated, blocks expanded, weights named."""
 
 from netdsl.elaborate.claims import Claim
-from netdsl.elaborate.network import Network, elaborate, elaborate_each, elaborate_partial
+from netdsl.elaborate.network import Network, elaborate, elaborate_all, elaborate_each, elaborate_partial
 from netdsl.elaborate.sections import Setting
-from netdsl.elaborate.values import Call
+from netdsl.elaborate.values import Call, shown
 
-__all__ = ["Call", "Claim", "Network", "Setting", "elaborate", "elaborate_each", "elaborate_partial"]
+__all__ = [
+    "Call",
+    "Claim",
+    "Network",
+    "Setting",
+    "elaborate",
+    "elaborate_all",
+    "elaborate_each",
+    "elaborate_partial",
+    "shown",
+]

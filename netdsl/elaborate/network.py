@@ -63,12 +63,29 @@ def elaborate_each(
     overrides: Mapping[str, str] | None = None,
 ) -> Iterator[Network]:
     """Several networks of one source text, which share one budget; see `elaborate`."""
+    for found in elaborate_all(source, nets, overrides, batch):
+        if isinstance(found, NetError):
+            raise found
+        yield found
+
+
+def elaborate_all(
+    source: Source,
+    nets: Iterable[str | None],
+    overrides: Mapping[str, str] | None = None,
+    batch: int = 1,
+) -> Iterator[Network | NetError]:
+    """Like `elaborate_each`, with the mistakes of a network in its place; none follows when the budget is spent."""
     budget = Budget()
     for net in nets:
-        network, problems = _elaborate(source, batch, overrides, net, budget)
-        if problems:
-            raise NetError(*problems)
-        yield network
+        try:
+            network, problems = _elaborate(source, batch, overrides, net, budget)
+        except NetError as error:
+            yield error
+        else:
+            yield NetError(*problems) if problems else network
+        if budget.left < 0:
+            return
 
 
 def elaborate_partial(

@@ -5,6 +5,7 @@ Functions - ops, blocks, shared layers - are settings too: they can be passed in
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -104,6 +105,18 @@ def parts(value: Any) -> Iterable[Any]:
     if isinstance(value, (Call, Function)):
         return (*value.args, *value.named.values())
     return ()
+
+
+def shown(value: Any) -> str:
+    """A setting's value as it is written in a file: `sgd(lr = 0.1)`, `[shift(2), flip]`, `"a.npz"`."""
+    if isinstance(value, Call):
+        given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
+        return f"{value.name}({', '.join(given)})" if given else value.name
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def describe(value: Any) -> str:

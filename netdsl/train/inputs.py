@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netdsl.arrays import Array
-from netdsl.data import Batch, Split
+from netdsl.arrays import Array, np
+from netdsl.data.batches import Batch
+from netdsl.data.dataset import check_sample_shape
+from netdsl.data.outline import Outline
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, Note, Span, placed, suggest
+
+#: losses that take targets within bounds
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "binary_cross_entropy": (0.0, 1.0),
+    "focal": (0.0, 1.0),
+    "dice": (0.0, 1.0),
+    "kl_divergence": (0.0, 1.0),
+    "hinge": (-1.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,7 @@ class Inputs:
 
     `classes` is the smallest number of classes that a prediction compared with the labels has; None for targets
     that are not class numbers.  The label `ignored` counts nowhere.  The types have a batch axis of any size.
+    `users` are the losses and metrics that take the labels, `span` is where the labels are named first.
     """
 
     image: str
@@ -26,6 +38,8 @@ class Inputs:
     target_type: TensorType
     classes: int | None
     ignored: int | None
+    users: tuple[str, ...] = ()
+    span: Span | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -35,47 +49,107 @@ class Inputs:
     def feeds(self, batch: Batch) -> dict[str, Array]:
         """The samples of a batch without its padding, and their labels."""
         labels = batch.labels[: batch.size].reshape(batch.size, *self.target_type.shape[1:])
-        return {self.image: batch.images[: batch.size], self.target: labels}
+        kind = np.int64 if self.target_type.dtype == "i64" else np.float32
+        return {self.image: batch.images[: batch.size], self.target: labels.astype(kind, copy=False)}
 
-    def check(self, split: Split, name: str) -> None:
-        """Raise NetError unless the labels of a split can be fed."""
-        labels = split.labels
-        if self.target_type.dtype == "i64" and labels.dtype.kind != "i":
-            message = f"the labels of the {name} set are {labels.dtype}, the loss takes class numbers"
-            raise _error(message)
-        ours, wanted = labels.shape[1:], self.target_type.shape[1:]
-        if [n for n in ours if n != 1] != [n for n in wanted if n != 1]:
-            message = f"a label of the {name} set has shape {list(ours)}, the loss takes {list(wanted)}"
-            one_hot = self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1
-            raise _error(message, "one-hot labels must be floats" if one_hot else None)
-        if self.classes is not None:
-            self._check_classes(labels, name, self.classes)
+    def check(self, outline: Outline, name: str, span: Span | None = None) -> None:
+        """Raise NetError, at the place that names the set, unless its samples and labels can be fed."""
+        with placed(span):
+            check_sample_shape(outline.sample, self.sample_shape)
+            self._check_shape(outline, name)
+            if self.target_type.dtype == "i64":
+                self._check_classes(outline, name)
+            else:
+                self._check_values(outline, name)
 
-    def _check_classes(self, labels: Array, name: str, classes: int) -> None:
-        wrong = labels[(labels >= classes) & (labels != (-1 if self.ignored is None else self.ignored))]
-        if wrong.size:
-            message = f"the {name} set has the label {int(wrong.max())}, the network {classes} classes"
-            raise _error(message, "classes count from 0: the network needs one output for each")
+    def _check_shape(self, outline: Outline, name: str) -> None:
+        ours, wanted = outline.label, self.target_type.shape[1:]
+        if [n for n in ours if n != 1] == [n for n in wanted if n != 1]:
+            return
+        message = f"a label of the {name} set has shape {list(ours)}, the loss takes {list(wanted)}"
+        fix = None
+        if self.target_type.dtype == "i64" and not ours:
+            fix = "flatten or global_avg_pool before the last dense gives one prediction for a sample"
+        elif self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1:
+            fix = f"shares of classes, such as one-hot rows, have one number for each of the {self.classes} classes"
+        elif not ours and outline.integers:
+            fix = "cross_entropy compares predictions of classes with class numbers"
+        raise self._error(message, fix)
+
+    def _check_classes(self, outline: Outline, name: str) -> None:
+        if not outline.integers:
+            raise self._error(f"the labels of the {name} set are float32, the loss takes class numbers")
+        low, high = outline.lowest(self.ignored), outline.highest(self.ignored)
+        if low is None or high is None or self.classes is None:
+            return
+        if low < 0:
+            fix = "ignore_index leaves out one label" if self.ignored is None else None
+            raise self._error(f"the {name} set has the label {low}; class numbers count from 0", fix)
+        if high >= self.classes:
+            classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
+            fix = "classes count from 0: the network needs one output for each"
+            if self.classes == 1:
+                fix = "binary_cross_entropy and binary_accuracy take one logit for two classes"
+            raise self._error(f"the {name} set has the label {high}, the network {classes}", fix)
+
+    def _check_values(self, outline: Outline, name: str) -> None:
+        bounded = [user for user in self.users if user in _RANGES]
+        if not bounded:
+            return
+        low, high = outline.bounds()
+        if low is None or high is None:
+            return
+        for user in bounded:
+            least, most = _RANGES[user]
+            if low < least or high > most:
+                wrong = low if low < least else high
+                message = f"the {name} set has the label {wrong:g}, {user} takes {least:g} to {most:g}"
+                raise self._error(message)
+
+    def _error(self, message: str, fix: str | None = None) -> NetError:
+        notes = () if self.span is None else (Note("the labels are taken here", self.span),)
+        return NetError(Diagnostic("data", message, notes=notes, fix=fix))
 
 
 def network_inputs(network: Network) -> Inputs:
     """The inputs of a network with an objective; raises NetError when there are more than data sets have."""
     objective = network.objective
     assert objective is not None
-    images = [n.id for n in network.graph.leaves("input")]
-    targets = [n.id for n in objective.leaves("input") if n.id not in images]
+    images = network.graph.leaves("input")
+    targets = [n for n in objective.leaves("input") if n.id not in network.graph]
+    if len(images) == 1 and len(targets) > 1:
+        raise _two_labels(targets)
     if len(images) != 1 or len(targets) != 1:
-        message = f"data sets have samples and labels; the network takes {', '.join([*images, *targets])}"
-        raise _error(message, "train in Python, feeding a Program by name")
+        names = ", ".join(n.id for n in (*images, *targets))
+        message = f"data sets have samples and labels; the network takes {names}"
+        place = images[1].span if len(images) > 1 else objective[objective.outputs["loss"].node].span
+        raise NetError(Diagnostic("data", message, place, fix="train in Python, feeding a Program by name"))
     (image,), (target,) = images, targets
-    types = objective[image].types[0], objective[target].types[0]
-    users = [node for node, operand in objective.users(Value(target)) if operand == 1]
-    return Inputs(image, target, *types, _classes(objective, target, users), _ignored(users))
+    users = [node for node, operand in objective.users(Value(target.id)) if operand == 1]
+    return Inputs(
+        image.id,
+        target.id,
+        image.types[0],
+        target.types[0],
+        _classes(objective, target, users),
+        _ignored(users),
+        tuple(node.op.name for node in users),
+        target.span,
+    )
 
 
-def _classes(objective: Graph, target: str, users: Sequence[Node]) -> int | None:
+def _two_labels(targets: Sequence[Node]) -> NetError:
+    first, second = targets[:2]
+    message = f"a data set has one label for a sample; {first.id} and {second.id} are two"
+    notes = (Note(f"{first.id} is named here", first.span),)
+    near = suggest(second.id, [first.id])
+    fix = f"did you mean {near}?" if near else "train in Python, feeding a Program by name"
+    return NetError(Diagnostic("data", message, second.span, notes=notes, fix=fix))
+
+
+def _classes(objective: Graph, target: Node, users: Sequence[Node]) -> int | None:
     """Losses and metrics compare class numbers with the last axis of their first operand."""
-    if objective[target].types[0].dtype != "i64":
+    if target.types[0].dtype != "i64":
         return None
     return min((objective.type(node.inputs[0]).shape[-1] for node in users), default=None)
 
@@ -84,7 +158,3 @@ def _ignored(users: Sequence[Node]) -> int | None:
     """The label that every loss and metric leaves out."""
     left_out = {getattr(node.op, "ignore_index", None) for node in users}
     return left_out.pop() if len(left_out) == 1 else None
-
-
-def _error(message: str, fix: str | None = None) -> NetError:
-    return NetError(Diagnostic("data", message, fix=fix))

@@ -16,12 +16,13 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.source import NetError
+from netdsl.train.batch_size import FULL_BATCH, check_batch_size
 from netdsl.train.diagnose import not_finite
 from netdsl.train.inputs import Inputs, network_inputs
 from netdsl.train.optimizers import Optimizer
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings
-from netdsl.train.step import HYPER, check_training, training_graph
+from netdsl.train.step import HYPER, training_graph
 
 Array = NDArray[Any]
 
@@ -39,7 +40,7 @@ class Learner:
         self.inputs: Inputs = network_inputs(network)
         self._objective = network.objective
         self._threads = threads
-        self.check_batch(settings.batch, "train with a batch of 2 or more")
+        self.check_batch(settings.batch, FULL_BATCH)
         self.program = self._compile(settings.batch, None)
         self._programs = {settings.batch: self.program}
         self._keyed = KEY in self.program.inputs
@@ -61,11 +62,7 @@ class Learner:
 
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""
-        check_training(
-            with_batch(self._objective, size),
-            f"in a batch of {size} {'sample' if size == 1 else 'samples'}",
-            fix,
-        )
+        check_batch_size(self._objective, size, fix)
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take over weights, statistics and slots."""

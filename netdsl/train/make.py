@@ -4,52 +4,103 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
-from netdsl.elaborate import Call
-from netdsl.source import Diagnostic, NetError, Span, suggest
+from netdsl.elaborate import Call, shown
+from netdsl.source import Diagnostic, NetError, Span, brief, suggest
 
 FLOAT32_MAX = 3.4e38
 
+#: names and settings under those that other libraries give them
+_FOREIGN: Mapping[str, str] = {
+    "alpha": "rho",
+    "betas": "beta1",
+    "cosineannealinglr": "cosine",
+    "cosinedecay": "cosine",
+    "epsilon": "eps",
+    "etamin": "minimum",
+    "divfactor": "divisor",
+    "finaldivfactor": "final",
+    "gamma": "factor",
+    "horizontalflip": "flip",
+    "learningrate": "lr",
+    "maxlr": "peak",
+    "multisteplr": "step",
+    "normalize": "standardize",
+    "onecyclelr": "one_cycle",
+    "pctstart": "rise",
+    "randomcrop": "shift",
+    "randomhorizontalflip": "flip",
+    "rescale": "scale",
+    "steplr": "step",
+    "stepsize": "every",
+    "warmupepochs": "warmup",
+}
 
-def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None) -> Any:
+Hint = Callable[[str], str | None]
+
+
+def meant(name: str, known: Mapping[str, Any]) -> str | None:
+    """What of `known` was probably meant by a name, as a hint; None where nothing is near."""
+    foreign = _FOREIGN.get(name.lower().replace("_", ""))
+    near = foreign if foreign in known else suggest(name, known)
+    return f"did you mean {near}?" if near else None
+
+
+def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hint: Hint | None = None) -> Any:
     """The object that a call names, with its settings; raises NetError for unknown names and wrong settings.
 
-    `known` maps names to objects, or to functions and dataclasses that take the settings.
+    `known` maps names to objects, or to functions and dataclasses that take the settings; `hint` may say what to
+    write instead of an unknown name.  An error of theirs that begins with a setting's name stands at it.
     """
     if not isinstance(value, Call):
         return value
     place = value.span or span
     if value.name not in known:
-        near = suggest(value.name, known)
-        fix = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+        fix = (hint and hint(value.name)) or meant(value.name, known) or f"there are {', '.join(known)}"
         raise NetError(Diagnostic("setting", f"no {what} is called {value.name}", place, fix=fix))
     target = known[value.name]
     if not callable(target):
+        if value.args or value.named:
+            raise NetError(Diagnostic("setting", f"{value.name} takes no settings", place))
         return target
     named = {key: make(v, known, what, span) for key, v in value.named.items()}
-    _check_arguments(target, value, what, place)
+    _check_arguments(target, value, place)
     try:
         return target(*value.args, **named)
+    except NetError as error:
+        raise NetError(
+            *(d.at(place_of(d.message, value, target) or place) for d in error.diagnostics)
+        ) from None
     except (ValueError, TypeError) as error:
-        raise NetError(Diagnostic("setting", f"{value.name}: {error}", place)) from None
+        at = place_of(str(error), value, target) or place
+        raise NetError(Diagnostic("setting", f"{value.name}: {error}", at)) from None
 
 
-def _check_arguments(target: Callable[..., Any], call: Call, what: str, place: Span | None) -> None:
+def _check_arguments(target: Callable[..., Any], call: Call, place: Span | None) -> None:
     """Refuse settings that the target does not have, or lacks."""
     signature = inspect.signature(target)
     for key in call.named:
         if key not in signature.parameters:
-            near = suggest(key, signature.parameters)
             names = ", ".join(signature.parameters) or "none"
-            fix = f"did you mean {near}?" if near else f"its settings are {names}"
-            raise NetError(Diagnostic("setting", f"{call.name} has no setting {key}", place, fix=fix))
+            fix = meant(key, signature.parameters) or f"its settings are {names}"
+            at = call.spans.get(key, place)
+            raise NetError(Diagnostic("setting", f"{call.name} has no setting {key}", at, fix=fix))
     try:
         signature.bind(*call.args, **call.named)
     except TypeError as error:
         raise NetError(Diagnostic("setting", f"{call.name}: {error}", place)) from None
+
+
+def place_of(message: str, call: Any, target: Callable[..., Any]) -> Span | None:
+    """Where the setting stands in a call whose name a message begins with; None where it is not given."""
+    found = re.match(r"\w+", message)
+    names = list(inspect.signature(target).parameters)
+    if found is None or found[0] not in names or not isinstance(call, Call):
+        return None
+    return call.spans.get(found[0]) or call.spans.get(names.index(found[0]))
 
 
 def check_numbers(owner: Any) -> None:
@@ -63,22 +114,15 @@ def check_numbers(owner: Any) -> None:
             continue
         low, high = f.metadata["low"], f.metadata["high"]
         if not is_number(value):
-            raise ValueError(f"{f.name} must be a number, not {value!r}")
+            raise ValueError(f"{f.name} must be a number, not {brief(shown(value))}")
         if not low <= value <= high:
-            raise ValueError(f"{f.name} must be from {low} to {high}, not {value}")
+            raise ValueError(f"{f.name} must be {bounds(low, high)}, not {brief(shown(value))}")
         object.__setattr__(owner, f.name, float(value))
 
 
-def shown(value: Any) -> str:
-    """A setting's value as it is written in a file: `sgd(lr = 0.1)`, `[shift(2), flip]`, `"a.npz"`."""
-    if isinstance(value, Call):
-        given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
-        return f"{value.name}({', '.join(given)})" if given else value.name
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(shown, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+def bounds(low: float, high: float) -> str:
+    """Two bounds in words; the largest number of float32 is none."""
+    return f"from {low} up" if high == FLOAT32_MAX else f"from {low} to {high}"
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

@@ -13,15 +13,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import Array, np
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.accumulator import Accumulator
 from netdsl.ops.expand import expand
 from netdsl.primitives import Const, Input, PrimitiveBuilder
 
-Array = NDArray[Any]
 Sums = dict[str, list[float]]
 Values = dict[str, float]
 SUM, PLAIN, SAMPLES = "sum/", "plain/", "samples"

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from netdsl.elaborate import shown
 from netdsl.scalar import Expr, Lit, sqrt
+from netdsl.source import brief
 from netdsl.train.make import bounded, check_numbers
 
 Hyper = Mapping[str, Expr]
@@ -81,7 +83,7 @@ class Sgd(_WithMomentum):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.nesterov, bool):
-            raise ValueError(f"nesterov must be true or false, not {self.nesterov!r}")
+            raise ValueError(f"nesterov must be true or false, not {brief(shown(self.nesterov))}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum, such as 0.9")
 

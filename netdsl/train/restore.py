@@ -19,7 +19,7 @@ from netdsl.runtime.container import Array
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import check_arrays, load_checkpoint
 from netdsl.train.evaluator import Evaluator
-from netdsl.train.settings import data_plan, train_settings
+from netdsl.train.sections import evaluation_sections
 
 
 def evaluate_checkpoint(
@@ -28,10 +28,11 @@ def evaluate_checkpoint(
     """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
     checkpoint = load_checkpoint(path)
     network = network_of(1)
-    batch = train_settings(network).evaluation_batch
     normalization = Normalization.from_json(checkpoint.model.normalization)
-    data = data_plan(network, checkpoint.run.seed, normalization)
-    evaluator = Evaluator(network, data, batch, threads=threads)
+    sections = evaluation_sections(network, split, checkpoint.run.seed, normalization)
+    network, batch = sections.network, sections.settings.evaluation_batch
+    assert sections.data is not None
+    evaluator = Evaluator(network, sections.data, batch, threads=threads)
     weights = weights_of(network.graph, checkpoint.arrays, str(path))
     evaluator.program(batch).load_state_dict(weights)
     return evaluator.run(split)

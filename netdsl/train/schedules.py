@@ -7,7 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netdsl.train.make import bounded, check_numbers, is_number
+from netdsl.elaborate import shown
+from netdsl.source import brief
+from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Schedule:
     def at(self, lr: float, clock: Clock) -> tuple[float, float | None]:
         """Learning rate and momentum (None: the optimiser's own); `lr` is the optimiser's learning rate."""
         raise NotImplementedError
+
+    def check(self, lr: float, epochs: int) -> None:
+        """Raise ValueError, naming the setting, where it cannot be followed for so many epochs from this rate."""
+
+    def doubt(self, epochs: int) -> str | None:
+        """What is probably not meant, of a schedule followed for so many epochs."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,13 @@ class Step(Schedule):
         )
         return lr * self.factor**passed, None
 
+    def doubt(self, epochs: int) -> str | None:
+        """That the rate never changes."""
+        first = self.every or self.milestones[0]
+        if first < epochs:
+            return None
+        return f"step changes nothing: its first change is after {first} epochs, the training has {epochs}"
+
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
@@ -97,6 +113,15 @@ class Cosine(Schedule):
         part = (clock.step - rise) / max(1, clock.steps - rise)
         return self.minimum + (lr - self.minimum) * 0.5 * (1 + math.cos(math.pi * part)), None
 
+    def check(self, lr: float, epochs: int) -> None:
+        """The rise must end, and the minimum be below the rate."""
+        if self.warmup > epochs:
+            raise ValueError(
+                f"warmup = {self.warmup:g} is longer than the training, which has {epochs} epochs"
+            )
+        if self.minimum > lr:
+            raise ValueError(f"minimum = {self.minimum:g} is above the optimiser's learning rate, {lr:g}")
+
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
@@ -115,8 +140,8 @@ class OneCycle(Schedule):
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        if self.peak is not None and (not is_number(self.peak) or not 0 <= self.peak < math.inf):
-            raise ValueError(f"peak must be a learning rate, not {self.peak!r}")
+        if self.peak is not None and (not is_number(self.peak) or not 0 <= self.peak <= FLOAT32_MAX):
+            raise ValueError(f"peak must be a learning rate, not {brief(shown(self.peak))}")
         pair = self.momentum
         good = isinstance(pair, (list, tuple)) and len(pair) == 2 and all(map(_is_momentum, pair))
         if pair is not False and not good:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, SOURCES, DataPlan, Normalization
-from netdsl.elaborate import Network, Setting
-from netdsl.source import Diagnostic, NetError
-from netdsl.train.make import FLOAT32_MAX, is_number, make, shown
+from netdsl.data.augment import Augmentation
+from netdsl.data.sources import as_augmentations, as_normalizer, as_source, meant_source
+from netdsl.elaborate import Network, Setting, shown
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
+from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, Constant, Schedule
 
@@ -34,27 +38,44 @@ class TrainSettings:
 
 
 def train_settings(network: Network) -> TrainSettings:
-    """The `train` section of a network; raises NetError for values that make no sense."""
+    """The sections `train` and `eval` of a network; raises NetError with every value that makes no sense."""
     given = network.train
     if network.objective is None:
         message = "the file does not say how to train: it has no train section with a loss"
         raise NetError(Diagnostic("setting", message, fix="train { loss = cross_entropy(logits, label) }"))
-    values: dict[str, Any] = {"optimizer": Sgd(), "schedule": Constant(), "batch": TrainSettings.batch}
-    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+    problems = Mistakes()
+    values: dict[str, Any] = {}
+    for name, read in _READERS.items():
         if name in given:
-            values[name] = _chosen(name, known, given[name])
-    for name in ("epochs", "batch", "seed"):
-        if name in given:
-            values[name] = _integer(name, given[name], low=0 if name == "seed" else 1)
-    for name in ("clip_norm", "checkpoint_seconds"):
-        if name in given:
-            values[name] = _positive(name, given[name])
-    own = network.eval.get("batch")
-    values["evaluation_batch"] = values["batch"] if own is None else _integer("batch", own, low=1)
-    momentum = values["schedule"].highest_momentum
-    if momentum is not None:
-        values["optimizer"] = values["optimizer"].with_momentum(momentum)
-    return TrainSettings(**values)
+            with problems.at(given[name].span):
+                values[name] = read(name, given[name])
+    values["evaluation_batch"] = values.get("batch", TrainSettings.batch)
+    if "batch" in network.eval:
+        with problems.at(network.eval["batch"].span):
+            values["evaluation_batch"] = _integer("batch", network.eval["batch"])
+    problems.done()
+    settings = _with_momentum(TrainSettings(**values))
+    _check_schedule(settings, given)
+    return settings
+
+
+def _with_momentum(settings: TrainSettings) -> TrainSettings:
+    momentum = settings.schedule.highest_momentum
+    if momentum is None:
+        return settings
+    return replace(settings, optimizer=settings.optimizer.with_momentum(momentum))
+
+
+def _check_schedule(settings: TrainSettings, given: Mapping[str, Setting]) -> None:
+    """Raise NetError where the schedule does not fit the optimiser or the length of the training."""
+    try:
+        settings.schedule.check(settings.optimizer.lr, settings.epochs)
+    except ValueError as error:
+        setting = given["schedule"]
+        place = place_of(str(error), setting.value, type(settings.schedule)) or setting.span
+        other = "epochs" if "epochs" in str(error) else "optimizer"
+        notes = (Note(f"{other} is set here", given[other].span),) if other in given else ()
+        raise NetError(Diagnostic("setting", str(error), place, notes=notes)) from None
 
 
 def settings_text(network: Network) -> dict[str, str]:
@@ -63,28 +84,46 @@ def settings_text(network: Network) -> dict[str, str]:
     return {f"{name}.{key}": shown(s.value) for name, found in sections.items() for key, s in found.items()}
 
 
-def _chosen(name: str, known: Mapping[str, type], setting: Setting) -> Any:
+def _chosen(known: Mapping[str, type], name: str, setting: Setting) -> Any:
     made = make(setting.value, known, name, setting.span)
     if not isinstance(made, tuple(known.values())):
-        message = f"{name} is one of {', '.join(known)}, not {shown(setting.value)}"
-        raise NetError(Diagnostic("setting", message, setting.span))
+        raise _wrong(name, setting, f"is one of {', '.join(known)}")
     return made
 
 
-def _integer(name: str, setting: Setting, low: int) -> int:
+def _integer(name: str, setting: Setting, low: int = 1) -> int:
     value = setting.value
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
-        message = f"{name} must be a whole number from {low}, not {shown(value)}"
-        raise NetError(Diagnostic("setting", message, setting.span))
+        limit = " to 2**31 - 1" if isinstance(value, int) and value >= 2**31 else ""
+        raise _wrong(name, setting, f"must be a whole number from {low}{limit}")
     return value
 
 
 def _positive(name: str, setting: Setting) -> float:
     value = setting.value
     if not is_number(value) or not 0 < value <= FLOAT32_MAX:
-        message = f"{name} must be a number above 0, not {shown(value)}"
-        raise NetError(Diagnostic("setting", message, setting.span))
+        raise _wrong(name, setting, "must be a number above 0")
     return float(value)
+
+
+def _wrong(name: str, setting: Setting, rule: str) -> NetError:
+    value, fix = setting.value, None
+    if isinstance(value, str) and value in {**OPTIMIZERS, **SCHEDULES}:
+        fix = f"without quotes: {value}"
+    elif isinstance(value, (list, tuple)) and len(value) == 1:
+        fix = f"without brackets: {brief(shown(value[0]))}"
+    return NetError(Diagnostic("setting", f"{name} {rule}, not {brief(shown(value))}", setting.span, fix=fix))
+
+
+_READERS: Mapping[str, Callable[[str, Setting], Any]] = {
+    "optimizer": partial(_chosen, OPTIMIZERS),
+    "schedule": partial(_chosen, SCHEDULES),
+    "epochs": _integer,
+    "batch": _integer,
+    "seed": partial(_integer, low=0),
+    "clip_norm": _positive,
+    "checkpoint_seconds": _positive,
+}
 
 
 def data_plan(network: Network, seed: int, normalization: Normalization | None = None) -> DataPlan:
@@ -92,13 +131,53 @@ def data_plan(network: Network, seed: int, normalization: Normalization | None =
     if not network.data:
         message = "the file names no data"
         raise NetError(Diagnostic("setting", message, fix="data { train = mnist.train; test = mnist.test }"))
-    tables: Mapping[str, Mapping[str, Any]] = {"normalize": NORMALIZERS, "augment": AUGMENTATIONS}
-    words = {"normalize": "normalisation", "augment": "augmentation"}
-    values = {}
+    problems = Mistakes()
+    values: dict[str, object] = {}
     for name, setting in network.data.items():
-        table, what = tables.get(name, SOURCES), words.get(name, "data set")
-        entries = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
-        made = [make(v, table, what, setting.span) for v in entries]
-        values[name] = made if isinstance(setting.value, (list, tuple)) else made[0]
+        with problems.at(setting.span):
+            values[name] = _data_value(name, setting)
+    places = {name: setting.span for name, setting in network.data.items()}
     base = Path(network.source.name).parent
-    return DataPlan(values, base=base, seed=seed, normalization=normalization)
+    with problems.at():
+        plan = DataPlan(values, base=base, seed=seed, normalization=normalization, places=places)
+    problems.done()
+    return plan
+
+
+def _data_value(name: str, setting: Setting) -> object:
+    """What a setting of the section `data` names."""
+    value = setting.value
+    if name == "augment":
+        return _augmentations(setting)
+    if name == "normalize":
+        return as_normalizer(_made(value, NORMALIZERS, "normalisation", setting.span))
+    if name in ("train", "test", "validation"):
+        if name == "validation" and isinstance(value, (int, float)):
+            return value
+        hint = partial(meant_source, setting=name)
+        return as_source(_made(value, SOURCES, "data set", setting.span, hint), name)
+    return value
+
+
+def _augmentations(setting: Setting) -> tuple[Augmentation, ...]:
+    listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
+    problems = Mistakes()
+    found: tuple[Augmentation, ...] = ()
+    for k, value in enumerate(listed):
+        with problems.at(setting.place(k)):
+            made = _made(value, AUGMENTATIONS, "augmentation", setting.place(k))
+            found = (*found, *as_augmentations([made]))
+    problems.done()
+    return found
+
+
+def _made(value: Any, known: Mapping[str, Any], what: str, span: Span, hint: Hint | None = None) -> Any:
+    """What a call names; text is no name in a file."""
+    if isinstance(value, str):
+        name, _, ending = value.rpartition(".")
+        fix = f"without quotes: {value}" if value in known else None
+        if name and f"{ending}" in known:
+            fix = f'{ending}("{value}")' if ending == "npz" else f'{ending}("{value}", "labels.{ending}")'
+        message = f"{brief(json.dumps(value))} is text; a {what} goes by its name"
+        raise NetError(Diagnostic("setting", message, span, fix=fix or f"there are {', '.join(known)}"))
+    return make(value, known, what, span, hint)

@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from netdsl.autodiff import gradients
-from netdsl.ir import Graph, ShapeError, TensorType, Value
-from netdsl.ops.base import LibraryOp
+from netdsl.ir import Graph, TensorType, Value
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
-from netdsl.source import Diagnostic, NetError
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
 
 SCALAR = TensorType(())
 HYPER = "train/"
 """What the names of the optimiser's scalar inputs start with: no input of a network has a slash."""
-
-
-def check_training(objective: Graph, where: str, fix: str) -> None:
-    """Raise NetError at every layer that cannot be trained on operands of its size; `where` says in which batch."""
-    problems = []
-    for node in objective:
-        if isinstance(node.op, LibraryOp):
-            try:
-                node.op.check_training(*(objective.type(v) for v in node.inputs))
-            except ShapeError as error:
-                problems.append(Diagnostic("shape", f"{where}, {error.message}", node.span, fix=fix))
-    if problems:
-        raise NetError(*problems)
 
 
 def evaluation_graph(objective: Graph) -> Graph:

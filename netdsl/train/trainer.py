@@ -12,11 +12,13 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
+from netdsl.data.outline import outline_of
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, warn
+from netdsl.train.batch_size import LAST_BATCH
 from netdsl.train.checkpoint import (
     Checkpoint,
     EpochResult,
@@ -31,7 +33,8 @@ from netdsl.train.measures import Measures, Values
 from netdsl.train.output import BEST, LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.schedules import Clock
-from netdsl.train.settings import TrainSettings, data_plan, train_settings
+from netdsl.train.sections import training_sections
+from netdsl.train.settings import TrainSettings, data_plan
 
 P = ParamSpec("P")
 
@@ -53,17 +56,20 @@ class Trainer:
         data: DataPlan | None = None,
         threads: int | None = None,
     ) -> None:
-        self.network = network
-        self.settings: TrainSettings = train_settings(network)
+        sections = training_sections(network, data)
+        self.network = network = sections.network
+        self.settings: TrainSettings = sections.settings
         self.out = Path(out) if out is not None else None
         self.stopping = False
         self._threads = threads
-        self._data = data
+        self._data = sections.data
         self._own_data = data is None
         self._learner = Learner(network, self.settings, threads)
         self._graph = str(with_batch(network.graph, self.settings.batch))
         assert network.objective is not None
         self.measures = Measures(network.objective)
+        for warning in sections.warnings:
+            warn(warning)
 
     @property
     def program(self) -> Program:
@@ -128,7 +134,7 @@ class _Loop:
         self.settings, self.learner = trainer.settings, trainer._learner
         inputs, data = self.learner.inputs, trainer.data
         self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
-        inputs.check(self.batches.split, "train")
+        inputs.check(outline_of(self.batches.split), "train", data.place("train"))
         self._check_last_batch()
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
@@ -157,9 +163,7 @@ class _Loop:
         """Refuse a last, smaller batch that a layer cannot be trained on, before anything is trained."""
         size = self.batches.last_size
         if size != self.settings.batch:
-            self.learner.check_batch(
-                size, "drop_last = true leaves out the last, smaller batch; or choose another batch"
-            )
+            self.learner.check_batch(size, LAST_BATCH)
 
     def _finish(self, start: float) -> FitResult:
         p = self.progress

@@ -309,7 +309,8 @@ def test_other_data_is_not_gone_on_with(tmp_path):
 
 
 def test_data_settings_identify_a_run(tmp_path):
-    text = TEXT + "data { train = digits.train; validation = 0.1 }"
+    text = TEXT.replace("input x: [4]", "input x: [64]").replace("dense(3)", "dense(10)")
+    text += "data { train = digits.train; validation = 0.1 }"
     trainer = Trainer(network(text=text))
     one = describe_run(trainer.network, trainer.settings, 40)
     assert one.settings["data.validation"] == "0.1" and one.samples == 40

@@ -1,0 +1,50 @@
+"""What is allowed in the sections of a file, but probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from netdsl.elaborate import Network
+from netdsl.ir import Graph, Node
+from netdsl.source import Diagnostic, Note
+from netdsl.train.settings import TrainSettings
+
+#: what each loss applies to its prediction itself, and how it is told that this was done
+_OWN: Mapping[str, tuple[str, str]] = {
+    "cross_entropy": ("softmax", "cross_entropy takes logits: leave {} out before it; an output may have it"),
+    "binary_cross_entropy": ("sigmoid", "leave {} out before it, or say from_logits = false"),
+    "focal": ("sigmoid", "focal takes logits: leave {} out before it; an output may have it"),
+    "dice": ("sigmoid", "dice takes logits: leave {} out before it; an output may have it"),
+}
+_SQUASHING = ("softmax", "sigmoid", "hard_sigmoid")
+_KEEPING = ("reshape", "flatten", "dropout", "identity")
+
+
+def doubts(network: Network, settings: TrainSettings) -> tuple[Diagnostic, ...]:
+    """Warnings about the loss and the schedule of a network that can be trained."""
+    assert network.objective is not None
+    found = list(_squashed_twice(network.objective))
+    text = settings.schedule.doubt(settings.epochs)
+    if text is not None:
+        found.append(Diagnostic("setting", text, network.train["schedule"].span, severity="warning"))
+    return tuple(found)
+
+
+def _squashed_twice(objective: Graph) -> Iterator[Diagnostic]:
+    for node in objective:
+        if node.op.name not in _OWN or not getattr(node.op, "from_logits", True):
+            continue
+        before = _source(objective, objective[node.inputs[0].node])
+        if before.op.name in _SQUASHING:
+            own, fix = _OWN[node.op.name]
+            message = f"{node.op.name} applies {own} itself, after this {before.op.name}: that learns slowly"
+            notes = (Note(f"{node.op.name} is here", node.span),)
+            fix = fix.format(before.op.name)
+            yield Diagnostic("loss", message, before.span, notes=notes, fix=fix, severity="warning")
+
+
+def _source(objective: Graph, node: Node) -> Node:
+    """The op that made the numbers which a node hands on."""
+    while node.op.name in _KEEPING:
+        node = objective[node.inputs[0].node]
+    return node

@@ -1,0 +1,105 @@
+"""The sections `data`, `train` and `eval` as a whole: the one place that checks them, for every command.
+
+`check` asks for what `train` will say, without reading a data set; so all of it is here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netdsl.data.normalize import Normalization
+from netdsl.data.plan import DataPlan
+from netdsl.elaborate import Network
+from netdsl.source import Diagnostic, Mistakes
+from netdsl.train.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
+from netdsl.train.doubts import doubts
+from netdsl.train.inputs import network_inputs
+from netdsl.train.labels import fit_labels
+from netdsl.train.settings import TrainSettings, data_plan, train_settings
+
+
+@dataclass(frozen=True)
+class Sections:
+    """What the sections ask for, found to fit each other, the network and the data.
+
+    `network` takes labels in the form that the data has; `data` is None where the file names none; `warnings` are
+    what is probably not meant.
+    """
+
+    network: Network
+    settings: TrainSettings
+    data: DataPlan | None
+    warnings: tuple[Diagnostic, ...]
+
+
+def check_sections(network: Network) -> tuple[Diagnostic, ...]:
+    """Every mistake that keeps a file from being trained, as NetError; returns warnings.
+
+    A file need not say how to train, nor on what.
+    """
+    if network.objective is not None or network.train:
+        sections = training_sections(network)
+        missing = () if sections.data is None else sections.data.missing()
+        return (*sections.warnings, *missing)
+    if network.data:
+        plan = data_plan(network, 0)
+        plan.check(batch=1)
+        return plan.missing()
+    return ()
+
+
+def training_sections(network: Network, data: DataPlan | None = None) -> Sections:
+    """The sections of a network to train, on its own data or on `data`; raises NetError with every mistake."""
+    problems = Mistakes()
+    settings = None
+    with problems.at():
+        settings = train_settings(network)
+    if data is None and network.data:
+        with problems.at():
+            data = data_plan(network, 0 if settings is None else settings.seed)
+    problems.done()
+    assert settings is not None
+    if data is not None:
+        network = _fitted(network, settings, data)
+    _check_batches(network, settings, data)
+    return Sections(network, settings, data, doubts(network, settings))
+
+
+def evaluation_sections(network: Network, split: str, seed: int, normalization: Normalization) -> Sections:
+    """The sections of a network to evaluate on a split, prepared as in a training; raises NetError."""
+    problems = Mistakes()
+    with problems.at():
+        settings = train_settings(network)
+    with problems.at():
+        data = data_plan(network, seed, normalization)
+    problems.done()
+    outline, place = data.outline(split), data.place(split)
+    network = fit_labels(network, outline, split, place)
+    network_inputs(network).check(outline, split, place)
+    return Sections(network, settings, data, ())
+
+
+def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Network:
+    """The network for the labels of the training set; raises NetError for sets that do not fit it."""
+    problems = Mistakes()
+    with problems.at():
+        data.check(settings.batch)
+    with problems.at():
+        network = fit_labels(network, data.outline("train"), "train", data.place("train"))
+    problems.done()
+    inputs = network_inputs(network)
+    for split in data.sources:
+        with problems.at():
+            inputs.check(data.outline(split), split, data.place(split))
+    problems.done()
+    return network
+
+
+def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:
+    """Raise NetError where a layer cannot be trained on a batch, or on the last, smaller one of an epoch."""
+    assert network.objective is not None
+    check_batch_size(network.objective, settings.batch, FULL_BATCH)
+    if data is not None and "train" in data.splits:
+        last = data.last_batch(settings.batch)
+        if last != settings.batch:
+            check_batch_size(network.objective, last, LAST_BATCH)
