@@ -126,6 +126,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "iou": ("iou", "Iou"),
     "giou": ("iou", "Giou"),
     "accuracy": ("metric", "Accuracy"),
+    "binary_accuracy": ("binary_accuracy", "BinaryAccuracy"),
     "top_k_accuracy": ("metric", "TopKAccuracy"),
 }
 

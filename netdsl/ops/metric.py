@@ -37,6 +37,11 @@ class TopKAccuracy(Mean):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """A scalar."""
+        if types[0].rank >= 2 and types[0].shape[-1] == 1:
+            message = f"{self.name} chooses among classes; of one logit it is always 1"
+            raise ShapeError(
+                message, operand=0, hint="binary_accuracy says on which side of a threshold it is"
+            )
         if len(types) != 2 or types[0].rank < 2 or types[1] != self.target(types[0]):
             raise ShapeError(f"{self.name} takes predictions [..., classes] and a label for each", operand=1)
         return (TensorType(()),)
@@ -98,6 +103,7 @@ class TopKAccuracy(Mean):
             Sample(cls(1, 2), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
             Sample(cls(ignore_index=0), ((6, 10), (6,)), integers={1: 1}, smooth=False),
             Sample(cls(), ((6, 10), (5,)), integers={1: 10}, error="a label for each"),
+            Sample(cls(), ((6, 1), (6,)), integers={1: 1}, error="of one logit it is always 1"),
         )
 
 
