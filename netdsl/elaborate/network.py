@@ -14,7 +14,7 @@ from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.overrides import Overrides
 from netdsl.elaborate.process import deep_recursion, no_collection
-from netdsl.elaborate.sections import Setting, objective, settings_of
+from netdsl.elaborate.sections import Setting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
 from netdsl.ops.initializers import resolve_initializers
@@ -29,7 +29,8 @@ class Network:
 
     `graph` is the net alone, with its outputs and `aux` heads, for a batch of `batch` samples.  `objective`, there
     with a train section, has the same nodes and further the outputs `loss` and `metric/NAME` and the inputs that
-    they need, such as `label`.  `data`, `train` and `eval` are the settings of those sections; `settings` those of
+    they need, such as `label`; `evaluation` is the same with the metrics of the section `eval`, if it has its own.
+    `data`, `train` and `eval` are the settings of those sections; `settings` those of
     the net and its named dimensions; `claims` what `expect` says, found to hold.
     """
 
@@ -38,6 +39,7 @@ class Network:
     batch: int
     graph: Graph
     objective: Graph | None
+    evaluation: Graph | None
     data: Mapping[str, Setting]
     train: Mapping[str, Setting]
     eval: Mapping[str, Setting]
@@ -167,13 +169,13 @@ class _Elaboration:
         outputs = {name: value for name, (value, _) in found.items()}
         aux = [name for name, (_, is_aux) in found.items() if is_aux]
         graph = resolve_initializers(self.context.builder.finish(outputs, aux))
-        full: Graph | None = None
+        full: tuple[Graph | None, Graph | None] = None, None
         claims: tuple[Claim, ...] = ()
         if not problems:
             expect = self.file.sections.get("expect")
             entries = (*(expect.entries if expect else ()), *self.given.claims)
             claims = check_claims(self.evaluator, graph, entries)
-            full = self._objective(outputs, aux)
+            full = self._objectives(outputs, aux)
         sections = {
             kind: settings_of(self.evaluator, self.file, kind, self.given.section(kind))
             for kind in ("data", "train", "eval")
@@ -185,8 +187,10 @@ class _Elaboration:
             self.source,
             self.context.batch,
             graph,
-            full,
-            **sections,
+            *full,
+            sections["data"],
+            sections["train"],
+            sections["eval"],
             settings=settings,
             claims=claims,
         )
@@ -219,11 +223,16 @@ class _Elaboration:
         finally:
             self.evaluator.frame.symbols = False
 
-    def _objective(self, outputs: Mapping[str, Value], aux: list[str]) -> Graph | None:
+    def _objectives(
+        self, outputs: Mapping[str, Value], aux: list[str]
+    ) -> tuple[Graph, Graph] | tuple[None, None]:
+        """What is trained and what is evaluated: one graph with two sets of metrics."""
         given = {kind: self.given.section(kind) for kind in ("train", "eval")}
-        results = objective(self.evaluator, self.file, given)
+        results = objectives(self.evaluator, self.file, given)
         if results is None:
-            return None
+            return None, None
+        train, evaluation = results
         # A head called loss is part of the loss, which has the name here.
-        heads = [name for name in aux if name not in results]
-        return resolve_initializers(self.context.builder.finish({**outputs, **results}, heads))
+        heads = [name for name in aux if name not in train and name not in evaluation]
+        graph = resolve_initializers(self.context.builder.finish({**outputs, **train}, heads))
+        return graph, graph.with_outputs({**outputs, **evaluation})

@@ -105,27 +105,43 @@ def _calls(named: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _call(v) for key, v in named.items()}
 
 
-def objective(
+def objectives(
     evaluator: Evaluator, file: tree.File, given: Mapping[str, Mapping[str, tree.Expr]]
-) -> dict[str, Value] | None:
-    """The outputs `loss` and `metric/NAME`; None without a loss.  Mistakes go to the context."""
+) -> tuple[dict[str, Value], dict[str, Value]] | None:
+    """The outputs `loss` and `metric/NAME`, to train and to evaluate; None without a loss, or with mistakes.
+
+    Mistakes go to the context.
+    """
     train, evaluation = (_tensor_settings(file, kind) | dict(given[kind]) for kind in ("train", "eval"))
+    problems = evaluator.context.problems
     if "loss" not in train:
+        for kind, settings in (("train", train), ("eval", evaluation)):
+            if "metrics" in settings:
+                message = f"{kind} has metrics, but the section train has no loss"
+                fix = "train { loss = cross_entropy(logits, label) }"
+                problems.append(Diagnostic("setting", message, settings["metrics"].span, fix=fix))
         return None
-    results: dict[str, Value] = {}
     evaluator.frame.targets = True
+    before, loss = len(problems), dict[str, Value]()
     try:
-        results["loss"] = _scalar(evaluator, train["loss"], "the loss")
-        for e in _metric_list(evaluator, evaluation.get("metrics", train.get("metrics"))):
-            results[_metric_name(e, results)] = _scalar(evaluator, e, "a metric")
-    except NetError as error:
-        evaluator.context.problems.extend(error.diagnostics)
-        return None
-    except Poisoned:
-        return None
+        with _collected(evaluator):
+            loss = {"loss": _scalar(evaluator, train["loss"], "the loss")}
+        metrics = _metrics(evaluator, train.get("metrics"))
+        own = _metrics(evaluator, evaluation["metrics"]) if "metrics" in evaluation else metrics
     finally:
         evaluator.frame.targets = False
-    return results
+    return (loss | metrics, loss | own) if loss and len(problems) == before else None
+
+
+@contextmanager
+def _collected(evaluator: Evaluator) -> Iterator[None]:
+    """Let mistakes go to the context."""
+    try:
+        yield
+    except NetError as error:
+        evaluator.context.problems.extend(error.diagnostics)
+    except Poisoned:
+        return  # reported where the value was made
 
 
 def _tensor_settings(file: tree.File, kind: str) -> dict[str, tree.Expr]:
@@ -135,6 +151,16 @@ def _tensor_settings(file: tree.File, kind: str) -> dict[str, tree.Expr]:
     return {
         e.name.id: e.value for e in entries if isinstance(e, tree.Setting) and e.name.id in TENSOR_SETTINGS
     }
+
+
+def _metrics(evaluator: Evaluator, e: tree.Expr | None) -> dict[str, Value]:
+    """The outputs of a list of metrics."""
+    results: dict[str, Value] = {}
+    with _collected(evaluator):
+        for item in _metric_list(evaluator, e):
+            with _collected(evaluator):
+                results[_metric_name(item, results)] = _scalar(evaluator, item, "a metric")
+    return results
 
 
 def _metric_list(evaluator: Evaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:

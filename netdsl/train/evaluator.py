@@ -28,14 +28,14 @@ class Evaluator:
         weights: Program | None = None,
         threads: int | None = None,
     ) -> None:
-        assert network.objective is not None
-        self._objective = network.objective
+        assert network.evaluation is not None
+        self._objective = network.evaluation
         self._data = data
         self._batch = batch
         self._weights = weights
         self._threads = threads
         self._inputs = network_inputs(network)
-        self._measures = Measures(network.objective)
+        self._measures = Measures(network.evaluation)
         self._programs: dict[int, Program] = {}
 
     def program(self, size: int) -> Program:
@@ -45,6 +45,11 @@ class Evaluator:
             share = self._weights or next(iter(self._programs.values()), None)
             self._programs[size] = Program(passes.inference().run(graph), self._threads, share)
         return self._programs[size]
+
+    @property
+    def criterion(self) -> tuple[str, int]:
+        """What tells the best epoch: see `Measures.criterion`."""
+        return self._measures.criterion
 
     def run(self, split: str) -> Values:
         """Loss and metrics over `train`, `validation` or `test`; raises NetError for data that does not fit."""

@@ -28,9 +28,11 @@ def fit_labels(network: Network, outline: Outline, name: str, span: Span | None 
         )
         fix = "shares are 0 or more and sum to 1; binary_cross_entropy takes samples of several classes"
         raise NetError(Diagnostic("data", message, span, fix=fix))
-    assert network.objective is not None
+    assert network.objective is not None and network.evaluation is not None
     with placed(span):
-        return replace(network, objective=_with_shares(network.objective, inputs))
+        objective = _with_shares(network.objective, inputs)
+        evaluation = _with_shares(network.evaluation, inputs)
+        return replace(network, objective=objective, evaluation=evaluation)
 
 
 def _are_rows(inputs: Inputs, outline: Outline) -> bool:

@@ -237,7 +237,7 @@ class _Loop:
             self.output.save(BEST, self.checkpoint)
 
     def _is_best(self, validation: Values) -> bool:
-        name, sign = self.measures.criterion
+        name, sign = self.evaluator.criterion
         value = sign * validation[name]
         if not math.isfinite(value) or (self.progress.best is not None and value <= self.progress.best):
             return False
