@@ -53,11 +53,18 @@ def private_directory(path: str | os.PathLike[str]) -> Path:
 
 
 def user_cache() -> Path:
-    """Return the folder of this user's caches, not made yet: $XDG_CACHE_HOME/netdsl or ~/.cache/netdsl."""
+    """Return the folder of this user's caches, not made yet: $XDG_CACHE_HOME/netdsl or ~/.cache/netdsl.
+
+    Errors: FileNotFoundError for a user without a home.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification says that a relative path is invalid and to be ignored.
-    root = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "netdsl"
+    if Path(base).is_absolute():
+        return Path(base) / "netdsl"
+    try:
+        return Path.home() / ".cache" / "netdsl"
+    except RuntimeError:
+        raise FileNotFoundError("this user has no home; XDG_CACHE_HOME can name a folder instead") from None
 
 
 @contextlib.contextmanager

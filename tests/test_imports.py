@@ -14,6 +14,7 @@ ORDER = [
     "source",
     "limits",
     "files",
+    "cache",
     "filetype",
     "records",
     "arrays",

@@ -24,9 +24,8 @@ def app(form: Format) -> None:
 
 def gather() -> dict[str, Any]:
     """The facts, by name."""
-    from netdsl.cpu import cache, host
+    from netdsl.cpu import host
 
-    folder = cache.directory()
     return {
         "python": platform.python_version(),
         "processor": host.cpu_name(),
@@ -34,10 +33,19 @@ def gather() -> dict[str, Any]:
         "threads": host.threads(),
         "threading_layer": "own threads, spinning before they park",
         "processors": os.cpu_count() or 1,
-        "kernel_cache": str(folder),
-        "cache_entries": sum(1 for p in folder.iterdir() if p.is_file()),
+        **_kernel_cache(),
         "gpu": _gpu(),
     }
+
+
+def _kernel_cache() -> dict[str, Any]:
+    from netdsl.cpu.library import CACHE
+
+    try:
+        folder = CACHE.directory()
+        return {"kernel_cache": str(folder), "cache_entries": sum(1 for p in folder.iterdir() if p.is_file())}
+    except OSError as error:
+        return {"kernel_cache": f"none: {error}", "cache_entries": 0}
 
 
 def _gpu() -> str:

@@ -92,16 +92,19 @@ def warnings_shown() -> Iterator[None]:
     """Print our own warnings on stderr as the diagnostics they are, each once."""
     from netdsl.cli.common import shown as shown_as
 
-    shown = warnings.showwarning
+    shown, said = warnings.showwarning, set[str]()
 
     def show(message: Warning | str, *place: Any, **more: Any) -> None:
         if isinstance(message, NetWarning):
-            say(shown_as(message.diagnostic))
+            # Python's own "once" is forgotten whenever a library sets a filter.
+            if str(message) not in said:
+                said.add(str(message))
+                say(shown_as(message.diagnostic))
         else:
             shown(message, *place, **more)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("once", NetWarning)
+        warnings.simplefilter("always", NetWarning)
         warnings.showwarning = show
         yield
 

@@ -20,9 +20,12 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 
-from netdsl.cpu import cache, host
+from netdsl.cache import Cache
+from netdsl.cpu import host
 from netdsl.cpu.emit import I64, VOID, Emitter
 
+#: compiled kernels
+CACHE = Cache("cpu", "NETDSL_CACHE_DIR")
 # What Numba's code would call to get back into Python, which a driver must never do.
 _PYTHON = ("Py", "_Py", "numba_", "NRT_")
 
@@ -70,7 +73,7 @@ class KernelLibrary:
         """The address of the kernel's code.
 
         Errors: KeyError for a kernel that is not in the library, RuntimeError for a driver that may call back
-        into Python, OSError when the cache cannot be used.
+        into Python.
         """
         index = self._symbols[key]
         return int(self._loaded().get_function_address(index))
@@ -102,11 +105,11 @@ class KernelLibrary:
 
     def _loaded(self) -> Any:
         if self._engine is None:
-            code = cache.load(self._entry)
+            code = CACHE.load(self._entry)
             if code is None:
                 self.cached = False
                 code = bytes(_machine().emit_object(self._module(_machine())))
-                cache.store(self._entry, code)
+                CACHE.store(self._entry, code)
             self._engine = _load(code)
         return self._engine
 

@@ -67,12 +67,15 @@ def get(name: str, folder: Path | None = None, progress: Progress | None = None)
 def _target(dataset: Known, folder: Path | None) -> Path:
     """The folder for new files, made when not there."""
     base = folder or (data_folders()[0] if os.environ.get("NETDSL_DATA_DIR") else None)
-    target = (base or user_cache() / "data") / dataset.name
-    with reading(target):
+    try:
         if base is None:
-            return private_directory(target)
+            return private_directory(user_cache() / "data" / dataset.name)
+        target = base / dataset.name
         target.mkdir(parents=True, exist_ok=True)
         return target
+    except OSError as error:
+        fix = "set NETDSL_DATA_DIR to a folder of your own"
+        raise data_error(f"there is no place to put {dataset.name}: {error}", fix=fix) from error
 
 
 def _unpack_local(dataset: Known, folder: Path | None, target: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -27,7 +28,10 @@ def data_folders(folder: Path | None = None) -> list[Path]:
     if folder is not None:
         return [folder]
     chosen = os.environ.get("NETDSL_DATA_DIR")
-    return [*([Path(chosen).expanduser()] if chosen else []), Path("data"), user_cache() / "data"]
+    folders = [*([Path(chosen).expanduser()] if chosen else []), Path("data")]
+    with contextlib.suppress(FileNotFoundError):  # a user without a home
+        folders.append(user_cache() / "data")
+    return folders
 
 
 def candidates(dataset: Known, folder: Path | None = None) -> Iterator[Path]:

@@ -10,14 +10,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.files import atomic_write, private_directory, user_cache
+from netdsl.cache import Cache
 
 if TYPE_CHECKING:
     from lark.grammar import Rule as LarkRule
 
+CACHE = Cache("syntax", "XDG_CACHE_HOME")
 _FORMAT = 1
 #: words of the grammar that are names wherever it does not expect them
 _NAMES_TOO = frozenset(["as", "where", "preset", "data", "train", "eval", "expect"])
@@ -68,24 +68,13 @@ class Table:
 
 def table_of(grammar: str) -> Table:
     """The table of a grammar in Lark's notation, whose start is `file`; from disk where it was made before."""
-    folder = _folder()
-    if folder is None:
-        return _make(grammar)
-    path = folder / f"{hashlib.sha256(grammar.encode()).hexdigest()}.{_FORMAT}.json"
-    try:
-        return _decoded(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or damaged
-        table = _make(grammar)
-        atomic_write(path, json.dumps(asdict(table)).encode(), private=True)
-        return table
-
-
-def _folder() -> Path | None:
-    """The folder of tables; None where the user has no home to write to, which costs nothing but time."""
-    try:
-        return private_directory(user_cache() / "syntax")
-    except OSError:
-        return None
+    name = f"{hashlib.sha256(grammar.encode()).hexdigest()}.{_FORMAT}"
+    kept = CACHE.load(name)
+    if kept is not None:
+        return _decoded(json.loads(kept))
+    table = _make(grammar)
+    CACHE.store(name, json.dumps(asdict(table)).encode())
+    return table
 
 
 def _decoded(data: Any) -> Table:
