@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -19,15 +20,17 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | Writer, *, private:
     The new file has mode 0666 less the umask, or 0600 less the umask when `private`. A symbolic
     link at `path` is replaced, not followed. When anything fails, KeyboardInterrupt included, the
     old file is untouched, nothing is left beside it and the exception goes on to the caller.
+    A pipe or a character device, such as /dev/stdout, is written to as it is.
 
     Errors: OSError of the file system, and whatever `data` raises.
     """
     target = Path(path)
+    if not private and _takes_a_stream(target):
+        with target.open("wb") as stream:
+            _write(stream, data)
+        return
     with _temporary(target, 0o600 if private else 0o666) as (beside, file):
-        if callable(data):
-            data(file)
-        else:
-            file.write(data)
+        _write(file, data)
         file.flush()
         os.fsync(file.fileno())
         file.close()
@@ -65,6 +68,21 @@ def user_cache() -> Path:
         return Path.home() / ".cache" / "netdsl"
     except RuntimeError:
         raise FileNotFoundError("this user has no home; XDG_CACHE_HOME can name a folder instead") from None
+
+
+def _takes_a_stream(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _write(file: IO[bytes], data: bytes | Writer) -> None:
+    if callable(data):
+        data(file)
+    else:
+        file.write(data)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from netdsl.source import Diagnostic, NetError, suggest
 
@@ -31,7 +31,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 _NET = re.compile(r"^\s*(net\s+[A-Z]|block\s+[A-Z]|import\s+\")", re.MULTILINE)
 
 
-def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) -> IO[bytes]:
+def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) -> BufferedReader:
     """Open an ordinary file for reading.
 
     Errors: NetError with `code` where it is missing, a folder, a pipe or a device, or may not be read; the message
@@ -41,7 +41,7 @@ def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) 
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
             raise not_wanted(path, code, _special(mode), wanted, fix)
-        return os.fdopen(os.open(path, _READ), "rb")
+        return os.fdopen(os.open(path, _READ), "rb", -1)
     except FileNotFoundError:
         fix = _near(Path(path)) or fix
         raise NetError(Diagnostic(code, f"there is no file {path}", fix=fix)) from None
@@ -88,7 +88,7 @@ def _zip(head: bytes) -> str:
 def _text(head: bytes) -> str:
     # The head may end within a character.
     text = head.decode("utf-8", errors="ignore")
-    if len(head) - len(text.encode()) > 3 or any(c < " " and c not in "\t\n\r\f" for c in text):
+    if any(c < " " and c not in "\t\n\r\f" for c in text):
         return "a binary file"
     return "a network's text (.net)" if _NET.search(text) else "a text"
 

@@ -25,7 +25,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
     Errors: NetError when the file is missing, cut off or too long, or its header is not IDX or lies.
     """
-    with open_stream(path) as stream:
+    with open_stream(path, "an IDX file") as stream:
         return decode_idx(stream)
 
 

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.filetype import open_file
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
 from netdsl.source import NetError
 
@@ -26,6 +27,7 @@ else:
 
 # Deflate cannot shrink by more than this (258 bytes in 2 bits), so a size above it is a lie.
 DEFLATE_RATIO = 1032
+_LARGE = 2**28
 
 
 @dataclass
@@ -54,6 +56,11 @@ class Stream:
         not have (found before the array is allocated), or bytes left over.
         """
         size = self.check_size(shape, dtype)
+        if size > _LARGE:
+            # With the room of programs comes Numba, for which small arrays need not wait.
+            from netdsl.runtime.memory import check_fits
+
+            check_fits(size, self.name)
         array = np.empty(tuple(shape), dtype)
         self.fill(array.reshape(-1).view(np.uint8).data)
         if self.file.read(1):
@@ -92,15 +99,14 @@ def array_bytes(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> int:
 
 
 @contextlib.contextmanager
-def open_stream(path: str | os.PathLike[str]) -> Iterator[Stream]:
+def open_stream(path: str | os.PathLike[str], wanted: str = "a data file") -> Iterator[Stream]:
     """Open a data file, compressed by gzip (told by its first bytes) or not.
 
-    Errors: NetError when it cannot be opened or, in the body, when it cannot be read or decompressed.
+    `wanted` says in messages what belongs there.  Errors: NetError when it is no ordinary file or cannot be opened
+    or, in the body, when it cannot be read or decompressed.
     """
     where = Path(path)
-    with reading(where), where.open("rb") as file:
-        if not where.is_file():
-            raise data_error(f"{where} is not a file")
+    with reading(where), open_file(where, "data", wanted) as file:
         size = os.fstat(file.fileno()).st_size
         if file.peek(2)[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=file) as unpacked:

@@ -1,10 +1,14 @@
 """A file read into a `Source`, or a diagnostic that says why not."""
 
+import os
+import time
 from pathlib import Path
 
-from netdsl.filetype import open_file
+from netdsl.filetype import HEAD, content, not_wanted, open_file
 from netdsl.limits import MAX_SOURCE_SIZE
 from netdsl.source import Diagnostic, NetError, Source, Span
+
+WANTED = "a .net file"
 
 
 def read_source(path: str | Path) -> Source:
@@ -13,24 +17,52 @@ def read_source(path: str | Path) -> Source:
     Raises `NetError` with code `file` where it cannot be read, `limit` where it is too large and `syntax`
     where it is not UTF-8.
     """
-    name = str(path)
-    try:
-        with Path(path).open("rb") as file:
+    if _is_pipe(path):
+        data = _from_pipe(Path(path))
+    else:
+        with open_file(path, "file", WANTED) as file:
             data = file.read(MAX_SOURCE_SIZE + 1)
-    except OSError as error:
-        raise NetError(Diagnostic("file", f"cannot read {name}: {error.strerror}")) from error
-    except ValueError as error:  # a NUL in the path
-        raise NetError(Diagnostic("file", f"cannot read {name!r}: {error}")) from error
-    return _source(name, data)
+    return _source(str(path), data)
 
 
 def read_import(path: str | Path) -> Source:
     """Like `read_source`, for a file that a text names: an ordinary file, since nobody chose to wait for a pipe."""
-    with open_file(path, "import", "a .net file") as file:
+    with open_file(path, "import", WANTED) as file:
         return _source(str(path), file.read(MAX_SOURCE_SIZE + 1))
 
 
+def _is_pipe(path: str | Path) -> bool:
+    try:
+        return Path(path).is_fifo()
+    except ValueError:  # a NUL in the path
+        return False
+
+
+def _from_pipe(path: Path) -> bytes:
+    """What comes out of a pipe, such as that of `<(command)`; one that nobody writes to is waited for a second."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as pipe:
+        for _ in range(100):
+            try:
+                start = os.read(descriptor, MAX_SOURCE_SIZE + 1)
+            except BlockingIOError:
+                start = b""
+                break
+            if start:
+                break
+            time.sleep(0.01)
+        else:
+            raise NetError(
+                Diagnostic("file", f"{path} is a pipe that nobody writes to; {WANTED} belongs here")
+            )
+        os.set_blocking(descriptor, True)
+        return start + pipe.read(MAX_SOURCE_SIZE + 1 - len(start))
+
+
 def _source(name: str, data: bytes) -> Source:
+    found = content(data[:HEAD])
+    if data and not found.endswith(("text", "text (.net)")):
+        raise not_wanted(name, "file", found, WANTED)
     if len(data) > MAX_SOURCE_SIZE:
         raise NetError(Diagnostic("limit", f"{name}: larger than {MAX_SOURCE_SIZE:_} bytes"))
     try:

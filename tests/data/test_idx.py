@@ -135,5 +135,5 @@ def test_gzip_cannot_hold_what_its_header_says(write):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(NetError, match="there is no file"):
         read_idx(tmp_path / "none")
-    with pytest.raises(NetError, match="cannot read"):
+    with pytest.raises(NetError, match="is a folder; an IDX file belongs here"):
         read_idx(tmp_path)

@@ -1,6 +1,7 @@
 """npy and npz: what NumPy writes is read back; pickles, lies and broken archives are diagnostics."""
 
 import io
+import os
 import struct
 import zipfile
 
@@ -43,10 +44,30 @@ def npy(header, body=b""):
     ("content", "message"),
     [
         (b"", "ends too early"),
-        (b"not an array at all", "not an array in .npy format"),
-        (b"\x93NUMPY\x03\x00" + bytes(20), "version 1 or 2"),
+        (b"not an array at all", "is a text; an array in .npy format belongs here"),
+        (b"\x93NUMPY\x03\x00" + bytes(20), "is of version 3 of .npy; 1 and 2 can be read"),
         (b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31), "header of 2147483648 bytes"),
         (b"\x93NUMPY\x01\x00\xff\x0f{", "ends too early"),
+        (npy("{"), "broken .npy header: {"),
+        (npy(""), "broken .npy header: nothing"),
+        (npy("}"), "broken .npy header"),
+        (
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'shape': (2,)}", bytes(8)),
+            "broken .npy",
+        ),
+        (
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': True}", bytes(4)),
+            "broken .npy",
+        ),
+        (npy("{'descr': '<f4', 'fortran_order': 1, 'shape': (1,)}", bytes(4)), "broken .npy header"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1-2,)}", bytes(4)), "broken .npy header"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': ((1,),)}", bytes(4)), "broken .npy header"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': True}", bytes(4)), "broken .npy header"),
+        (npy("{'descr': '<M8[s]', 'fortran_order': False, 'shape': (1,)}", bytes(8)), "only booleans"),
+        (npy("{'descr': '<U9', 'fortran_order': False, 'shape': (1,)}", bytes(36)), "only booleans"),
+        (npy("{'descr': '(2,)f4', 'fortran_order': False, 'shape': (1,)}", bytes(8)), "only booleans"),
+        (npy("{'descr': 'f4,f4', 'fortran_order': False, 'shape': (1,)}", bytes(8)), "only booleans"),
+        (npy("{'descr': '<f16', 'fortran_order': False, 'shape': (1,)}", bytes(16)), "only booleans"),
         (npy("{'descr': '<f4', 'fortran_order': False}"), "broken .npy header"),
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}"), "negative dimension"),
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10,)}", bytes(39)), "but has 39 bytes"),
@@ -121,3 +142,49 @@ def test_changed_archives_never_crash(tmp_path_factory, changes, cut):
         assert read_npz(path, "x").size <= 64
     except NetError as error:
         assert str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+        "{'shape':(2,3),'fortran_order':False,'descr':'<f4'}",
+        '{"descr": "<f4", "fortran_order": False, "shape": (2, 3)}',
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}",
+        "{'descr': '=f4', 'fortran_order': False, 'shape': (6,)}",
+    ],
+)
+def test_headers_of_other_writers(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(npy(header, np.arange(6, dtype="<f4").tobytes()))
+    assert read_npy(tmp_path / "a.npy").ravel().tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+@pytest.mark.parametrize("read", [read_npy, lambda path: read_npz(path, "x")], ids=["npy", "npz"])
+def test_what_is_no_file(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in [(tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device"), (tmp_path, "a folder")]:
+        with pytest.raises(NetError, match=f"{path} is {what}; an ar"):
+            read(path)
+
+
+def test_a_file_with_holes_is_not_too_large_for_its_header_alone(tmp_path, monkeypatch):
+    """A file that takes no room on disk may announce more than the memory of the machine."""
+    monkeypatch.setattr("netdsl.runtime.memory.machine_memory", lambda: 2**28)
+    path = tmp_path / "a.npy"
+    head = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (134217728,)}")
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(len(head) + 2**29)
+    with pytest.raises(NetError, match=r"a\.npy needs 0\.5 GiB, this machine has 0\.2 GiB"):
+        read_npy(path)
+
+
+def test_a_bomb(tmp_path):
+    """A megabyte that unpacks to more than it may be."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr(
+            "x.npy", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1000,)}", bytes(2**24))
+        )
+    with pytest.raises(NetError, match=r"says .1000. of uint8, 1000 bytes, but has 16777216 bytes"):
+        read_npz(tmp_path / "a.npz", "x")
