@@ -10,11 +10,11 @@ _CAPABILITIES = (1, 2, 3)
 _DROP = 24
 
 
-def without_rights(words, cwd, **environment):
-    """`netdsl WORDS` with this environment alone; root without the right to pass over permissions."""
+def without_rights(code, cwd, **environment):
+    """Python code run with this environment alone; by root without the right to pass over permissions."""
     paths = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-m", "netdsl", *words],
+        [sys.executable, "-c", code],
         cwd=cwd,
         env=paths | environment,
         capture_output=True,

@@ -15,6 +15,7 @@ from netdsl.source import NetError, NetWarning
 from tests.rights import without_rights
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="folders and pipes of POSIX")
+COMPILE = "from netdsl.cli.main import main; main(['compile', 'n.net'])"
 NET = "net N {\n  input x: [4]\n  output y = x -> dense(3) -> tanh\n}\n"
 
 
@@ -96,7 +97,7 @@ def test_a_command_does_without_a_cache(tmp_path, case):
     if case == "a file":
         cached.write_text("")
     where = {"XDG_CACHE_HOME": "/dev/null/x"} if case == "no home" else {"HOME": str(tmp_path)}
-    done = without_rights(["compile", "n.net"], tmp_path, **where)
+    done = without_rights(COMPILE, tmp_path, **where)
     tmp_path.chmod(0o755)
     assert done.returncode == 0 and "program" in done.stdout, done.stderr
     assert done.stderr.count("nothing is kept for the next start") == 1, done.stderr

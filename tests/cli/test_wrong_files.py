@@ -1,16 +1,26 @@
 """Every command against every kind of wrong file: a message names the file, what it is and what belongs there."""
 
+import json
 import os
 import pickle
 import re
 import signal
+import sys
+import threading
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from netdsl.cli.main import main
+from netdsl.files import atomic_write
+from netdsl.runtime.artifact import Artifact, save_artifact
+from netdsl.train.checkpoint import save_checkpoint
+from tests.rights import without_rights
+from tests.train.test_checkpoint import example
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
 
@@ -34,7 +44,7 @@ COMMANDS = {
     "diff before": ("diff FILE n.net", "a .net file"),
     "diff after": ("diff n.net FILE", "a .net file"),
     "explain-shape": ("explain-shape FILE y", "a .net file"),
-    "eval": ("eval FILE n.safetensors", "a .net file"),
+    "eval": ("eval FILE checkpoint", "a .net file"),
     "eval checkpoint": ("eval n.net FILE", "a checkpoint"),
     "run": ("run FILE x.npy", "an artifact or a checkpoint"),
     "emit": ("compile --emit tree FILE", "a .net file"),
@@ -79,6 +89,15 @@ KINDS = {
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "sparse": (sparse, "is a binary file"),
 }
+SWAPPED = {
+    "a .net file": {"checkpoint": "is a netdsl checkpoint", "artifact": "is a netdsl artifact"},
+    "a checkpoint": {
+        "net": r"is a network's text \(.net\)",
+        "artifact": "is a netdsl artifact",
+        "notes": "is a text",
+    },
+    "an artifact or a checkpoint": {"net": r"is a network's text \(.net\)", "notes": "is a text"},
+}
 UGLY = re.compile(
     r"Traceback|os error|header too|deserializ|Errno|codec|NoneType|object at 0x", re.IGNORECASE
 )
@@ -90,6 +109,10 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "n.net").write_text(NET)
     np.savez("d.npz", x=np.zeros((8, 4), np.float32), y=np.arange(8) % 3)
     np.save("x.npy", np.zeros((2, 4), np.float32))
+    save_checkpoint(tmp_path / "checkpoint", example())
+    save_artifact(tmp_path / "artifact", Artifact(example().model, {}))
+    (tmp_path / "net").write_text(NET)
+    (tmp_path / "notes").write_text("To buy: bread, milk.\n")
     return tmp_path
 
 
@@ -118,16 +141,97 @@ def test_wrong_files(command, folder, capsys):
     for kind, (make, what) in KINDS.items():
         path = folder / f"wrong {kind}"
         make(path)
-        if kind == "empty" and wanted == "a .net file" and command in ("fmt", "fmt --check", "compare", "emit"):
+        if (
+            kind == "empty"
+            and wanted == "a .net file"
+            and command in ("fmt", "fmt --check", "compare", "emit")
+        ):
             continue  # an empty text is a text
         said = message([str(path) if w == "FILE" else w for w in line.split()], capsys)
         assert str(path) in said, said
         if kind == "empty" and wanted == "a .net file":
             assert "there is no net" in said, said
             continue
-        assert re.search(f"{re.escape(str(path))} {what}|{what}.*{re.escape(str(path))}|{what}", said), (
-            kind,
+        assert re.search(what, said), (kind, said)
+        if kind not in ("missing", "dangling", "loop"):
+            assert f"{path} " in said and f"; {wanted} belongs here" in said, (kind, said)
+    for name, what in SWAPPED[wanted].items():
+        said = message([name if w == "FILE" else w for w in line.split()], capsys)
+        assert re.search(f"{name} {what}; {wanted} belongs here", said), said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops rights as Linux does")
+def test_files_that_may_not_be_read(folder):
+    """All commands in one process whom permissions bind."""
+    (folder / "mine").write_text(NET)
+    (folder / "mine").chmod(0o000)
+    lines = {
+        name: ["mine" if w == "FILE" else w for w in line.split()] for name, (line, _) in COMMANDS.items()
+    }
+    done = without_rights(EACH, folder, HOME=str(folder), LINES=json.dumps(lines))
+    assert done.returncode == 0, done.stderr
+    for name, (code, said) in json.loads(done.stdout).items():
+        assert code == 1 and "cannot read mine: Permission denied" in said and not UGLY.search(said), (
+            name,
             said,
         )
-        if kind not in ("missing", "dangling", "loop"):
-            assert f"; {wanted} belongs here" in said, (kind, said)
+
+
+EACH = """
+import contextlib, io, json, os
+from netdsl.cli.main import main
+from netdsl.files import atomic_write
+from netdsl.runtime.artifact import Artifact, save_artifact
+from netdsl.train.checkpoint import save_checkpoint
+found = {}
+for name, words in json.loads(os.environ["LINES"]).items():
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            main(words)
+        except SystemExit as end:
+            found[name] = end.code, said.getvalue()
+print(json.dumps(found))
+"""
+
+OUTPUTS = {"draw": "draw n.net -o OUT", "compile": "compile n.net -o OUT", "train": "train n.net --out OUT"}
+OUTPUTS |= {"chart": "compare n.net --chart OUT", "run": "run trained x.npy --out OUT"}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_places_that_cannot_be_written(name, folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["compile", "n.net", "-o", "trained.safetensors"])
+    (folder / "trained.safetensors").rename("trained")
+    capsys.readouterr()
+    end = {"draw": ".svg", "chart": ".svg", "run": ".npz", "compile": ".safetensors"}.get(name, "")
+    (folder / f"full{end}").mkdir()
+    (folder / f"full{end}" / "x").write_text("")
+    (folder / "file").write_text("")
+    places = [f"file/out{end}"] if name == "train" else [f"full{end}", f"nowhere/out{end}", f"file/out{end}"]
+    for place in places:
+        said = message([place if w == "OUT" else w for w in OUTPUTS[name].split()], capsys)
+        assert f"cannot write {place}" in said or f"cannot write into {place}" in said, said
+    assert not [p for p in folder.rglob(".*") if p.name.endswith(".tmp")]
+
+
+def test_devices_are_written_to_not_replaced(folder, capfd):
+    with pytest.raises(SystemExit) as end:
+        main(["draw", "n.net", "-o", "/dev/stdout"])
+    assert not end.value.code and "<svg" in capfd.readouterr().out
+    os.mkfifo(folder / "pipe")
+    reader = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    atomic_write(folder / "pipe", b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    atomic_write("/dev/null", b"x")
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_text_from_a_pipe(folder, capsys):
+    """What `netdsl check <(command)` gives the command to read."""
+    out, into = os.pipe()
+    threading.Thread(target=lambda: (time.sleep(0.05), os.write(into, NET.encode()), os.close(into))).start()
+    with pytest.raises(SystemExit) as end:
+        main(["check", f"/dev/fd/{out}"])
+    assert not end.value.code and "N is well-formed" in capsys.readouterr().out
