@@ -45,7 +45,7 @@ def _kernel_cache() -> dict[str, Any]:
         folder = CACHE.directory()
         return {"kernel_cache": str(folder), "cache_entries": sum(1 for p in folder.iterdir() if p.is_file())}
     except OSError as error:
-        return {"kernel_cache": f"none: {error}", "cache_entries": 0}
+        return {"kernel_cache": f"none: {error.strerror or error}", "cache_entries": 0}
 
 
 def _gpu() -> str:

@@ -75,7 +75,9 @@ def _target(dataset: Known, folder: Path | None) -> Path:
         return target
     except OSError as error:
         fix = "set NETDSL_DATA_DIR to a folder of your own"
-        raise data_error(f"there is no place to put {dataset.name}: {error}", fix=fix) from error
+        raise data_error(
+            f"there is no place to put {dataset.name}: {error.strerror or error}", fix=fix
+        ) from error
 
 
 def _unpack_local(dataset: Known, folder: Path | None, target: Path) -> bool:

@@ -127,4 +127,4 @@ def reading(path: Path) -> Iterator[None]:
     except EOFError as error:
         raise data_error(f"{path} ends too early: its compressed data is cut off") from error
     except (OSError, zlib.error) as error:
-        raise data_error(f"cannot read {path}: {error}") from error
+        raise data_error(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error

