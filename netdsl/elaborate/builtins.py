@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,12 +57,16 @@ def _numbers(values: Sequence[Any]) -> Sequence[Number]:
 
 def _rounding(function: Callable[[float], int]) -> Callable[..., int]:
     def apply(*values: Any) -> int:
-        (x,) = _numbers(values) if len(values) == 1 else (None,)
-        if x is None or (isinstance(x, float) and not math.isfinite(x)):
-            raise SettingError("takes one finite number")
-        return function(x)
+        return function(_one_number(values))
 
     return apply
+
+
+def _one_number(values: Sequence[Any]) -> Number:
+    if len(values) != 1 or isinstance(values[0], bool) or not isinstance(values[0], (int, float)):
+        found = ", ".join(map(describe, values)) or "nothing"
+        raise SettingError(f"takes one number, not {found}")
+    return values[0]
 
 
 def _len(*values: Any) -> int:
@@ -73,7 +78,10 @@ def _len(*values: Any) -> int:
 def _sum(*values: Any) -> Number:
     if len(values) == 1 and values[0] in ([], ()):
         return 0
-    return sum(_numbers(values))
+    total = sum(_numbers(values))
+    if not abs(total) <= sys.float_info.max:
+        raise SettingError("makes a number that is too large")
+    return total
 
 
 def _reversed(*values: Any) -> list[Any]:
@@ -99,7 +107,7 @@ OF_SETTINGS: Mapping[str, Callable[..., Any]] = {
     "len": _len,
     "min": lambda *v: min(_numbers(v)),
     "max": lambda *v: max(_numbers(v)),
-    "abs": lambda *v: abs(_numbers(v)[0]),
+    "abs": lambda *v: abs(_one_number(v)),
     "int": _rounding(int),
     "ceil": _rounding(math.ceil),
     "floor": _rounding(math.floor),

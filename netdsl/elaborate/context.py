@@ -210,7 +210,9 @@ class Context:
     def add(self, op: LibraryOp, data: Tensors, path: str, span: Span) -> Tensors:
         """Append an op with its weights; raises ShapeError, or NetError past a limit."""
         self._grow(path, len(data), span)
-        specs, home = op.params(*(self.builder.type(v) for v in data)), self._home(path)
+        types = [self.builder.type(v) for v in data]
+        op.check_samples(*types)
+        specs, home = op.params(*types), self._home(path)
         weights = [self._weight(spec.name, spec, home, span) for spec in specs]
         made = op.frozen() if self.tags.freeze else op
         results = self.builder.add(made, *data, *weights, name=path, span=span)

@@ -292,7 +292,7 @@ class Evaluator:
         if isinstance(e.function, tree.Name) and self.lookup(e.function.id, e.span) is None:
             name = e.function.id
             if name in OF_SHAPES or name in OF_SETTINGS:
-                return self._builtin(name, e)
+                return self._builtin(name, e, [self.evaluate(a.value) for a in e.arguments])
             if not self.frame.symbols:
                 self.unknown(name, e.function.span)
         with self._symbols():
@@ -301,6 +301,8 @@ class Evaluator:
         function = self.evaluate(e.function)
         if isinstance(function, (Symbol, Target)):
             return self._symbolic(function, args, e.span)
+        if getattr(function, "target", None) is BY_NAME["abs"] and not self._tensors(args):
+            return self._builtin("abs", e, [value for _, value, _ in args])
         if not isinstance(function, Function):
             fix = a_block(function, e.function.span.text)
             self.context.fail("type", f"{describe(function)} cannot be called", e.function.span, fix=fix)
@@ -328,8 +330,11 @@ class Evaluator:
         spans |= {k: place for k, (key, _, place) in enumerate(args) if key is None}
         return Call(name, positional, named, span, spans)
 
-    def _builtin(self, name: str, e: tree.Call) -> Any:
-        values = [self.evaluate(a.value) for a in e.arguments]
+    def _tensors(self, args: list[tuple[Any, Any, Span]]) -> bool:
+        """Whether tensors are among the arguments of `abs`, which is an op and a function of settings."""
+        return any(isinstance(value, (Value, Target)) for _, value, _ in args)
+
+    def _builtin(self, name: str, e: tree.Call, values: list[Any]) -> Any:
         self.context.hold(values, e.span)
         if any(a.name is not None for a in e.arguments):
             self.context.fail("type", f"{name} takes no settings by name", e.span)

@@ -19,6 +19,8 @@ from netdsl.scalar import Arg, Expr, absolute, exp, log1p, maximum, minimum, sig
 class Activation(LibraryOp):
     """Base: a scalar expression applied to every element."""
 
+    scalars: ClassVar[bool] = True
+
     def scalar(self, x: Expr) -> Expr:
         """The activation of one element."""
         raise NotImplementedError(f"{self.name} has no expression")

@@ -50,6 +50,8 @@ class LibraryOp(Op):
     operands: ClassVar[int | None] = 1
     #: whether numbers may stand for tensors among the operands
     numbers: ClassVar[bool] = False
+    #: whether operands may be single values, such as a loss, that have no batch axis
+    scalars: ClassVar[bool] = False
     #: leading operands whose cells the result is made of, None: all; others only say which
     seen_operands: ClassVar[int | None] = None
 
@@ -58,11 +60,18 @@ class LibraryOp(Op):
         data = types if self.operands is None else types[: self.operands]
         if len(data) < (1 if self.operands is None else self.operands):
             raise ShapeError(f"{self.name} takes {self.operands or 'one or more'} tensors, not {len(data)}")
+        self.check_samples(*data)
         wanted = [TensorType(spec.shape) for spec in self.params(*data)]
         given = list(types[len(data) :])
         if given != wanted:
             shown = [", ".join(map(str, side)) or "none" for side in (wanted, given)]
             raise ShapeError(f"the weights of {self.name} are {shown[0]}, not {shown[1]}")
+
+    def check_samples(self, *data: TensorType) -> None:
+        """Raise ShapeError for a single value where samples belong; what follows may rely on a batch axis."""
+        for k, t in enumerate(data):
+            if t.rank == 0 and not self.scalars:
+                raise ShapeError(f"{self.name} takes samples, not a single value", operand=k)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """The weights and statistics that the op owns for data operands of these types."""

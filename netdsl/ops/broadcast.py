@@ -47,6 +47,7 @@ class Broadcast(LibraryOp):
     """
 
     numbers: ClassVar[bool] = True
+    scalars: ClassVar[bool] = True
     #: what cannot be done with operands that do not fit
     verb: ClassVar[str] = "broadcast"
 

@@ -67,6 +67,8 @@ class Loss(Mean):
 class ElementwiseLoss(Loss):
     """Base: the mean of a scalar expression of prediction and target."""
 
+    scalars: ClassVar[bool] = True
+
     def scalar(self, x: Expr, t: Expr) -> Expr:
         """The loss of one element."""
         raise NotImplementedError(f"{self.name} has no expression")

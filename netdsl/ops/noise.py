@@ -99,6 +99,7 @@ class Dropout(_Drop):
     """
 
     name: ClassVar[str] = "dropout"
+    scalars: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class GaussianNoise(_Noise):
     """
 
     name: ClassVar[str] = "gaussian_noise"
+    scalars: ClassVar[bool] = True
     positional: ClassVar[tuple[str, ...]] = ("std",)
     std: float = setting("standard deviation of the noise", 0.1, positive_number)
 
