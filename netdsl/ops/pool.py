@@ -70,14 +70,9 @@ class Pool(LibraryOp):
         pads = resolve_pads(self.pad, spatial, size, stride, dilation)
         over = []
         for n, k, s, d, (lo, hi) in zip(spatial, size, stride, dilation, pads, strict=True):
-            extent = (k - 1) * d + 1
-            if max(lo, hi) >= extent:
-                message = f"a window could lie in the padding alone: pad must be below {extent}"
-                raise ShapeError(message, setting="pad")
-            if max(lo, hi) and n < d:
-                message = f"a window of dilation {d} could step over all {n} cells of an axis"
-                raise ShapeError(message, setting="dilation")
-            over.append(self._overhang(n, extent, s, lo, hi))
+            past = self._overhang(n, (k - 1) * d + 1, s, lo, hi)
+            _check_inside(n, k, s, d, (lo, hi + past))
+            over.append(past)
         return Window(self.kind, size, stride, pads, dilation, tuple(over), self._include_pad())
 
     def _include_pad(self) -> bool:
@@ -86,7 +81,7 @@ class Pool(LibraryOp):
     def _overhang(self, size: int, extent: int, stride: int, lo: int, hi: int) -> int:
         """Cells past the padding that the last window covers; it must start inside the input or left pad."""
         room = size + lo + hi - extent
-        if not self.ceil or room < 0:
+        if not self.ceil:
             return 0
         last = -(-room // stride) * stride
         if last >= size + lo:
@@ -200,6 +195,8 @@ class Pool(LibraryOp):
             Sample(cls(3, stride=2, pad=1), ((1, 7, 6, 2),)),
             Sample(cls(3, stride=2, ceil=True), ((2, 6, 5, 2),)),
             Sample(cls(3, stride=2, pad=1, ceil=True), ((1, 6, 6, 9),)),
+            Sample(cls(3, stride=2, ceil=True), ((1, 2, 2, 3),)),
+            Sample(cls(2, dilation=4, pad=2), ((1, 3, 3, 2),)),
             Sample(cls(3, stride=1, pad="same"), ((1, 4, 5, 2),)),
             Sample(cls((3, 2), stride=(1, 2)), ((1, 5, 6, 2),)),
             Sample(cls(3, stride=2), ((2, 9, 3),)),
@@ -212,9 +209,7 @@ class Pool(LibraryOp):
             Sample(cls(3, dilation=2), ((1, 4, 4, 2),), error="a window of 3 with dilation 2 does not fit"),
             Sample(cls(8), ((1, 4, 4, 2),), error="does not fit into [4, 4, 2]"),
             Sample(cls(2, pad=2), ((1, 4, 4, 2),), error="pad must be below 2"),
-            Sample(
-                cls(2, dilation=4, pad=2), ((1, 3, 3, 2),), error="dilation 4 could step over all 3 cells"
-            ),
+            Sample(cls(2, 1, dilation=4, pad=2), ((1, 3, 3, 2),), error="dilation 4 steps over all 3 cells"),
             Sample(cls(2, axes=(3,)), ((1, 4, 4, 2),), error="are not different axes"),
             Sample(cls(2, axes=(0, 1, 2, 3)), ((1, 4, 4, 4, 4),), error="runs over 1 to 3 axes"),
         )
@@ -282,6 +277,22 @@ def onnx_windows(window: Window) -> dict[str, Sequence[int]]:
         "dilations": window.dilation,
         "pads": [*(lo for lo, _ in window.pad), *ends],
     }
+
+
+def _check_inside(size: int, window: int, stride: int, dilation: int, pad: tuple[int, int]) -> None:
+    """Raise ShapeError where a window along an axis has no cell inside: it would have no largest one."""
+    lo, hi = pad
+    extent = (window - 1) * dilation + 1
+    last = (size + lo + hi - extent) // stride * stride - lo
+    # Windows that begin in the padding go on inside with the first tap that is not before it.
+    starts = range(-lo, min(0, last + 1), stride)
+    if last < size and all(start % dilation < min(size, start + extent) for start in starts):
+        return
+    if max(pad) >= extent:
+        message = f"a window could lie in the padding alone: pad must be below {extent}"
+        raise ShapeError(message, setting="pad")
+    message = f"a window of dilation {dilation} steps over all {size} cells of an axis"
+    raise ShapeError(message, setting="dilation")
 
 
 def _undone(order: Sequence[int]) -> tuple[int, ...]:
