@@ -151,7 +151,10 @@ def _row(channels: tuple[float, ...], size: int) -> NDArray[np.float32]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    """Whether it is a number that a tensor can hold, and not one that would be 0 or infinite there."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value == 0 or FLOAT_MIN <= abs(value) <= FLOAT_MAX
 
 
 def _numbers(values: float | Sequence[float], what: str) -> tuple[float, ...]:

@@ -186,6 +186,11 @@ class Softplus(Activation):
         return (np.logaddexp(arrays[0], 0).astype(arrays[0].dtype),)
 
 
+def logistic_loss(x: Expr, t: Expr) -> Expr:
+    """`softplus(x) - x * t`, the cross entropy of `sigmoid(x)` and t, which keeps its digits where both are large."""
+    return (0.5 * x + 0.5 * absolute(x) - x * t) + log1p(exp(-absolute(x)))
+
+
 def softplus(x: Expr) -> Expr:
     """`log(1 + exp(x))` without overflow.
 

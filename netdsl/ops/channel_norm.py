@@ -34,8 +34,9 @@ class _ChannelNorm(LibraryOp):
 class Lrn(_ChannelNorm):
     """`x / (k + alpha / size * sum of squares of `size` neighbouring channels) ^ beta`.  Krizhevsky et al. 2012.
 
-    The defaults are those of PyTorch's LocalResponseNorm and ONNX LRN; AlexNet's are size 5, k 2 and an alpha of
-    5 * 1e-4, since the paper does not divide by the size.
+    The defaults are those of ONNX LRN and PyTorch's LocalResponseNorm; AlexNet's are size 5, k 2 and an alpha of
+    5 * 1e-4, since the paper does not divide by the size.  The neighbours of channel c are ONNX's, from
+    `c - floor((size - 1) / 2)` to `c + ceil((size - 1) / 2)`; for an even size PyTorch takes the one more below.
     """
 
     name: ClassVar[str] = "lrn"
@@ -84,6 +85,7 @@ class Lrn(_ChannelNorm):
             Sample(cls(5, alpha=5e-1, k=2.0), ((2, 3, 4, 9),)),
             Sample(cls(3, alpha=0.5), ((1, 3, 3, 8),)),
             Sample(cls(7, alpha=1.0, beta=0.5), ((2, 2, 2, 3),)),
+            Sample(cls(4, alpha=0.5), ((1, 3, 3, 8),)),
         )
 
 

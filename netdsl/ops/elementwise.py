@@ -12,7 +12,7 @@ from netdsl.ops.activation import Activation
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number
-from netdsl.scalar import Expr, absolute, exp, log, maximum, minimum, power, sqrt, stop_gradient
+from netdsl.scalar import Expr, absolute, exp, log, power, sqrt, stop_gradient, where
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,10 @@ class Power(Activation):
 
 @dataclass(frozen=True)
 class Clip(Activation):
-    """`min(max(x, low), high)`; without one of them only the other side is clipped.  ONNX Clip, PyTorch clamp."""
+    """`min(max(x, low), high)`; without one of them only the other side is clipped.  ONNX Clip, PyTorch clamp.
+
+    The derivative at a bound is 1, as in PyTorch.
+    """
 
     name: ClassVar[str] = "clip"
     positional: ClassVar[tuple[str, ...]] = ("low", "high")
@@ -123,8 +126,8 @@ class Clip(Activation):
 
     def scalar(self, x: Expr) -> Expr:
         """Both bounds, or the one there is."""
-        above = x if self.low is None else maximum(x, self.low)
-        return above if self.high is None else minimum(above, self.high)
+        above = x if self.low is None else where(x < self.low, self.low, x)
+        return above if self.high is None else where(above > self.high, self.high, above)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Clip`, whose bounds are inputs."""

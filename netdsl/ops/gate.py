@@ -29,7 +29,10 @@ class Gelu(Activation):
     def scalar(self, x: Expr) -> Expr:
         """Exact by erf, or the tanh formula."""
         if self.approximate:
-            return 0.5 * x * (1.0 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+            # (1 + tanh(u)) / 2 is sigmoid(2u), which keeps its digits to the left.  From 12 on it is 0 or 1, and x^3
+            # may overflow.
+            near = minimum(maximum(x, -12.0), 12.0)
+            return x * sigmoid(math.sqrt(8 / math.pi) * (near + 0.044715 * (near * near * near)))
         return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
 
     def onnx_node(self) -> tuple[str, dict[str, Any]]:

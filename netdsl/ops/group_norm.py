@@ -10,10 +10,11 @@ from typing import ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
+from netdsl.ops.moments import moments
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, positive, positive_number
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import sqrt, stop_gradient
+from netdsl.scalar import sqrt
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,8 @@ class _SampleNorm(LibraryOp):
         x = values[0]
         shape = b.type(x).shape
         view, within = self.grouped(shape)
-        share = 1.0 / math.prod(view[a] for a in within)
         v = b.reshape(x, view)
-        mean = b.mean(v, within, keepdims=True)
-        # d var / d mean is 0, exactly: the deviations from a mean add up to nothing.
-        var = b.reduce(
-            "sum",
-            lambda a, m: (a - stop_gradient(m)) * (a - stop_gradient(m)) * share,
-            v,
-            mean,
-            axes=within,
-            keepdims=True,
-        )
+        mean, var = moments(b, v, within)
         scale = b.map(lambda s: 1.0 / sqrt(s + self.eps), var)
         y = b.reshape(b.map(lambda a, m, s: (a - m) * s, v, mean, scale), shape)
         return (b.map(lambda a, w, c: a * w + c, y, *values[1:]) if self.affine else y,)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Mean, Sum
-from netdsl.ops.activation import softplus
+from netdsl.ops.activation import logistic_loss
 from netdsl.ops.base import setting
 from netdsl.ops.settings import boolean, number, positive_number
 from netdsl.primitives import PrimitiveBuilder
@@ -237,9 +237,10 @@ class BinaryCrossEntropy(ElementwiseLoss):
     def scalar(self, x: Expr, t: Expr) -> Expr:
         """From logits or from probabilities."""
         if self.from_logits:
-            return softplus(x) - x * t
-        p = minimum(maximum(x, EPSILON), 1.0 - EPSILON)
-        return -(t * log(p) + (1.0 - t) * log(1.0 - p))
+            return logistic_loss(x, t)
+        # Both are clipped, because 1 - (1 - 1e-7) has one digit left.
+        p, q = (minimum(maximum(v, EPSILON), 1.0 - EPSILON) for v in (x, 1.0 - x))
+        return -(t * log(p) + (1.0 - t) * log(q))
 
     def elements(self, x: Array, t: Array) -> Array:
         """By `numpy.logaddexp`, or by the definition."""
@@ -254,6 +255,12 @@ class BinaryCrossEntropy(ElementwiseLoss):
         return (*super().samples(), Sample(cls(from_logits=False), ((3, 4), (3, 4)), low=0.1, high=0.9))
 
 
+def _not_negative(value: Any) -> float:
+    if number(value) < 0:
+        raise ValueError(f"must be 0 or more, not {value!r}")
+    return number(value)
+
+
 @dataclass(frozen=True)
 class Focal(ElementwiseLoss):
     """`-alpha_t * (1 - p_t)^gamma * log(p_t)`, `p = sigmoid(prediction)`: easy cells count little.  Lin et al. 2017.
@@ -262,13 +269,14 @@ class Focal(ElementwiseLoss):
     """
 
     name: ClassVar[str] = "focal"
-    gamma: float = setting("how little easy cells count", 2.0, number)
+    gamma: float = setting("how little easy cells count, 0 or more", 2.0, _not_negative)
     alpha: float = setting("weight of the target 1; below 0: none", 0.25, number)
 
     def scalar(self, x: Expr, t: Expr) -> Expr:
         """Binary cross entropy, weighted by how wrong it is."""
         wrong = t * sigmoid(-x) + (1.0 - t) * sigmoid(x)
-        loss = power(wrong, self.gamma) * (softplus(x) - x * t)
+        # Where a cell is right beyond all digits its loss is flat; 0^(gamma - 1) times 0 would be no number.
+        loss = where(wrong > 0.0, power(wrong, self.gamma), 0.0) * logistic_loss(x, t)
         return loss if self.alpha < 0 else loss * (self.alpha * t + (1.0 - self.alpha) * (1.0 - t))
 
     def elements(self, x: Array, t: Array) -> Array:
@@ -281,5 +289,6 @@ class Focal(ElementwiseLoss):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """With and without a weight."""
-        return (*super().samples(), Sample(cls(1.5, -1.0), ((3, 4), (3, 4)), low=0.1, high=0.9))
+        """With and without a weight, a loss that rises like a root."""
+        others = (Sample(op, ((3, 4), (3, 4)), low=0.1, high=0.9) for op in (cls(1.5, -1.0), cls(0.5)))
+        return (*super().samples(), *others)

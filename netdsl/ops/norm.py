@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
+from netdsl.ops.moments import moments
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, fraction, one_of, positive_number
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, sqrt, stop_gradient
+from netdsl.scalar import Expr, sqrt
 
 
 def _statistics(value: Any) -> str | None:
@@ -91,15 +92,7 @@ class BatchNorm(LibraryOp):
     ) -> tuple[Value, Value]:
         shape = b.type(x).shape
         axes, count = range(len(shape) - 1), math.prod(shape[:-1])
-        mean = b.mean(x, axes)
-        # d var / d mean is 0, exactly: the deviations from a mean add up to nothing.
-        var = b.reduce(
-            "sum",
-            lambda v, m: (v - stop_gradient(m)) * (v - stop_gradient(m)) * (1.0 / count),
-            x,
-            mean,
-            axes=axes,
-        )
+        mean, var = (b.reshape(v, shape[-1:]) for v in moments(b, x, axes))
         # A single value is refused before training (`check_training`); costs are counted for it all the same.
         keep, unbiased = self.momentum, count / max(1, count - 1)
         b.update(old_mean, b.map(lambda r, m: keep * r + (1 - keep) * m, b.latest(old_mean), mean))

@@ -84,7 +84,8 @@ class _Resize(LibraryOp):
 
         def element(v: Expr, w: Expr, cell: Expr) -> Expr:
             place = minimum(maximum(origin + step * cast_float(Index(axis)), 0.0), float(shape[axis] - 1))
-            return v + (place - cast_float(cell)) * (w - v)
+            share = place - cast_float(cell)
+            return (1.0 - share) * v + share * w
 
         cells = b.const(low.reshape(-1, *(1,) * (len(shape) - axis - 1)))
         return b.map(element, b.take(x, low, axis), b.take(x, high, axis), cells)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.lp_pool import summing
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows
@@ -45,7 +46,7 @@ class StochasticPool(Pool):
         first, second = (
             b.add1(summing(window), b.map(power, x)) for power in (_weight, lambda v: _weight(v) * _weight(v))
         )
-        return b.map(lambda s, q: where(eq(s, 0.0), 0.0, q / s), first, second)
+        return b.map(lambda s, q: where(s < FLOAT_MIN, 0.0, q / s), first, second)
 
     def flops(self, *types: TensorType) -> int:
         """A maximum, a square and two sums per cell of each window, and a quotient."""

@@ -41,7 +41,7 @@ EXACT = {
     "expm1": (np.expm1, 1.5),
     "log": (np.log, 1.0),
     "log1p": (np.log1p, 1.0),
-    "tanh": (np.tanh, 4.0),
+    "tanh": (np.tanh, 3.5),
     "sigmoid": (_sigmoid, 2.5),
     "erf": (np.vectorize(math.erf), 2.5),
     "sin": (np.sin, 0.51),

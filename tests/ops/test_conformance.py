@@ -5,6 +5,7 @@ One function per check: a new op is tested by its line in `PLACES`, a new backen
 
 import math
 import re
+from functools import cache
 
 import numpy as np
 import onnxruntime
@@ -20,6 +21,7 @@ from netdsl.ops.expand import expand
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.primitives.builder import KEY
 from netdsl.runtime import Program
+from tests.ops.extremes import LARGEST, TINY, extremes
 
 SAMPLES = [sample for op in LIBRARY for sample in op.samples()]
 GOOD = [s for s in SAMPLES if s.error is None]
@@ -123,34 +125,77 @@ def slope(graph, feeds, name, at, step=1e-5):
     return (values[0] - values[1]) / (2 * step)
 
 
-@pytest.mark.parametrize("sample", GOOD, ids=str)
-def test_cpu_kernels_equal_the_interpreter(sample):
-    _, primitives, feeds, _ = expanded(sample)
-    graph = primitives
-    if sample.smooth and primitives.outputs:
-        graph = with_gradients(primitives)
+@cache
+def compiled(number: int) -> tuple[Graph, Program]:
+    """The sample of this number with its gradients, after the passes; and its program."""
+    sample = GOOD[number]
+    _, primitives, _, names = expanded(sample)
+    graph = with_gradients(primitives, [n for k, n in enumerate(names) if k not in sample.fixed])
     optimised = (passes.training() if sample.training else passes.inference()).run(graph)
-    expected = interpret(optimised, feeds, np.float64)
-    program = Program(optimised, threads=2)
-    for leaf in (*optimised.leaves("param"), *optimised.leaves("state")):
-        program.set(leaf.id, feeds[leaf.id])
-    got = program.run({name: feeds[name] for name in program.inputs})
-    for name, array in expected.outputs.items():
-        scale = max(1.0, float(np.abs(array).max(initial=0)))
-        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=2e-5 * scale)
-    for name, array in expected.updates.items():
-        np.testing.assert_allclose(program.get(name), array, rtol=1e-4, atol=1e-5)
+    return optimised, Program(optimised, threads=2)
 
 
-def with_gradients(graph: Graph) -> Graph:
-    """The graph with the gradients of the sum of its first output."""
+def with_gradients(graph: Graph, names: list[str]) -> Graph:
+    """The graph with the gradients of a weighted sum of its first output."""
+    y = graph.outputs["y0"]
+    wrt = [n for n in names if graph[n].op.name != "state" and graph[n].types[0].dtype == "f32"]
     b = PrimitiveBuilder(graph)
     b.updates.update(graph.updates)
-    y = graph.outputs["y0"]
-    rank = b.type(y).rank
-    loss = b.reduce("sum", lambda a: a * a, y, axes=range(rank)) if rank else y
-    wrt = [n.id for n in graph if n.op.name in ("input", "param") and n.types[0].dtype == "f32"]
-    return grad(b.finish({**graph.outputs, "loss": loss}), "loss", wrt)
+    shape, dtype = b.type(y).shape, b.type(y).dtype
+    if dtype != "f32":
+        return graph
+    weights = b.const(np.random.default_rng(5).uniform(0.5, 1.5, shape).astype(np.float32))
+    loss = b.reduce("sum", lambda a, w: a * w, y, weights, axes=range(len(shape))) if shape else y
+    return verify(grad(b.finish({**graph.outputs, "loss": loss}), "loss", wrt))
+
+
+def run_compiled(number: int, feeds: dict[str, np.ndarray]) -> tuple[dict, dict]:
+    """What the program gives in float32, and the interpreter in float64."""
+    graph, program = compiled(number)
+    for leaf in (*graph.leaves("param"), *graph.leaves("state")):
+        program.set(leaf.id, feeds[leaf.id])
+    got = program.run({name: feeds[name] for name in program.inputs})
+    wide = {n: a.astype(np.float64) if a.dtype == np.float32 else a for n, a in feeds.items()}
+    exact = interpret(graph, wide, np.float64)
+    got |= {name: program.get(name) for name in exact.updates}
+    return got, {**exact.outputs, **exact.updates}
+
+
+@pytest.mark.parametrize("number", range(len(GOOD)), ids=lambda n: str(GOOD[n]))
+def test_cpu_kernels_equal_the_interpreter(number):
+    got, expected = run_compiled(number, expanded(GOOD[number])[2])
+    for name, array in expected.items():
+        scale = max(1.0, float(np.abs(array).max(initial=0)))
+        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=2e-5 * scale, err_msg=name)
+
+
+# Their squares, or areas, overflow from 1.8e19 on, in PyTorch too; the powers of subnormal numbers are 0.
+SQUARED = {"lrn", "l2_normalize", "batch_norm", "group_norm", "instance_norm", "layer_norm"}
+SQUARED |= {"stochastic_pool", "iou", "giou"}
+WITHOUT = {"lp_pool": {LARGEST, TINY}} | {name: {LARGEST} for name in SQUARED}
+
+
+@pytest.mark.parametrize(
+    "number", [k for k, s in enumerate(GOOD) if not s.random], ids=lambda n: str(GOOD[n])
+)
+def test_extreme_operands_give_the_right_numbers(number):
+    """Large, subnormal, equal operands and zeros: results and gradients in float32 as in float64."""
+    sample = GOOD[number]
+    _, primitives, base, names = expanded(sample)
+    for label, numbers, feeds in extremes(sample, primitives, names, base):
+        if numbers & WITHOUT.get(sample.op.name, set()):
+            continue
+        with np.errstate(all="ignore"):
+            got, exact = run_compiled(number, feeds)
+            exact = {n: a.astype(np.float32) if a.dtype.kind == "f" else a for n, a in exact.items()}
+        for name, array in exact.items():
+            # Beyond 1e35 a sum may overflow on its way.
+            there = np.isfinite(array) & (np.abs(array) < 1e35)
+            found, wanted = np.asarray(got[name])[there], array[there]
+            assert not np.isnan(found).any(), (label, name)
+            if LARGEST not in numbers:
+                scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+                np.testing.assert_allclose(found, wanted, 2e-3, 1e-4 * scale, err_msg=f"{label} {name}")
 
 
 @pytest.mark.parametrize("sample", REFUSED, ids=str)

@@ -1,0 +1,33 @@
+"""Mean and variance, as the norms take them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from netdsl.ir import Value
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Expr, stop_gradient
+
+
+def moments(b: PrimitiveBuilder, x: Value, axes: Sequence[int]) -> tuple[Value, Value]:
+    """The mean over axes and the variance about it (divided by the count), with 1 in the place of each axis.
+
+    What is averaged is the distance from the first element, so that the mean of equal numbers is this number and not
+    one that is rounded: their variance is 0, and any other would stand out against a small `eps`.
+    """
+    shape = b.type(x).shape
+    share = 1.0 / math.prod(shape[a] for a in axes)
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    first = b.slice(x, (0,) * len(shape), kept)
+
+    # d mean / d first and d var / d mean are 0, exactly: deviations from a mean add up to nothing.
+    def distance(v: Expr, c: Expr) -> Expr:
+        return (v - stop_gradient(c)) * share
+
+    def square(v: Expr, m: Expr) -> Expr:
+        return (v - stop_gradient(m)) * (v - stop_gradient(m)) * share
+
+    distances = b.reduce("sum", distance, x, first, axes=axes, keepdims=True)
+    mean = b.map(lambda d, c: d + stop_gradient(c), distances, first)
+    return mean, b.reduce("sum", square, x, mean, axes=axes, keepdims=True)
