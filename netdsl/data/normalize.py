@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netdsl.arrays import np
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
+from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -109,6 +109,13 @@ def test_wrong_settings(settings, message):
         DataPlan({**DIGITS, **settings})
 
 
+@pytest.mark.parametrize("number", [1e300, 1e-60, float("nan"), float("inf"), 0, -1, True])
+def test_numbers_that_no_tensor_holds_are_refused(number):
+    """As a float32 they would be 0 or infinite, and a network would train on zeros."""
+    with pytest.raises(NetError, match="scale\\(max\\) needs"):
+        Scale(number)
+
+
 def test_wrong_seed():
     with pytest.raises(NetError, match="seed"):
         DataPlan(DIGITS, seed=-1)
