@@ -63,8 +63,10 @@ class Lrn(_ChannelNorm):
         """A square, the sum, and a product, a sum, a power and a quotient per element."""
         return (self.size + 4) * types[0].size
 
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`LRN` between transposes."""
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
+        """`LRN` between transposes; runtimes take odd sizes alone."""
+        if self.size % 2 == 0:
+            return None
         x = m.channels_first(names[0], types[0].rank)
         y = m.node("LRN", x, size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
         return (m.channels_last(y, types[0].rank),)
