@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from netdsl import passes
+from netdsl.data import CenterCrop, Normalization, Resize, Usage
+from netdsl.data.pixels import Pixels
 from netdsl.ir.parse import parse_graph
 from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
@@ -102,6 +104,15 @@ PLAIN = [
 PLAIN += [[1, "a"], {"peak": 0}, {"": None}, 10**9]
 
 
+USAGE = Usage(
+    (8, 8, 1),
+    (Resize(9), CenterCrop(8, 8)),
+    Normalization(255.0, (0.5,), (0.25,), Pixels("uint8", 0, 255, 255.0)),
+    ("cat", "dog"),
+    {"y": "logits"},
+)
+
+
 def corpus(seed=0):
     """Files of each op with every sample of it, artifacts and checkpoints in turn."""
     rng, files = np.random.default_rng(seed), []
@@ -111,10 +122,10 @@ def corpus(seed=0):
             graph, _ = build(sample)
             leaves = [n for n in graph if n.op.name in ("param", "state")]
             arrays = {n.id: rng.normal(size=n.types[0].shape).astype(np.float32) for n in leaves}
-            model = Model("Net", str(graph), {"peak": 255.0, "mean": [0.5], "std": [0.25]})
+            model = Model("Net", str(graph), USAGE.to_json())
             if k % 2:
                 history = [EpochResult(1, 0.1, {"loss": 0.5}, {"loss": 0.25})]
-                progress = Progress(1, 2, 10, 24, {"loss": 1.5}, 0.75, history)
+                progress = Progress(1, 2, 10, {"loss": [1.5, 24.0]}, 0.75, history)
                 run = Run(7, 8, 40, "ab", "adam", {"train.batch": "8"})
                 save_checkpoint(path, Checkpoint(model, arrays, progress, run))
             else:
@@ -316,6 +327,7 @@ def read(path):
         if "is a netdsl artifact" not in error.diagnostics[0].message:
             raise
     artifact = load_artifact(path)
+    Usage.from_json(artifact.model.usage)
     graph = restore_graph(artifact.model, path)
     weights_of(graph, artifact.weights, str(path))
     passes.inference().run(expand(with_batch(graph, 3)))

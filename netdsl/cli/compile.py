@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.cli.command import choice, command, option
+from netdsl.cli.command import UsageError, choice, command, option
 from netdsl.cli.common import (
     BATCH,
     DEVICE,
@@ -54,7 +54,15 @@ class Stage(StrEnum):
         metavar="STAGE",
         help=f"print a stage instead of the report: {', '.join(Stage)}",
     ),
-    option("-o", "--output", dest="out", type=Path, metavar="FILE", help="write an artifact"),
+    option(
+        "-o",
+        "--output",
+        dest="out",
+        type=Path,
+        metavar="FILE",
+        help="write an artifact (.netdsl) or an ONNX model (.onnx)",
+    ),
+    option("--weights", type=Path, metavar="CHECKPOINT", help="trained weights for what -o writes"),
     option("--training", action="store_true", help="the training step, not the prediction"),
     option("--explain", action="store_true", help="what the passes did and refused, and why"),
     option("--print-after", action="append", default=[], metavar="PASS", help="print the graph after a pass"),
@@ -71,6 +79,7 @@ def app(
     batch: int,
     emit: Stage | None,
     out: Path | None,
+    weights: Path | None,
     training: bool,
     explain: bool,
     print_after: list[str],
@@ -83,12 +92,20 @@ def app(
     """Compile a network; print the passes, the kernels, the memory plan and the time."""
     from netdsl.passes import Hooks
 
+    if weights is not None and out is None:
+        raise UsageError("--weights is for what -o writes")
+    if out is not None and (emit is not None or explain):
+        raise UsageError("-o writes a file, --emit and --explain print something else instead")
     with diagnostics(form):
         need_device(device)
         if emit is Stage.tree:
             print(_tree(file))
             return
         network = load_network(file, settings, net, batch)
+        if out is not None:
+            from netdsl.interop.export import check_export
+
+            check_export(out, network.graph)
         if emit is Stage.graph:
             print(network.graph)
             return
@@ -100,7 +117,9 @@ def app(
         if explain:
             print_page("\n".join(map(str, hooks.log.events)))
             return
-        _finish(network, graph, hooks, emit, out, threads, form)
+        _finish(network, graph, hooks, emit, threads, form)
+        if out is not None:
+            _write(network, out, weights, form)
 
 
 def _tree(file: Path) -> str:
@@ -134,7 +153,6 @@ def _finish(
     graph: Graph,
     hooks: Hooks,
     emit: Stage | None,
-    out: Path | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -150,26 +168,21 @@ def _finish(
         if program.kernels is not None:
             print(program.kernels.llvm_ir() if emit is Stage.kernels else program.kernels.assembly())
         return
-    if out is not None:
-        with writing(out):
-            _write(network, out)
     facts = _facts(network, graph, hooks, program, seconds)
     if form is Format.json:
         print_json(facts)
     else:
         print_page(_table(facts))
-        if out is not None:
-            print(f"written to {out}")
 
 
-def _write(network: Network, out: Path) -> None:
-    """The artifact of a network that was not trained: freshly initialised weights."""
-    from netdsl.ops.initializers import initialize
-    from netdsl.runtime.artifact import Artifact, Model, save_artifact
+def _write(network: Network, out: Path, weights: Path | None, form: Format) -> None:
+    from netdsl.interop.export import export
 
-    leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
-    weights = {n.id: initialize(n, 0) for n in leaves}
-    save_artifact(out, Artifact(Model(network.name, str(network.graph)), weights))
+    with writing(out):
+        export(network, out, weights)
+    if form is Format.table:
+        source = f"with the weights of {weights}" if weights else "not trained: --weights CHECKPOINT for that"
+        print(f"written to {out}, {source}")
 
 
 def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, seconds: float) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
@@ -12,7 +13,8 @@ from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.normalize import Normalization
-from netdsl.data.outline import outline_of
+from netdsl.data.outline import Outline, outline_of
+from netdsl.data.preprocess import Step, check_preprocess, preprocessed, shape_after
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +52,7 @@ class Batches:
         each where shuffled; else they are padded to a full batch, and `weights` tells them apart.
     augment: applied in order to the stored pixels, keyed by (seed, place, epoch, sample).
     sample: shape of a sample in the batch, for a network that wants [784] instead of [28, 28, 1].
+    preprocess: applied in order to the stored pixels, before all else.
 
     Errors: NetError when the batch is not a positive number, or larger than the split with drop_last.
     """
@@ -62,15 +65,23 @@ class Batches:
     shuffle: bool = False
     drop_last: bool = False
     sample: tuple[int, ...] | None = None
+    preprocess: Sequence[Step] = ()
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_preprocess(self.preprocess, self.split.labels.shape[1:])
         if self.sample is not None:
-            check_sample_shape(self.split.sample_shape, self.sample)
+            check_sample_shape(self.outline.sample, self.sample)
         if self.augment:
-            check_augment(self.augment, outline_of(self.split))
+            check_augment(self.augment, self.outline)
         check_batch(len(self.split), self.batch, self.drop_last)
+
+    @cached_property
+    def outline(self) -> Outline:
+        """The split as the network is shown it: after preprocessing, before the shape that it wants."""
+        found = outline_of(self.split)
+        return replace(found, sample=shape_after(self.preprocess, found.sample))
 
     def __len__(self) -> int:
         """Batches in one epoch."""
@@ -89,6 +100,7 @@ class Batches:
         start = number * self.batch
         indices = self._epoch_order(epoch)[start : start + self.batch]
         pixels, labels = self.split.images[indices], self.split.labels[indices]
+        pixels = preprocessed(self.preprocess, pixels, self.split.pixels)
         for place, change in enumerate(self.augment):
             bits = random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices)
             pixels, labels = augmented(change, pixels, labels, bits)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.data.pixels import Pixels, look
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+MAX_CLASSES = 1_000_000
+MAX_NAME = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +27,13 @@ class Split:
         stored until a batch is made.
     labels: int64 [n] or [n, ...], whole numbers: class numbers from 0, one for each cell of a map, one-hot rows or
         targets of a regression; or float32 [n, ...], targets or shares of classes.
-    peak: the pixel value that means full intensity; scaling divides by it.
+    pixels: what the numbers mean, of the whole set that this is a part of.
     classes: the names of the classes where known.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
-    peak: float = 1.0
+    pixels: Pixels
     classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -42,6 +47,10 @@ class Split:
     def take(self, indices: NDArray[np.int64]) -> Split:
         """The samples at `indices`, copied, in that order."""
         return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def named(self, classes: tuple[str, ...]) -> Split:
+        """The same samples with names of the classes. Errors: NetError for a label that is none of them."""
+        return replace(self, labels=labels_of(self.labels, classes), classes=classes)
 
 
 @dataclass(frozen=True)
@@ -61,31 +70,38 @@ def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     """Check that samples of one shape may be handed, reshaped, to a network that wants another.
 
     Only axes of size 1 may come or go ([28, 28] and [28, 28, 1]), or all be flattened to one ([28, 28, 1] and
-    [784]): anything else would be a guess. Errors: NetError.
+    [784]), or one be the rows of a picture in grey ([784] and [28, 28, 1]): anything else would be a guess, such as
+    whether colours come before pixels. Errors: NetError.
     """
-    flat = len(wanted) == 1 and wanted[0] == math.prod(ours)
+    one_size = math.prod(ours) == math.prod(wanted)
+    flat = one_size and (len(wanted) == 1 or (len(ours) == 1 and math.prod(wanted[2:]) == 1))
     if not flat and [size for size in ours if size != 1] != [size for size in wanted if size != 1]:
         raise data_error(f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}")
 
 
 def from_arrays(
-    images: ArrayLike, labels: ArrayLike, *, peak: float | None = None, classes: tuple[str, ...] | None = None
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    white: float | None = None,
+    classes: tuple[str, ...] | None = None,
 ) -> Split:
     """Make a split of arrays from Python or a file.
 
-    images [n, ...]: uint8 is kept, booleans, other integers and floats become float32. labels: integers and
-    booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape; floats [n, ...] become float32.
+    images [n, ...]: bytes stay, integers with the range of bytes become bytes; all others float32. labels: integers
+    and booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape; floats [n, ...] become float32.
     What labels mean is decided by the loss that takes them.
-    `peak` is 255 for uint8 and 1 for others unless given.
+    `white` is the number that means full intensity, where it is known; else see `netdsl.data.pixels`.
 
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
     numbers, labels that `classes` has no name for.
     """
     x, y = np.asarray(images), np.asarray(labels)
     check_shapes(x.shape, y.shape)
-    if peak is None:
-        peak = 255.0 if x.dtype == np.uint8 else 1.0
-    return Split(_samples(x), labels_of(y, classes), peak, classes)
+    if classes is not None:
+        check_classes(classes)
+    samples, pixels = as_samples(x, white)
+    return Split(samples, labels_of(y, classes), pixels, classes)
 
 
 def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
@@ -101,10 +117,29 @@ def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
         raise data_error(f"there are no samples in an array of shape {list(empty)}")
 
 
-def _samples(x: NDArray[Any]) -> NDArray[Any]:
-    if x.dtype == np.uint8:
-        return np.ascontiguousarray(x)
-    return _floats(x, "samples")
+def check_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of classes, which must be different and can be printed. Errors: NetError."""
+    if not 0 < len(classes) <= MAX_CLASSES:
+        raise data_error(f"there are {len(classes)} names of classes; there may be 1 to {MAX_CLASSES}")
+    for number, name in enumerate(classes):
+        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
+            raise data_error(
+                f"the name of class {number} is {name[:20]!r}: 1 to {MAX_NAME} letters are wanted"
+            )
+    if len(set(classes)) < len(classes):
+        twice = [name for name, count in Counter(classes).items() if count > 1]
+        raise data_error(f"two classes are called {twice[0]!r}")
+    return classes
+
+
+def as_samples(x: NDArray[Any], white: float | None = None) -> tuple[NDArray[Any], Pixels]:
+    """Samples [n, ...] as they are kept, uint8 or float32, and what they mean; errors as in `from_arrays`."""
+    if x.dtype.kind not in "biu":
+        floats = _floats(x, "samples")
+        return floats, look(floats, white)
+    pixels = look(x, white)
+    fits = (pixels.white == 255 and pixels.high <= 255) or x.dtype == np.uint8
+    return (np.ascontiguousarray(x, np.uint8) if fits else _floats(x, "samples")), pixels
 
 
 def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
@@ -118,7 +153,7 @@ def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
         raise data_error(f"labels go from {low} to {high}; they must be whole numbers of 32 bits, or floats")
     if classes is not None and low < 0:
         raise data_error(f"class numbers go from {low} to {high}; they must be 0 or more")
-    if classes is not None and high >= len(classes):
+    if classes is not None and y.ndim == 1 and high >= len(classes):
         raise data_error(f"there is a label {high} but only {len(classes)} classes")
     return y.astype(np.int64)
 

@@ -61,7 +61,7 @@ def _embedded(dataset: Known, split: str) -> Split:
 
     with resources.as_file(resources.files("netdsl.data") / f"{dataset.name}.npz") as path:
         images, labels = (read_npz(path, f"{split}_{part}") for part in ("images", "labels"))
-    return from_arrays(images, labels, peak=16.0, classes=dataset.classes)
+    return from_arrays(images, labels, white=16.0, classes=dataset.classes)
 
 
 def _from_files(dataset: Known, split: str, found: Located) -> Split:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
+from netdsl.data.pixels import Pixels, doubt, white_for
+from netdsl.data.preprocess import Step, preprocessed, shape_after
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
+from netdsl.records import Finite
+from netdsl.source import Diagnostic, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,12 +25,33 @@ if TYPE_CHECKING:
 class Normalization:
     """Fixed numbers: x -> (x / peak - mean) / std in float32, mean and std per channel (or one for all).
 
-    The operations and their order are those of torchvision's ToTensor and Normalize.
+    The operations and their order are those of torchvision's ToTensor and Normalize.  `pixels` is what the numbers
+    of the training set were; None where nothing is known of them.
     """
 
-    peak: float = 1.0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    peak: Finite = 1.0
+    mean: tuple[Finite, ...] = ()
+    std: tuple[Finite, ...] = ()
+    pixels: Pixels | None = None
+
+    def of(self, given: Pixels, name: str) -> Normalization:
+        """The normalisation for data `name`, which need not be in the units of the training set; see `white_for`.
+
+        Warns where it is not, or seems not to be.
+        """
+        trained = self.pixels
+        if trained is None or given == trained:
+            return self
+        white = white_for(given, trained)
+        if white is None or trained.white is None:
+            if given.whole != trained.whole:
+                _warn_units(given, trained, name, "its numbers are taken as they are")
+            return self
+        if white != trained.white and not given.sure:
+            _warn_units(given, trained, name, f"{white:g} in it is taken for {trained.white:g} there")
+        elif not given.sure and 0 < given.high * 16 < trained.high:
+            _warn_units(given, trained, name, "its numbers are taken in the units of the training set")
+        return replace(self, peak=self.peak * white / trained.white)
 
     def __call__(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Normalise [n, ..., C] of any numeric type to a new float32 array of the same shape."""
@@ -41,38 +66,27 @@ class Normalization:
             rows /= _row(self.std, rows.shape[1])
         return result
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a checkpoint; `from_json` reads them back exactly."""
-        return {"peak": self.peak, "mean": list(self.mean), "std": list(self.std)}
-
-    @staticmethod
-    def from_json(values: Mapping[str, Any]) -> Normalization:
-        """Read what `to_json` wrote. Errors: NetError when the values are not of that form."""
-        try:
-            mean, std = _numbers(values["mean"], "mean"), _numbers(values["std"], "std")
-            peak = float(values["peak"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise data_error(
-                f"a normalization has a number `peak` and lists `mean` and `std`: {error!r}"
-            ) from error
-        _check(peak, mean, std)
-        return Normalization(peak, mean, std)
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise data_error(f"mean has {len(self.mean)} numbers and std {len(self.std)}; they must agree")
+        if not all(map(_is_number, (self.peak, *self.mean, *self.std))) or min((self.peak, *self.std)) <= 0:
+            raise data_error("peak and std must be positive, and all of them numbers that a tensor holds")
 
 
 class Normalizer(Protocol):
     """A value of the setting `normalize`."""
 
-    def fit(self, train: Split) -> Normalization:
-        """The numbers for this training set."""
+    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
+        """The numbers for this training set, whose samples go through the steps first."""
 
 
 @dataclass(frozen=True)
 class Raw:
     """`raw`: the stored values, only converted to float32."""
 
-    def fit(self, train: Split) -> Normalization:
+    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
         """Nothing to find out."""
-        return Normalization()
+        return Normalization(pixels=train.pixels)
 
 
 @dataclass(frozen=True)
@@ -88,9 +102,13 @@ class Scale:
         if self.max is not None and not (_is_number(self.max) and self.max > 0):
             raise data_error(f"scale(max) needs a positive number, not {self.max!r}")
 
-    def fit(self, train: Split) -> Normalization:
-        """Take the peak of the training set."""
-        return Normalization(float(train.peak if self.max is None else self.max))
+    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
+        """Divide by what is full intensity in the training set; warns where that is a guess."""
+        if self.max is not None:
+            white = float(self.max)
+            return Normalization(white, pixels=replace(train.pixels, white=white, sure=True))
+        _warn_doubt(train)
+        return Normalization(train.pixels.scale, pixels=train.pixels)
 
 
 @dataclass(frozen=True)
@@ -109,17 +127,19 @@ class Standardize:
         if (self.mean is None) != (self.std is None):
             raise data_error("standardize takes both mean and std, or none of them")
         if self.mean is not None and self.std is not None:
-            _check(1.0, _numbers(self.mean, "mean"), _numbers(self.std, "std"))
+            Normalization(1.0, _numbers(self.mean, "mean"), _numbers(self.std, "std"))
 
-    def fit(self, train: Split) -> Normalization:
+    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
         """Take the given numbers, or compute them from the training set."""
+        peak = train.pixels.scale
         if self.mean is not None and self.std is not None:
-            return Normalization(train.peak, _numbers(self.mean, "mean"), _numbers(self.std, "std"))
-        mean, std = channel_statistics(train.images)
-        std[std == 0] = train.peak
-        return Normalization(
-            train.peak, tuple((mean / train.peak).tolist()), tuple((std / train.peak).tolist())
-        )
+            _warn_doubt(train)
+            mean, std = _numbers(self.mean, "mean"), _numbers(self.std, "std")
+            return Normalization(peak, mean, std, train.pixels)
+        found, deviation = channel_statistics(train, steps)
+        deviation[deviation == 0] = peak
+        mean, std = tuple((found / peak).tolist()), tuple((deviation / peak).tolist())
+        return Normalization(peak, mean, std, train.pixels)
 
 
 def check_channels(normalizer: Normalizer, channels: int) -> None:
@@ -133,17 +153,36 @@ def _check_channels(mean: tuple[float, ...], channels: int) -> None:
         raise data_error(f"mean and std are for {len(mean)} channels, the data has {channels}")
 
 
-def channel_statistics(images: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and population standard deviation of each channel of [n, ..., C], in float64 by chunks."""
+def channel_statistics(
+    train: Split, steps: Sequence[Step] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and population standard deviation of each channel of [n, ..., C] after steps, in float64 by chunks."""
+    images = train.images
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        for start in range(0, len(images), 256):
+            chunk = preprocessed(steps, images[start : start + 256], train.pixels)
+            yield chunk.reshape(len(chunk), -1)
+
     # Summed over samples first and over pixels at the end: the long axis innermost is what NumPy is fast at.
-    channels, count = images.shape[-1], images.size // images.shape[-1]
-    rows = images.reshape(len(images), -1)
-    chunks = [rows[start : start + 256] for start in range(0, len(rows), 256)]
-    sums = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks)
+    shape = shape_after(steps, images.shape[1:])
+    channels, count = shape[-1], len(images) * math.prod(shape[:-1])
+    sums = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks())
     mean = np.asarray(sums).reshape(-1, channels).sum(axis=0) / count
-    centre = np.tile(mean, rows.shape[1] // channels)
-    squares = sum(np.square(chunk - centre).sum(axis=0) for chunk in chunks)
+    centre = np.tile(mean, math.prod(shape[:-1]))
+    squares = sum(np.square(chunk - centre).sum(axis=0) for chunk in chunks())
     return mean, np.sqrt(np.asarray(squares).reshape(-1, channels).sum(axis=0) / count)
+
+
+def _warn_doubt(train: Split) -> None:
+    assumed = doubt(train.pixels, train.images.ndim - 1)
+    if assumed is not None:
+        warn(Diagnostic("data", assumed[0], fix=assumed[1]))
+
+
+def _warn_units(given: Pixels, trained: Pixels, name: str, assumed: str) -> None:
+    message = f"{name} is {given}, the training set {trained}: {assumed}"
+    warn(Diagnostic("data", message, fix="keep all data in one type and range"))
 
 
 @lru_cache(maxsize=64)
@@ -163,10 +202,3 @@ def _numbers(values: float | Sequence[float], what: str) -> tuple[float, ...]:
     if not isinstance(listed, list | tuple) or not all(_is_number(value) for value in listed):
         raise data_error(f"{what} must be a number or a list of numbers, not {values!r}")
     return tuple(float(value) for value in listed)
-
-
-def _check(peak: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    if len(mean) != len(std):
-        raise data_error(f"mean has {len(mean)} numbers and std {len(std)}; they must agree")
-    if not 0 < peak < math.inf or not all(value > 0 for value in std):
-        raise data_error("peak and std must be positive")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _MAGIC = b"\x93NUMPY"
 _FIELD = re.compile(r"""(['"])(\w+)\1:(True|False|\([-\dL,]*\)|'[^']*'|"[^"]*"|\[.*\])(?:,|$)""")
 _SIMPLE = re.compile(r"[<>|=]?(b1|\?|[iu][1248]|f[248])")
+_TEXT = re.compile(r"[<>|=]?[US][1-9]\d{0,3}")
 _MAX_HEADER = 4096
 _MAX_MEMBERS = 4096
 
@@ -52,18 +54,43 @@ def npz_header(path: str | os.PathLike[str], key: str) -> Header:
     return _from_npz(Path(path), key, lambda stream: _header(stream)[0])
 
 
+def npz_keys(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the arrays of a .npz file; errors as in `read_npz`."""
+    with _archive(Path(path)) as archive:
+        return [member.removesuffix(".npy") for member in archive.namelist()[:_MAX_MEMBERS]]
+
+
+def read_names(path: str | os.PathLike[str], key: str) -> tuple[str, ...]:
+    """Read the texts of the array `key` of a .npz file, [n] of NumPy's `str` or `bytes`.
+
+    Errors as in `read_npz`, and when it holds something else.
+    """
+    names = _from_npz(Path(path), key, lambda stream: _decode(stream, texts=True))
+    if names.ndim != 1:
+        raise data_error(f"{path}[{key}] has shape {list(names.shape)}; names are a list, [n]")
+    if names.dtype.kind == "S":
+        names = np.char.decode(names, "utf-8", "replace")
+    return tuple(map(str, names))
+
+
 def _from_npz(where: Path, key: str, decode: Callable[[Stream], T]) -> T:
+    with _archive(where) as archive:
+        return _member(archive, where, key, decode)
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     wanted = "an archive of arrays (.npz)"
-    with reading(where), open_file(where, "data", wanted) as file:
+    with reading(path), open_file(path, "data", wanted) as file:
         found = content(file.peek(HEAD))
         if not zipfile.is_zipfile(file):
-            raise not_wanted(where, "data", found, wanted)
+            raise not_wanted(path, "data", found, wanted)
         try:
             with zipfile.ZipFile(file) as archive:
-                return _member(archive, where, key, decode)
+                yield archive
         # What a broken archive makes zipfile raise, besides its own error: checked by mutating archives.
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
-            raise data_error(f"{where} is not a readable .npz file: {error}") from error
+            raise data_error(f"{path} is not a readable .npz file: {error}") from error
 
 
 def _member(archive: zipfile.ZipFile, path: Path, key: str, decode: Callable[[Stream], T]) -> T:
@@ -86,7 +113,7 @@ def _member(archive: zipfile.ZipFile, path: Path, key: str, decode: Callable[[St
         return decode(Stream(file, f"{path}[{key}]", info.file_size, exact=True))
 
 
-def _header(stream: Stream) -> tuple[Header, bool]:
+def _header(stream: Stream, texts: bool = False) -> tuple[Header, bool]:
     """The shape and the type that come, and whether in Fortran's order; the stream then stands at the values."""
     magic = stream.read(8)
     if magic[:6] != _MAGIC:
@@ -97,20 +124,20 @@ def _header(stream: Stream) -> tuple[Header, bool]:
     length = int.from_bytes(prefix, "little")
     if length > _MAX_HEADER:
         raise data_error(f"{stream.name} has a header of {length} bytes; the limit is {_MAX_HEADER}")
-    shape, fortran, dtype = _parsed(stream.read(length).decode("latin-1"), stream.name)
+    shape, fortran, dtype = _parsed(stream.read(length).decode("latin-1"), stream.name, texts)
     stream.size -= len(magic) + len(prefix) + length
     stream.check_size(shape, dtype)
     return (shape, dtype), fortran
 
 
-def _decode(stream: Stream) -> NDArray[Any]:
-    (shape, dtype), fortran = _header(stream)
+def _decode(stream: Stream, texts: bool = False) -> NDArray[Any]:
+    (shape, dtype), fortran = _header(stream, texts)
     values = stream.read_array(shape[::-1] if fortran else shape, dtype)
     values = values.astype(dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(values.T) if fortran else values
 
 
-def _parsed(text: str, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _parsed(text: str, name: str, texts: bool) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether the first axis runs fastest, and type: taken from the text, which is no Python to us."""
     fields = _fields("".join(text.split()))
     kind = fields.get("descr", "")
@@ -120,8 +147,9 @@ def _parsed(text: str, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
         re.fullmatch(r"-?\d{1,19}", n) for n in sizes
     ):
         raise data_error(f"{name} has a broken .npy header: {brief(text.strip()) or 'nothing'}")
-    if not _SIMPLE.fullmatch(kind.strip("'\"")):
-        raise data_error(f"{name} holds {brief(kind)}: only booleans, integers and floats can be read")
+    if not (_TEXT if texts else _SIMPLE).fullmatch(kind.strip("'\"")):
+        wanted = "texts" if texts else "booleans, integers and floats"
+        raise data_error(f"{name} holds {brief(kind)}: only {wanted} can be read")
     return tuple(map(int, sizes)), fields["fortran_order"] == "True", np.dtype(kind.strip("'\""))
 
 

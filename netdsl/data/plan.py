@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +15,19 @@ from netdsl.data.errors import data_error
 from netdsl.data.load import check_present
 from netdsl.data.normalize import Normalization, check_channels
 from netdsl.data.outline import Outline
-from netdsl.data.sources import SETTINGS, Named, Source, as_augmentations, as_normalizer, as_source
+from netdsl.data.preprocess import Step, check_preprocess, shape_after
+from netdsl.data.sources import (
+    SETTINGS,
+    Named,
+    Source,
+    as_augmentations,
+    as_classes,
+    as_normalizer,
+    as_source,
+    as_steps,
+)
 from netdsl.data.split import split_validation, validation_count
+from netdsl.data.usage import Usage
 from netdsl.elaborate.values import shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
 
@@ -24,9 +36,9 @@ class DataPlan:
     """What a `data { }` section asks for; settings are checked at once, data is read when first needed.
 
     settings: values by the names of `SETTINGS`, missing ones take their defaults. base: the folder that
-    relative paths start from. seed: of the validation split, the order and the augmentation. normalization:
-    the numbers of a checkpoint, which then hold instead of those of the training set. places: where settings
-    stand in a file, for the diagnostics.
+    relative paths start from. seed: of the validation split, the order and the augmentation. given: what a
+    checkpoint says, whose preprocessing and normalisation then hold instead of those of the settings. places:
+    where settings stand in a file, for the diagnostics.
 
     Errors: NetError here for unknown settings and wrong values, later for data that cannot be read.
     """
@@ -37,7 +49,7 @@ class DataPlan:
         *,
         base: Path | None = None,
         seed: int = 0,
-        normalization: Normalization | None = None,
+        given: Usage | None = None,
         places: Mapping[str, Span] | None = None,
     ) -> None:
         self._places = places or {}
@@ -45,7 +57,7 @@ class DataPlan:
         values = {name: settings.get(name, setting.default) for name, setting in SETTINGS.items()}
         self._base = base if base is not None else Path()
         self._seed = check_seed(seed)
-        self._given = normalization
+        self._given = given
         self._sources: dict[str, Source] = {}
         self._share = 0.0
         self._problems = Mistakes()
@@ -54,6 +66,12 @@ class DataPlan:
                 self._take_source(name, values[name])
         with self._problems.at(self.place("normalize")):
             self._normalizer = as_normalizer(values["normalize"])
+        self.preprocess: tuple[Step, ...] = ()
+        with self._problems.at(self.place("preprocess")):
+            self.preprocess = as_steps(values["preprocess"]) if given is None else given.preprocess
+        self._classes: tuple[str, ...] | None = None
+        with self._problems.at(self.place("classes")):
+            self._classes = as_classes(values["classes"])
         with self._problems.at(self.place("augment")):
             self._augment = as_augmentations(values["augment"])
         with self._problems.at(self.place("shuffle")):
@@ -101,6 +119,11 @@ class DataPlan:
         source = "train" if split == "validation" and split not in self._sources else split
         with placed(self.place(source)):
             whole = self._source(source).outline(self._base)
+        with placed(self.place("preprocess")):
+            check_preprocess(self.preprocess, whole.label)
+            whole = replace(whole, sample=shape_after(self.preprocess, whole.sample))
+        if self._classes is not None:
+            whole = replace(whole, classes=len(self._classes))
         if source != split:
             return whole.less(whole.count - self._kept(whole.count))
         return whole.less(self._kept(whole.count)) if split == "train" and self._share else whole
@@ -157,7 +180,15 @@ class DataPlan:
     @cached_property
     def normalization(self) -> Normalization:
         """The numbers that turn pixels into inputs; keep them in the checkpoint."""
-        return self._given if self._given is not None else self._normalizer.fit(self.train)
+        if self._given is not None:
+            return self._given.normalization
+        return self._normalizer.fit(self.train, self.preprocess)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """What running the network later needs to know of its data; keep it in the checkpoint."""
+        sample = shape_after(self.preprocess, self.train.sample_shape)
+        return Usage(sample, self.preprocess, self.normalization, self.train.classes)
 
     def training_batches(self, batch: int, sample: tuple[int, ...] | None = None) -> Batches:
         """Batches to train on: shuffled, augmented, full ones only unless the settings say otherwise.
@@ -167,12 +198,13 @@ class DataPlan:
         return Batches(
             self.train,
             batch,
-            self.normalization,
+            self.normalization.of(self.train.pixels, "the training set"),
             self._augment,
             seed=self._seed,
             shuffle=self._shuffle,
             drop_last=self._drop_last,
             sample=sample,
+            preprocess=self.preprocess,
         )
 
     def evaluation_batches(self, split: str, batch: int, sample: tuple[int, ...] | None = None) -> Batches:
@@ -182,7 +214,8 @@ class DataPlan:
             "validation": lambda: self.validation,
             "test": lambda: self.test,
         }[split]()
-        return Batches(data, batch, self.normalization, seed=self._seed, sample=sample)
+        normalization = self.normalization.of(data.pixels, f"the {split} set")
+        return Batches(data, batch, normalization, seed=self._seed, sample=sample, preprocess=self.preprocess)
 
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
@@ -204,7 +237,9 @@ class DataPlan:
 
     def _load(self, name: str) -> Split:
         with placed(self.place(name)):
-            return self._source(name).load(self._base)
+            split = self._source(name).load(self._base)
+        with placed(self.place("classes")):
+            return split if self._classes is None else split.named(self._classes)
 
     def _kept(self, count: int) -> int:
         """Samples of so many that are kept for validation."""

@@ -16,19 +16,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from netdsl.arrays import Array
 from netdsl.data.augment import Augmentation, Flip, Shift
-from netdsl.data.dataset import Split, from_arrays
+from netdsl.data.dataset import Split, check_classes, from_arrays
 from netdsl.data.errors import data_error
 from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
-from netdsl.data.npy import npy_header, npz_header, read_npy, read_npz
+from netdsl.data.npy import npy_header, npz_header, npz_keys, read_names, read_npy, read_npz
 from netdsl.data.outline import LABELS_READ, Outline, outline_of, outline_of_arrays
+from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
 from netdsl.elaborate.values import shown
@@ -87,25 +88,35 @@ class Idx:
 
 @dataclass(frozen=True)
 class Npz:
-    """`npz("file.npz", x = "x", y = "y")`: two arrays of a .npz file; samples [n, ...] stay as they are."""
+    """`npz("file.npz", x = "x", y = "y", classes = "classes")`: arrays of a .npz file; samples are [n, ...].
+
+    `classes` are the names of the classes, texts [n]; without the setting, the array `classes` where there is one.
+    """
 
     file: str
     x: str = "x"
     y: str = "y"
+    classes: str | None = None
 
     def __post_init__(self) -> None:
         _check_text(self)
 
     def load(self, base: Path) -> Split:
-        """Read both arrays."""
+        """Read the arrays."""
         path = base / self.file
-        return from_arrays(read_npz(path, self.x), read_npz(path, self.y))
+        return from_arrays(read_npz(path, self.x), read_npz(path, self.y), classes=self._names(path))
 
     def outline(self, base: Path) -> Outline:
-        """Look at the headers."""
+        """Look at the headers, and read the names."""
         path = base / self.file
         samples, _ = npz_header(path, self.x)
-        return _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y))
+        outline = _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y))
+        names = self._names(path)
+        return outline if names is None else replace(outline, classes=len(check_classes(names)))
+
+    def _names(self, path: Path) -> tuple[str, ...] | None:
+        key = self.classes or ("classes" if "classes" in npz_keys(path) else None)
+        return None if key is None else read_names(path, key)
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,8 @@ class InMemory:
 def _check_text(source: Idx | Npz | Npy) -> None:
     for f in fields(source):
         value = getattr(source, f.name)
+        if value is None and f.default is None:
+            continue
         if not isinstance(value, str) or not value or "\0" in value:
             what = "an array" if isinstance(source, Npz) and f.name != "file" else "a file"
             raise data_error(f"{f.name} must be the name of {what}, as text, not {_shown(value)}")
@@ -174,6 +187,9 @@ NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
 }
 """What `normalize` may be."""
 
+PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in INTERPOLATIONS}}
+"""What the list `preprocess` may hold, and the words in it."""
+
 AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "flip": Flip}
 """What the list `augment` may hold."""
 
@@ -193,6 +209,13 @@ SETTINGS: Mapping[str, Setting] = {
         0.0,
         "the share of the training set kept for validation, from 0 to below 1: stratified by label, drawn "
         "with the seed; or a source of its own",
+    ),
+    "classes": Setting(
+        None, "the names of the classes, in the order of their numbers, where the data has none"
+    ),
+    "preprocess": Setting(
+        (),
+        "a list of resize(side), resize(height, width) and center_crop(side), applied in order to every sample",
     ),
     "normalize": Setting(
         Scale(), "raw, scale, scale(max), standardize or standardize(mean, std); after augmenting"
@@ -241,6 +264,24 @@ def as_normalizer(value: object) -> Normalizer:
     if isinstance(made, Raw | Scale | Standardize):
         return made
     raise data_error(f"normalize is {_shown(value)}; it must be one of {', '.join(NORMALIZERS)}")
+
+
+def as_steps(value: object) -> tuple[Step, ...]:
+    """Check a value of `preprocess`. Errors: NetError."""
+    listed = tuple(value) if isinstance(value, list | tuple) else (value,)
+    for entry in listed:
+        if not isinstance(entry, Resize | CenterCrop):
+            raise data_error(f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}")
+    return listed
+
+
+def as_classes(value: object) -> tuple[str, ...] | None:
+    """Check a value of `classes`. Errors: NetError."""
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise data_error('classes is a list of names, such as ["cat", "dog"]')
+    return check_classes(tuple(value))
 
 
 def as_augmentations(value: object) -> tuple[Augmentation, ...]:

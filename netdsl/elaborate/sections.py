@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 #: the settings of each section; what they mean is the business of the rooms that read them
 KNOWN: Mapping[str, tuple[str, ...]] = {
-    "data": ("train", "test", "validation", "normalize", "augment", "shuffle", "drop_last"),
+    "data": (
+        "train",
+        "test",
+        "validation",
+        "classes",
+        "preprocess",
+        "normalize",
+        "augment",
+        "shuffle",
+        "drop_last",
+    ),
     "train": (
         "loss",
         "metrics",

@@ -84,11 +84,11 @@ class OnnxGraph:
         return model
 
 
-def to_onnx(graph: Graph) -> onnx.ModelProto:
+def to_onnx(graph: Graph, weights: Mapping[str, Array] | None = None) -> onnx.ModelProto:
     """A graph of ops in inference as an ONNX model; every leaf is an input of it, by its id.
 
-    ONNX takes a name once: an output that is called as an input is `NAME/output` there.
-    Raises ValueError naming the first op that ONNX has no counterpart of.
+    Params and states in `weights` are part of the model instead.  ONNX takes a name once: an output that is called as
+    an input is `NAME/output` there.  Raises ValueError naming the first op that ONNX has no counterpart of.
     """
     g = OnnxGraph()
     names: dict[Value, str] = {}
@@ -100,6 +100,9 @@ def to_onnx(graph: Graph) -> onnx.ModelProto:
         name = f"{output}/output" if output in inputs else output
         g.name(names[value], name)
         outputs[name] = graph.type(value)
+    known = {name: a for name, a in (weights or {}).items() if name in inputs}
+    g.initializers += [numpy_helper.from_array(np.ascontiguousarray(a), name) for name, a in known.items()]
+    inputs = {name: t for name, t in inputs.items() if name not in known}
     return g.model(inputs, outputs)
 
 

@@ -14,12 +14,13 @@ from netdsl.runtime.container import Array, read_container, write_container
 class Model:
     """A network without its weights, as artifacts and checkpoints have it.
 
-    `graph` is the text of its graph of ops, `normalization` how its inputs are normalised (None: not at all).
+    `graph` is the text of its graph of ops, `usage` what becomes of samples before it sees them and what its
+    outputs say, as `netdsl.data.Usage` has it (None: nobody said).
     """
 
     name: str
     graph: str
-    normalization: Any = None
+    usage: Any = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from netdsl import passes
 from netdsl.data import DataPlan
-from netdsl.data.outline import outline_of
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
@@ -57,7 +56,7 @@ class Evaluator:
         for program in self._programs.values():
             program.weights_changed()
         batches = self._data.evaluation_batches(split, self._batch, self._inputs.sample_shape)
-        self._inputs.check(outline_of(batches.split), split, self._data.place(split))
+        self._inputs.check(batches.outline, split, self._data.place(split))
         for number, batch in enumerate(batches.epoch()):
             program, feeds = self.program(batch.size), self._inputs.feeds(batch)
             if KEY in program.inputs:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from netdsl import passes
-from netdsl.data import Normalization
+from netdsl.data import Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, ShapeError
 from netdsl.ir.parse import parse_graph
@@ -28,8 +28,8 @@ def evaluate_checkpoint(
     """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
     checkpoint = load_checkpoint(path)
     network = network_of(1)
-    normalization = Normalization.from_json(checkpoint.model.normalization)
-    sections = evaluation_sections(network, split, checkpoint.run.seed, normalization)
+    usage = Usage.from_json(checkpoint.model.usage)
+    sections = evaluation_sections(network, split, checkpoint.run.seed, usage)
     network, batch = sections.network, sections.settings.evaluation_batch
     assert sections.data is not None
     evaluator = Evaluator(network, sections.data, batch, threads=threads)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.data.normalize import Normalization
 from netdsl.data.plan import DataPlan
+from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
 from netdsl.source import Diagnostic, Mistakes
 from netdsl.train.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
@@ -65,13 +65,13 @@ def training_sections(network: Network, data: DataPlan | None = None) -> Section
     return Sections(network, settings, data, doubts(network, settings))
 
 
-def evaluation_sections(network: Network, split: str, seed: int, normalization: Normalization) -> Sections:
+def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -> Sections:
     """The sections of a network to evaluate on a split, prepared as in a training; raises NetError."""
     problems = Mistakes()
     with problems.at():
         settings = train_settings(network)
     with problems.at():
-        data = data_plan(network, seed, normalization)
+        data = data_plan(network, seed, given)
     problems.done()
     outline, place = data.outline(split), data.place(split)
     network = fit_labels(network, outline, split, place)

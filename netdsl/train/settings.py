@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from netdsl.data import AUGMENTATIONS, NORMALIZERS, SOURCES, DataPlan, Normalization
-from netdsl.data.augment import Augmentation
-from netdsl.data.sources import as_augmentations, as_normalizer, as_source, meant_source
+from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
+from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
 from netdsl.elaborate import Network, Setting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, Constant, Schedule
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ _READERS: Mapping[str, Callable[[str, Setting], Any]] = {
 }
 
 
-def data_plan(network: Network, seed: int, normalization: Normalization | None = None) -> DataPlan:
+def data_plan(network: Network, seed: int, given: Usage | None = None) -> DataPlan:
     """The `data` section of a network; raises NetError when there is none or a value makes no sense."""
     if not network.data:
         message = "the file names no data"
@@ -139,7 +140,7 @@ def data_plan(network: Network, seed: int, normalization: Normalization | None =
     places = {name: setting.span for name, setting in network.data.items()}
     base = Path(network.source.name).parent
     with problems.at():
-        plan = DataPlan(values, base=base, seed=seed, normalization=normalization, places=places)
+        plan = DataPlan(values, base=base, seed=seed, given=given, places=places)
     problems.done()
     return plan
 
@@ -148,7 +149,9 @@ def _data_value(name: str, setting: Setting) -> object:
     """What a setting of the section `data` names."""
     value = setting.value
     if name == "augment":
-        return _augmentations(setting)
+        return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations)
+    if name == "preprocess":
+        return _list(setting, PREPROCESSING, "preprocessing", as_steps)
     if name == "normalize":
         return as_normalizer(_made(value, NORMALIZERS, "normalisation", setting.span))
     if name in ("train", "test", "validation"):
@@ -159,14 +162,16 @@ def _data_value(name: str, setting: Setting) -> object:
     return value
 
 
-def _augmentations(setting: Setting) -> tuple[Augmentation, ...]:
+def _list(
+    setting: Setting, known: Mapping[str, Any], what: str, check: Callable[[object], tuple[T, ...]]
+) -> tuple[T, ...]:
+    """What the calls of a list name, each checked at its own place."""
     listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
     problems = Mistakes()
-    found: tuple[Augmentation, ...] = ()
+    found: tuple[T, ...] = ()
     for k, value in enumerate(listed):
         with problems.at(setting.place(k)):
-            made = _made(value, AUGMENTATIONS, "augmentation", setting.place(k))
-            found = (*found, *as_augmentations([made]))
+            found = (*found, *check([_made(value, known, what, setting.place(k))]))
     problems.done()
     return found
 

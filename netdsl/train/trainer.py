@@ -11,8 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec
 
-from netdsl.data import Batch, Batches, DataPlan, Loader, Normalization
-from netdsl.data.outline import outline_of
+from netdsl.data import Batch, Batches, DataPlan, Loader, Usage
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
@@ -29,6 +28,7 @@ from netdsl.train.checkpoint import (
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.learner import Learner
 from netdsl.train.listener import FitResult, Listener
+from netdsl.train.meaning import usage_of
 from netdsl.train.measures import Measures, Values
 from netdsl.train.output import BEST, LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
@@ -112,8 +112,8 @@ class Trainer:
             raise NetError(Diagnostic("checkpoint", message, fix="give --out DIR"))
         checkpoint = load_checkpoint(self.out / LAST)
         if self._own_data:
-            normalization = Normalization.from_json(checkpoint.model.normalization)
-            self._data = data_plan(self.network, self.settings.seed, normalization)
+            usage = Usage.from_json(checkpoint.model.usage)
+            self._data = data_plan(self.network, self.settings.seed, usage)
         identity, progress = self._identity(), checkpoint.progress
         changed = check_resume(checkpoint, identity, self._learner.shapes(), self.measures.sizes)
         self._learner.load(checkpoint.arrays)
@@ -134,7 +134,7 @@ class _Loop:
         self.settings, self.learner = trainer.settings, trainer._learner
         inputs, data = self.learner.inputs, trainer.data
         self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
-        inputs.check(outline_of(self.batches.split), "train", data.place("train"))
+        inputs.check(self.batches.outline, "train", data.place("train"))
         self._check_last_batch()
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads
@@ -247,7 +247,7 @@ class _Loop:
     def checkpoint(self) -> Checkpoint:
         """Everything that going on from here needs."""
         t = self.trainer
-        model = Model(t.network.name, t._graph, t.data.normalization.to_json())
+        model = Model(t.network.name, t._graph, usage_of(t.network, t.data).to_json())
         return Checkpoint(model, t.program.state_dict(), self.progress, self.identity)
 
     @contextmanager

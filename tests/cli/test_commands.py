@@ -104,7 +104,7 @@ def test_train_eval_run(capsys, tmp_path):
     assert code == 0 and json.loads(text)["accuracy"] == pytest.approx(last["test"]["accuracy"])
     np.save(tmp_path / "x.npy", np.zeros((2, 8, 8, 1), np.uint8))
     code, text, _ = call(capsys, "run", checkpoint, str(tmp_path / "x.npy"), "--format", "json")
-    assert code == 0 and np.shape(json.loads(text)["logits"]) == (2, 10)
+    assert code == 0 and np.shape(json.loads(text)["outputs"]["logits"]) == (2, 10)
 
 
 def test_an_artifact_runs(capsys, tmp_path):
@@ -112,7 +112,7 @@ def test_an_artifact_runs(capsys, tmp_path):
     assert call(capsys, "compile", LENET, "-o", path)[0] == 0
     np.save(tmp_path / "x.npy", np.zeros((28, 28, 1), np.float32))
     code, text, _ = call(capsys, "run", path, str(tmp_path / "x.npy"))
-    assert code == 0 and "logits[0] best" in text
+    assert code == 0 and text.startswith("sample 0\n  class 0   10.00 %\n")
     code, _, err = call(capsys, "run", str(tmp_path / "x.npy"), str(tmp_path / "x.npy"))
     assert code == 1 and "error[artifact]" in err
 
@@ -125,7 +125,7 @@ def test_several_inputs_are_fed_by_name(capsys, tmp_path):
     assert call(capsys, "compile", str(source), "-o", artifact)[0] == 0
     np.savez(data, a=np.array([[1.0, 0.0]]), b=np.array([[0.0, 0.0]]))
     code, text, _ = call(capsys, "run", artifact, str(data), "--format", "json")
-    assert code == 0 and json.loads(text) == {"y": [[0.0, None]], "more": [[True, False]]}
+    assert code == 0 and json.loads(text)["outputs"] == {"y": [[0.0, None]], "more": [[True, False]]}
     np.savez(data, a=np.zeros((1, 2)), b=np.zeros((2, 2)))
     code, _, err = call(capsys, "run", artifact, str(data))
     assert code == 1 and "different numbers of samples: a [1, 2], b [2, 2]" in err
@@ -135,7 +135,7 @@ def test_several_inputs_are_fed_by_name(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("draw", "-o", "x.svg"), ("compare", "--chart", "x.svg"), ("compile", "-o", "x")]
+    "words", [("draw", "-o", "x.svg"), ("compare", "--chart", "x.svg"), ("compile", "-o", "x.netdsl")]
 )
 def test_a_file_that_cannot_be_written_is_named(capsys, tmp_path, words):
     path = str(tmp_path / "none" / words[2])

@@ -15,10 +15,10 @@ from netdsl.source import NetError
 
 def test_bytes_stay_bytes_and_others_become_floats():
     split = from_arrays(np.ones((3, 2, 2, 1), np.uint8), [0, 1, 2])
-    assert split.images.dtype == np.uint8 and split.peak == 255
+    assert split.images.dtype == np.uint8 and split.pixels.white == 255
     assert split.labels.dtype == np.int64 and split.sample_shape == (2, 2, 1) and len(split) == 3
     split = from_arrays(np.ones((3, 2), np.int16), np.array([[0], [1], [2]], np.uint8))
-    assert split.images.dtype == np.float32 and split.peak == 1 and split.labels.tolist() == [0, 1, 2]
+    assert split.images.dtype == np.float32 and split.pixels.white == 1 and split.labels.tolist() == [0, 1, 2]
     assert from_arrays(np.ones((3, 2)), np.eye(3)).labels.dtype == np.float32
     assert from_arrays(np.ones((3, 4, 5, 1)), np.ones((3, 4, 5), np.uint8)).labels.dtype == np.int64
 
@@ -56,7 +56,7 @@ def test_digits():
     data = load_dataset("digits")
     train, test = data["train"], data["test"]
     assert train.images.shape == (1437, 8, 8, 1) and test.images.shape == (360, 8, 8, 1)
-    assert train.images.dtype == np.uint8 and train.images.max() == 16 == train.peak
+    assert train.images.dtype == np.uint8 and train.images.max() == 16 == train.pixels.white
     assert train.classes == tuple("0123456789")
     counts = np.array([np.bincount(split.labels) for split in (train, test)])
     assert counts.sum(axis=0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

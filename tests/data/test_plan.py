@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from netdsl.data import SETTINGS, SOURCES, DataPlan, Normalization, from_arrays
+from netdsl.data import SETTINGS, SOURCES, DataPlan, Normalization, Usage, from_arrays
 from netdsl.data.augment import Flip, Shift
 from netdsl.data.normalize import Raw, Scale, Standardize
 from netdsl.source import NetError
@@ -17,7 +17,7 @@ DIGITS = {"train": SOURCES["digits.train"], "test": SOURCES["digits.test"]}
 def test_named_data():
     plan = DataPlan(DIGITS)
     assert len(plan.train) == 1437 and len(plan.test) == 360
-    assert plan.has_test and not plan.has_validation and plan.normalization == Normalization(16.0)
+    assert plan.has_test and not plan.has_validation and plan.normalization.peak == 16
     batches = plan.training_batches(100, sample=(64,))
     assert len(batches) == 14 and batches.make(0, 0).images.shape == (100, 64)
     assert batches.make(0, 0).images.max() == 1
@@ -35,7 +35,7 @@ def test_every_setting():
         "shuffle": False,
         "drop_last": False,
     }
-    assert settings.keys() == SETTINGS.keys()
+    assert settings.keys() | {"preprocess", "classes"} == SETTINGS.keys()
     plan = DataPlan(settings, seed=5)
     assert len(plan.validation) == 144 and len(plan.train) == 1293 and plan.has_validation
     assert plan.normalization == Standardize().fit(plan.train)
@@ -43,13 +43,13 @@ def test_every_setting():
     assert batches.augment == (Shift(1), Flip()) and batches.make(0, 0).indices[0] == 0 and len(batches) == 11
     assert plan.evaluation_batches("validation", 50).augment == ()
     np.testing.assert_array_equal(DataPlan(settings, seed=5).validation.images, plan.validation.images)
-    assert DataPlan({**settings, "normalize": Raw}).normalization == Normalization()
+    assert DataPlan({**settings, "normalize": Raw}).normalization.peak == 1
     assert DataPlan({**settings, "augment": Flip}).training_batches(8).augment == (Flip(),)
 
 
 def test_checkpoint_normalization_holds_without_reading_the_training_set():
     kept = Normalization(16.0, (0.5,), (0.25,))
-    plan = DataPlan({"test": SOURCES["digits.test"]}, normalization=kept)
+    plan = DataPlan({"test": SOURCES["digits.test"]}, given=Usage((8, 8, 1), normalization=kept))
     batch = plan.evaluation_batches("test", 360).make(0, 0)
     np.testing.assert_array_equal(batch.images, kept(plan.test.images))
     with pytest.raises(NetError, match="names no train set"):

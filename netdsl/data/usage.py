@@ -1,0 +1,63 @@
+"""How a trained network is used: what becomes of samples before it sees them, and what its outputs say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any
+
+from netdsl import records
+from netdsl.data.dataset import check_classes
+from netdsl.data.normalize import Normalization
+from netdsl.data.preprocess import steps_from_json, steps_to_json
+from netdsl.records import Count
+from netdsl.source import Diagnostic, NetError
+
+
+class Meaning(StrEnum):
+    """What an output says of classes, one number for each along its last axis."""
+
+    logits = "logits"  # softmax makes probabilities of them
+    probabilities = "probabilities"
+    log_probabilities = "log probabilities"
+    binary_logits = "binary logits"  # sigmoid makes the probability of each class by itself
+    binary_probabilities = "binary probabilities"
+    scores = "scores"  # the largest wins, and that is all
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What checkpoints and artifacts carry beside the network.
+
+    sample: the shape of a sample of the data, after preprocessing; it may be [28, 28, 1] where the network takes
+    [784]. classes: the names of the classes, None where nobody said them. outputs: what the outputs say, by name;
+    those that are not about classes are missing.
+    """
+
+    sample: tuple[Count, ...]
+    preprocess: Annotated[Any, steps_from_json] = ()
+    normalization: Normalization = field(default_factory=Normalization)
+    classes: tuple[str, ...] | None = None
+    outputs: Mapping[str, Annotated[str, Meaning]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` reads them back exactly."""
+        return {**asdict(self), "preprocess": steps_to_json(self.preprocess)}
+
+    @staticmethod
+    def from_json(value: object) -> Usage:
+        """What `to_json` made plain. Errors: NetError when it is not of that form."""
+        try:
+            usage = records.from_json(Usage, value, "usage")
+            if usage.classes is not None:
+                check_classes(usage.classes)
+        except NetError as error:
+            raise _unusable(error.diagnostics[0].message) from None
+        except ValueError as error:
+            raise _unusable(str(error)) from None
+        return usage
+
+
+def _unusable(why: str) -> NetError:
+    return NetError(Diagnostic("artifact", f"the file does not say how the network is used: {why}"))

@@ -1,0 +1,89 @@
+"""Networks with their weights as files for others: artifacts of netdsl and ONNX models; the ending decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from netdsl.arrays import Array
+from netdsl.data import Usage
+from netdsl.elaborate import Network
+from netdsl.extras import install_hint
+from netdsl.files import atomic_write
+from netdsl.ir import Graph
+from netdsl.ops.initializers import initialize
+from netdsl.passes import Log
+from netdsl.passes.dead_code import DeadCode
+from netdsl.passes.drop_aux import DropAux
+from netdsl.runtime.artifact import Artifact, Model, save_artifact
+from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.train import load_checkpoint
+from netdsl.train.meaning import meanings
+from netdsl.train.restore import weights_of
+
+ENDINGS = (".netdsl", ".onnx")
+_ONNX_LIMIT = 2**31 - 2**20
+"""Bytes of weights in one ONNX file: a protocol buffer ends at 2 GiB."""
+
+
+def check_export(path: Path, graph: Graph) -> None:
+    """Raise NetError, before anything is computed, where a network cannot be written to a file of this name."""
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        near = suggest(ending, ENDINGS) if ending else None
+        fix = "an artifact ends in .netdsl, an ONNX model in .onnx"
+        if near is not None:
+            fix = f"did you mean {path.with_suffix(near)}? {fix}"
+        raise _error(f"the ending of {path} does not say what to write", fix)
+    if ending == ".onnx":
+        try:
+            import onnx  # noqa: F401 - only asked whether it is there
+        except ImportError as error:
+            raise _error(f"writing {path} needs onnx", install_hint("onnx")) from error
+        size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))
+        if size > _ONNX_LIMIT:
+            raise _error(f"the weights have {size} bytes; an ONNX file holds 2 GiB", "write a .netdsl")
+
+
+def export(network: Network, path: Path, checkpoint: Path | None = None) -> None:
+    """Write a network with the weights of a checkpoint, or those of its initialisers.
+
+    Errors: NetError where they do not fit or ONNX has no counterpart of an op, OSError of the file system.
+    """
+    check_export(path, network.graph)
+    weights, usage = _weights(network, checkpoint)
+    if path.suffix.lower() == ".onnx":
+        _export_onnx(network.graph, path, weights, usage)
+    else:
+        plain = None if usage is None else usage.to_json()
+        save_artifact(path, Artifact(Model(network.name, str(network.graph), plain), weights))
+
+
+def _weights(network: Network, checkpoint: Path | None) -> tuple[Mapping[str, Array], Usage | None]:
+    if checkpoint is not None:
+        loaded = load_checkpoint(checkpoint)
+        usage = None if loaded.model.usage is None else Usage.from_json(loaded.model.usage)
+        return weights_of(network.graph, loaded.arrays, str(checkpoint)), usage
+    leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
+    inputs = network.graph.leaves("input")
+    sample = inputs[0].types[0].shape[1:] if len(inputs) == 1 else ()
+    return {n.id: initialize(n, 0) for n in leaves}, Usage(sample, outputs=meanings(network))
+
+
+def _export_onnx(graph: Graph, path: Path, weights: Mapping[str, Array], usage: Usage | None) -> None:
+    from netdsl.interop.onnx import to_onnx
+
+    log = Log()
+    try:
+        model = to_onnx(DeadCode().run(DropAux().run(graph, log), log), weights)
+    except ValueError as error:
+        raise _error(str(error), "write a .netdsl") from error
+    if usage is not None:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "netdsl.usage", json.dumps(usage.to_json())
+    atomic_write(path, model.SerializeToString())
+
+
+def _error(message: str, fix: str | None = None) -> NetError:
+    return NetError(Diagnostic("output", message, fix=fix))

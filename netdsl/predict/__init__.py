@@ -1,0 +1,18 @@
+"""Running trained networks on files: what they are fed, what their outputs say, and what is written."""
+
+from netdsl.predict.answers import Answer, answers, probabilities
+from netdsl.predict.model import Trained, load_trained, predict
+from netdsl.predict.output import Target
+from netdsl.predict.samples import Samples, read_samples
+
+__all__ = [
+    "Answer",
+    "Samples",
+    "Target",
+    "Trained",
+    "answers",
+    "load_trained",
+    "predict",
+    "probabilities",
+    "read_samples",
+]

@@ -1,0 +1,77 @@
+"""A trained network from a file, and its outputs for samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data import Usage
+from netdsl.ir import Graph, Node, TensorType
+from netdsl.predict.samples import Samples
+from netdsl.primitives.builder import KEY, random_key
+from netdsl.runtime import Program
+from netdsl.runtime.artifact import load_artifact
+from netdsl.train import inference_program, restore_graph
+from netdsl.train.restore import weights_of
+
+Array = NDArray[Any]
+BATCH = 64
+"""Samples that are computed at a time, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network with its weights and what is known of its use; `usage` is None where the file does not say."""
+
+    graph: Graph
+    weights: Mapping[str, Array]
+    usage: Usage | None
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """What it takes."""
+        return self.graph.leaves("input")
+
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        """What it gives in inference, with a batch axis of any size."""
+        kept = {n: v for n, v in self.graph.outputs.items() if n not in self.graph.aux}
+        return {name: self.graph.type(value) for name, value in kept.items()}
+
+
+def load_trained(path: Path) -> Trained:
+    """Read an artifact or a checkpoint; raises NetError."""
+    artifact = load_artifact(path)
+    graph = restore_graph(artifact.model, path)
+    usage = None if artifact.model.usage is None else Usage.from_json(artifact.model.usage)
+    return Trained(graph, weights_of(graph, artifact.weights, str(path)), usage)
+
+
+def predict(
+    trained: Trained, samples: Samples, seed: int = 0, threads: int | None = None
+) -> dict[str, Array]:
+    """The outputs for all samples by name, [n, ...]; `seed` is of dropout with monte_carlo. Raises NetError."""
+    programs: dict[int, Program] = {}
+    parts: dict[str, list[Array]] = {}
+    for number, start in enumerate(range(0, len(samples), BATCH)):
+        feeds = dict(samples.feeds(start, min(start + BATCH, len(samples))))
+        size = len(next(iter(feeds.values())))
+        if size not in programs:
+            programs[size] = _program(trained, size, threads)
+        if KEY in programs[size].inputs:
+            feeds[KEY] = random_key(seed, number)
+        for name, array in programs[size].run(feeds).items():
+            parts.setdefault(name, []).append(array)
+    return {name: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _program(trained: Trained, size: int, threads: int | None) -> Program:
+    program = inference_program(trained.graph, size, threads)
+    for name in program.weights:
+        program.set(name, trained.weights[name])
+    return program

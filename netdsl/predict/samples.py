@@ -1,0 +1,230 @@
+"""What a trained network is fed: pictures, folders of them, and arrays from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netdsl.data import CenterCrop, Normalization, Resize, Step, Usage
+from netdsl.data.dataset import as_samples, check_sample_shape
+from netdsl.data.npy import read_npy, read_npz
+from netdsl.data.picture import SUFFIXES, is_picture, pictures_in, read_picture
+from netdsl.data.preprocess import preprocessed, shape_after
+from netdsl.ir import Node
+from netdsl.source import Diagnostic, NetError, warn
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+class Samples(Protocol):
+    """Samples in order; they are read when they are asked for, a batch at a time."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
+        """What the inputs are fed for samples start to stop, by name; raises NetError."""
+
+    def title(self, number: int) -> str:
+        """What a sample is called: its file, or its number."""
+
+    def notes(self, number: int) -> tuple[str, ...]:
+        """What was converted in it."""
+
+
+def read_samples(
+    paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None, fit: bool = False
+) -> Samples:
+    """The samples of files: either pictures and folders of them, or one .npy or .npz file.
+
+    `fit` resizes and cuts pictures to the network's size.  Raises NetError for files that do not fit the network.
+    """
+    if len(inputs) > 1:
+        return _named(paths, inputs)
+    (leaf,) = inputs
+    wanted = leaf.types[0].shape[1:]
+    usage = usage or Usage(wanted)
+    files = [file for path in paths for file in (pictures_in(path) if path.is_dir() else [path])]
+    arrays = [path for path in files if not is_picture(path)]
+    if not arrays:
+        return Pictures(files, leaf.id, wanted, usage, fit)
+    for path in arrays:
+        if path.suffix.lower() not in (".npy", ".npz"):
+            known = ", ".join((".npy", ".npz", *SUFFIXES))
+            raise _error(f"{path} is of no kind that can be read; known endings: {known}")
+    if len(files) > 1:
+        raise _error(f"{arrays[0]} stands alone: several files at a time are pictures")
+    if fit:
+        raise _error(f"{arrays[0]} holds arrays; --resize is for pictures")
+    return _array(arrays[0], leaf.id, wanted, usage)
+
+
+@dataclass(eq=False)
+class Arrays:
+    """Arrays [n, ...] by input."""
+
+    arrays: Mapping[str, Array]
+    usage: Usage
+    normalization: Normalization
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(next(iter(self.arrays.values())))
+
+    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
+        """A part, normalised."""
+        return {name: self.normalization(array[start:stop]) for name, array in self.arrays.items()}
+
+    def title(self, number: int) -> str:
+        """The number."""
+        return f"sample {number}"
+
+    def notes(self, number: int) -> tuple[str, ...]:
+        """Nothing is converted."""
+        return ()
+
+
+def _array(path: Path, name: str, wanted: Shape, usage: Usage) -> Samples:
+    """One array, as training would take it, with or without a batch axis."""
+    stored = _read(path, "x")
+    steps = usage.preprocess
+    for x in (stored, stored[None]):
+        if x.ndim > 1 or not wanted:
+            try:
+                shape = shape_after(steps, x.shape[1:])
+                check_sample_shape(shape, wanted)
+            except NetError:
+                continue
+            kept, pixels = as_samples(x)
+            kept = preprocessed(steps, kept, pixels).reshape(len(x), *wanted)
+            return Arrays({name: kept}, usage, usage.normalization.of(pixels, str(path)))
+    message = f"{name} takes [{', '.join(map(str, ('N', *wanted)))}], {path} has {list(stored.shape)}"
+    raise _error(message, _cut(wanted, usage) if stored.ndim > 2 and not steps else None)
+
+
+def _named(paths: Sequence[Path], inputs: Sequence[Node]) -> Samples:
+    """Several inputs, each an array of its name."""
+    if len(paths) != 1 or paths[0].suffix != ".npz":
+        names = ", ".join(leaf.id for leaf in inputs)
+        raise _error(f"the network takes {names}: an .npz file with arrays of these names")
+    arrays = {leaf.id: _fitted(leaf, paths[0]) for leaf in inputs}
+    if len({len(x) for x in arrays.values()}) > 1:
+        shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
+        raise _error(f"the inputs have different numbers of samples: {shapes}")
+    return Arrays(arrays, Usage(()), Normalization())
+
+
+def _fitted(leaf: Node, path: Path) -> Array:
+    shape = leaf.types[0].shape[1:]
+    x = _read(path, leaf.id)
+    for samples in (x, x[None]):
+        try:
+            check_sample_shape(samples.shape[1:], shape)
+        except NetError:
+            continue
+        return samples.reshape(len(samples), *shape)
+    message = f"{leaf.id} takes [{', '.join(map(str, ('N', *shape)))}], {path} has {list(x.shape)}"
+    raise _error(message)
+
+
+def _read(path: Path, key: str) -> Array:
+    array = read_npz(path, key) if path.suffix.lower() == ".npz" else read_npy(path)
+    if array.size == 0:
+        raise _error(f"there are no samples in {path}, whose shape is {list(array.shape)}")
+    return array
+
+
+class Pictures:
+    """Pictures from files, each brought to the form that the network was trained on."""
+
+    def __init__(self, files: Sequence[Path], name: str, wanted: Shape, usage: Usage, fit: bool) -> None:
+        self._files, self._name, self._wanted, self._usage = files, name, wanted, usage
+        self._shape = _picture_shape(usage.sample, wanted)
+        self._channels = self._shape[2] if len(self._shape) == 3 else 1
+        self._steps: tuple[Step, ...] = usage.preprocess
+        if fit:
+            if self._steps:
+                raise _error(
+                    "the network was trained with a preprocess of its own, which --resize would replace"
+                )
+            self._steps = fitting(self._shape)
+        self._notes: dict[int, tuple[str, ...]] = {}
+        trained = usage.normalization.pixels
+        if trained is None:
+            message = "the file does not say what pixels the network was trained on: they are fed as 0 to 255"
+            warn(Diagnostic("data", message, fix="checkpoints say it, and artifacts made of them"))
+        elif trained.white is None:
+            message = (
+                f"the network was trained on {trained}, which are no pixels: nobody knows which is white"
+            )
+            raise _error(
+                message, "feed it .npy files of such numbers, or train it on pixels with `normalize`"
+            )
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self._files)
+
+    def title(self, number: int) -> str:
+        """The file."""
+        return str(self._files[number])
+
+    def notes(self, number: int) -> tuple[str, ...]:
+        """What was converted, once it was read."""
+        return self._notes.get(number, ())
+
+    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
+        """Pictures start to stop, normalised."""
+        rows = [self._row(number) for number in range(start, stop)]
+        return {self._name: np.stack(rows).reshape(len(rows), *self._wanted)}
+
+    def _row(self, number: int) -> Array:
+        path = self._files[number]
+        picture = read_picture(path, self._channels)
+        height, width = picture.array.shape[:2]
+        array = preprocessed(self._steps, picture.array[None], picture.pixels)
+        if array.shape[1:3] != self._shape[:2]:
+            size = f"{path} is {width} x {height}, the network takes {self._shape[1]} x {self._shape[0]}"
+            raise _error(
+                f"{size} (width x height)", f"run it with --resize, or {_cut(self._shape, self._usage)}"
+            )
+        resized = f"{width} x {height} to {array.shape[2]} x {array.shape[1]}"
+        changed = array.shape[1:3] != (height, width)
+        self._notes[number] = (*picture.notes, *([resized] if changed else []))
+        normalization = self._usage.normalization.of(picture.pixels, str(path))
+        normalized: Array = normalization(array.reshape(1, *self._shape))[0]
+        return normalized
+
+
+def fitting(shape: Shape) -> tuple[Step, ...]:
+    """The steps that make pictures of one size of pictures of any size: the shorter side first, then the middle."""
+    height, width = shape[0], shape[1]
+    if height == width:
+        return (Resize(height), CenterCrop(height))
+    return (Resize(max(height, width)), CenterCrop(height, width))
+
+
+def _picture_shape(sample: Shape, wanted: Shape) -> Shape:
+    """[H, W] or [H, W, C] of the data, else of the network."""
+    for shape in (sample, wanted):
+        if len(shape) == 2 or (len(shape) == 3 and shape[2] <= 4):
+            return shape
+    raise _error(f"the network takes {list(wanted)}, which is no picture", "feed it .npy or .npz files")
+
+
+def _cut(shape: Shape, usage: Usage) -> str | None:
+    """The setting that makes samples of any size fit."""
+    if len(shape) not in (2, 3):
+        return None
+    text = ", ".join(map(str, fitting(shape)))
+    return f"train with data {{ preprocess = [{text}] }}"
+
+
+def _error(message: str, fix: str | None = None) -> NetError:
+    return NetError(Diagnostic("data", message, fix=fix))

@@ -1,0 +1,51 @@
+"""What the outputs of a network say, as its loss reads them: logits of classes, probabilities, or neither."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netdsl.data import DataPlan, Meaning, Usage
+from netdsl.elaborate import Network
+from netdsl.ir import Graph, Node, Value
+from netdsl.ops.cross_entropy import CrossEntropy
+from netdsl.ops.loss import BinaryCrossEntropy, Focal
+from netdsl.ops.metric import TopKAccuracy
+
+_MADE_BY = {"softmax": Meaning.probabilities, "log_softmax": Meaning.log_probabilities}
+
+
+def usage_of(network: Network, data: DataPlan) -> Usage:
+    """What a checkpoint of this network, trained on this data, carries beside it."""
+    return replace(data.usage, outputs=meanings(network))
+
+
+def meanings(network: Network) -> dict[str, Meaning]:
+    """What each output says; those that are not about classes are missing.
+
+    An output made by softmax or log_softmax is what that makes, any other what the loss takes it for, or scores
+    where a metric ranks it.  A sigmoid alone makes no classes: pictures end in one, too.
+    """
+    graph = network.objective or network.graph
+    found = {name: _meaning(graph, value) for name, value in network.graph.outputs.items()}
+    return {name: meaning for name, meaning in found.items() if meaning is not None}
+
+
+def _meaning(graph: Graph, value: Value) -> Meaning | None:
+    node = graph[value.node]
+    if node.op.name in _MADE_BY:
+        return _MADE_BY[node.op.name]
+    if node.op.name == "sigmoid" and _meaning(graph, node.inputs[0]) is Meaning.binary_logits:
+        return Meaning.binary_probabilities
+    read = {_read_by(node) for node, operand in graph.users(value) if operand == 0}
+    return next((meaning for meaning in Meaning if meaning in read), None)
+
+
+def _read_by(node: Node) -> Meaning | None:
+    op = node.op
+    if isinstance(op, CrossEntropy):
+        return Meaning.logits
+    if isinstance(op, BinaryCrossEntropy):
+        return Meaning.binary_logits if op.from_logits else Meaning.binary_probabilities
+    if isinstance(op, Focal):
+        return Meaning.binary_logits
+    return Meaning.scores if isinstance(op, TopKAccuracy) else None
