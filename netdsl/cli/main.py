@@ -75,9 +75,11 @@ def _run(words: Sequence[str]) -> None:
     elif name not in COMMANDS:
         raise SystemExit(_unknown(name))
     else:
+        from netdsl.cli.common import diagnostics
+
         # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        with warnings_shown():
+        with warnings_shown(), diagnostics():
             find_command(name)(rest, f"netdsl {name}")
 
 
