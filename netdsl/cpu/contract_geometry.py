@@ -7,6 +7,7 @@ distance one in y, so nothing is multiplied by zeros that were put between pixel
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -174,12 +175,10 @@ def forward(g: Geometry) -> Correlation:
 
 def backward(g: Geometry) -> Iterator[Correlation]:
     """The correlations of y that give x, one for each phase of the stride."""
+    axes = [_hits(*axis) for axis in zip(g.k, g.stride, g.dilation, g.lo, strict=True)]
     for phase in itertools.product(*(range(min(s, n)) for s, n in zip(g.stride, g.x, strict=True))):
-        offsets, taps = [], []
-        for r, n, s, d, p in zip(phase, g.k, g.stride, g.dilation, g.lo, strict=True):
-            hits = sorted(((r + p - k * d) // s, k) for k in range(n) if (r + p - k * d) % s == 0)
-            offsets.append(tuple(o for o, _ in hits))
-            taps.append(tuple(k for _, k in hits))
+        hits = [found.get(r, ()) for found, r in zip(axes, phase, strict=True)]
+        offsets, taps = ([tuple(pair[k] for pair in axis) for axis in hits] for k in (0, 1))
         count = [-(-(n - r) // s) for n, r, s in zip(g.x, phase, g.stride, strict=True)]
         yield Correlation(
             (g.n, *g.y),
@@ -194,6 +193,15 @@ def backward(g: Geometry) -> Iterator[Correlation]:
             _three(phase),
             g.stride,
         )
+
+
+def _hits(taps: int, stride: int, dilation: int, lo: int) -> dict[int, list[tuple[int, int]]]:
+    """By phase of an axis, the offsets in y of the taps that its pixels see, in rising order, and the taps."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for k in reversed(range(taps)):
+        phase = (k * dilation - lo) % stride
+        found.setdefault(phase, []).append(((phase + lo - k * dilation) // stride, k))
+    return found
 
 
 @dataclass(frozen=True)
@@ -230,7 +238,11 @@ def runs(c: Correlation) -> list[Run]:
 def cut(found: list[Run], first: int, last: int) -> list[Run]:
     """The parts of runs that hold the terms from `first` up to `last`."""
     pieces = []
-    for r in found:
+    start = max(0, bisect.bisect_right(found, first, key=lambda r: r.first) - 1)
+    for k in range(start, len(found)):
+        r = found[k]
+        if r.first >= last:
+            break
         a, b = max(first, r.first), min(last, r.first + r.length)
         if a < b:
             pieces.append(replace(r, first=a, length=b - a, start=r.start + a - r.first))
