@@ -1,4 +1,6 @@
 import ctypes
+import platform
+import re
 import subprocess
 import sys
 
@@ -6,6 +8,8 @@ import numpy as np
 import pytest
 
 from netdsl.cpu import host
+from netdsl.cpu.contract_step import depthwise_library, gradient_library
+from netdsl.cpu.contract_step import library as library_of_contractions
 from netdsl.cpu.library import Kernel, KernelLibrary, NumbaKernel
 from netdsl.source import NetWarning
 
@@ -144,3 +148,14 @@ def test_bad_environment(monkeypatch, name, value):
     with pytest.raises(host.HostError, match=name):
         host.lanes()
         host.threads()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="reads the assembly of x86")
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_kernels_and_drivers_need_little_stack(lanes, monkeypatch):
+    """Threads of Python may have 32 KB; what Python itself needs comes on top."""
+    monkeypatch.setenv("NETDSL_LANES", str(lanes))
+    for made in (library_of_contractions(), gradient_library(), depthwise_library()):
+        frames = [int(size) for size in re.findall(r"subq\s+\$(\d+), %rsp", made.assembly())]
+        assert frames and max(frames) < 4096
