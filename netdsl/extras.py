@@ -6,6 +6,7 @@ where a copy that was installed from a folder or a wheel need not be.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -13,14 +14,26 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-EXTRAS = {"pillow": "image", "onnx": "onnx", "onnxruntime": "onnx", "matplotlib": "plot", "torch": "torch"}
+from netdsl.source import Diagnostic, NetError
+
+EXTRAS = {"pillow": "image", "onnx": "onnx"}
 """The optional libraries, as pip calls them, and the extras of netdsl that ask for them."""
 
 
-def install_hint(*libraries: str) -> str:
-    """The command that installs optional libraries where this Python finds them: `pip install 'pillow>=10.3'`."""
-    return " ".join([_installer(), *(shlex.quote(_requirement(library)) for library in libraries)])
+def need(module: str, library: str, what: str, code: str) -> Any:
+    """Import a module of an optional library, which `what` needs; raises NetError that says how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        message = f"{what} needs {library}, which is not installed"
+        raise NetError(Diagnostic(code, message, fix=install_hint(library))) from None
+
+
+def install_hint(library: str) -> str:
+    """The command that installs an optional library where this Python finds it: `pip install 'pillow>=10.3'`."""
+    return f"{_installer()} {shlex.quote(_requirement(library))}"
 
 
 def _requirement(library: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.data.picture import pillow
 from netdsl.data.stream import reading
 from netdsl.source import NetError
 
@@ -55,21 +56,16 @@ def records_from_png(picture: Path, labels: Path, first: int, count: int) -> byt
 
 
 def _read_png(path: Path, rows: int) -> NDArray[np.uint8]:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise data_error(
-            f"reading {path} needs Pillow", fix="install netdsl with the extra `image`"
-        ) from error
+    library = pillow(f"reading {path}")
     try:
         # Opening reads the header alone; formats=PNG keeps other decoders away.
-        with Image.open(path, formats=["PNG"]) as image:
+        with library.open(path, formats=["PNG"]) as image:
             if image.size != (1024, rows) or image.mode != "RGB":
                 raise data_error(f"{path} is {image.size} {image.mode}; (1024, {rows}) RGB was expected")
             return np.asarray(image, np.uint8)
     except NetError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, library.DecompressionBombError) as error:
         raise data_error(f"cannot read {path} as PNG: {error}") from error
 
 

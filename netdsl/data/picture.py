@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look
 from netdsl.data.stream import reading
-from netdsl.extras import install_hint
+from netdsl.extras import need
 from netdsl.source import NetError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -55,34 +54,32 @@ def read_picture(path: Path, channels: int) -> Picture:
 
     Errors: NetError when Pillow or the file is missing, or it is no picture, broken or too large.
     """
-    pillow = _pillow(path)
+    library = pillow(f"reading {path}")
     if channels not in _WORDS:
         raise data_error(f"a picture has 1 to 4 channels; {channels} are wanted for {path}")
     with reading(path), path.open("rb") as file, warnings.catch_warnings():
         # A size above our own limit is an error, one below it no reason to warn.
         warnings.simplefilter("ignore")
         try:
-            known = [name for name in _FORMATS if name in pillow.OPEN]  # some are options of Pillow's build
-            with pillow.open(file, formats=known) as image:
+            known = [name for name in _FORMATS if name in library.OPEN]  # some are options of Pillow's build
+            with library.open(file, formats=known) as image:
                 return _read(image, path, channels)
         except NetError:
             raise
-        except pillow.UnidentifiedImageError as error:
+        except library.UnidentifiedImageError as error:
             raise data_error(f"{path} is no picture that can be read", fix=_other_kind(path)) from error
-        except pillow.DecompressionBombError as error:
+        except library.DecompressionBombError as error:
             raise data_error(f"{path} is too large: {error}") from error
         # Decoders raise anything for files that are cut off or damaged, EOFError and IndexError among it.
         except Exception as error:
             raise data_error(f"{path} is damaged: {error or type(error).__name__}") from error
 
 
-def _pillow(path: Path) -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise data_error(f"reading {path} needs Pillow", fix=install_hint("pillow")) from error
-    Image.init()
-    return Image
+def pillow(what: str) -> Any:
+    """Pillow's `Image` with all its decoders, which `what` needs; raises NetError where it is missing."""
+    image = need("PIL.Image", "pillow", what, "data")
+    image.init()
+    return image
 
 
 def _other_kind(path: Path) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from netdsl.arrays import Array
 from netdsl.data import Usage
 from netdsl.elaborate import Network
-from netdsl.extras import install_hint
+from netdsl.extras import need
 from netdsl.files import atomic_write
 from netdsl.ir import Graph
 from netdsl.ops.initializers import initialize
@@ -37,10 +37,7 @@ def check_export(path: Path, graph: Graph) -> None:
             fix = f"did you mean {path.with_suffix(near)}? {fix}"
         raise _error(f"the ending of {path} does not say what to write", fix)
     if ending == ".onnx":
-        try:
-            import onnx  # noqa: F401 - only asked whether it is there
-        except ImportError as error:
-            raise _error(f"writing {path} needs onnx", install_hint("onnx")) from error
+        need("onnx", "onnx", f"writing {path}", "output")
         size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))
         if size > _ONNX_LIMIT:
             raise _error(f"the weights have {size} bytes; an ONNX file holds 2 GiB", "write a .netdsl")

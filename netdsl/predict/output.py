@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.data import Meaning, Usage
-from netdsl.extras import install_hint
+from netdsl.data.picture import pillow
 from netdsl.files import atomic_write
 from netdsl.ir import TensorType
 from netdsl.predict.answers import BINARY, class_names, probabilities
@@ -65,7 +65,7 @@ class Target:
                 raise _error(f".csv holds tables, {name} is {list(t.shape[1:])}", ".npz holds any output")
 
     def _check_pictures(self, ending: str) -> None:
-        pillow()
+        pillow(f"writing {self.path}")
         kinds = [self._kind(name) for name in self.types]
         if not any(kinds):
             shapes = ", ".join(f"{name} {list(t.shape[1:])}" for name, t in self.types.items())
@@ -162,18 +162,9 @@ def _write_npz(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-def pillow() -> Any:
-    """Pillow's `Image`; raises NetError where it is missing."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise _error("writing pictures needs Pillow", install_hint("pillow")) from error
-    return Image
-
-
 def _encoded(pixels: NDArray[np.uint8], ending: str, mask: bool) -> bytes:
     squeezed = pixels[..., 0] if pixels.shape[-1] == 1 and pixels.ndim == 3 else pixels
-    image = pillow().fromarray(np.ascontiguousarray(squeezed))
+    image = pillow("writing pictures").fromarray(np.ascontiguousarray(squeezed))
     if mask:
         image.putpalette(palette())
     file = io.BytesIO()
