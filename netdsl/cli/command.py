@@ -10,7 +10,7 @@ import argparse
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -22,34 +22,66 @@ from netdsl.terminal import fitted
 
 @dataclass(frozen=True)
 class Option:
-    """The arguments of `argparse.ArgumentParser.add_argument`."""
+    """The arguments of `argparse.ArgumentParser.add_argument`, and what may stand there.
+
+    `known` gives words that are known, where others are allowed or are told better by the command; `files` is the
+    pattern of files, such as `*.net`, or `/` for folders.
+    """
 
     flags: tuple[str, ...]
     settings: Mapping[str, Any]
+    known: Callable[[], Iterable[str]] = tuple
+    files: str = ""
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether it is known by its place and not by a name."""
+        return not self.flags[0].startswith("-")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a word follows its name."""
+        return "action" not in self.settings or self.settings["action"] == "append"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that may stand there, where they are few."""
+        kind = self.settings.get("type")
+        choices = kind.words if isinstance(kind, Choice) else self.settings.get("choices", ())
+        return tuple(choices) or tuple(self.known())
 
     @property
     def shown(self) -> str:
         """How an argument stands in the usage, `FILE...` or `[NAME]`; nothing for an option."""
-        if self.flags[0].startswith("-"):
+        if not self.is_argument:
             return ""
         name = str(self.settings.get("metavar", self.flags[0]))
         return {"+": f"{name}...", "?": f"[{name}]"}.get(self.settings.get("nargs", ""), name)
 
 
-def option(*flags: str, **settings: Any) -> Option:
-    """An option, or an argument where the only flag has no dash; see `add_argument`."""
-    return Option(flags, settings)
+def option(
+    *flags: str, known: Callable[[], Iterable[str]] = tuple, files: str = "", **settings: Any
+) -> Option:
+    """An option, or an argument where the only flag has no dash; see `Option` and `add_argument`."""
+    return Option(flags, settings, known, files)
 
 
-def choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+@dataclass(frozen=True)
+class Choice:
     """A `type` for options with a few values."""
 
-    def convert(word: str) -> StrEnum:
-        if word not in tuple(kind):
-            raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(kind)}")
-        return kind(word)
+    kind: type[StrEnum]
 
-    return convert
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The values as they are typed."""
+        return tuple(self.kind)
+
+    def __call__(self, word: str) -> StrEnum:
+        """The value of a word."""
+        if word not in self.words:
+            raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(self.words)}")
+        return self.kind(word)
 
 
 def at_least_1(word: str) -> int:
@@ -57,6 +89,10 @@ def at_least_1(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number from 1")
     return int(word)
+
+
+#: what argparse adds to every command
+HELP = option("-h", "--help", action="help", help="show this help and exit")
 
 
 class UsageError(Exception):
@@ -68,6 +104,11 @@ class Command:
 
     def __init__(self, function: Callable[..., None], options: Sequence[Option]) -> None:
         self.function, self.options = function, options
+
+    @property
+    def text(self) -> str:
+        """What it does, in the words of its docstring."""
+        return inspect.getdoc(self.function) or ""
 
     def __call__(self, words: Sequence[str], name: str) -> None:
         """Parse the words and run; raises SystemExit with 2 for wrong usage."""

@@ -6,6 +6,7 @@ Exit status: 0 when all went well, 1 for a diagnostic, 2 for wrong usage.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netdsl.cli.command import UsageError, at_least_1, choice, option
+from netdsl.cli.command import Choice, UsageError, at_least_1, option
 from netdsl.cli.streams import columns, has_colours, say
 from netdsl.source import Diagnostic, NetError, painted
 from netdsl.terminal import fitted
@@ -31,8 +32,8 @@ class Format(StrEnum):
 
 #: what can be asked to compute, and what is said of what is not there
 DEVICES = {"cpu": None, "cuda": "this version of netdsl cannot compute on CUDA devices yet"}
-FILE = option("file", type=Path, metavar="FILE", help="a .net file")
-FILES = option("files", type=Path, nargs="+", metavar="FILE", help=".net files")
+FILE = option("file", type=Path, files="*.net", metavar="FILE", help="a .net file")
+FILES = option("files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files")
 SET = option(
     "--set",
     dest="settings",
@@ -45,7 +46,7 @@ NET = option("--net", metavar="NAME", help="a preset, or which net where the fil
 FORMAT = option(
     "--format",
     dest="form",
-    type=choice(Format),
+    type=Choice(Format),
     default=Format.table,
     metavar="FORMAT",
     help="table for people (default), json for scripts",
@@ -125,6 +126,19 @@ def shown(diagnostic: Diagnostic) -> str:
     """A diagnostic as standard error shows it: in a terminal as wide as that is, and in colours that it wants."""
     text = diagnostic.render(columns(sys.stderr))
     return painted(text) if has_colours(sys.stderr) else text
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show in a terminal what takes its time, until it is done."""
+    shown = columns(sys.stdout) is not None and os.environ.get("TERM") != "dumb"
+    if shown:
+        print(f"{text} ...", end="", flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r\033[K", end="", flush=True)
 
 
 def print_page(text: str) -> None:

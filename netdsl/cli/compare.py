@@ -18,7 +18,12 @@ SORTS = ("params", "macs", "flops")
     FILES,
     option("--sort", choices=SORTS, metavar="KEY", help=f"the smallest first, by {', '.join(SORTS)}"),
     option(
-        "--chart", dest="picture", type=Path, metavar="FILE.svg", help="draw multiply-adds against parameters"
+        "--chart",
+        dest="picture",
+        type=Path,
+        files="*.svg",
+        metavar="FILE.svg",
+        help="draw multiply-adds against parameters",
     ),
     FORMAT,
 )

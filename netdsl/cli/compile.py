@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.cli.command import UsageError, choice, command, option
+from netdsl.cli.command import Choice, UsageError, command, option
 from netdsl.cli.common import (
     BATCH,
     DEVICE,
@@ -22,6 +22,7 @@ from netdsl.cli.common import (
     need_device,
     print_json,
     print_page,
+    waiting,
     writing,
 )
 
@@ -50,7 +51,7 @@ class Stage(StrEnum):
     BATCH,
     option(
         "--emit",
-        type=choice(Stage),
+        type=Choice(Stage),
         metavar="STAGE",
         help=f"print a stage instead of the report: {', '.join(Stage)}",
     ),
@@ -59,10 +60,11 @@ class Stage(StrEnum):
         "--output",
         dest="out",
         type=Path,
+        files="*",
         metavar="FILE",
         help="write an artifact (.netdsl) or an ONNX model (.onnx)",
     ),
-    option("--weights", type=Path, metavar="CHECKPOINT", help="trained weights for what -o writes"),
+    option("--weights", type=Path, files="*.safetensors", metavar="CHECKPOINT", help="trained weights for what -o writes"),
     option("--training", action="store_true", help="the training step, not the prediction"),
     option("--explain", action="store_true", help="what the passes did and refused, and why"),
     option("--print-after", action="append", default=[], metavar="PASS", help="print the graph after a pass"),
@@ -159,7 +161,8 @@ def _finish(
     from netdsl.runtime import Program
 
     start = time.perf_counter()
-    program = Program(graph, threads)
+    with waiting("compiling"):
+        program = Program(graph, threads)
     seconds = time.perf_counter() - start
     if emit is Stage.schedule:
         print("\n".join(f"{k:4}  {step.title}" for k, step in enumerate(program.steps)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,12 @@ from netdsl.cli.common import FORMAT, Format, diagnostics, print_json, print_pag
 
 if TYPE_CHECKING:
     from netdsl.data.get import Entry
+
+
+def _names() -> Iterable[str]:
+    from netdsl.data.registry import DATASETS
+
+    return DATASETS
 
 
 @command(FORMAT)
@@ -34,8 +41,8 @@ def _folder(entry: Entry) -> str | None:
 
 
 @command(
-    option("name", metavar="NAME", help="a data set, such as mnist"),
-    option("--folder", type=Path, metavar="DIR", help="where to put it"),
+    option("name", known=_names, metavar="NAME", help="a data set, such as mnist"),
+    option("--folder", type=Path, files="/", metavar="DIR", help="where to put it"),
 )
 def get_(name: str, folder: Path | None) -> None:
     """Find a data set on this machine or download it, and check its checksums."""

@@ -9,8 +9,14 @@ from netdsl.cli.common import FORMAT, Format, diagnostics, load_network, print_j
 
 
 @command(
-    option("before", type=Path, metavar="BEFORE", help="a .net file"),
-    option("after", type=Path, metavar="AFTER", help="a .net file, or the same one with other settings"),
+    option("before", type=Path, files="*.net", metavar="BEFORE", help="a .net file"),
+    option(
+        "after",
+        type=Path,
+        files="*.net",
+        metavar="AFTER",
+        help="a .net file, or the same one with other settings",
+    ),
     option("--net-before", metavar="NAME", help="preset or net of BEFORE"),
     option("--net-after", metavar="NAME", help="preset or net of AFTER"),
     option("--set-before", action="append", default=[], metavar="NAME=VALUE", help="a setting of BEFORE"),

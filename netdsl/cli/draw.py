@@ -19,6 +19,7 @@ FORMS = (".svg", ".html", ".dot")
         "--output",
         dest="out",
         type=Path,
+        files="*",
         metavar="FILE",
         help="a .svg, .html or .dot file; else SVG on stdout",
     ),

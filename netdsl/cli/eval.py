@@ -25,7 +25,13 @@ SPLITS = ("test", "validation", "train")
 
 @command(
     FILE,
-    option("checkpoint", type=Path, metavar="CHECKPOINT", help="a checkpoint of netdsl train"),
+    option(
+        "checkpoint",
+        type=Path,
+        files="*.safetensors",
+        metavar="CHECKPOINT",
+        help="a checkpoint of netdsl train",
+    ),
     SET,
     NET,
     option(

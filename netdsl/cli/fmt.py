@@ -11,7 +11,7 @@ from netdsl.source import Source
 
 
 @command(
-    option("files", type=Path, nargs="+", metavar="FILE", help=".net files, or - for stdin"),
+    option("files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"),
     option("--check", action="store_true", help="change nothing; exit 1 if a file would"),
 )
 def app(files: list[Path], check: bool) -> None:

@@ -37,6 +37,7 @@ COMMANDS = {
     "ops": "the op library and its documentation",
     "data": "the data sets: list them, get them",
     "doctor": "what this machine offers: threads, vectors, cache, GPU",
+    "completion": "the Tab key for bash, zsh and fish",
     "help": "this list, or the help of a command",
 }
 

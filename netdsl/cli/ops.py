@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 
 from netdsl.cli.command import command, option
 from netdsl.cli.common import FORMAT, Format, fail, print_json, print_page
@@ -11,7 +12,15 @@ from netdsl.cli.streams import columns
 from netdsl.source import Diagnostic, suggest
 
 
-@command(option("name", nargs="?", metavar="NAME", help="an op; all of them when left out"), FORMAT)
+def _names() -> Iterable[str]:
+    from netdsl.ops import OPS
+
+    return OPS
+
+
+@command(
+    option("name", nargs="?", known=_names, metavar="NAME", help="an op; all of them when left out"), FORMAT
+)
 def app(name: str | None, form: Format) -> None:
     """List the ops, or show one with its settings and their defaults."""
     from netdsl.ops import LIBRARY

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from netdsl.cli.command import Command, Option, UsageError, at_least_1, choice, command, option
+from netdsl.cli.command import Choice, Command, Option, UsageError, at_least_1, command, option
 from netdsl.cli.common import FILE, NET, SET, Format, diagnostics, fail, parse_overrides, print_json
 
 
@@ -22,6 +22,7 @@ class ReportFormat(StrEnum):
     latex = "latex"
 
 
+SORTS = ("params", "macs", "flops", "bytes", "moved")
 OPTIONS = (
     FILE,
     SET,
@@ -29,12 +30,17 @@ OPTIONS = (
     option("--depth", type=at_least_1, metavar="N", help="show blocks closed that are nested deeper"),
     option("--expand", action="store_true", help="show equal blocks one by one"),
     option("--find", metavar="KEY=VALUE", help="layers with shape=14x14, op=conv or name=*.conv1"),
-    option("--sort", metavar="KEY", help="layers by params, macs, flops, bytes or moved, largest first"),
+    option(
+        "--sort",
+        known=lambda: SORTS,
+        metavar="KEY",
+        help="layers by params, macs, flops, bytes or moved, largest first",
+    ),
     option("--top", type=at_least_1, metavar="N", help="the first N layers"),
     option(
         "--format",
         dest="form",
-        type=choice(ReportFormat),
+        type=Choice(ReportFormat),
         default=ReportFormat.table,
         metavar="FORMAT",
         help=f"one of {', '.join(ReportFormat)} (default: table)",

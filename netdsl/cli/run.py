@@ -21,17 +21,19 @@ from netdsl.terminal import terminal_width
 
 
 @command(
-    option("model", type=Path, metavar="MODEL", help="an artifact or a checkpoint"),
+    option("model", type=Path, files="*", metavar="MODEL", help="an artifact or a checkpoint"),
     option(
         "inputs",
         type=Path,
         nargs="+",
+        files="*",
         metavar="INPUT",
         help="pictures, folders of them, .npy, or .npz (array x, or one for each input of the network)",
     ),
     option(
         "--out",
         type=Path,
+        files="*",
         metavar="FILE",
         help="write the outputs: .npz, .npy, .json, .csv for tables, .png or .jpg for pictures",
     ),

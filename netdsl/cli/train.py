@@ -11,7 +11,18 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from netdsl.cli.command import UsageError, command, option
-from netdsl.cli.common import DEVICE, FILE, NET, SET, THREADS, diagnostics, fail, load_network, need_device
+from netdsl.cli.common import (
+    DEVICE,
+    FILE,
+    NET,
+    SET,
+    THREADS,
+    diagnostics,
+    fail,
+    load_network,
+    need_device,
+    waiting,
+)
 from netdsl.cli.streams import ENDING, INTERRUPTED, cannot_print, drop_output, is_closed, on_signals, say
 from netdsl.source import Diagnostic
 
@@ -27,6 +38,7 @@ if TYPE_CHECKING:
     option(
         "--out",
         type=Path,
+        files="/",
         metavar="DIR",
         help="folder for checkpoints and metrics.jsonl (default: a new one, runs/NAME-N)",
     ),
@@ -59,7 +71,8 @@ def app(
     with diagnostics():
         need_device(device)
         batch = training_sections(load_network(file, settings, net)).settings.batch
-        trainer = Trainer(load_network(file, settings, net, batch), threads=threads)
+        with waiting("compiling"):
+            trainer = Trainer(load_network(file, settings, net, batch), threads=threads)
         with _folder(trainer, file, net, out, keep, resume) as trainer.out:
             go_on = GoOn(file, tuple(settings), net, trainer.out)
             result = _fit(trainer, resume, go_on)
@@ -79,7 +92,8 @@ def _folder(
     elif resume:
         yield latest_run(run_name(file, net))
     else:
-        assert trainer.data
+        with waiting("reading the data"):
+            assert trainer.data
         with new_run(run_name(file, net)) as folder:
             yield folder
 
