@@ -15,7 +15,7 @@ LENET, LENET1 = "examples/lenet5.net", "examples/lenet1.net"
 HELP = [["--help"], ["help"], ["data"], *([name, "--help"] for name in COMMANDS if name != "help")]
 HELP += [["help", "data", "get"], ["data", "list", "--help"]]
 PAGES = [
-    ["check", LENET],
+    ["check", "examples/digits.net"],
     ["check", "broken.net"],
     ["check", "none.net"],
     ["fmt", "--check", LENET],
@@ -38,7 +38,7 @@ PAGES = [
     ["train", "--nope"],
     ["train", LENET, "--out"],
     ["train", "broken.net", "--device", "cuda"],
-    ["train", LENET, "--set", "train.optimizer=adagrad(learning_rate = 0.1)"],
+    ["train", "examples/digits.net", "--set", "train.optimizer=adagrad(learning_rate = 0.1)"],
 ]
 HEAVY = [["compile", LENET], ["compile", LENET, "--explain"], ["eval", LENET, "none.safetensors"]]
 
