@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
@@ -19,7 +20,7 @@ from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
-from netdsl.primitives import Const, Input
+from netdsl.primitives import Const, Input, Param
 from netdsl.source import Note, Span, suggest
 from netdsl.syntax import tree
 
@@ -82,7 +83,11 @@ class Applier:
 
     def _targets(self, function: Function, data: Sequence[Any]) -> Tensors:
         """Make inputs for the labels that a loss names for the first time."""
+        if getattr(function.target, "takes_weights", False):
+            return self._weights(function, data)
         rule = getattr(function.target, "target", None)
+        if getattr(function.target, "takes_labels", False):
+            data = tuple(self._labels(v) if isinstance(v, Target) else v for v in data)
         values: list[Value] = []
         for k, v in enumerate(data):
             if not isinstance(v, Target):
@@ -97,6 +102,31 @@ class Applier:
             self.frame.variables[v.name] = value
             values.append(value)
         return tuple(values)
+
+    def _labels(self, target: Target) -> Value:
+        """The input for a label per sample that nothing has named before."""
+        batch = next(n.types[0].shape[0] for n in self.context.builder.nodes.values() if n.op.name == "input")
+        name = self.context.claim(target.name, target.span)
+        value = self.context.builder.add1(Input(TensorType((batch,), "i64")), name=name, span=target.span)
+        self.frame.variables[target.name] = value
+        return value
+
+    def _weights(self, function: Function, data: Sequence[Any]) -> Tensors:
+        """The weights that a penalty sums: those that learn and decay, or those that its pattern names."""
+        if [v.name for v in data if isinstance(v, Target)] != ["weights"] or len(data) > 1:
+            fix = f'{function.name}(weights), or {function.name}(weights, "conv1")'
+            self.context.fail("type", f"{function.name} sums weights alone", function.span, fix=fix)
+        of = function.named.get("of", function.args[0] if function.args else None)
+        nodes = self.context.builder.nodes.values()
+        leaves = {n.id: n.op for n in nodes if isinstance(n.op, Param) and n.op.trainable}
+        found = [name for name, op in leaves.items() if _counts(name, op, of)]
+        if not found:
+            place = function.spans.get("of", function.spans.get(0, function.span))
+            known = {*leaves, *(name.rpartition(".")[0] for name in leaves)}
+            near = None if of is None else self.context.nearest(str(of), known, place)
+            message = "no weight here decays" if of is None else f"no weight that learns is called {of}"
+            self.context.fail("name", message, place, fix=near)
+        return tuple(map(Value, found))
 
     def apply(
         self, function: Function, data: Tensors, spans: tuple[Span, ...] = (), word: str = "operand"
@@ -309,6 +339,13 @@ class Applier:
         if not abs(value) <= FLOAT_MAX:
             self.context.fail("type", f"a tensor holds numbers up to {FLOAT_MAX:.2e}", span)
         return self.context.builder.add1(Const(float(value)), name=f"{self.frame.path}const", span=span)
+
+
+def _counts(name: str, weight: Param, of: Any) -> bool:
+    """Whether a penalty takes a weight: its layer's name fits and it decays, or its own name fits."""
+    if of is None:
+        return weight.decay
+    return fnmatchcase(name, str(of)) or (weight.decay and fnmatchcase(name, f"{of}.*"))
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import Array
+from netdsl.ir.settings import Init
 from netdsl.ir.types import TensorType
 from netdsl.source import brief
 
@@ -52,13 +53,14 @@ class ParamSpec:
     """A weight or a statistic that an op owns.
 
     `name` is the last part of its path (`weight`, `bias`, `running_mean`), `init` the name of an initialiser
-    with its number where it takes one, `fan` the pair (fan_in, fan_out) that he and glorot scale by,
+    with its number where it takes one, or the numbers themselves, `fan` the pair (fan_in, fan_out) that he and
+    glorot scale by,
     `decay` whether weight decay applies, `trainable` False for running statistics.
     """
 
     name: str
     shape: tuple[int, ...]
-    init: str = "zeros"
+    init: Init = "zeros"
     value: float = 0.0
     fan: tuple[int, int] = (1, 1)
     decay: bool = True

@@ -6,6 +6,7 @@ setting into an op, from the text of a network as from that of a graph.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -22,6 +23,26 @@ INITIALIZERS = (
     "auto",
 )
 _WITH_NUMBER = re.compile(r"(constant\(-?|normal\()\d+(\.\d*)?(e[+-]?\d+)?\)")
+
+
+Init = str | tuple[Any, ...]
+"""How a weight starts: a name, or its numbers in nested tuples."""
+MAX_NUMBERS = 4096
+
+
+def _numbers(value: Any) -> Any:
+    """Nested lists of numbers as tuples; all rows of an axis have the same shape."""
+    if not isinstance(value, (list, tuple)):
+        return number(value)
+    rows = tuple(map(_numbers, value))
+    if not rows or len({numbers_shape(row) for row in rows}) > 1:
+        raise ValueError(f"must be numbers in rows of the same length, not {value!r}")
+    return rows
+
+
+def numbers_shape(value: Any) -> tuple[int, ...]:
+    """The shape of nested tuples of numbers."""
+    return (len(value), *numbers_shape(value[0])) if isinstance(value, tuple) else ()
 
 
 def positive(value: Any) -> int:
@@ -61,12 +82,18 @@ def integer(value: Any) -> int:
     return value
 
 
-def initializer(value: Any) -> str:
-    """The name of an initialiser, or `constant(x)` / `normal(std)` as the language writes them."""
+def initializer(value: Any) -> Init:
+    """The name of an initialiser, `constant(x)` / `normal(std)` as the language writes them, or the numbers."""
+    if isinstance(value, (list, tuple)):
+        numbers: tuple[Any, ...] = _numbers(value)
+        if (count := math.prod(numbers_shape(numbers))) > MAX_NUMBERS:
+            raise ValueError(f"must have {MAX_NUMBERS} numbers at most, not {count}")
+        return numbers
     text = str(value)
     if text not in INITIALIZERS and not _WITH_NUMBER.fullmatch(text):
         raise ValueError(
-            f"must be one of {', '.join(INITIALIZERS)}, constant(x) or normal(std), not {value!r}"
+            f"must be one of {', '.join(INITIALIZERS)}, constant(x), normal(std) or a list of numbers, "
+            f"not {value!r}"
         )
     _, bracket, argument = text.partition("(")
     if bracket and not abs(float(argument.rstrip(")"))) <= FLOAT_MAX:
@@ -74,7 +101,7 @@ def initializer(value: Any) -> str:
     return text
 
 
-def leaf_initializer(value: Any) -> str:
+def leaf_initializer(value: Any) -> Init:
     """An initialiser of a leaf, whose number may stand apart."""
     return "constant" if value == "constant" else initializer(value)
 

@@ -20,10 +20,11 @@ from netdsl.scalar import Expr, Index, logical_and, where
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap")
 MODE_DOC = (
-    "what lies there: zeros, reflect (d c b | a b c d | c b a), symmetric (c b a | a b c d | d c b), "
+    "what lies there: zeros, constant (a number), reflect (d c b | a b c d | c b a), "
+    "symmetric (c b a | a b c d | d c b), "
     "edge (a a a | a b c d | d d d) or wrap (b c d | a b c d | a b c)"
 )
-border_mode = one_of(*(m for m in MODES if m != "constant"))
+border_mode = one_of(*MODES)
 
 
 def check_border(size: int, low: int, high: int, mode: str) -> None:
@@ -77,7 +78,7 @@ class Pad(LibraryOp):
     pad: Any = setting(
         "cells on each side: a number, one number or (before, after) pair per axis", check=padding
     )
-    mode: str = setting(MODE_DOC.replace("zeros", "zeros, constant"), "zeros", one_of(*MODES))
+    mode: str = setting(MODE_DOC, "zeros", border_mode)
     value: float = setting("what constant puts there", 0.0, number)
     axes: tuple[int, ...] | None = setting(
         "axes that are padded, -1 is the channels; default: the spatial ones", None, axes_setting

@@ -13,7 +13,7 @@ from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, MODES, border_mode, check_border, with_border
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, initializer, positive
+from netdsl.ops.settings import Init, boolean, initializer, number, positive
 from netdsl.ops.spatial import (
     PAD_DOC,
     explain_windows,
@@ -48,8 +48,9 @@ class Conv(LibraryOp):
     convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     groups: int = setting("channels are split into so many independent groups", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
-    init: str = setting("initialiser of the weight", "auto", initializer)
-    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+    init: Init = setting("initialiser of the weight", "auto", initializer)
+    bias_init: Init = setting("initialiser of the bias", "zeros", initializer)
+    pad_value: float = setting("what pad_mode = constant puts there", 0.0, number)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """`weight [*K, C / groups, channels]` and `bias [channels]`."""
@@ -88,7 +89,11 @@ class Conv(LibraryOp):
         return (TensorType((x.shape[0], *out, self.channels)),)
 
     def _check_border(self, x: TensorType) -> None:
-        if self.pad_mode != "zeros":
+        if self.pad_value and self.pad_mode != "constant":
+            raise ShapeError(
+                f"pad_value is for pad_mode = constant, not {self.pad_mode}", setting="pad_value"
+            )
+        if self.pad_mode not in ("zeros", "constant"):
             for n, (lo, hi) in zip(x.shape[1:-1], self.contraction(x).pad, strict=True):
                 check_border(n, lo, hi, self.pad_mode)
 
@@ -99,7 +104,8 @@ class Conv(LibraryOp):
         if self.convolve:
             w = turned(b, w)
         if self.pad_mode != "zeros":
-            x, op = with_border(b, x, op.pad, self.pad_mode), replace(op, pad=((0, 0),) * op.dims)
+            x = with_border(b, x, op.pad, self.pad_mode, self.pad_value)
+            op = replace(op, pad=((0, 0),) * op.dims)
         y = b.add1(op, x, w)
         return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)
 
@@ -108,7 +114,7 @@ class Conv(LibraryOp):
         op, kernel = self.contraction(types[0]), types[1].shape[:-2]
         spans = [(k - 1) * d for k, d in zip(kernel, op.dilation, strict=True)]
         inside = all(2 * max(pair) <= span for pair, span in zip(op.pad, spans, strict=True))
-        if self.pad_mode != "zeros" and not (inside and self.pad_mode != "wrap"):
+        if self.pad_mode not in ("zeros", "constant") and not (inside and self.pad_mode != "wrap"):
             return None
         return windows(kernel, op.stride, op.dilation, op.pad)
 
@@ -137,7 +143,9 @@ class Conv(LibraryOp):
             return None
         if self.pad_mode != "zeros":
             cells = [0, *(lo for lo, _ in op.pad), 0, 0, *(hi for _, hi in op.pad), 0]
-            x, op = m.node("Pad", x, m.const(cells), mode=self.pad_mode), replace(op, pad=((0, 0),) * op.dims)
+            value = [m.const(np.array(self.pad_value))] if self.pad_value else []
+            x = m.node("Pad", x, m.const(cells), *value, mode=self.pad_mode)
+            op = replace(op, pad=((0, 0),) * op.dims)
         kernel = m.transpose(w, (rank - 1, rank - 2, *range(rank - 2)))
         y = m.node(
             "Conv",
@@ -158,7 +166,8 @@ class Conv(LibraryOp):
         out = op.out_size(x.shape[1:-1], w.shape[:-2])
         w = np.flip(w, tuple(range(op.dims))) if self.convolve else w
         mode: Any = "constant" if self.pad_mode == "zeros" else self.pad_mode
-        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)), mode)
+        value: Any = {"constant_values": self.pad_value} if self.pad_mode == "constant" else {}
+        padded = np.pad(x, ((0, 0), *op.pad, (0, 0)), mode, **value)
         y = np.zeros((x.shape[0], *out, self.channels), x.dtype)
         depth, width = w.shape[-2], self.channels // self.groups
         for at in itertools.product(*map(range, out)):
@@ -180,6 +189,10 @@ class Conv(LibraryOp):
         return (
             *(Sample(cls(2, 3, pad="same", pad_mode=m), ((1, 5, 4, 2),)) for m in MODES if m != "constant"),
             Sample(cls(2, 3, pad=2, pad_mode="reflect", stride=2), ((1, 4, 2),)),
+            Sample(cls(2, 3, pad=(1, 0), pad_mode="constant", pad_value=0.75), ((1, 5, 4, 2),)),
+            Sample(
+                cls(2, 3, pad=1, pad_value=1.0), ((1, 4, 4, 2),), error="pad_value is for pad_mode = constant"
+            ),
             Sample(cls(3, (2, 3), convolve=True), ((2, 4, 5, 2),)),
             Sample(cls(4, 3, pad="same", convolve=True, groups=2), ((1, 6, 4),)),
             Sample(cls(2, 3, pad=4, pad_mode="reflect"), ((1, 4, 4, 2),), error="reflect pads 4 cells"),

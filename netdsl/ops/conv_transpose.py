@@ -12,7 +12,7 @@ from netdsl.arrays import Array, np
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, initializer, positive
+from netdsl.ops.settings import Init, boolean, initializer, positive
 from netdsl.ops.spatial import axis_names, counts, padding, per_axis, resolve_pads, sizes, spatial_rank
 from netdsl.primitives import Contract, PrimitiveBuilder
 
@@ -43,8 +43,8 @@ class ConvTranspose(LibraryOp):
     dilation: int | tuple[int, ...] = setting("step between kernel taps, or one per axis", 1, sizes)
     groups: int = setting("channels are split into so many independent groups", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
-    init: str = setting("initialiser of the weight", "auto", initializer)
-    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+    init: Init = setting("initialiser of the weight", "auto", initializer)
+    bias_init: Init = setting("initialiser of the bias", "zeros", initializer)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """`weight [*K, channels / groups, C]` and `bias [channels]`."""

@@ -11,7 +11,7 @@ from netdsl.arrays import Array
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, initializer, positive
+from netdsl.ops.settings import Init, boolean, initializer, positive
 from netdsl.primitives import PrimitiveBuilder
 
 
@@ -27,8 +27,8 @@ class Dense(LibraryOp):
 
     units: int = setting("number of outputs", check=positive)
     bias: bool = setting("whether to add a bias", True, boolean)
-    init: str = setting("initialiser of the weight", "auto", initializer)
-    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+    init: Init = setting("initialiser of the weight", "auto", initializer)
+    bias_init: Init = setting("initialiser of the bias", "zeros", initializer)
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
         """`weight [C, units]` and `bias [units]`."""

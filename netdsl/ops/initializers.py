@@ -13,6 +13,7 @@ from dataclasses import replace
 from netdsl.arrays import Array, np
 from netdsl.ir import Graph, Node
 from netdsl.primitives import Param, State
+from netdsl.primitives.leaf import spread_numbers
 
 RELU_LIKE = frozenset(
     {"relu", "relu6", "thresholded_relu", "leaky_relu", "vrelu", "rrelu", "prelu", "elu", "apl", "maxout"}
@@ -30,12 +31,15 @@ def initialize(node: Node, seed: int) -> Array:
 
     he_normal, he_uniform: variance 2 / fan_in (He et al. 2015).  glorot_normal, glorot_uniform: variance
     2 / (fan_in + fan_out) (Glorot and Bengio 2010).  normal(std) and the normal ones are not truncated.
-    rademacher: -1 or 1, equally likely.
+    rademacher: -1 or 1, equally likely.  Numbers are broadcast: axes that are missing at the end count as 1.
     Raises ValueError for an initialiser that was not resolved.
     """
     op = node.op
     assert isinstance(op, (Param, State))
     shape = node.types[0].shape
+    if isinstance(op.init, tuple):
+        numbers = np.array(op.init, np.float32).reshape(spread_numbers(op.init, shape))
+        return np.broadcast_to(numbers, shape).copy()
     kind, value = _parse(op.init, op.value)
     if kind in ("zeros", "ones", "constant"):
         return np.full(shape, {"zeros": 0.0, "ones": 1.0, "constant": value}[kind], np.float32)

@@ -12,7 +12,7 @@ from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, border_mode
 from netdsl.ops.conv import Conv
 from netdsl.ops.onnx import OnnxBuilder
-from netdsl.ops.settings import boolean, initializer, positive
+from netdsl.ops.settings import Init, boolean, initializer, number, positive
 from netdsl.ops.spatial import PAD_DOC, padding, sizes
 from netdsl.primitives import PrimitiveBuilder
 
@@ -35,8 +35,9 @@ class DepthwiseConv(LibraryOp):
     convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     depth_multiplier: int = setting("outputs for each channel", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
-    init: str = setting("initialiser of the weight", "auto", initializer)
-    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+    init: Init = setting("initialiser of the weight", "auto", initializer)
+    bias_init: Init = setting("initialiser of the bias", "zeros", initializer)
+    pad_value: float = setting("what pad_mode = constant puts there", 0.0, number)
 
     def conv(self, x: TensorType) -> Conv:
         """The grouped convolution that this is for an input of this type."""
@@ -57,6 +58,7 @@ class DepthwiseConv(LibraryOp):
             self.bias,
             self.init,
             self.bias_init,
+            self.pad_value,
         )
 
     def params(self, *data: TensorType) -> tuple[ParamSpec, ...]:
@@ -128,8 +130,9 @@ class SeparableConv(LibraryOp):
     convolve: bool = setting("turn the kernel round: a convolution instead of a correlation", False, boolean)
     depth_multiplier: int = setting("channels between the two, for each channel", 1, positive)
     bias: bool = setting("whether to add a bias per channel", True, boolean)
-    init: str = setting("initialiser of both weights", "auto", initializer)
-    bias_init: str = setting("initialiser of the bias", "zeros", initializer)
+    init: Init = setting("initialiser of both weights", "auto", initializer)
+    bias_init: Init = setting("initialiser of the bias", "zeros", initializer)
+    pad_value: float = setting("what pad_mode = constant puts there", 0.0, number)
 
     def parts(self, x: TensorType) -> tuple[DepthwiseConv, Conv, TensorType]:
         """The two convolutions, and the type between them."""
@@ -143,6 +146,7 @@ class SeparableConv(LibraryOp):
             self.depth_multiplier,
             bias=False,
             init=self.init,
+            pad_value=self.pad_value,
         )
         pointwise = Conv(self.channels, 1, bias=self.bias, init=self.init, bias_init=self.bias_init)
         return depthwise, pointwise, depthwise.infer(x)[0]
@@ -205,4 +209,5 @@ class SeparableConv(LibraryOp):
             Sample(cls(7, 3, stride=2, pad="same", depth_multiplier=2, bias=False), ((1, 6, 5, 3),)),
             Sample(cls(3, 4, dilation=2), ((1, 9, 4),)),
             Sample(cls(4, 3, pad=1, pad_mode="edge", convolve=True), ((1, 4, 5, 3),)),
+            Sample(cls(4, 3, pad=1, pad_mode="constant", pad_value=-0.5), ((1, 4, 5, 3),)),
         )

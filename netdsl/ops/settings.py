@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from netdsl.ir.settings import boolean, count, initializer, integer, number, positive
+from netdsl.ir.settings import Init, boolean, count, initializer, integer, number, positive
 from netdsl.ir.types import FLOAT_MIN
 
 __all__ = [
+    "Init",
     "boolean",
     "count",
     "fraction",

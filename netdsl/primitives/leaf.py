@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.ir.op import Op, ShapeError, setting
-from netdsl.ir.settings import boolean, fans, leaf_initializer, number, tensor_type
+from netdsl.ir.settings import Init, boolean, fans, leaf_initializer, number, numbers_shape, tensor_type
 from netdsl.ir.types import TensorType
 
 
@@ -20,6 +20,19 @@ def _constant(value: Any) -> Any:
     return value
 
 
+def spread_numbers(numbers: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape under which numbers broadcast to a weight: axes that are missing at the end are 1.
+
+    Raises ShapeError where they do not.
+    """
+    own = numbers_shape(numbers)
+    full = (*own, *(1,) * (len(shape) - len(own)))
+    if len(full) > len(shape) or any(n not in (1, s) for n, s in zip(full, shape, strict=True)):
+        message = f"numbers of shape {list(own)} do not fill a weight {list(shape)}"
+        raise ShapeError(message, setting="init", hint="axes that are missing at the end count as 1")
+    return full
+
+
 @dataclass(frozen=True)
 class Leaf(Op):
     """A node without operands whose type is a setting."""
@@ -27,7 +40,10 @@ class Leaf(Op):
     type: TensorType = setting("its type", check=tensor_type)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The type as set."""
+        """The type as set; numbers that it starts from must fill it."""
+        init = getattr(self, "init", None)
+        if isinstance(init, tuple):
+            spread_numbers(init, self.type.shape)
         if types:
             raise ShapeError(f"{self.name} takes no operands")
         return (self.type,)
@@ -49,7 +65,7 @@ class Param(Leaf):
     """
 
     name: ClassVar[str] = "param"
-    init: str = setting("its initialiser", "zeros", leaf_initializer)
+    init: Init = setting("its initialiser", "zeros", leaf_initializer)
     value: float = setting("the value of constant", 0.0, number)
     fan: tuple[int, int] = setting("what he and glorot scale by", (1, 1), fans)
     decay: bool = setting("whether weight decay applies", True, boolean)
@@ -62,7 +78,7 @@ class State(Leaf):
     """A value that is kept between steps but not trained by gradient: running statistics, optimiser slots."""
 
     name: ClassVar[str] = "state"
-    init: str = setting("its initialiser", "zeros", leaf_initializer)
+    init: Init = setting("its initialiser", "zeros", leaf_initializer)
     value: float = setting("the value of constant", 0.0, number)
 
 

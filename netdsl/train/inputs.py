@@ -151,7 +151,9 @@ def _classes(objective: Graph, target: Node, users: Sequence[Node]) -> int | Non
     """Losses and metrics compare class numbers with the last axis of their first operand."""
     if target.types[0].dtype != "i64":
         return None
-    return min((objective.type(node.inputs[0]).shape[-1] for node in users), default=None)
+    rows = (n for n, _ in objective.users(Value(target.id)) if n.op.name == "one_hot")
+    counts = [n.types[0].shape[-1] for n in rows]
+    return min((*counts, *(objective.type(node.inputs[0]).shape[-1] for node in users)), default=None)
 
 
 def _ignored(users: Sequence[Node]) -> int | None:
