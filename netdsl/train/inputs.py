@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netdsl.arrays import Array, np
 from netdsl.data.batches import Batch
@@ -29,7 +29,8 @@ class Inputs:
 
     `classes` is the smallest number of classes that a prediction compared with the labels has; None for targets
     that are not class numbers.  The label `ignored` counts nowhere.  The types have a batch axis of any size.
-    `users` are the losses and metrics that take the labels, `span` is where the labels are named first.
+    `users` are the losses and metrics that take the labels, `span` is where the labels are named first, `image_span`
+    where the input of the samples is.
     """
 
     image: str
@@ -40,6 +41,7 @@ class Inputs:
     ignored: int | None
     users: tuple[str, ...] = ()
     span: Span | None = None
+    image_span: Span | None = None
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -55,18 +57,26 @@ class Inputs:
     def check(self, outline: Outline, name: str, span: Span | None = None) -> None:
         """Raise NetError, at the place that names the set, unless its samples and labels can be fed."""
         with placed(span):
-            check_sample_shape(outline.sample, self.sample_shape)
+            self._check_samples(outline)
             self._check_shape(outline, name)
             if self.target_type.dtype == "i64":
                 self._check_classes(outline, name)
             else:
                 self._check_values(outline, name)
 
+    def _check_samples(self, outline: Outline) -> None:
+        try:
+            check_sample_shape(outline.sample, self.sample_shape)
+        except NetError as error:
+            notes = () if self.image_span is None else (Note("the network takes them here", self.image_span),)
+            raise NetError(*(replace(d, notes=notes) for d in error.diagnostics)) from None
+
     def _check_shape(self, outline: Outline, name: str) -> None:
         ours, wanted = outline.label, self.target_type.shape[1:]
         if [n for n in ours if n != 1] == [n for n in wanted if n != 1]:
             return
-        message = f"a label of the {name} set has shape {list(ours)}, the loss takes {list(wanted)}"
+        mine = f"has shape {list(ours)}" if ours else "is a single number"
+        message = f"a label of the {name} set {mine}, the loss takes {list(wanted) or 'single numbers'}"
         fix = None
         if self.target_type.dtype == "i64" and not ours:
             fix = "flatten or global_avg_pool before the last dense gives one prediction for a sample"
@@ -135,6 +145,7 @@ def network_inputs(network: Network) -> Inputs:
         _ignored(users),
         tuple(node.op.name for node in users),
         target.span,
+        image.span,
     )
 
 

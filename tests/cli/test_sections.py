@@ -98,7 +98,11 @@ TRAIN_CASES = [
     ({"optimzer": "adam"}, "did you mean optimizer?", "optimzer"),
     ({"loss": "cross_entropy"}, "not the function cross_entropy", "cross_entropy"),
     ({"loss": "banana(y, label)"}, "no name is called banana", "banana"),
-    ({"loss": "mse(y, label)"}, "a label of the train set has shape [], the loss takes [10]", "digits.train"),
+    (
+        {"loss": "mse(y, label)"},
+        "a label of the train set is a single number, the loss takes [10]",
+        "digits.train",
+    ),
     ({"loss": "5"}, "the loss is a number of the batch, not 5", "5"),
     ({"loss": "y"}, "the loss is one number, not [1, 10]", "y"),
     (
@@ -161,7 +165,7 @@ DATA_CASES = [
     ({"test": 'npz("high.npz")'}, "the test set has the label 10, the network 10 classes", 'npz("high.npz")'),
     ({"test": 'npz("negative.npz")'}, "has the label -1; class numbers count from 0", 'npz("negative.npz")'),
     ({"test": 'npz("floats.npz")'}, "are float32, the loss takes class numbers", 'npz("floats.npz")'),
-    ({"test": 'npz("boxes.npz")'}, "has shape [4], the loss takes []", 'npz("boxes.npz")'),
+    ({"test": 'npz("boxes.npz")'}, "has shape [4], the loss takes single numbers", 'npz("boxes.npz")'),
     ({"train": 'npz("multi.npz")', "drop_last": "false"}, "no shares of classes", 'npz("multi.npz")'),
     ({"train": 'npz("uneven.npz")'}, "there are 20 samples but 7 labels", 'npz("uneven.npz")'),
     ({"train": 'npz("empty.npz")'}, "there are no samples", 'npz("empty.npz")'),

@@ -6,17 +6,19 @@ import pytest
 
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
+from netdsl.train.sections import check_sections
 from tests.markdown_cases import run_cases
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "diagnostics.md"
 
 
 def message(source):
+    """The mistakes that `netdsl check` finds, else its warnings."""
     try:
-        elaborate(source)
+        network = elaborate(source)
+        return "\n\n".join(warning.render() for warning in check_sections(network))
     except NetError as error:
         return str(error)
-    return ""
 
 
 def test_every_message_is_as_documented():

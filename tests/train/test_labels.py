@@ -92,10 +92,10 @@ def test_whole_numbers_are_targets_of_a_regression(loss, labels):
         ("cross_entropy(y, t)", CLASSES % 2, 1, "the label 1, the network 1 class", "binary_cross_entropy"),
         ("cross_entropy(y, t)", 1 - ONE_HOT, 3, "no shares of classes", "binary_cross_entropy"),
         ("cross_entropy(y, t)", -ONE_HOT, 3, "no shares of classes", "sum to 1"),
-        ("cross_entropy(y, t)", ONE_HOT, 4, "has shape [3], the loss takes []", "the 4 classes"),
+        ("cross_entropy(y, t)", ONE_HOT, 4, "has shape [3], the loss takes single numbers", "the 4 classes"),
         ("cross_entropy(y, t, ignore_index = 9)", ONE_HOT, 3, "ignore_index is for labels", ""),
         ("cross_entropy(y, t)", CLASSES / 2, 3, "are float32, the loss takes class numbers", ""),
-        ("mse(y, t)", CLASSES, 3, "has shape [], the loss takes [3]", "cross_entropy"),
+        ("mse(y, t)", CLASSES, 3, "is a single number, the loss takes [3]", "cross_entropy"),
         ("binary_cross_entropy(y, t)", CLASSES, 1, "the label 2, binary_cross_entropy takes 0 to 1", ""),
         ("hinge(y, t)", CLASSES, 1, "the label 2, hinge takes -1 to 1", ""),
     ],
@@ -108,7 +108,7 @@ def test_labels_that_do_not_fit(loss, labels, units, message, fix):
 
 
 def test_every_set_has_labels_of_the_same_form():
-    with pytest.raises(NetError, match=r"a label of the test set has shape \[\], the loss takes \[3\]"):
+    with pytest.raises(NetError, match=r"a label of the test set is a single number, the loss takes \[3\]"):
         trainer("cross_entropy(y, t)", ONE_HOT, test=CLASSES)
 
 
