@@ -59,6 +59,7 @@ class DataPlan:
         self._seed = check_seed(seed)
         self._given = given
         self._sources: dict[str, Source] = {}
+        self._outlines: dict[str, Outline] = {}
         self._share = 0.0
         self._problems = Mistakes()
         for name in ("train", "test", "validation"):
@@ -117,8 +118,10 @@ class DataPlan:
     def outline(self, split: str) -> Outline:
         """What is known of `train`, `validation` or `test` without reading it. Errors: NetError."""
         source = "train" if split == "validation" and split not in self._sources else split
-        with placed(self.place(source)):
-            whole = self._source(source).outline(self._base)
+        if source not in self._outlines:
+            with placed(self.place(source)):
+                self._outlines[source] = self._source(source).outline(self._base)
+        whole = self._outlines[source]
         with placed(self.place("preprocess")):
             check_preprocess(self.preprocess, whole.label)
             whole = replace(whole, sample=shape_after(self.preprocess, whole.sample))
@@ -148,6 +151,15 @@ class DataPlan:
     def last_batch(self, batch: int) -> int:
         """Samples in the last training batch of an epoch."""
         return batch if self._drop_last else (self.outline("train").count - 1) % batch + 1
+
+    def doubts(self) -> tuple[Diagnostic, ...]:
+        """Warnings about sets that are the training set once more."""
+        same = [name for name in ("validation", "test") if self._is_train(name)]
+        message = "the {} set is the training set: its values say nothing of samples that were not trained on"
+        return tuple(Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same)
+
+    def _is_train(self, name: str) -> bool:
+        return name in self._sources and self._sources[name] == self._sources.get("train")
 
     def missing(self) -> tuple[Diagnostic, ...]:
         """The known data sets that the section names and this machine does not have, each once."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node
+from netdsl.ops.costs import count_trainable
 from netdsl.source import Diagnostic, Note
 from netdsl.train.settings import TrainSettings
 
@@ -23,11 +24,18 @@ _KEEPING = ("reshape", "flatten", "dropout", "identity")
 def doubts(network: Network, settings: TrainSettings) -> tuple[Diagnostic, ...]:
     """Warnings about the loss and the schedule of a network that can be trained."""
     assert network.objective is not None
-    found = list(_squashed_twice(network.objective))
+    found = [*_nothing_trained(network), *_squashed_twice(network.objective)]
     text = settings.schedule.doubt(settings.epochs)
     if text is not None:
         found.append(Diagnostic("setting", text, network.train["schedule"].span, severity="warning"))
     return tuple(found)
+
+
+def _nothing_trained(network: Network) -> Iterator[Diagnostic]:
+    if not count_trainable(network.graph):
+        (first, *_) = network.graph.leaves("input")
+        message = "nothing is trained: the net has no weights, or all of them are frozen"
+        yield Diagnostic("loss", message, first.span, severity="warning")
 
 
 def _squashed_twice(objective: Graph) -> Iterator[Diagnostic]:

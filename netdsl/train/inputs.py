@@ -109,6 +109,9 @@ class Inputs:
         low, high = outline.bounds()
         if low is None or high is None:
             return
+        if "hinge" in bounded and outline.labels is not None and (outline.labels == 0).any():
+            fix = "binary_cross_entropy takes 0 and 1"
+            raise self._error(f"the {name} set has the label 0, hinge takes -1 and 1", fix)
         for user in bounded:
             least, most = _RANGES[user]
             if low < least or high > most:

@@ -62,7 +62,8 @@ def training_sections(network: Network, data: DataPlan | None = None) -> Section
     if data is not None:
         network = _fitted(network, settings, data)
     _check_batches(network, settings, data)
-    return Sections(network, settings, data, doubts(network, settings))
+    warnings = (*doubts(network, settings), *(() if data is None else data.doubts()))
+    return Sections(network, settings, data, warnings)
 
 
 def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -> Sections:

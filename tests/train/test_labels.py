@@ -97,7 +97,8 @@ def test_whole_numbers_are_targets_of_a_regression(loss, labels):
         ("cross_entropy(y, t)", CLASSES / 2, 3, "are float32, the loss takes class numbers", ""),
         ("mse(y, t)", CLASSES, 3, "is a single number, the loss takes [3]", "cross_entropy"),
         ("binary_cross_entropy(y, t)", CLASSES, 1, "the label 2, binary_cross_entropy takes 0 to 1", ""),
-        ("hinge(y, t)", CLASSES, 1, "the label 2, hinge takes -1 to 1", ""),
+        ("hinge(y, t)", CLASSES + 1, 1, "the label 3, hinge takes -1 to 1", ""),
+        ("hinge(y, t)", CLASSES % 2, 1, "the label 0, hinge takes -1 and 1", "binary_cross_entropy"),
     ],
 )
 def test_labels_that_do_not_fit(loss, labels, units, message, fix):

@@ -59,6 +59,20 @@ def test_warnings(flow, train, text, place):
     assert found.severity == "warning" and text in found.message and found.span.text == place
 
 
+def test_a_test_set_that_was_trained_on_is_a_warning():
+    (found,) = check_sections(network(data=DATA.replace("digits.test", "digits.train")))
+    assert "the test set is the training set" in found.message and found.span.line == 3
+    npz = DataPlan(
+        {"train": from_arrays(np.zeros((2, 4)), [0, 1]), "test": from_arrays(np.zeros((2, 4)), [0, 1])}
+    )
+    assert npz.doubts() == ()
+
+
+def test_a_net_without_weights_is_a_warning():
+    (found,) = check_sections(network(" @freeze"))
+    assert found.message.startswith("nothing is trained")
+
+
 @pytest.mark.parametrize(
     ("flow", "train"),
     [
