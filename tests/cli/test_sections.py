@@ -143,7 +143,7 @@ DATA_CASES = [
         "0 arrays named 'image'; it has: x, y",
         'npz("good.npz", x = "image")',
     ),
-    ({"train": 'npz("text.npz")'}, "is not a readable .npz file", 'npz("text.npz")'),
+    ({"train": 'npz("text.npz")'}, "an archive of arrays (.npz) belongs here", 'npz("text.npz")'),
     ({"train": 'npy("torn.npy", "y.npy")'}, "bytes after its header", 'npy("torn.npy", "y.npy")'),
     ({"train": 'npy("x.npy", "none.npy")'}, "there is no file", 'npy("x.npy", "none.npy")'),
     ({"train": 'idx("x.npy", "y.npy")'}, "is not an IDX file", 'idx("x.npy", "y.npy")'),
