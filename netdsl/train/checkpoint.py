@@ -91,6 +91,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(model, file.arrays, progress, run)
 
 
+def check_finite(arrays: Mapping[str, Array]) -> None:
+    """Raise NetError where a weight, statistic or slot is infinite or NaN: nothing that is gets saved."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            message = f"{name} has values that are not finite, which no step makes: they were set, and are not saved"
+            raise NetError(Diagnostic("nan", message))
+
+
 def check_arrays(arrays: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]], what: str) -> None:
     """Raise NetError unless names, shapes and types (float32) are the wanted ones."""
     missing, extra = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())

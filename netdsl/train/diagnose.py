@@ -2,62 +2,111 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.ir import Graph, Node, Value
-from netdsl.ops.expand import expand
 from netdsl.source import Diagnostic
+from netdsl.train.step import CHECK, NORM
 
 Array = NDArray[Any]
+SMALLER = "a smaller learning rate or clip_norm may help"
 
 
-def not_finite(objective: Graph, feeds: Mapping[str, Array], step: int) -> Diagnostic:
-    """A diagnostic that names the first weight, input or layer of the forward pass that is NaN or infinite.
+def not_finite(objective: Graph, step: Graph, feeds: Mapping[str, Array], number: int) -> Diagnostic:
+    """A diagnostic for a step after which the loss or a leaf would be infinite or NaN.
 
-    `feeds` has every input, weight and state of the objective by name; the pass is run again in NumPy.
+    It names the first weight, input or layer to blame.  `step` is the training graph of the objective, which is run
+    again in NumPy; `feeds` has all its inputs, weights and states by name; `number` counts steps from 0.
     """
+    subject = f"the loss of step {number + 1} is not finite"
     for name, array in feeds.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not _finite(array):
             span = objective[name].span if name in objective else None
-            kind = objective[name].op.name if name in objective else "input"
-            hint = "the step before made it too large" if kind == "param" else "look at the data"
-            return _diagnostic(step, f"the {kind} {name} has values that are not finite", span, hint)
-    node = _first_not_finite(expand(objective, training=True), feeds)
-    if node is None:
-        return _diagnostic(step, "it overflows in float32, though NumPy finds every layer finite", None, None)
-    return _layer(objective, node, step)
+            kind = step[name].op.name
+            hint = "look at the data" if kind == "input" else "it was given so: no step leaves it so"
+            return Diagnostic(
+                "nan", f"{subject}: the {kind} {name} has values that are not finite", span, fix=hint
+            )
+    trace = _trace(step, feeds)
+    if not trace.loss or trace.check is None:
+        return _blamed(objective, subject, trace.forward)
+    leaf = trace.check.id.removeprefix(CHECK).rpartition(".")[0]
+    if leaf == NORM:
+        message = f"the norm of all gradients of step {number + 1}, which clip_norm bounds, is not finite"
+        return Diagnostic("nan", message, fix="a smaller loss may help: its gradients are finite")
+    names = [leaf, *(name for name in step.updates if name.startswith(f"{leaf}/"))]
+    subject = f"step {number + 1} would make {' or '.join(names)} not finite"
+    if trace.operands:
+        message = f"{subject}: its gradient is finite, the step is too large"
+        return Diagnostic("nan", message, step[leaf].span, fix=SMALLER)
+    return _blamed(objective, subject, trace.backward if step[leaf].op.name == "param" else trace.forward)
 
 
-def _first_not_finite(graph: Graph, feeds: Mapping[str, Array]) -> Node | None:
-    """The first node in NumPy's evaluation with a result that is not finite; values go after their last use."""
+@dataclass
+class _Trace:
+    """What NumPy finds: the first nodes that are not finite forward, backward and among the checks of new values.
+
+    `loss` says whether the loss is finite, `operands` whether those of the check are.
+    """
+
+    forward: Node | None = None
+    backward: Node | None = None
+    check: Node | None = None
+    loss: bool = True
+    operands: bool = True
+
+
+def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
+    trace = _Trace()
+    for node, results, operands in _evaluated(step, feeds):
+        if all(map(_finite, results)):
+            continue
+        if step.outputs["loss"] in node.outputs:
+            trace.loss = False
+        if node.id.startswith(CHECK):
+            trace.check, trace.operands = node, all(map(_finite, operands))
+            break
+        # Nodes without an origin, such as the norm that clips, may overflow without harm.
+        if node.origin and node.id.startswith("grad/"):
+            trace.backward = trace.backward or node
+        elif node.origin:
+            trace.forward = trace.forward or node
+    return trace
+
+
+def _evaluated(
+    graph: Graph, feeds: Mapping[str, Array]
+) -> Iterator[tuple[Node, Sequence[Array], Sequence[Array]]]:
+    """Every node in NumPy, with its results and operands; values go after their last use."""
     env: dict[Value, Array] = {}
     waiting = {value: len(graph.users(value)) for node in graph for value in node.outputs}
     for node in graph:
-        if node.op.name in ("input", "param", "state"):
-            results: tuple[Array, ...] = (feeds[node.id],)
-        else:
-            with np.errstate(all="ignore"):
-                results = node.op.reference(*(env[v] for v in node.inputs))
-        if any(r.dtype.kind == "f" and not np.isfinite(r).all() for r in results):
-            return node
+        operands = [env[v] for v in node.inputs]
+        with np.errstate(all="ignore"):
+            results = (feeds[node.id],) if node.id in feeds else node.op.reference(*operands)
+        yield node, results, operands
         env.update(zip(node.outputs, results, strict=True))
         for value in node.inputs:
             waiting[value] -= 1
             if not waiting[value]:
                 del env[value]
-    return None
 
 
-def _layer(objective: Graph, node: Node, step: int) -> Diagnostic:
-    owner = node.origin[0] if node.origin else node.id
+def _finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _blamed(objective: Graph, subject: str, node: Node | None) -> Diagnostic:
+    """A diagnostic that names the layer of a node, in the forward or in the backward pass."""
+    if node is None:
+        return Diagnostic("nan", f"{subject}: it overflows in float32, though NumPy finds every layer finite")
+    owner = node.origin[0]
     kind = objective[owner].op.name if owner in objective else node.op.name
-    message = f"the first value that is not finite comes from {owner} ({kind})"
-    return _diagnostic(step, message, node.span, "a smaller learning rate or clip_norm may help")
-
-
-def _diagnostic(step: int, message: str, span: Any, hint: str | None) -> Diagnostic:
-    return Diagnostic("nan", f"the loss of step {step + 1} is not finite: {message}", span, fix=hint)
+    what = "gradient" if node.id.startswith("grad/") else "value"
+    message = f"{subject}: the first {what} that is not finite comes from {owner} ({kind})"
+    return Diagnostic("nan", message, node.span, fix=SMALLER)

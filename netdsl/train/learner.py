@@ -83,7 +83,8 @@ class Learner:
     def step(self, batch: Batch, clock: Clock) -> dict[str, Array]:
         """Learn from a batch; returns its `loss` before the step, and what loss and metrics add up.
 
-        Raises NetError, naming the first layer, when the loss is not finite; then nothing has changed.
+        Raises NetError, naming the first layer, when the loss, a weight, a statistic or a slot would not be finite;
+        then nothing has changed.
         """
         program = self._program(batch.size)
         lr, momentum = self.settings.schedule.at(self.optimizer.lr, clock)
@@ -94,9 +95,10 @@ class Learner:
         if self._keyed:
             feeds[KEY] = random_key(self.settings.seed, clock.step)
         values = program.run(feeds)
-        if not np.isfinite(values["loss"]):
+        if not np.isfinite(values["finite"]):
             objective = with_batch(self._objective, batch.size)
-            raise NetError(not_finite(objective, {**program.state_dict(), **feeds}, clock.step))
+            graph = training_graph(objective, self.optimizer, self.settings.clip_norm)
+            raise NetError(not_finite(objective, graph, {**program.state_dict(), **feeds}, clock.step))
         return values
 
     def _program(self, size: int) -> Program:

@@ -23,6 +23,7 @@ from netdsl.train.checkpoint import (
     EpochResult,
     Progress,
     Run,
+    check_finite,
     load_checkpoint,
 )
 from netdsl.train.evaluator import Evaluator
@@ -46,7 +47,7 @@ class Trainer:
     stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
     `last.safetensors` and `best.safetensors` (see docs/training.md for what is best).
 
-    Raises NetError for settings, data or checkpoints that do not fit, and when the loss is not finite.
+    Raises NetError for settings, data or checkpoints that do not fit, and for a step that is not finite.
     """
 
     def __init__(
@@ -248,7 +249,9 @@ class _Loop:
         """Everything that going on from here needs."""
         t = self.trainer
         model = Model(t.network.name, t._graph, usage_of(t.network, t.data).to_json())
-        return Checkpoint(model, t.program.state_dict(), self.progress, self.identity)
+        arrays = t.program.state_dict()
+        check_finite(arrays)
+        return Checkpoint(model, arrays, self.progress, self.identity)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

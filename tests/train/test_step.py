@@ -39,7 +39,7 @@ def test_weights_and_running_statistics_are_updated():
     states = {n.id for n in graph.leaves("state")}
     assert set(graph.updates) == params | states
     assert {f"{w}/{slot}" for w in params for slot in ("mean", "square")} <= states
-    assert set(graph.outputs) == {"loss", *SUMS}
+    assert set(graph.outputs) == {"loss", "finite", *SUMS}
     assert {n.id for n in graph.leaves("input")} == {"x", "label", *(HYPER + n for n in Adam.inputs)}
 
 
