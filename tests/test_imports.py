@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "netdsl"
 ORDER = [
     "lazy",
     "terminal",
+    "words",
     "source",
     "limits",
     "files",

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
+from netdsl import words
 from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
 from netdsl.elaborate.builtins import OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
@@ -228,17 +229,19 @@ class Applier:
         name = str(error.setting)
         if error.setting is None:
             return None
+        settings = [f.name for f in fields(op)]
+        if name not in settings:
+            near = words.setting(name, settings) or suggest(name, settings)
+            return words.question(near) or f"its settings are {', '.join(settings) or 'none'}"
+        if isinstance(value, Symbol) and words.value(value):
+            return words.question(words.value(value))
         if isinstance(value, Symbol):
             # What would have been right is in the message: "pad must be one of same, valid, ..."
             offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
             near = f"did you mean {value}(x)?" if value in OF_SHAPES else None
             near = near or self.context.nearest(str(value), offered, value.span)
             return near or f"nothing here is called {value}"
-        settings = [f.name for f in fields(op)]
-        if name in settings:
-            return None
-        near = suggest(name, settings)
-        return f"did you mean {near}?" if near else f"its settings are {', '.join(settings) or 'none'}"
+        return None
 
     def _block(self, f: Function, block: tree.Block, data: Tensors, path: str) -> Any:
         assert f.home is not None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from netdsl import words
 from netdsl.elaborate.arithmetic import TENSOR_OPS, apply_setting, is_number
 from netdsl.elaborate.budget import ITEMS_PER_STEP, PER_TURN
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
@@ -132,8 +133,8 @@ class Evaluator:
         known = {*variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
         kind = "block" if name[:1].isupper() else "name"
         alike = [k for k in known if kind == "name" or k[:1].isupper()]
-        near = foreign(name, home)
-        fix = f"did you mean {near}?" if near else self.context.nearest(name, alike, span)
+        value = words.value(name) if name not in BY_NAME else None
+        fix = words.question(value) or foreign(name, home) or self.context.nearest(name, alike, span)
         return self.context.fail("name", f"no {kind} is called {name}", span, fix=fix)
 
     def _defined(self, value: Any) -> None:
@@ -227,6 +228,7 @@ class Evaluator:
         return index
 
     def _attribute(self, e: tree.Attribute) -> Any:
+        self._of_a_library(e)
         value = self.evaluate(e.value)
         if isinstance(value, Definitions):
             if e.name.id in value.blocks:
@@ -242,6 +244,17 @@ class Evaluator:
             else None
         )
         return self.context.fail("type", f"{describe(value)} has no parts", e.span, fix=fix)
+
+    def _of_a_library(self, e: tree.Attribute) -> None:
+        """Fail for `nn.Linear`, `F.relu` and the like."""
+        root: tree.Expr = e
+        while isinstance(root, tree.Attribute):
+            root = root.value
+        if not isinstance(root, tree.Name) or root.id not in words.MODULES:
+            return
+        if self.lookup(root.id, root.span) is None:
+            fix = foreign(e.name.id, self.frame.home) or words.question(words.LIBRARY)
+            self.context.fail("name", f"no import is called {root.id}", root.span, fix=fix)
 
     def _tagged(self, e: tree.Tagged) -> Any:
         tags = self._tags(e.tags)

@@ -6,27 +6,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from netdsl import words
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.values import Function
 from netdsl.ir import Value
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
-
-#: ops under the names that other libraries give them
-_SYNONYMS: Mapping[str, str] = {
-    "affine": "dense",
-    "bn": "batch_norm",
-    "cat": "concat",
-    "deconv": "conv_transpose",
-    "detach": "stop_gradient",
-    "fc": "dense",
-    "fullyconnected": "dense",
-    "interpolate": "resize",
-    "linear": "dense",
-    "permute": "transpose",
-    "pow": "power",
-    "view": "reshape",
-}
 
 #: what does with tensors, element by element, what these do with settings
 OF_TENSORS: Mapping[str, str] = {
@@ -45,11 +30,12 @@ SETTINGS_OF_SHAPES = "channels(x), shape(x), height(x) and width(x) are settings
 
 
 def foreign(name: str, home: Definitions) -> str | None:
-    """What another library, or a file imported under a name, calls like this."""
-    plain = name.lower().replace("_", "").removesuffix("1d").removesuffix("2d").removesuffix("3d")
-    ops = [op for op in BY_NAME if op.replace("_", "") == plain]
+    """What to write for what another library, or a file imported under a name, calls like this."""
+    plain = words.plain(name)
+    ops = [usage(op) for key, op in BY_NAME.items() if key.replace("_", "") == plain]
     imported = [f"{alias}.{name}" for alias, module in home.modules.items() if name in module.blocks]
-    return next(iter([*imported, *ops]), _SYNONYMS.get(plain))
+    exact = [words.layer(name)] if name in words.TURNED else []
+    return words.question(next(iter([*imported, *exact, *ops]), words.layer(name)))
 
 
 def required(op: type[LibraryOp]) -> tuple[str, ...]:

@@ -167,6 +167,8 @@ def _too_many(name: str, positional: Sequence[str], known: Iterable[str]) -> Sha
 
 def _checked(op: type[Op], f: dataclasses.Field[Any], value: Any) -> Any:
     check = f.metadata.get("check")
+    if value is None and f.default is None:
+        return None
     if check is None:
         if not _fits(value, _hints(op)[f.name]):  # type: ignore[arg-type]
             raise ShapeError(f"{f.name} must be {f.type}, not {brief(repr(value))}", setting=f.name)
@@ -174,7 +176,9 @@ def _checked(op: type[Op], f: dataclasses.Field[Any], value: Any) -> Any:
     try:
         return check(value)
     except ValueError as error:
-        reason = str(error).replace(repr(value), brief(repr(value)))
+        # As the language writes them: none, true, false.
+        shown = str(value).lower() if value is None or isinstance(value, bool) else brief(repr(value))
+        reason = str(error).replace(repr(value), shown)
         raise ShapeError(f"{f.name} {reason}", setting=f.name) from None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from netdsl import words
 from netdsl.source import Diagnostic, Note
 from netdsl.syntax import tree as t
 
@@ -97,7 +98,8 @@ def _node(node: t.Node) -> Iterator[Diagnostic]:
         for target in node.targets:
             base = target.value if isinstance(target, t.Index) else target
             if not isinstance(base, t.Name):
-                fix = "a target is a `name` or `name[index]`"
+                fix = words.in_line(target.span.source.line_text(target.span.line))
+                fix = fix or "a target is a `name` or `name[index]`"
                 if isinstance(target, t.List | t.Tuple):
                     fix = "names that take something apart have no brackets: `a, b = …`"
                 yield Diagnostic("syntax", "this cannot be assigned to", target.span, fix=fix)

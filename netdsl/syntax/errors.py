@@ -1,5 +1,8 @@
 """What the parser did not expect, in words for people."""
 
+import re
+
+from netdsl import words
 from netdsl.source import Diagnostic, Source, Span
 from netdsl.syntax.lalr import Unexpected
 
@@ -12,6 +15,8 @@ _STATEMENT = {"input", "output", "aux", "layer", "assert", "for", "if"}
 _LINE_END = {"_NL", ";", "}", "$END"}
 _DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "expect"}
 _KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
+#: what people write for comments: a division that does not go on with a number
+_COMMENT = re.compile(r"//(?!\s*[\d(\[])|/\*")
 _FOREIGN = {
     "elif": "write `else if`",
     "return": "the last expression of a block is its result: leave `return` out",
@@ -40,9 +45,9 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     else:
         message = f"unexpected `{lexeme.text}`"
     label = f"expected {_expected(accepts)}"
-    return Diagnostic(
-        "syntax", message, span, label, fix=_fix(error, source.text[lexeme.start : lexeme.start + 2])
-    )
+    ahead = source.text[lexeme.start : lexeme.start + 2]
+    line = source.text[source.text.rfind("\n", 0, lexeme.start) + 1 : lexeme.end + 8].partition("\n")[0]
+    return Diagnostic("syntax", message, span, label, fix=_fix(error, ahead, line))
 
 
 def _line_ended(source: Source, error: Unexpected) -> bool:
@@ -89,10 +94,15 @@ def _is_reserved(terminal: str) -> bool:
     return terminal.islower() and terminal not in _CONSTANTS | {"and", "or", "not"}
 
 
-def _fix(error: Unexpected, ahead: str) -> str | None:
-    """A hint for the mistakes people make who come from other languages; `ahead` are the next two characters."""
+def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
+    """A hint for the mistakes people make who come from other languages.
+
+    `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more.
+    """
     text, previous, accepts = error.lexeme.text, error.previous, error.accepts
     before = previous.text if previous is not None else ""
+    if _COMMENT.search(line):
+        return words.COMMENT
     starts_line = (
         "output" in accepts or "net" in accepts or (previous is not None and previous.kind == "newline")
     )
@@ -146,6 +156,8 @@ def _fix_expression(error: Unexpected) -> str | None:
         return f"`->` comes last: write `(x -> f) {text} …`"
     if text == "," and "_NL" in accepts:
         return "a tuple stands in parentheses: `(a, b)`"
+    if text == "..":
+        return "`0..n` stands behind `for i in`; elsewhere it is `range(0, n)`"
     if text == "." and "NUMBER" in accepts:
         return "write `0.5`"
     if error.terminal in _OPERAND and "," in accepts and accepts & {")", "]"}:

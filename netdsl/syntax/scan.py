@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from netdsl import words
 from netdsl.limits import (
     MAX_DIGITS,
     MAX_LEXEMES,
@@ -29,6 +30,7 @@ _LEXEME = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<blank>[ \t\r]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*")
       | (?P<number>[0-9]+(?:_[0-9]+)*(?:\.[0-9]+(?:_[0-9]+)*)?(?:[eE][+-]?[0-9]+)?)
+      | (?P<quoted>'[^'\n]*'?)
       | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<symbol>->|\.\.|\*\*|//|[=!<>]=|[][(){}=+\-*/%<>,.:;@|])
       | (?P<other>.)""",
@@ -44,7 +46,6 @@ _LONGEST = {
 
 _HINTS = {
     '"': "a string ends on the line it starts on",
-    "'": 'strings stand in double quotes: "…"',
     "&": "write `and`",
     "!": "write `not`",
     "?": "sizes have numbers: `H = 224`",
@@ -96,7 +97,7 @@ def _lexemes(source: Source) -> Iterator[Lexeme]:
         if count > MAX_LEXEMES:
             message = f"a text of more than {MAX_LEXEMES:_} words, numbers and signs"
             raise NetError(Diagnostic("limit", message, Span(source, lexeme.start, lexeme.end)))
-        if kind == "other" or (kind in _LONGEST and len(lexeme.text) > _LONGEST[kind][0]):
+        if kind in ("other", "quoted") or (kind in _LONGEST and len(lexeme.text) > _LONGEST[kind][0]):
             problems.append(_problem(source, lexeme))
             if len(problems) == MAX_SYNTAX_ERRORS:
                 break
@@ -109,13 +110,17 @@ def _lexemes(source: Source) -> Iterator[Lexeme]:
 def _problem(source: Source, lexeme: Lexeme) -> Diagnostic:
     span = Span(source, lexeme.start, lexeme.end)
     if lexeme.kind in _LONGEST:
-        limit, words = _LONGEST[lexeme.kind]
-        message = f"{words.format(len(lexeme.text))}; the limit is {limit:_}"
+        limit, what = _LONGEST[lexeme.kind]
+        message = f"{what.format(len(lexeme.text))}; the limit is {limit:_}"
         return Diagnostic("limit", message, Span(source, span.start, span.start + 10))
     if lexeme.text == '"':
         line_end = source.text.find("\n", span.start)
         whole = Span(source, span.start, line_end if line_end >= 0 else len(source.text))
         return Diagnostic("syntax", "this string is never closed", whole, fix=_HINTS['"'])
+    if lexeme.kind == "quoted":
+        line = source.line_text(span.line)
+        fix = "; ".join(filter(None, (words.QUOTES, words.in_line(line))))
+        return Diagnostic("syntax", "unexpected character `'`", span, fix=fix)
     shown = f"`{lexeme.text}`" if lexeme.text.isprintable() else f"U+{ord(lexeme.text):04X}"
     return Diagnostic("syntax", f"unexpected character {shown}", span, fix=_HINTS.get(lexeme.text))
 

@@ -34,7 +34,7 @@ REFUSED = [
     (Dense, [3], {"unit": 3}, "dense has no setting unit", "unit"),
     (Dense, [3], {"units": 3}, "dense got units twice", "units"),
     (Dense, [0], {}, "units must be a positive integer, not 0", "units"),
-    (Dense, [True], {}, "units must be a positive integer, not True", "units"),
+    (Dense, [True], {}, "units must be a positive integer, not true", "units"),
     (Dense, [3], {"bias": 1}, "bias must be true or false, not 1", "bias"),
     (Dense, [3], {"init": "he"}, "init must be one of he_normal", "init"),
     (Dense, [3], {"init": "normal()"}, "init must be one of", "init"),

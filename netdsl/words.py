@@ -1,0 +1,169 @@
+"""The words that people bring from Keras, PyTorch and Darknet, and what they are here.
+
+One table: messages answer with it, and docs/words.md is generated from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+#: what to write for layers that other libraries call otherwise; those that differ in spelling alone are found without
+LAYERS: Mapping[str, str] = {
+    "conv(channels, kernel)": "Convolution2D convolutional",
+    "conv_transpose(channels, kernel)": "Conv2DTranspose ConvTranspose2d deconv deconvolutional",
+    "depthwise_conv(kernel)": "DepthwiseConv2D",
+    "separable_conv(channels, kernel)": "SeparableConv2D",
+    "dense(units)": "Linear FullyConnected fc affine connected",
+    "reshape(shape)": "view",
+    "transpose(axes)": "Permute",
+    "batch_norm": "BatchNormalization bn",
+    "layer_norm": "LayerNormalization",
+    "group_norm": "GroupNormalization",
+    "lrn": "LocalResponseNorm",
+    "max_pool(size)": "MaxPooling2D maxpool",
+    "avg_pool(size)": "AveragePooling2D avgpool",
+    "global_avg_pool": "GlobalAveragePooling2D AdaptiveAvgPool2d",
+    "global_max_pool": "GlobalMaxPooling2D AdaptiveMaxPool2d",
+    "max_unpool(size)": "MaxUnpool2d",
+    "upsample(2)": "UpSampling2D UpsamplingNearest2d",
+    "resize(scale = 2)": "interpolate Resizing",
+    "pad(1)": "ZeroPadding2D ZeroPad2d",
+    "crop(1)": "Cropping2D",
+    "spatial_dropout(rate)": "Dropout2d SpatialDropout2D",
+    "drop_path(rate)": "StochasticDepth",
+    "leaky_relu": "lrelu leaky LReLU",
+    "add": "shortcut",
+    "concat": "Concatenate cat route",
+    "mul": "Multiply",
+    "sub": "Subtract",
+    "power(2)": "pow",
+    "stop_gradient": "detach",
+    "gather": "Embedding",
+    "cross_entropy(logits, label)": "CrossEntropyLoss SparseCategoricalCrossentropy CategoricalCrossentropy nll_loss",
+    "binary_cross_entropy(y, label)": "BCELoss BCEWithLogitsLoss BinaryCrossentropy",
+    "mse(y, target)": "MSELoss MeanSquaredError",
+    "mae(y, target)": "L1Loss MeanAbsoluteError",
+    "smooth_l1(y, target)": "SmoothL1Loss",
+    "layers follow each other behind `->`: x -> conv(8, 3) -> relu": "Sequential Model Module ModuleList",
+    "an activation is a step of its own: -> relu": "Activation",
+    "an input is a statement: input image: [28, 28, 1]": "InputLayer Input",
+}
+
+#: what to write for settings, the first of them that an op has; or a sentence
+SETTINGS: Mapping[str, str] = {
+    "channels units": "filters out_channels out_features num_filters n_filters output_dim",
+    "kernel size": "kernel_size pool_size ksize filter_size",
+    "stride": "strides",
+    "pad": "padding",
+    "dilation": "dilation_rate",
+    "bias": "use_bias",
+    "groups": "num_groups",
+    "init": "kernel_initializer weight_init",
+    "bias_init": "bias_initializer",
+    "eps": "epsilon",
+    "rate": "p drop_rate dropout prob",
+    "negative_slope slope": "alpha",
+    "an activation is a step of its own: -> relu": "activation",
+    "leave it out: the input says how many there are": "in_channels in_features num_features input_dim",
+    "an input is a statement: input image: [28, 28, 1]": "input_shape",
+    'names are tags: @name("fc7")': "name",
+}
+
+#: what to write for values
+VALUES: Mapping[str, str] = {
+    "true": "True",
+    "false": "False",
+    "none": "None",
+    "same": "SAME",
+    "valid": "VALID",
+    "relu": "ReLU",
+}
+
+#: what to write for signs
+SIGNS: Mapping[str, str] = {
+    "a comment starts with `#`": "// /*",
+    'words such as same and relu have no quotes, other texts stand in "…"': "'",
+}
+
+#: modules of other libraries, whose names stand before a dot
+MODULES = frozenset(
+    {"nn", "F", "torch", "tf", "keras", "layers", "self", "model", "np", "optim", "functional"}
+)
+
+#: the layers that stand in most lines and differ in spelling alone
+_COMMON = {"conv": "conv(channels, kernel)", "dense": "dense(units)"}
+_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
+
+
+def plain(word: str) -> str:
+    """A word without what spelling adds to it: `Conv2D`, `conv2d` and `Conv_2d` are `conv`."""
+    return re.sub(r"[123]d", "", word.lower().replace("_", ""))
+
+
+def _turned(table: Mapping[str, str]) -> dict[str, str]:
+    return {word: write for write, words in table.items() for word in words.split()}
+
+
+TURNED = _turned(LAYERS)
+_LAYERS = {plain(word): write for word, write in TURNED.items()}
+_SETTINGS, _VALUES = _turned(SETTINGS), _turned(VALUES)
+COMMENT, QUOTES = SIGNS
+LIBRARY = "a net is layers behind `->`, their names stand alone: x -> conv(8, 3) -> relu"
+
+
+def layer(word: str) -> str | None:
+    """What is written here for a layer of another library."""
+    return TURNED.get(word, _LAYERS.get(plain(word)))
+
+
+def setting(word: str, known: Iterable[str]) -> str | None:
+    """What is written for a setting of another library, in an op with the settings `known`."""
+    write = _SETTINGS.get(word)
+    if write is None or ":" in write:
+        return write
+    return next((name for name in write.split() if name in known), None)
+
+
+def value(word: str) -> str | None:
+    """What is written for a value of another library."""
+    return _VALUES.get(word)
+
+
+def question(write: str | None) -> str | None:
+    """A word as a hint; a sentence is one by itself."""
+    return write if write is None or ":" in write else f"did you mean {write}?"
+
+
+def in_line(line: str) -> str | None:
+    """A hint for a line that was pasted from another library: the first layer in it, as it is written here."""
+    for word in _CALL.findall(line):
+        write = layer(word) or (_COMMON.get(plain(word)) if word[0].isupper() else None)
+        if write is not None and ":" not in write:
+            return f"{word} is written {write}"
+    return None
+
+
+def render_markdown() -> str:
+    """The page docs/words.md."""
+    lines = [
+        "# Words from elsewhere",
+        "",
+        "Generated from `netdsl/words.py`, which messages answer with as well. Names that differ in spelling alone",
+        "(`Conv2D`, `LeakyReLU`, `BatchNorm2d`) are those of [the ops](ops.md) in small letters.",
+    ]
+    for title, table in (("Layers", LAYERS), ("Settings", SETTINGS), ("Values", VALUES), ("Signs", SIGNS)):
+        lines += ["", f"## {title}", "", "| Keras, PyTorch, Darknet | here |", "|---|---|"]
+        for write, words in table.items():
+            there = ", ".join(f"`{word}`" for word in words.split())
+            here = (
+                write
+                if ":" in write or title == "Signs"
+                else ", ".join(f"`{w}`" for w in _several(write, title))
+            )
+            lines.append(f"| {there} | {here} |")
+    return "\n".join(lines) + "\n"
+
+
+def _several(write: str, title: str) -> list[str]:
+    return write.split() if title == "Settings" else [write]
