@@ -170,6 +170,12 @@ class DataPlan:
                     check_present(source.dataset)
         return tuple(problems.found)
 
+    def compare(self) -> None:
+        """Read every set, and warn of those that are not in the units of the training set. Errors: NetError."""
+        for name in self.splits:
+            split: Split = getattr(self, name)
+            self.normalization.of(split.pixels, f"the {name} set")
+
     @cached_property
     def train(self) -> Split:
         """The training set, without the validation share."""

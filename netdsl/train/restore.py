@@ -16,10 +16,11 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array
-from netdsl.source import Diagnostic, NetError
-from netdsl.train.checkpoint import check_arrays, load_checkpoint
+from netdsl.source import Diagnostic, NetError, warn
+from netdsl.train.checkpoint import Checkpoint, check_arrays, load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.sections import evaluation_sections
+from netdsl.train.settings import settings_text
 
 
 def evaluate_checkpoint(
@@ -29,6 +30,7 @@ def evaluate_checkpoint(
     checkpoint = load_checkpoint(path)
     network = network_of(1)
     usage = Usage.from_json(checkpoint.model.usage)
+    _say_what_holds(checkpoint, network)
     sections = evaluation_sections(network, split, checkpoint.run.seed, usage)
     network, batch = sections.network, sections.settings.evaluation_batch
     assert sections.data is not None
@@ -36,6 +38,16 @@ def evaluate_checkpoint(
     weights = weights_of(network.graph, checkpoint.arrays, str(path))
     evaluator.program(batch).load_state_dict(weights)
     return evaluator.run(split)
+
+
+def _say_what_holds(checkpoint: Checkpoint, network: Network) -> None:
+    """Warn of settings of the file that the checkpoint's own replace."""
+    then, now = checkpoint.run.settings, settings_text(network)
+    for name in ("data.preprocess", "data.normalize"):
+        was, given = then.get(name, "its default"), now.get(name, "its default")
+        if was != given:
+            message = f"the weights were trained with {name} = {was}: that holds, not {given}"
+            warn(Diagnostic("setting", message, fix="train again to change it"))
 
 
 def restore_graph(model: Model, path: Path) -> Graph:

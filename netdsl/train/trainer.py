@@ -136,6 +136,7 @@ class _Loop:
         inputs, data = self.learner.inputs, trainer.data
         self.batches: Batches = data.training_batches(self.settings.batch, inputs.sample_shape)
         inputs.check(self.batches.outline, "train", data.place("train"))
+        data.compare()
         self._check_last_batch()
         self.evaluator = Evaluator(
             trainer.network, data, self.settings.evaluation_batch, trainer.program, trainer._threads

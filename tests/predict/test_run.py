@@ -331,3 +331,25 @@ def test_pictures_are_written_as_pictures(capsys, tmp_path):
     assert code == 1 and ".csv holds tables, y is [6, 8, 3]" in err
     code, _, err = call(capsys, "run", model, tmp_path / "a.png", "--out", tmp_path / "o.npy")
     assert code == 1 and ".npy holds one array, the outputs are y, wild" in err
+
+
+def test_sets_are_compared_before_training(capsys, tmp_path):
+    """A test set in other units is said at the start, once, and counts right."""
+    train_set, test_set = load_split("digits", "train"), load_split("digits", "test")
+    np.savez(tmp_path / "a.npz", x=np.uint8(train_set.images * 15), y=train_set.labels)
+    np.savez(tmp_path / "b.npz", x=test_set.images / 17, y=test_set.labels)
+    file = tmp_path / "n.net"
+    text = SMALL.format(
+        shape="[8, 8, 1]", classes=10, data='npz("a.npz")', more='test = npz("b.npz")', epochs=6, batch=32
+    )
+    file.write_text(text.replace("epochs", "metrics = [accuracy(logits, label)]; epochs"))
+    code, out, err = call(capsys, "train", file, "--out", tmp_path / "run")
+    assert (
+        code == 0 and err.count("the test set is float64 from 0 to ") <= 1 and err.count("warning[data]") == 1
+    )
+    assert "the training set uint8 from 0 to 240: 1 in it is taken for 255 there" in err
+    assert float(re.search(r"test: .*accuracy ([\d.]+) %", out)[1]) > 88
+    words = ("eval", file, tmp_path / "run" / "last.safetensors", "--set", "data.normalize=raw")
+    code, out, err = call(capsys, *words)
+    assert code == 0 and "trained with data.normalize = its default: that holds, not raw" in err
+    assert float(re.search(r"accuracy ([\d.]+) %", out)[1]) > 88
