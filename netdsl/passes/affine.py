@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from netdsl.scalar import Arg, Binary, Expr, Lit, Unary
+from netdsl.scalar import Arg, Binary, Expr, Unary
+from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
 from netdsl.scalar.expr import children
-
-ONE, ZERO = Lit(1.0), Lit(0.0)
 
 
 def affine(e: Expr, arg: int) -> tuple[Expr, Expr] | None:
@@ -29,13 +28,13 @@ def _rule(x: Expr, kids: list[tuple[Expr, Expr] | None], arg: int) -> tuple[Expr
         case Unary(op="neg"), [(s, t)]:
             return -s, -t
         case Binary(op="add"), [(s, t), (u, v)]:
-            return s + u, t + v
+            return total(s, u), total(t, v)
         case Binary(op="sub"), [(s, t), (u, v)]:
-            return s - u, t - v
+            return difference(s, u), difference(t, v)
         case Binary(op="mul", a=a), [(s, t), (u, v)] if s == ZERO:
-            return a * u, a * v
+            return product(a, u), product(a, v)
         case Binary(op="mul", b=b), [(s, t), (u, v)] if u == ZERO:
-            return s * b, t * b
+            return product(s, b), product(t, b)
         case Binary(op="div", b=b), [(s, t), (u, _)] if u == ZERO:
-            return s / b, t / b
+            return quotient(s, b), quotient(t, b)
     return None

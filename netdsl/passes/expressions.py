@@ -7,7 +7,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from netdsl.scalar import Binary, Expr, Lit, Unary, Where, dtype_of, evaluate, power, where
+from netdsl.scalar import (
+    Arg,
+    Binary,
+    Expr,
+    Lit,
+    Unary,
+    Where,
+    dtype_of,
+    evaluate,
+    power,
+    substitute,
+    walk,
+    where,
+)
 from netdsl.scalar.expr import Dtype, children, rebuild
 
 _OPERATORS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
@@ -23,8 +36,8 @@ _OPERATORS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
 def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
     """An expression of the same type and meaning without `x + 0`, `x * 1`, `--x`, and with literals computed.
 
-    `args` are the types of the operands.  `stop_gradient` goes: it has no meaning once gradients are there.  As
-    everywhere in these expressions `x * 0` is 0.  An equal expression comes back when there is nothing to do.
+    `args` are the types of the operands.  `stop_gradient` goes: it has no meaning once gradients are there.  An equal
+    expression comes back when there is nothing to do.
     """
     done: dict[int, Expr] = {}
 
@@ -36,13 +49,30 @@ def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
             done[id(x)] = _node(x if same else rebuild(x, new), args) if kids else x
         return done[id(x)]
 
-    return visit(e)
+    return _bare(visit(substitute(e, lambda x: _typed(x, args))), args)
+
+
+def _typed(x: Expr, args: tuple[Dtype, ...]) -> Expr | None:
+    """An operand with a cast to the type that it has, so that the operators know it."""
+    if not isinstance(x, Arg) or args[x.index] == "bool":
+        return None
+    return Unary("float" if args[x.index] == "f32" else "int", x)
+
+
+def _bare(e: Expr, args: tuple[Dtype, ...]) -> Expr:
+    """Without the casts of operands to the types that they have."""
+    done: dict[int, Expr] = {}
+    for x in walk(e):
+        kids = [done[id(k)] for k in children(x)]
+        cast = isinstance(x, Unary) and isinstance(x.x, Arg) and x == _typed(x.x, args)
+        done[id(x)] = kids[0] if cast else rebuild(x, kids) if kids else x
+    return done[id(e)]
 
 
 def _node(x: Expr, args: tuple[Dtype, ...]) -> Expr:
     """The node `x`, whose operands are simplified; a rule that would change its type is not applied."""
     new = _candidate(x)
-    return x if new == x or dtype_of(new, args) != dtype_of(x, args) else new
+    return x if new == x or dtype_of(new, args) != dtype_of(x, args) else _node(new, args)
 
 
 def _candidate(x: Expr) -> Expr:
@@ -53,12 +83,14 @@ def _candidate(x: Expr) -> Expr:
     match x:
         case Unary(op="neg", x=y):
             return -y
-        case Unary(op="stop_gradient" | "float" | "int", x=y):
+        case Unary(op="stop_gradient" | "float" | "int", x=y) if not isinstance(y, Arg):
             return y
         case Unary(op="not", x=Unary(op="not", x=y)):
             return y
         case Binary(op=op, a=a, b=b) if op in _OPERATORS:
             return _OPERATORS[op](a, b)
+        case Where(cond=Lit(value=holds), a=a, b=b):
+            return a if holds else b
         case Where(cond=c, a=a, b=b):
             return where(c, a, b)
     return x

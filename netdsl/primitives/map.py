@@ -10,7 +10,19 @@ from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType, broadcast_shapes, source_axes
-from netdsl.scalar import Arg, Expr, Index, Lit, derivative, dtype_of, evaluate, substitute, walk
+from netdsl.scalar import (
+    Arg,
+    Expr,
+    Index,
+    Lit,
+    derivative,
+    dtype_of,
+    evaluate,
+    product,
+    substitute,
+    total,
+    walk,
+)
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -83,11 +95,11 @@ class Map(Op):
         pool = [*inputs, *outputs, *(g if g is not None else outputs[0] for g in grads)]
         out: list[Value | None] = []
         for k, value in enumerate(inputs):
-            total: Expr = ZERO
+            found: Expr = ZERO
             for r, e in enumerate(self.exprs):
                 if grads[r] is not None:
-                    total = total + Arg(n + m + r) * derivative(e, k, Arg(n + r))
-            out.append(gradient_value(b, total, pool, value, b.type(outputs[0]).shape))
+                    found = total(found, product(Arg(n + m + r), derivative(e, k, Arg(n + r))))
+            out.append(gradient_value(b, found, pool, value, b.type(outputs[0]).shape))
         return out
 
 

@@ -11,7 +11,7 @@ from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.primitives.map import check_expr, common_shape, floating_of, gradient_value
-from netdsl.scalar import Arg, Expr, cast_float, eq, evaluate, partial, where
+from netdsl.scalar import Arg, Expr, cast_float, eq, evaluate, partial, product, where
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -78,4 +78,6 @@ class Reduce(Op):
             )
             pool += [result, count]
             g = where(eq(self.expr, Arg(len(inputs) + 1)), g / Arg(len(inputs) + 2), 0.0)
-        return [gradient_value(b, g * partial(self.expr, k), pool, v, space) for k, v in enumerate(inputs)]
+        return [
+            gradient_value(b, product(g, partial(self.expr, k)), pool, v, space) for k, v in enumerate(inputs)
+        ]

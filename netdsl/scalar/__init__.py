@@ -4,6 +4,7 @@ A tiny typed tree with one symbolic derivative, one NumPy meaning, one text form
 printer per backend.  Nothing here is a string that gets evaluated.
 """
 
+from netdsl.scalar.algebra import product, total
 from netdsl.scalar.derivative import derivative, partial
 from netdsl.scalar.evaluate import evaluate
 from netdsl.scalar.expr import (
@@ -87,6 +88,7 @@ __all__ = [
     "parse_expr",
     "partial",
     "power",
+    "product",
     "round_even",
     "sigmoid",
     "sign",
@@ -96,6 +98,7 @@ __all__ = [
     "stop_gradient",
     "substitute",
     "tanh",
+    "total",
     "walk",
     "where",
 ]

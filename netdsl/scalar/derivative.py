@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
 from netdsl.scalar.expr import (
     Arg,
     Binary,
@@ -23,8 +24,6 @@ from netdsl.scalar.expr import (
     where,
 )
 
-ZERO = Lit(0.0)
-
 
 def partial(e: Expr, arg: int) -> Expr:
     """d e / d Arg(arg).  At kinks the convention is PyTorch's: relu'(0) = 0, equal operands of max share."""
@@ -42,13 +41,13 @@ def derivative(e: Expr, arg: int, result: Expr) -> Expr:
     """
     match e:
         case Unary(op="exp", x=x):
-            return result * partial(x, arg)
+            return product(result, partial(x, arg))
         case Unary(op="tanh", x=x):
-            return (1.0 - result * result) * partial(x, arg)
+            return product(1.0 - result * result, partial(x, arg))
         case Unary(op="sigmoid", x=x):
-            return (result * (1.0 - result)) * partial(x, arg)
+            return product(result * (1.0 - result), partial(x, arg))
         case Unary(op="sqrt", x=x):
-            return (0.5 / result) * partial(x, arg)
+            return product(0.5 / result, partial(x, arg))
         case Binary(op="max", a=x, b=Lit(value=bound)):
             return where(result > bound, partial(x, arg), ZERO)
     return partial(e, arg)
@@ -57,7 +56,7 @@ def derivative(e: Expr, arg: int, result: Expr) -> Expr:
 def _rule(x: Expr, d: list[Expr], arg: int) -> Expr:
     match x:
         case Arg(index=i):
-            return Lit(1.0) if i == arg else ZERO
+            return ONE if i == arg else ZERO
         case Where(cond=c):
             return where(c, d[1], d[2])
         case Unary(op=op, x=y):
@@ -72,27 +71,27 @@ def _unary_rule(op: str, y: Expr, value: Expr, d: Expr) -> Expr:
         case "neg":
             return -d
         case "abs":
-            return sign(y) * d
+            return product(sign(y), d)
         case "exp":
-            return value * d
+            return product(value, d)
         case "expm1":
-            return exp(y) * d
+            return product(exp(y), d)
         case "log":
-            return d / y
+            return quotient(d, y)
         case "log1p":
-            return d / (1.0 + y)
+            return quotient(d, 1.0 + y)
         case "sqrt":
-            return d * (0.5 / value)
+            return product(d, 0.5 / value)
         case "sin":
-            return cos(y) * d
+            return product(cos(y), d)
         case "cos":
-            return -(sin(y) * d)
+            return -product(sin(y), d)
         case "tanh":
-            return (1.0 - value * value) * d
+            return product(1.0 - value * value, d)
         case "sigmoid":
-            return (value * (1.0 - value)) * d
+            return product(value * (1.0 - value), d)
         case "erf":
-            return (exp(-(y * y)) * (2.0 / math.sqrt(math.pi))) * d
+            return product(exp(-(y * y)) * (2.0 / math.sqrt(math.pi)), d)
         case "float":
             return d
     # sign, floor, ceil, round, int, not: flat; stop_gradient: cut on purpose
@@ -102,16 +101,16 @@ def _unary_rule(op: str, y: Expr, value: Expr, d: Expr) -> Expr:
 def _binary_rule(op: str, a: Expr, b: Expr, value: Expr, da: Expr, db: Expr) -> Expr:
     match op:
         case "add":
-            return da + db
+            return total(da, db)
         case "sub":
-            return da - db
+            return difference(da, db)
         case "mul":
-            return da * b + a * db
+            return total(product(da, b), product(a, db))
         case "div":
-            return da / b - (value / b) * db
+            return difference(quotient(da, b), product(value / b, db))
         case "pow":
-            left = ZERO if da == ZERO else da * b * power(a, b - 1.0)
-            return left + (ZERO if db == ZERO else db * value * log(a))
+            left = product(product(da, b), power(a, b - 1.0))
+            return total(left, product(product(db, value), log(a)))
         case "max":
             return _kink(a > b, a, b, da, db)
         case "min":
@@ -124,4 +123,4 @@ def _binary_rule(op: str, a: Expr, b: Expr, value: Expr, da: Expr, db: Expr) -> 
 def _kink(first: Expr, a: Expr, b: Expr, da: Expr, db: Expr) -> Expr:
     if isinstance(b, Lit):
         return where(first, da, db)
-    return where(eq(a, b), 0.5 * (da + db), where(first, da, db))
+    return where(eq(a, b), product(Lit(0.5), total(da, db)), where(first, da, db))

@@ -1,7 +1,8 @@
 """The tree: literals, operands, coordinates, random numbers, unary and binary functions, `where`.
 
-Operators build trees and fold the obvious (`x + 0`, `x * 1`, two literals), so that derivatives stay small.
-`x * 0` folds to `0`: these trees describe finite arithmetic, and a NaN operand shows in the other terms.
+Operators build trees and fold the obvious (`x + 0`, `x * 1`, two literals).  What they fold has the type and the
+value of what was written, but for the sign of a zero: `x * 1.0` of an operand that may be an integer is `float(x)`,
+and `x * 0.0` stays, for it is NaN where x is infinite.  Derivatives have an algebra of their own (`algebra.py`).
 `==` compares trees; the scalar comparison is `eq(a, b)`.
 """
 
@@ -91,8 +92,8 @@ class Expr:
         return Binary("mod", self, as_expr(other))
 
     def __neg__(self) -> Expr:
-        if isinstance(self, Lit):
-            return Lit(-self.value)
+        if isinstance(self, Lit) and not isinstance(self.value, bool):
+            return Lit(_wrapped(-self.value))
         if isinstance(self, Unary) and self.op == "neg":
             return self.x
         return Unary("neg", self)
@@ -186,56 +187,77 @@ def as_expr(x: Expr | Number) -> Expr:
     return x if isinstance(x, Expr) else Lit(x)
 
 
+def kind_of(x: Expr, depth: int = 4) -> Dtype | None:
+    """The type that an expression has over any operands; None where theirs decide, or it is not seen at once."""
+    match x:
+        case Lit() | Index() | Uniform():
+            return _dtype(x, (), ())
+        case Unary(op=op, x=y):
+            known = op in FLOAT_ONLY or op in ("not", "int", "float")
+            inner = "f32" if known else kind_of(y, depth - 1) if depth else None
+            return None if inner is None else _unary_dtype(op, inner)
+        case Binary(op=op, a=a, b=b):
+            if op in COMPARE or op in LOGIC or op == "div":
+                return "f32" if op == "div" else "bool"
+            sides = [kind_of(a, depth - 1), kind_of(b, depth - 1)] if depth else [None]
+            return "f32" if "f32" in sides else None if None in sides else "i64"
+    return None
+
+
 def _is(x: Expr, value: float) -> bool:
     return isinstance(x, Lit) and not isinstance(x.value, bool) and x.value == value
 
 
+def _alone(x: Expr, neutral: Expr) -> Expr | None:
+    """What is left of `x + 0` or `x * 1`: x in the type of the whole; None where this cannot be said."""
+    assert isinstance(neutral, Lit)
+    kind = kind_of(x)
+    if kind == "f32" or (kind == "i64" and isinstance(neutral.value, int)):
+        return x
+    return Unary("float", x) if isinstance(neutral.value, float) else None
+
+
 def _fold(op: str, x: Expr, y: Expr, function: Callable[[Number, Number], Number]) -> Expr:
     if isinstance(x, Lit) and isinstance(y, Lit):
-        return Lit(function(x.value, y.value))
+        return Lit(_wrapped(function(x.value, y.value)))
     return Binary(op, x, y)
 
 
+def _wrapped(value: Number) -> Number:
+    """Integers as 64 bits hold them."""
+    return value if isinstance(value, (bool, float)) else (value + 2**63) % 2**64 - 2**63
+
+
 def _add(x: Expr, y: Expr) -> Expr:
-    if _is(x, 0):
-        return y
-    if _is(y, 0):
-        return x
+    for zero, other in ((x, y), (y, x)):
+        if _is(zero, 0) and not isinstance(other, Lit) and (left := _alone(other, zero)) is not None:
+            return left
     if isinstance(y, Unary) and y.op == "neg":
         return _sub(x, y.x)
     return _fold("add", x, y, lambda p, q: p + q)
 
 
 def _sub(x: Expr, y: Expr) -> Expr:
-    if _is(y, 0):
-        return x
-    if _is(x, 0):
-        return -y
+    if not (isinstance(x, Lit) and isinstance(y, Lit)):
+        if _is(y, 0) and (left := _alone(x, y)) is not None:
+            return left
+        if _is(x, 0) and (left := _alone(y, x)) is not None:
+            return -left
     return _fold("sub", x, y, lambda p, q: p - q)
 
 
 def _mul(x: Expr, y: Expr) -> Expr:
-    if _is(x, 0) or _is(y, 0):
-        return Lit(0.0)
-    if _is(x, 1):
-        return y
-    if _is(y, 1):
-        return x
-    if _is(x, -1):
-        return -y
-    if _is(y, -1):
-        return -x
-    for mask, other in ((x, y), (y, x)):
-        if isinstance(mask, Where) and _is(mask.b, 0):
-            return Where(mask.cond, _mul(other, mask.a), mask.b)
+    for one, other in ((x, y), (y, x)):
+        if isinstance(other, Lit) or not (_is(one, 1) or _is(one, -1)):
+            continue
+        if (left := _alone(other, one)) is not None:
+            return left if _is(one, 1) else -left
     return _fold("mul", x, y, lambda p, q: p * q)
 
 
 def _div(x: Expr, y: Expr) -> Expr:
-    if _is(y, 1):
-        return x
-    if _is(x, 0):
-        return Lit(0.0)
+    if _is(y, 1) and not isinstance(x, Lit):
+        return x if kind_of(x) == "f32" else Unary("float", x)
     if isinstance(y, Lit) and y.value == 0:
         return Binary("div", x, y)
     return _fold("div", x, y, lambda p, q: p / q)
@@ -244,11 +266,11 @@ def _div(x: Expr, y: Expr) -> Expr:
 def power(x: Expr | Number, y: Expr | Number) -> Expr:
     """`x ** y`; small integer powers become products."""
     base, exponent = as_expr(x), as_expr(y)
-    if _is(exponent, 0):
+    if _is(exponent, 0) and (kind_of(base) == "f32" or kind_of(exponent) == "f32"):
         return Lit(1.0)
-    if _is(exponent, 1):
-        return base
-    if _is(exponent, 2):
+    if (_is(exponent, 1) or _is(exponent, 2)) and (left := _alone(base, exponent)) is not None:
+        return left if _is(exponent, 1) else left * left
+    if _is(exponent, 2) and isinstance(exponent, Lit) and isinstance(exponent.value, int):
         return base * base
     return Binary("pow", base, exponent)
 
@@ -291,9 +313,11 @@ def logical_not(x: Expr) -> Expr:
 def where(cond: Expr, x: Expr | Number, y: Expr | Number) -> Expr:
     """`x` where `cond` holds, else `y`."""
     a, b = as_expr(x), as_expr(y)
-    if isinstance(cond, Lit):
+    if a == b:
+        return a
+    if isinstance(cond, Lit) and kind_of(a) is not None and kind_of(a) == kind_of(b):
         return a if cond.value else b
-    return a if a == b else Where(cond, a, b)
+    return Where(cond, a, b)
 
 
 def _unary(op: str) -> Callable[[Expr | Number], Expr]:

@@ -15,7 +15,8 @@ REAL, INT = "f32", "i64"
         ("x0 + 0.0", "x0"),
         ("0.0 + x0 * 1.0", "x0"),
         ("neg(neg(x0)) / 1.0", "x0"),
-        ("x0 - 0.0 + x1 * 0.0", "x0"),
+        ("x0 - 0.0 + x1 * 0.0", "x0 + x1 * 0.0"),
+        ("where(x0 > 0.0, x1, 0.0) * x0", "where(x0 > 0.0, x1, 0.0) * x0"),
         ("pow(x0, 2.0)", "x0 * x0"),
         ("where(1.0 < 2.0, x0, x1)", "x0"),
         ("where(x0 > 0.0, x1, x1)", "x1"),
@@ -32,7 +33,9 @@ def test_algebra(text, wanted):
 
 
 def test_types_stay():
-    assert format_expr(simplified(parse_expr("x0 + 0.0"), (INT,))) == "x0 + 0.0"
+    assert format_expr(simplified(parse_expr("x0 + 0.0"), (INT,))) == "float(x0)"
+    assert format_expr(simplified(parse_expr("pow(x0, 2.0)"), (INT,))) == "float(x0) * float(x0)"
+    assert format_expr(simplified(parse_expr("where(1.0 < 2.0, x0, 0.5)"), (INT,))) == "where(true, x0, 0.5)"
     assert format_expr(simplified(parse_expr("x0 + 0"), (INT,))) == "x0"
     assert format_expr(simplified(parse_expr("x0 * 0"), (INT,))) == "x0 * 0"
     assert format_expr(simplified(parse_expr("float(x0)"), (INT,))) == "float(x0)"
