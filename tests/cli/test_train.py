@@ -103,6 +103,9 @@ def test_signals_end_a_training_with_a_checkpoint(folder, number, status):
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "into runs/digits-1" in process.stdout.readline() and "epoch 1/1000" in process.stdout.readline()
+    evaluate = [*command[:3], "eval", DIGITS, "runs/digits-1/last.safetensors", "--set", "width=4"]
+    if number == signal.SIGTERM:  # reading from a run that goes on is free
+        assert subprocess.run(evaluate, capture_output=True, text=True).stdout.startswith("test: loss ")
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == status
