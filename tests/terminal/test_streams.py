@@ -17,7 +17,7 @@ MORE = [
     "ops conv",
     "data list",
     "--version",
-    "check examples/lenet5.net",
+    "check examples/digits.net",
     "draw examples/lenet5.net",
     "doctor",
 ]
