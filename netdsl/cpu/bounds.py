@@ -44,6 +44,7 @@ class Claims:
         self.step, self.rooms = step, rooms
         self.words: list[int] = step.args.tolist()
         self._tables = {a.ctypes.data: a for a in step.keep}
+        self._known: dict[int, Room] = {}
 
     def __getitem__(self, word: int) -> int:
         if not 0 <= word < len(self.words):
@@ -52,7 +53,11 @@ class Claims:
 
     def many(self, first: int, count: int) -> list[int]:
         """`count` words from `first` on."""
-        return [self[first + k] for k in range(count)]
+        if first < 0 or first + count > len(self.words):
+            raise Broken(
+                f"its block has {len(self.words)} words, words {first} to {first + count - 1} are read"
+            )
+        return self.words[first : first + count]
 
     def need(self, holds: bool, what: str) -> None:
         """Something that the driver relies on."""
@@ -66,11 +71,13 @@ class Claims:
 
     def room(self, word: int) -> Room:
         """The buffer that a word points into, from there to its end."""
-        slot = self.step.slots.get(word)
-        if slot is None:
-            raise Broken(f"word {word} points at no buffer")
-        found = self.rooms(slot)
-        return Room(found.size - slot.offset, found.item)
+        if word not in self._known:
+            slot = self.step.slots.get(word)
+            if slot is None:
+                raise Broken(f"word {word} points at no buffer")
+            found = self.rooms(slot)
+            self._known[word] = Room(found.size - slot.offset, found.item)
+        return self._known[word]
 
     def reads(self, word: int, end: int, first: int = 0, slack: int = 0) -> None:
         """Bytes `first` to `end` from where a word points are read; `slack` of them may lie behind the buffer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from netdsl.cpu import bounds_contract, bounds_kernels
 from netdsl.cpu.bounds import Broken, Claims, Room
 from netdsl.cpu.lower import Lowered, LoweredCall
@@ -23,18 +25,19 @@ class PlanError(NetError):
 
 def verify(lowered: Lowered) -> None:
     """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
+    rooms = [Room.of(b.type) for b in lowered.buffers]
     for call in (*lowered.prepare, *lowered.run):
         for step in call.steps:
-            _check(step, call, lowered)
+            _check(step, call, rooms)
 
 
-def _check(step: Step, call: LoweredCall, lowered: Lowered) -> None:
+def _check(step: Step, call: LoweredCall, rooms: Sequence[Room]) -> None:
     def room(slot: Slot) -> Room:
         number = call.buffer(slot)
         if number is not None:
-            return Room.of(lowered.buffers[number].type)
+            return rooms[number]
         # Scratch holds parts of the result.
-        return Room(call.scratch, Room.of(lowered.buffers[call.results[0]].type).item)
+        return Room(call.scratch, rooms[call.results[0]].item)
 
     try:
         if step.driver not in RULES:
