@@ -126,6 +126,8 @@ class DataPlan:
             check_preprocess(self.preprocess, whole.label)
             whole = replace(whole, sample=shape_after(self.preprocess, whole.sample))
         if self._classes is not None:
+            with placed(self.place("classes")):
+                _check_names_enough(whole, len(self._classes))
             whole = replace(whole, classes=len(self._classes))
         if source != split:
             return whole.less(whole.count - self._kept(whole.count))
@@ -263,6 +265,12 @@ class DataPlan:
         """Samples of so many that are kept for validation."""
         with placed(self.place("validation")):
             return validation_count(count, self._share)
+
+
+def _check_names_enough(outline: Outline, names: int) -> None:
+    highest = outline.highest() if outline.integers and not outline.label else None
+    if highest is not None and highest >= names:
+        raise data_error(f"there is a label {highest} but only {names} classes")
 
 
 def _check_names(settings: Mapping[str, object]) -> None:

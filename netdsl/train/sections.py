@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from netdsl.data.plan import DataPlan
 from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
-from netdsl.source import Diagnostic, Mistakes
+from netdsl.source import Diagnostic, Mistakes, NetError
 from netdsl.train.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
@@ -57,6 +57,8 @@ def training_sections(network: Network, data: DataPlan | None = None) -> Section
     if data is None and network.data:
         with problems.at():
             data = data_plan(network, 0 if settings is None else settings.seed)
+    with problems.at():
+        _check_loss(network)
     problems.done()
     assert settings is not None
     if data is not None:
@@ -94,6 +96,16 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
             inputs.check(data.outline(split), split, data.place(split))
     problems.done()
     return network
+
+
+def _check_loss(network: Network) -> None:
+    """Raise NetError for a metric in the place of the loss."""
+    if network.objective is None:
+        return
+    node = network.objective[network.objective.outputs["loss"].node]
+    if getattr(node.op, "larger_is_better", False):
+        message = f"{node.op.name} is no loss: it has no gradient, and nothing would be learnt"
+        raise NetError(Diagnostic("loss", message, node.span, fix="cross_entropy and mse are losses"))
 
 
 def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:

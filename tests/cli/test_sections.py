@@ -104,6 +104,7 @@ TRAIN_CASES = [
         "digits.train",
     ),
     ({"loss": "5"}, "the loss is a number of the batch, not 5", "5"),
+    ({"loss": "accuracy(y, label)"}, "accuracy is no loss: it has no gradient", "accuracy"),
     ({"loss": "y"}, "the loss is one number, not [1, 10]", "y"),
     (
         {"loss": "cross_entropy(y, label, class_weights = [1, 2])"},
@@ -202,6 +203,7 @@ DATA_CASES = [
     ({"shuffle": "1"}, "shuffle is 1; it must be true or false", "1"),
     ({"shuffle": "yes"}, "shuffle is yes; it must be true or false", "yes"),
     ({"drop_last": "[true]"}, "drop_last is [true]; it must be true or false", "[true]"),
+    ({"classes": '["a", "b"]'}, "there is a label 9 but only 2 classes", '["a", "b"]'),
     ({"vaildation": "0.1"}, "did you mean validation?", "vaildation"),
 ]
 EVAL_CASES = [
