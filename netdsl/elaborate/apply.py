@@ -14,7 +14,7 @@ from netdsl.elaborate.builtins import OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
-from netdsl.elaborate.hints import one_of, required, usage
+from netdsl.elaborate.hints import fitting, one_of, required, usage
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
@@ -157,7 +157,8 @@ class Applier:
             if isinstance(inner.target, tree.Block):
                 return self._block(inner, inner.target, data, path)
             assert not isinstance(inner.target, Function)
-            return self._op(inner, inner.target, data, path, spans)
+            # A mistake is where the layer is used; where it is made is the same place for all uses.
+            return self._op(replace(inner, span=function.span), inner.target, data, path, spans)
 
     def _op(
         self,
@@ -202,6 +203,7 @@ class Applier:
         where, notes, fix = _name_span(f), [], error.hint
         k = error.operand
         if k is not None and k < len(data):
+            fix = fitting(fix, self.context.builder.nodes, data[k])
             shape = list(self.context.builder.type(data[k]).shape[1:])
             if self.context.builder.type(data[k]).dtype == "bool":
                 fix = fix or "where(condition, 1, 0) makes numbers of it"

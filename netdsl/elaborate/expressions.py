@@ -97,6 +97,8 @@ class Evaluator:
         if isinstance(value, dict):
             self.context.budget.spend(len(value) // ITEMS_PER_STEP, e.span)
             return dict(value)
+        if isinstance(value, Function) and value.path is not None:
+            return replace(value, span=e.span)  # a shared layer: mistakes are where it is used
         return value
 
     def _named(self, e: tree.Name) -> Any:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from netdsl import words
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.values import Function
-from netdsl.ir import Value
+from netdsl.ir import Node, Value
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
+from netdsl.primitives import Input
 
 #: what does with tensors, element by element, what these do with settings
 OF_TENSORS: Mapping[str, str] = {
@@ -36,6 +38,64 @@ def foreign(name: str, home: Definitions) -> str | None:
     imported = [f"{alias}.{name}" for alias, module in home.modules.items() if name in module.blocks]
     exact = [words.layer(name)] if name in words.TURNED else []
     return words.question(next(iter([*imported, *exact, *ops]), words.layer(name)))
+
+
+def fitting(hint: str | None, nodes: Mapping[str, Node], value: Value) -> str | None:
+    """The hint of an op, which sees its operands alone, in its network; None for what is so already."""
+    if hint is None or value.node not in nodes:
+        return hint
+    if hint.endswith(("pad = same?", "stride = 1?")):
+        on_the_way = [*_before(nodes, value)]
+        if hint.endswith("stride = 1?") and any(map(_strided, on_the_way)):
+            return hint
+        return "did you mean pad = same?" if any(map(_unpadded, on_the_way)) else None
+    odd = re.match(r"(\d+) is odd", hint)
+    return f"{hint}{_even_sizes(nodes, int(odd[1]))}" if odd else hint
+
+
+def _before(nodes: Mapping[str, Node], value: Value) -> Iterator[Node]:
+    """The nodes that a value comes from."""
+    seen, left = {value.node}, [value.node]
+    while left:
+        node = nodes[left.pop()]
+        yield node
+        fresh = {v.node for v in node.inputs} - seen
+        seen |= fresh
+        left += fresh
+
+
+def _unpadded(node: Node) -> bool:
+    """Whether a node has a window without padding."""
+    window = getattr(node.op, "kernel", getattr(node.op, "size", 1))
+    return getattr(node.op, "pad", "same") in ("valid", 0) and any(k != 1 for k in _each(window))
+
+
+def _strided(node: Node) -> bool:
+    """Whether a node leaves cells out; a pool without a stride takes its size."""
+    stride = getattr(node.op, "stride", 1)
+    return any(k != 1 for k in _each(getattr(node.op, "size", 1) if stride is None else stride))
+
+
+def _each(setting: Any) -> tuple[Any, ...]:
+    return setting if isinstance(setting, tuple) else (setting,)
+
+
+def _even_sizes(nodes: Mapping[str, Node], odd: int) -> str:
+    """Where in the network the odd size is, and the sizes of the input that can be halved as often as it is."""
+    maps = [
+        n.types[0].shape
+        for n in nodes.values()
+        if isinstance(n.op, (LibraryOp, Input)) and n.types[0].rank > 2
+    ]
+    first = next(
+        (n.types[0].shape for n in nodes.values() if isinstance(n.op, Input) and n.types[0].rank > 2), None
+    )
+    smallest = min((shape[1] for shape in maps if shape[1] > 1), default=0)
+    if first is None or not 1 < smallest < first[1] or odd > first[1]:
+        return ""
+    unit, level = 1 << (first[1] // smallest).bit_length() - 1, 1 << (first[1] // odd).bit_length() - 1
+    where = f", at 1/{level} of the input" if level > 1 else ""
+    return f"{where}; inputs whose sizes divide by {unit} fit, such as {-(-first[1] // unit) * unit}"
 
 
 def required(op: type[LibraryOp]) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ def mend(shape: tuple[int, ...], other: tuple[int, ...]) -> str | None:
         step = steps.pop()
         fits = not steps and step > 1 and all(-(-a // step) == b for a, b in pairs)
         return f"did you mean stride = {step}?" if fits else None
+    if all(a == b or (b == a + 1 and b % 2) for a, b in pairs):
+        odd, even = next((b, a) for a, b in pairs if a != b)
+        return f"{odd} is odd: halved and doubled again it is {even}"
     strided = all(2 * a <= b + 1 for a, b in pairs)
     return "did you mean stride = 1?" if strided else "did you mean pad = same?"
 

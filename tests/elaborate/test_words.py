@@ -85,6 +85,18 @@ def test_what_is_right_stays_right(line):
     assert fixes(line) == []
 
 
+@pytest.mark.parametrize(
+    "line, fix",
+    [
+        ("z = concat(a, x)", None),
+        ("z = concat(a, x -> conv(4, 3, pad = same))", None),
+        ("z = concat(a, x -> conv(4, 5))", "did you mean pad = same?"),
+    ],
+)
+def test_no_hint_says_what_is_so_already(line, fix):
+    assert fixes(f"input a: [12, 12, 4]\n {line}") == [fix]
+
+
 def test_what_is_advised_is_there():
     for write in words.LAYERS:
         if ":" not in write:
