@@ -24,6 +24,7 @@ _MAGIC = b"\x93NUMPY"
 _FIELD = re.compile(r"""(['"])(\w+)\1:(True|False|\([-\dL,]*\)|'[^']*'|"[^"]*"|\[.*\])(?:,|$)""")
 _SIMPLE = re.compile(r"[<>|=]?(b1|\?|[iu][1248]|f[248])")
 _TEXT = re.compile(r"[<>|=]?[US][1-9]\d{0,3}")
+_OTHER_ZIPS = ("a PyTorch file (.pth)", "a Keras file (.keras)")
 _MAX_HEADER = 4096
 _MAX_MEMBERS = 4096
 
@@ -83,7 +84,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     wanted = "an archive of arrays (.npz)"
     with reading(path), open_file(path, "data", wanted) as file:
         found = content(file.peek(HEAD))
-        if not zipfile.is_zipfile(file):
+        if found in _OTHER_ZIPS or not zipfile.is_zipfile(file):
             raise not_wanted(path, "data", found, wanted)
         try:
             with zipfile.ZipFile(file) as archive:
@@ -115,9 +116,10 @@ def _member(archive: zipfile.ZipFile, path: Path, key: str, decode: Callable[[St
 
 def _header(stream: Stream, texts: bool = False) -> tuple[Header, bool]:
     """The shape and the type that come, and whether in Fortran's order; the stream then stands at the values."""
+    head = stream.peek()
+    if not head.startswith(_MAGIC):
+        raise not_wanted(stream.name, "data", content(head), "an array in .npy format")
     magic = stream.read(8)
-    if magic[:6] != _MAGIC:
-        raise not_wanted(stream.name, "data", content(magic), "an array in .npy format")
     if magic[6] not in (1, 2):
         raise data_error(f"{stream.name} is of version {magic[6]} of .npy; 1 and 2 can be read")
     prefix = stream.read(2 if magic[6] == 1 else 4)

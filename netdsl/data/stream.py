@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.filetype import open_file
+from netdsl.filetype import HEAD, open_file
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
 from netdsl.source import NetError
 
@@ -41,6 +41,11 @@ class Stream:
     name: str
     size: int
     exact: bool
+
+    def peek(self) -> bytes:
+        """The bytes that come first, which stay to be read."""
+        head: bytes = self.file.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+        return head
 
     def read(self, count: int) -> bytes:
         """Read exactly `count` bytes, which must be few; NetError when the file ends before."""

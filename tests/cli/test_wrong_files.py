@@ -160,6 +160,36 @@ def test_wrong_files(command, folder, capsys):
         assert re.search(f"{name} {what}; {wanted} belongs here", said), said
 
 
+#: where a file of data stands in a text, and what belongs there
+DATA = {'npz("FILE")': "an archive of arrays (.npz)", 'npy("FILE", "y.npy")': "an array in .npy format"}
+DATA |= {'npy("x.npy", "FILE")': "an array in .npy format"}
+
+
+@pytest.mark.parametrize("source", DATA)
+def test_wrong_data(source, folder, capsys):
+    np.save("x.npy", np.zeros((8, 4), np.float32))
+    np.save("y.npy", np.arange(8) % 3)
+    for kind, (make, what) in KINDS.items():
+        path = folder / f"wrong {kind}"
+        make(path)
+        (folder / "n.net").write_text(NET.replace('npz("d.npz")', source.replace("FILE", path.name)))
+        said = message(["check", "n.net"], capsys)
+        if (kind, source[:3]) not in (("npy", "npy"), ("gzip", "npy")):
+            assert re.search(what, said) and path.name in said, said
+            assert kind in ("missing", "dangling", "loop") or f"; {DATA[source]} belongs here" in said, said
+
+
+def test_going_on_from_something_else(folder, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["train", "n.net", "--out", "run"])
+    assert not end.value.code
+    for make, what in KINDS.values():
+        path = folder / "run" / "last.safetensors"
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+        make(path)
+        assert re.search(what, message(["train", "n.net", "--out", "run", "--resume"], capsys))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="drops rights as Linux does")
 def test_files_that_may_not_be_read(folder):
     """All commands in one process whom permissions bind."""

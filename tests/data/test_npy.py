@@ -43,7 +43,8 @@ def npy(header, body=b""):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "ends too early"),
+        (b"", "is empty; an array in .npy format belongs here"),
+        (b"\x93NUMPY", "ends too early"),
         (b"not an array at all", "is a text; an array in .npy format belongs here"),
         (b"\x93NUMPY\x03\x00" + bytes(20), "is of version 3 of .npy; 1 and 2 can be read"),
         (b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31), "header of 2147483648 bytes"),
