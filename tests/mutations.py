@@ -23,6 +23,7 @@ import numpy as np
 from netdsl import passes
 from netdsl.data import CenterCrop, Normalization, Resize, Usage
 from netdsl.data.pixels import Pixels
+from netdsl.ir import ShapeError
 from netdsl.ir.parse import parse_graph
 from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
@@ -330,7 +331,11 @@ def read(path):
     Usage.from_json(artifact.model.usage)
     graph = restore_graph(artifact.model, path)
     weights_of(graph, artifact.weights, str(path))
-    passes.inference().run(expand(with_batch(graph, 3)))
+    try:
+        primitives = expand(with_batch(graph, 3))
+    except ShapeError:  # what `inference_program` says in words
+        return artifact
+    passes.inference().run(primitives)
     return artifact
 
 

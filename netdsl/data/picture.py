@@ -19,6 +19,7 @@ from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look
 from netdsl.data.stream import reading
 from netdsl.extras import need
+from netdsl.filetype import open_file
 from netdsl.source import NetError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_picture(path: Path, channels: int) -> Picture:
     library = pillow(f"reading {path}")
     if channels not in _WORDS:
         raise data_error(f"a picture has 1 to 4 channels; {channels} are wanted for {path}")
-    with reading(path), path.open("rb") as file, warnings.catch_warnings():
+    with reading(path), open_file(path, "data", "a picture") as file, warnings.catch_warnings():
         # A size above our own limit is an error, one below it no reason to warn.
         warnings.simplefilter("ignore")
         try:

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from netdsl.ir.types import FLOAT_MAX, TensorType
+from netdsl.limits import MAX_ELEMENTS
 
 INITIALIZERS = (
     "he_normal",
@@ -49,14 +50,14 @@ def positive(value: Any) -> int:
     """A positive integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"must be a positive integer, not {value!r}")
-    return value
+    return _bounded(value, MAX_ELEMENTS)
 
 
 def count(value: Any) -> int:
     """An integer from 0 on."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"must be an integer, 0 or more, not {value!r}")
-    return value
+    return _bounded(value, MAX_ELEMENTS)
 
 
 def boolean(value: Any) -> bool:
@@ -79,6 +80,13 @@ def integer(value: Any) -> int:
     """An integer."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"must be an integer, not {value!r}")
+    return _bounded(value, 2**63 - 1)
+
+
+def _bounded(value: int, limit: int) -> int:
+    """An integer that floats and 64 bits hold, whatever is done with it."""
+    if abs(value) > limit:
+        raise ValueError(f"must be at most {limit:_}, not {value!r}")
     return value
 
 

@@ -33,7 +33,7 @@ VERSIONS = {"artifact": 2, "checkpoint": 3}
 """The kinds of files and the version of each that is written and read."""
 
 _MAKE = {
-    "artifact": "netdsl compile FILE -o FILE writes artifacts",
+    "artifact": "netdsl compile FILE -o FILE.netdsl writes artifacts",
     "checkpoint": "netdsl train FILE --out DIR writes checkpoints",
 }
 

@@ -53,6 +53,8 @@ def _say_what_holds(checkpoint: Checkpoint, network: Network) -> None:
 def restore_graph(model: Model, path: Path) -> Graph:
     """The graph of ops that an artifact or checkpoint holds, checked; raises NetError with the place in its text."""
     graph = parse_graph(model.graph, OPS, f"graph of {path}")
+    if own := [n.id for n in graph if "/" in n.id]:
+        raise NetError(Diagnostic("graph", f"{own[0]} in {path} is a name that netdsl keeps for itself"))
     shapes = {n.types[0].shape for n in graph.leaves("input")}
     if () in shapes or len({shape[0] for shape in shapes}) > 1:
         raise NetError(Diagnostic("graph", f"the inputs of the network in {path} are not of one batch"))
@@ -62,8 +64,16 @@ def restore_graph(model: Model, path: Path) -> Graph:
 
 
 def inference_program(graph: Graph, batch: int, threads: int | None = None) -> Program:
-    """A program that predicts `batch` samples at a time; auxiliary heads go, and weights are zeros until set."""
-    return Program(passes.inference().run(expand(with_batch(graph, batch))), threads)
+    """A program that predicts `batch` samples at a time; auxiliary heads go, and weights are zeros until set.
+
+    Raises NetError where the network does not take so many samples.
+    """
+    try:
+        primitives = expand(with_batch(graph, batch))
+    except ShapeError as error:
+        message = f"the network cannot take {batch} samples at a time: {error.message}"
+        raise NetError(Diagnostic("graph", message)) from None
+    return Program(passes.inference().run(primitives), threads)
 
 
 def restored_program(
@@ -71,14 +81,10 @@ def restored_program(
 ) -> Program:
     """The inference program with the given weights.
 
-    Raises NetError where some are missing or do not fit, and where the network does not take so many samples.
+    Raises NetError where some are missing or do not fit; see also `inference_program`.
     """
     weights = weights_of(graph, arrays, "the file")
-    try:
-        program = inference_program(graph, batch, threads)
-    except ShapeError as error:
-        message = f"the network cannot take {batch} samples at a time: {error.message}"
-        raise NetError(Diagnostic("graph", message)) from None
+    program = inference_program(graph, batch, threads)
     for name in program.weights:
         program.set(name, weights[name])
     return program

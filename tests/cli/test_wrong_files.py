@@ -190,6 +190,23 @@ def test_going_on_from_something_else(folder, capsys):
         assert re.search(what, message(["train", "n.net", "--out", "run", "--resume"], capsys))
 
 
+@pytest.mark.parametrize("end", [".png", ".npy", ".npz"])
+def test_wrong_inputs(end, folder, capsys):
+    (folder / "p.net").write_text("net N {\n  input x: [8, 8, 3]\n  output y = x -> flatten -> dense(3)\n}\n")
+    with pytest.raises(SystemExit):
+        main(["compile", "p.net", "-o", "p.netdsl"])
+    capsys.readouterr()
+    for kind, (make, what) in KINDS.items():
+        path = folder / f"wrong {kind}{end}"
+        make(path)
+        said = message(["run", "p.netdsl", str(path)], capsys)
+        known = {".png": ("folder", "png"), ".npy": ("npy", "gzip", "folder"), ".npz": ("folder",)}[end]
+        assert path.name in said, said
+        if kind in known:
+            continue  # broken, not something else; or a folder of pictures without any
+        assert re.search(what.replace("is ", "(is|it is) ", 1), said) or "is no picture" in said, said
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="drops rights as Linux does")
 def test_files_that_may_not_be_read(folder):
     """All commands in one process whom permissions bind."""
@@ -231,10 +248,10 @@ OUTPUTS |= {"chart": "compare n.net --chart OUT", "run": "run trained x.npy --ou
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_places_that_cannot_be_written(name, folder, capsys):
     with pytest.raises(SystemExit):
-        main(["compile", "n.net", "-o", "trained.safetensors"])
-    (folder / "trained.safetensors").rename("trained")
+        main(["compile", "n.net", "-o", "trained.netdsl"])
+    (folder / "trained.netdsl").rename("trained")
     capsys.readouterr()
-    end = {"draw": ".svg", "chart": ".svg", "run": ".npz", "compile": ".safetensors"}.get(name, "")
+    end = {"draw": ".svg", "chart": ".svg", "run": ".npz", "compile": ".netdsl"}.get(name, "")
     (folder / f"full{end}").mkdir()
     (folder / f"full{end}" / "x").write_text("")
     (folder / "file").write_text("")

@@ -136,7 +136,9 @@ W = "%w = param{type=f32[3,3,4,6]}() : f32[3,3,4,6]\n"
         ('%y = batch_norm{eps="x"}(%x)', "eps must be a number, not 'x'"),
         ("%y = relu{slope=3}(%x)", "relu has no setting slope"),
         ("%y = add(%x, %x, %w)", "add"),
-        (f"%y = dense{{units={10**400}}}(%x, %w)", "weights of dense"),
+        (f"%y = dense{{units={10**400}}}(%x, %w)", "units must be at most 8_589_934_592, not 1000"),
+        (f"%y = lrn{{size={10**400}}}(%x)", "size must be at most 8_589_934_592, not 1000"),
+        (f"%y = argmax{{axis=-{10**30}}}(%x)", "axis must be at most 9_223_372_036_854_775_807, not -1000"),
     ],
 )
 def test_the_checks_of_the_language_hold(body, message):
