@@ -138,9 +138,9 @@ def test_onnx_has_room_for_every_name():
         np.testing.assert_allclose(array, wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["é", "Größe", "слой", "層", "x²", "ª", "٣", "_", "1", "a" * 300])
+@pytest.mark.parametrize("name", ["é", "Größe", "слой", "層", "x²", "ª", "٣", "_", "1", "a" * 100])
 def test_any_name_that_check_accepts_survives(name, tmp_path, capsys):
-    file, model = tmp_path / "n.net", tmp_path / "n.safetensors"
+    file, model = tmp_path / "n.net", tmp_path / "n.netdsl"
     file.write_text(
         f'net N {{\n  input x: [6, 6, 2]\n  output y = x -> conv(3, 3) @name("{name}") -> relu -> flatten\n}}\n',
         encoding="utf-8",

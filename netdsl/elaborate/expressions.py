@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from netdsl.elaborate.apply import Applier
 
 
-_NAME = re.compile(f"[A-Za-z0-9_]{{1,{MAX_NAME}}}")
+_NAME = re.compile(rf"\w{{1,{MAX_NAME}}}")
 
 
 class Evaluator:
