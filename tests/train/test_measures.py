@@ -192,6 +192,17 @@ def test_the_best_is_the_smallest_of_a_metric_that_is_a_loss(tmp_path):
     assert load_checkpoint(tmp_path / "best.safetensors").progress.epoch == 5
 
 
+def test_a_penalty_on_weights_counts_once_for_any_batch():
+    for batch in (3, 10):
+        net = network(ROW, "mse(y, t) + 0.1 * l2(weights)", batch=batch)
+        trainer = Trainer(net, data=plan(ROWS, NUMBERS, drop_last=False))
+        weights = trainer.program.state_dict()
+        error = ((logits(ROWS, weights) - NUMBERS) ** 2).mean()
+        expected = error + 0.1 * (weights["dense1.weight"].astype(np.float64) ** 2).sum()
+        result = trainer.fit()
+        assert [result.train["loss"], result.test["loss"]] == pytest.approx([expected] * 2, rel=1e-6)
+
+
 class StopAfter(Listener):
     def __init__(self, steps):
         self.left = steps
@@ -220,6 +231,8 @@ def test_the_sums_of_an_epoch_go_on_after_a_resume_bit_for_bit(tmp_path, steps):
 def test_every_op_that_makes_one_number_of_a_batch_is_an_accumulator():
     found = set()
     for op in LIBRARY:
+        if getattr(op, "takes_weights", False):
+            continue  # no batch
         for sample in (s for s in op.samples() if s.error is None and s.data):
             types = [
                 TensorType(
