@@ -22,10 +22,14 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from pathlib import Path
-from netdsl.cli.check import _check
+from netdsl.elaborate import elaborate_each
 from netdsl.source import NetError
+from netdsl.syntax.parse import parse
+from netdsl.syntax.read import read_source
 try:
-    print(len(list(_check(Path(sys.argv[1]), [], None))), "networks")
+    source = read_source(Path(sys.argv[1]))
+    tree = parse(source)
+    print(len(list(elaborate_each(source, [*(tree.nets or [None]), *tree.presets]))), "networks")
 except NetError as error:
     print(len(error.diagnostics), "mistakes,", len(str(error)), "characters")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
