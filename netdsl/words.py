@@ -1,4 +1,4 @@
-"""The words that people bring from Keras, PyTorch and Darknet, and what they are here.
+"""The words that people bring from Keras, PyTorch, Darknet and programming languages, and what they are here.
 
 One table: messages answer with it, and docs/words.md is generated from it.
 """
@@ -23,8 +23,10 @@ LAYERS: Mapping[str, str] = {
     "lrn": "LocalResponseNorm",
     "max_pool(size)": "MaxPooling2D maxpool",
     "avg_pool(size)": "AveragePooling2D avgpool",
-    "global_avg_pool": "GlobalAveragePooling2D AdaptiveAvgPool2d",
-    "global_max_pool": "GlobalMaxPooling2D AdaptiveMaxPool2d",
+    "global_avg_pool": "GlobalAveragePooling2D",
+    "global_max_pool": "GlobalMaxPooling2D",
+    "adaptive_avg_pool(size)": "AdaptiveAvgPool2d AdaptiveAveragePooling2D",
+    "adaptive_max_pool(size)": "AdaptiveMaxPool2d AdaptiveMaxPooling2D",
     "max_unpool(size)": "MaxUnpool2d",
     "upsample(2)": "UpSampling2D UpsamplingNearest2d",
     "resize(scale = 2)": "interpolate Resizing",
@@ -40,6 +42,9 @@ LAYERS: Mapping[str, str] = {
     "power(2)": "pow",
     "stop_gradient": "detach",
     "gather": "Embedding",
+    "one_hot(classes)": "to_categorical OneHotEncoder",
+    "l1(weights)": "L1Regularizer l1_loss",
+    "l2(weights)": "L2Regularizer l2_loss",
     "cross_entropy(logits, label)": "CrossEntropyLoss SparseCategoricalCrossentropy CategoricalCrossentropy nll_loss",
     "binary_cross_entropy(y, label)": "BCELoss BCEWithLogitsLoss BinaryCrossentropy",
     "mse(y, target)": "MSELoss MeanSquaredError",
@@ -55,19 +60,60 @@ SETTINGS: Mapping[str, str] = {
     "channels units": "filters out_channels out_features num_filters n_filters output_dim",
     "kernel size": "kernel_size pool_size ksize filter_size",
     "stride": "strides",
-    "pad": "padding",
+    "pad": "padding border_mode",
+    "pad_mode mode": "padding_mode",
+    "pad_value value": "padding_value constant_values fill_value",
     "dilation": "dilation_rate",
     "bias": "use_bias",
     "groups": "num_groups",
     "init": "kernel_initializer weight_init",
     "bias_init": "bias_initializer",
+    "classes": "num_classes",
     "eps": "epsilon",
     "rate": "p drop_rate dropout prob",
-    "negative_slope slope": "alpha",
+    "negative_slope slope rho": "alpha",
+    "lr": "learning_rate eta",
+    "weight_decay": "decay wd",
+    "beta1": "betas beta_1",
+    "beta2": "beta_2",
+    "warmup": "warmup_epochs",
+    "minimum": "eta_min",
+    "every": "step_size",
+    "factor": "gamma",
+    "peak": "max_lr",
+    "rise": "pct_start",
+    "divisor": "div_factor",
+    "final": "final_div_factor",
     "an activation is a step of its own: -> relu": "activation",
     "leave it out: the input says how many there are": "in_channels in_features num_features input_dim",
     "an input is a statement: input image: [28, 28, 1]": "input_shape",
     'names are tags: @name("fc7")': "name",
+    "penalties are terms of the loss: + 1e-4 * l2(weights)": "weight_decay kernel_regularizer regularizer",
+}
+
+#: what to write for optimisers, schedules and what is done to data
+OBJECTS: Mapping[str, str] = {
+    "cosine": "CosineAnnealingLR CosineDecay",
+    "one_cycle": "OneCycleLR",
+    "step": "StepLR MultiStepLR PiecewiseConstantDecay",
+    "flip": "RandomHorizontalFlip HorizontalFlip RandomFlip",
+    "shift": "RandomCrop RandomTranslation",
+    "scale": "Rescale Rescaling ToTensor",
+    "standardize": "Normalize Normalization",
+}
+
+#: what to write for the settings of the sections `data`, `train` and `eval`; or a sentence
+ENTRIES: Mapping[str, str] = {
+    "validation": "validation_split val_split val",
+    "augment": "transform transforms",
+    "classes": "class_names",
+    "optimizer": "optim",
+    "schedule": "scheduler lr_scheduler",
+    "epochs": "num_epochs max_epochs",
+    "batch": "batch_size",
+    "seed": "random_state random_seed manual_seed",
+    "clip_norm": "clipnorm max_grad_norm",
+    "it is the optimiser's: optimizer = sgd(lr = 0.1, weight_decay = 1e-4)": "lr learning_rate weight_decay momentum",
 }
 
 #: what to write for values
@@ -78,12 +124,28 @@ VALUES: Mapping[str, str] = {
     "same": "SAME",
     "valid": "VALID",
     "relu": "ReLU",
+    "edge": "replicate",
+    "wrap": "circular",
+    "he_normal": "kaiming_normal",
+    "he_uniform": "kaiming_uniform",
+    "glorot_normal": "xavier_normal",
+    "glorot_uniform": "xavier_uniform",
 }
 
 #: what to write for signs
 SIGNS: Mapping[str, str] = {
     "a comment starts with `#`": "// /*",
     'words such as same and relu have no quotes, other texts stand in "…"': "'",
+}
+
+#: what to write for statements of other languages
+STATEMENTS: Mapping[str, str] = {
+    "write `else if`": "elif",
+    "the last expression of a block is its result: leave `return` out": "return",
+    "there are `for` and `repeat`": "while",
+    "write `name = value`": "let var const",
+    "definitions start with `block` or `net`": "def class fn func",
+    'write `import "file.net" as name`': "from",
 }
 
 #: modules of other libraries, whose names stand before a dot
@@ -107,9 +169,14 @@ def _turned(table: Mapping[str, str]) -> dict[str, str]:
 
 TURNED = _turned(LAYERS)
 _LAYERS = {plain(word): write for word, write in TURNED.items()}
-_SETTINGS, _VALUES = _turned(SETTINGS), _turned(VALUES)
+_VALUES = _turned(VALUES)
+_SETTINGS, _OBJECTS, _ENTRIES = (
+    {plain(word): write for word, write in _turned(table).items()} for table in (SETTINGS, OBJECTS, ENTRIES)
+)
+_STATEMENTS = _turned(STATEMENTS)
 COMMENT, QUOTES = SIGNS
 LIBRARY = "a net is layers behind `->`, their names stand alone: x -> conv(8, 3) -> relu"
+OF_SECTIONS = "names stand alone, in small letters: optimizer = adam(lr = 0.001)"
 
 
 def layer(word: str) -> str | None:
@@ -119,10 +186,29 @@ def layer(word: str) -> str | None:
 
 def setting(word: str, known: Iterable[str]) -> str | None:
     """What is written for a setting of another library, in an op with the settings `known`."""
-    write = _SETTINGS.get(word)
+    write = _SETTINGS.get(plain(word))
     if write is None or ":" in write:
         return write
     return next((name for name in write.split() if name in known), None)
+
+
+def named(word: str, known: Iterable[str]) -> str | None:
+    """What is written for an optimiser, a schedule, or what is done to data, where `known` may stand."""
+    write = _OBJECTS.get(plain(word))
+    return write if write is not None and write in known else None
+
+
+def entry(word: str, known: Iterable[str]) -> str | None:
+    """What is written for a setting of a section, which has the settings `known`."""
+    write = _ENTRIES.get(plain(word))
+    if write is None or ":" in write:
+        return write if "optimizer" in known else None
+    return write if write in known else None
+
+
+def statement(word: str) -> str | None:
+    """What is written for a statement of another language."""
+    return _STATEMENTS.get(word)
 
 
 def value(word: str) -> str | None:
@@ -144,26 +230,37 @@ def in_line(line: str) -> str | None:
     return None
 
 
+_PAGE: Mapping[str, Mapping[str, str]] = {
+    "Layers": LAYERS,
+    "Settings": SETTINGS,
+    "Values": VALUES,
+    "Optimisers, schedules and data": OBJECTS,
+    "Settings of sections": ENTRIES,
+    "Statements": STATEMENTS,
+    "Signs": SIGNS,
+}
+
+
 def render_markdown() -> str:
     """The page docs/words.md."""
     lines = [
         "# Words from elsewhere",
         "",
         "Generated from `netdsl/words.py`, which messages answer with as well. Names that differ in spelling alone",
-        "(`Conv2D`, `LeakyReLU`, `BatchNorm2d`) are those of [the ops](ops.md) in small letters.",
+        "(`Conv2D`, `LeakyReLU`, `BatchNorm2d`, `SGD`) are those of [the ops](ops.md) and of",
+        "[training](training.md) in small letters.",
     ]
-    for title, table in (("Layers", LAYERS), ("Settings", SETTINGS), ("Values", VALUES), ("Signs", SIGNS)):
-        lines += ["", f"## {title}", "", "| Keras, PyTorch, Darknet | here |", "|---|---|"]
-        for write, words in table.items():
-            there = ", ".join(f"`{word}`" for word in words.split())
-            here = (
-                write
-                if ":" in write or title == "Signs"
-                else ", ".join(f"`{w}`" for w in _several(write, title))
-            )
-            lines.append(f"| {there} | {here} |")
+    for title, table in _PAGE.items():
+        lines += ["", f"## {title}", "", "| elsewhere | here |", "|---|---|"]
+        lines += [f"| {_code(found.split())} | {_here(title, write)} |" for write, found in table.items()]
     return "\n".join(lines) + "\n"
 
 
-def _several(write: str, title: str) -> list[str]:
-    return write.split() if title == "Settings" else [write]
+def _here(title: str, write: str) -> str:
+    if ":" in write or title in ("Signs", "Statements"):
+        return write
+    return _code(write.split() if title == "Settings" else [write])
+
+
+def _code(found: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in found)

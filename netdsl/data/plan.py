@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from netdsl import words
 from netdsl.data.augment import check_augment
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
@@ -277,8 +278,8 @@ def _check_names(settings: Mapping[str, object]) -> None:
     diagnostics: list[Diagnostic] = []
     for name in settings:
         if name not in SETTINGS:
-            near = suggest(name, SETTINGS)
-            hint = f"did you mean {near}?" if near else f"settings: {', '.join(SETTINGS)}"
+            near = words.question(words.entry(name, SETTINGS) or suggest(name, SETTINGS))
+            hint = near or f"settings: {', '.join(SETTINGS)}"
             diagnostics += data_error(f"data has no setting {name!r}", fix=hint).diagnostics
     if diagnostics:
         raise NetError(*diagnostics)

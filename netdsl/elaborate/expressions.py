@@ -255,7 +255,8 @@ class Evaluator:
         if not isinstance(root, tree.Name) or root.id not in words.MODULES:
             return
         if self.lookup(root.id, root.span) is None:
-            fix = foreign(e.name.id, self.frame.home) or words.question(words.LIBRARY)
+            library = words.OF_SECTIONS if self.frame.symbols else words.LIBRARY
+            fix = foreign(e.name.id, self.frame.home) or library
             self.context.fail("name", f"no import is called {root.id}", root.span, fix=fix)
 
     def _tagged(self, e: tree.Tagged) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from netdsl import words
 from netdsl.elaborate.sections import KNOWN
 from netdsl.source import Diagnostic, NetError, Source, Span, suggest
 from netdsl.syntax import tree
@@ -63,9 +64,13 @@ class Overrides:
             self.net_values[name] = value
         else:
             known = [*self.net_names, *(f"{k}.{s}" for k, names in KNOWN.items() for s in names)]
-            near = suggest(name, known)
-            fix = f"did you mean {near}?" if near else self._known()
-            raise NetError(Diagnostic("setting", f"there is no setting {name}", where, fix=fix))
+            entry = words.entry(key, KNOWN[kind]) if kind in KNOWN else None
+            near = (entry and (entry if ":" in entry else f"{kind}.{entry}")) or suggest(name, known)
+            raise NetError(
+                Diagnostic(
+                    "setting", f"there is no setting {name}", where, fix=words.question(near) or self._known()
+                )
+            )
 
 
 def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:

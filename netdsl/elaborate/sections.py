@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netdsl import words
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.values import Call, Function, Symbol, describe
 from netdsl.ir import TensorType, Value
@@ -67,8 +68,8 @@ def settings_of(
     entries = {e.name.id: e for e in section.entries if isinstance(e, tree.Setting)} if section else {}
     for name, entry in entries.items():
         if name not in KNOWN[kind]:
-            near = suggest(name, KNOWN[kind])
-            fix = f"did you mean {near}?" if near else f"{kind} has {', '.join(KNOWN[kind])}"
+            near = words.entry(name, KNOWN[kind]) or suggest(name, KNOWN[kind])
+            fix = words.question(near) or f"{kind} has {', '.join(KNOWN[kind])}"
             problem = Diagnostic("setting", f"{kind} has no setting {name}", entry.name.span, fix=fix)
             evaluator.context.problems.append(problem)
     values = {name: e.value for name, e in entries.items() if name in KNOWN[kind]}

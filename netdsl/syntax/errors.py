@@ -17,19 +17,6 @@ _DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "exp
 _KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
 #: what people write for comments: a division that does not go on with a number
 _COMMENT = re.compile(r"//(?!\s*[\d(\[])|/\*")
-_FOREIGN = {
-    "elif": "write `else if`",
-    "return": "the last expression of a block is its result: leave `return` out",
-    "while": "there are `for` and `repeat`",
-    "let": "write `name = value`",
-    "var": "write `name = value`",
-    "const": "write `name = value`",
-    "def": "definitions start with `block` or `net`",
-    "class": "definitions start with `block` or `net`",
-    "fn": "definitions start with `block` or `net`",
-    "func": "definitions start with `block` or `net`",
-    "from": 'write `import "file.net" as name`',
-}
 
 
 def describe(source: Source, error: Unexpected) -> Diagnostic:
@@ -106,10 +93,10 @@ def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
     starts_line = (
         "output" in accepts or "net" in accepts or (previous is not None and previous.kind == "newline")
     )
-    if error.terminal in ("NAME", "STRING", "NUMBER", "(") and before in _FOREIGN:
-        return _FOREIGN[before]
-    if text in _FOREIGN and (starts_line or "_NL" in accepts):
-        return _FOREIGN[text]
+    if error.terminal in ("NAME", "STRING", "NUMBER", "(") and words.statement(before):
+        return words.statement(before)
+    if words.statement(text) and (starts_line or "_NL" in accepts):
+        return words.statement(text)
     if ahead in ("=>", "|>") or before + text in ("=>", ">>"):
         return "write `->`"
     return (

@@ -8,43 +8,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
+from netdsl import words
 from netdsl.elaborate import Call, shown
 from netdsl.source import Diagnostic, NetError, Span, brief, suggest
 
 FLOAT32_MAX = 3.4e38
-
-#: names and settings under those that other libraries give them
-_FOREIGN: Mapping[str, str] = {
-    "alpha": "rho",
-    "betas": "beta1",
-    "cosineannealinglr": "cosine",
-    "cosinedecay": "cosine",
-    "epsilon": "eps",
-    "etamin": "minimum",
-    "divfactor": "divisor",
-    "finaldivfactor": "final",
-    "gamma": "factor",
-    "horizontalflip": "flip",
-    "learningrate": "lr",
-    "maxlr": "peak",
-    "multisteplr": "step",
-    "normalize": "standardize",
-    "onecyclelr": "one_cycle",
-    "pctstart": "rise",
-    "randomcrop": "shift",
-    "randomhorizontalflip": "flip",
-    "rescale": "scale",
-    "steplr": "step",
-    "stepsize": "every",
-    "warmupepochs": "warmup",
-}
 
 Hint = Callable[[str], str | None]
 
 
 def meant(name: str, known: Mapping[str, Any]) -> str | None:
     """What of `known` was probably meant by a name, as a hint; None where nothing is near."""
-    foreign = _FOREIGN.get(name.lower().replace("_", ""))
+    foreign = words.named(name, known) or words.setting(name, known)
     near = foreign if foreign in known else suggest(name, known)
     return f"did you mean {near}?" if near else None
 

@@ -1,19 +1,28 @@
 """Words of Keras, PyTorch and Darknet are answered with those of the language."""
 
 from dataclasses import fields
+from inspect import signature
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from netdsl import words
+from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan
 from netdsl.elaborate import elaborate
+from netdsl.elaborate.sections import KNOWN
 from netdsl.ops import BY_NAME
 from netdsl.source import NetError, Source
+from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.schedules import SCHEDULES
+from netdsl.train.sections import check_sections
 
 PAGE = Path(__file__).parents[2] / "docs" / "words.md"
 COMMENT = "a comment starts with `#`"
 QUOTES = 'words such as same and relu have no quotes, other texts stand in "…"'
 STEP = "an activation is a step of its own: -> relu"
+PENALTY = "penalties are terms of the loss: + 1e-4 * l2(weights)"
+OPTIMISERS = "it is the optimiser's: optimizer = sgd(lr = 0.1, weight_decay = 1e-4)"
 RANGE = "`0..n` stands behind `for i in`; elsewhere it is `range(0, n)`"
 
 
@@ -65,6 +74,18 @@ def fixes(line):
         ("z = x -> tf.keras.layers.Dense(3)", "did you mean dense(units)?"),
         ("model = Sequential([relu])", "layers follow each other behind `->`: x -> conv(8, 3) -> relu"),
         ("for i in reversed(0..3) { z = x }", RANGE),
+        ("z = x -> nn.AdaptiveAvgPool2d(3)", "did you mean adaptive_avg_pool(size)?"),
+        ("z = x -> AdaptiveMaxPool2d(3)", "did you mean adaptive_max_pool(size)?"),
+        ("z = to_categorical(x, 3)", "did you mean one_hot(classes)?"),
+        ("z = x -> conv(8, 3, padding_mode = reflect)", "did you mean pad_mode?"),
+        ("z = x -> pad(1, padding_mode = reflect)", "did you mean mode?"),
+        ("z = x -> conv(8, 3, constant_values = 1)", "did you mean pad_value?"),
+        ("z = x -> pad(1, fill_value = 1)", "did you mean value?"),
+        ("z = x -> conv(8, 3, pad_mode = replicate)", "did you mean edge?"),
+        ("z = x -> conv(8, 3, pad_mode = circular)", "did you mean wrap?"),
+        ("z = x -> conv(8, 3, init = xavier_normal)", "did you mean glorot_normal?"),
+        ("z = x -> conv(8, 3, weight_decay = 1e-4)", PENALTY),
+        ("z = x -> conv(8, 3, kernel_regularizer = l2)", PENALTY),
     ],
 )
 def test_the_words_of_others(line, fix):
@@ -97,14 +118,82 @@ def test_no_hint_says_what_is_so_already(line, fix):
     assert fixes(f"input a: [12, 12, 4]\n {line}") == [fix]
 
 
+def section_fixes(kind, line, **overrides):
+    data = line if kind == "data" else ""
+    train = line if kind == "train" else ""
+    text = (
+        "net N {\n input x: [28, 28, 1]\n output y = x -> flatten -> dense(10)\n}\n"
+        f"data {{ train = mnist.train\n {data}\n}}\ntrain {{ loss = cross_entropy(y, label)\n {train}\n}}\n"
+    )
+    try:
+        check_sections(elaborate(Source("a.net", text), overrides=overrides))
+    except NetError as error:
+        return [d.fix for d in error.diagnostics]
+    return []
+
+
+@pytest.mark.parametrize(
+    "kind, line, fix",
+    [
+        ("train", "batch_size = 32", "did you mean batch?"),
+        ("train", "num_epochs = 3", "did you mean epochs?"),
+        ("train", "random_state = 3", "did you mean seed?"),
+        ("train", "learning_rate = 0.1", OPTIMISERS),
+        ("train", "weight_decay = 1e-4", OPTIMISERS),
+        ("train", "optimizer = SGD(lr = 0.1)", "did you mean sgd?"),
+        ("train", "optimizer = torch.optim.SGD(lr = 0.1)", words.OF_SECTIONS),
+        ("train", "optimizer = adam(learning_rate = 0.1)", "did you mean lr?"),
+        ("train", "optimizer = adam(epsilon = 0.1)", "did you mean eps?"),
+        ("train", "optimizer = adam(betas = (0.9, 0.99))", "did you mean beta1?"),
+        ("train", "optimizer = rmsprop(alpha = 0.9)", "did you mean rho?"),
+        ("train", "optimizer = sgd(decay = 0.1)", "did you mean weight_decay?"),
+        ("train", "schedule = CosineAnnealingLR(eta_min = 0)", "did you mean cosine?"),
+        ("train", "schedule = cosine(eta_min = 0)", "did you mean minimum?"),
+        ("train", "schedule = StepLR(3)", "did you mean step?"),
+        ("train", "schedule = step(step_size = 3)", "did you mean every?"),
+        ("train", "schedule = step(3, gamma = 3)", "did you mean factor?"),
+        ("train", "schedule = one_cycle(max_lr = 3)", "did you mean peak?"),
+        ("data", "augment = [RandomHorizontalFlip]", "did you mean flip?"),
+        ("data", "augment = [RandomCrop(3)]", "did you mean shift?"),
+        ("data", "normalize = Normalize(0.1, 0.2)", "did you mean standardize?"),
+        ("data", "normalize = Rescaling(1)", "did you mean scale?"),
+        ("data", "transform = [flip]", "did you mean augment?"),
+        ("data", "val = 0.1", "did you mean validation?"),
+    ],
+)
+def test_the_words_of_others_in_sections(kind, line, fix):
+    assert section_fixes(kind, line) == [fix]
+
+
+def test_the_words_of_others_on_the_command_line():
+    assert section_fixes("", "", **{"train.batch_size": "3"}) == ["did you mean train.batch?"]
+    assert section_fixes("", "", **{"train.learning_rate": "3"}) == [OPTIMISERS]
+
+
+def test_the_words_of_others_in_python():
+    with pytest.raises(NetError) as error:
+        DataPlan({"train": "mnist.train", "transform": "flip"})
+    assert [d.fix for d in error.value.diagnostics] == ["did you mean augment?"]
+
+
+@pytest.mark.parametrize("word", words.STATEMENTS.values())
+def test_the_statements_of_others(word):
+    for statement in word.split():
+        assert fixes(f"{statement} z = x")[0] == words.statement(statement)
+
+
 def test_what_is_advised_is_there():
     for write in words.LAYERS:
         if ":" not in write:
             assert write.partition("(")[0] in BY_NAME, write
     known = {f.name for op in BY_NAME.values() for f in fields(op)}
+    objects = {**OPTIMIZERS, **SCHEDULES, **SOURCES, **NORMALIZERS, **AUGMENTATIONS, **PREPROCESSING}
+    known |= {name for o in objects.values() if isinstance(o, type) for name in signature(o).parameters}
     for write in words.SETTINGS:
         if ":" not in write:
             assert set(write.split()) <= known, write
+    assert words.OBJECTS.keys() <= objects.keys()
+    assert {write for write in words.ENTRIES if ":" not in write} <= {*chain(*KNOWN.values())}
 
 
 def test_the_page_is_as_the_table_says():
