@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from netdsl.cpu import gemm, host
 from netdsl.cpu.contract_blocks import Block
 from netdsl.cpu.contract_geometry import Correlation, Geometry
 from netdsl.cpu.contract_step import code, library
+from netdsl.cpu.library import once
 from netdsl.cpu.step import Slot, Step
 
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ class KernelTable:
         return int(_kernel_table(self.vectors, host.lanes()).ctypes.data)
 
 
-@functools.cache
+@once
 def _kernel_table(vectors: int, lanes: int) -> Ints:
     heights = range(1, gemm.tile_rows()[vectors] + 1)
     return np.array([0, *(library().address(gemm.kernel_name(h, vectors)) for h in heights)], np.int64)

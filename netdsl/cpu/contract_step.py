@@ -11,7 +11,7 @@ import numpy as np
 from netdsl.cpu import contract_words as w
 from netdsl.cpu import depthwise, gemm, host, pack
 from netdsl.cpu.contract_geometry import Geometry
-from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel
+from netdsl.cpu.library import AnyKernel, KernelLibrary, NumbaKernel, once
 from netdsl.cpu.step import Code, Slot, Step
 
 
@@ -44,7 +44,7 @@ def code(key: str) -> Code:
     return Code(library, key)
 
 
-@functools.cache
+@once
 def _library(name: str, lanes: int) -> KernelLibrary:
     kernels: dict[str, AnyKernel]
     if name == "contract":

@@ -11,11 +11,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import os
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -28,6 +31,12 @@ from netdsl.cpu.emit import I64, VOID, Emitter
 CACHE = Cache("cpu", "NETDSL_CACHE_DIR")
 # What Numba's code would call to get back into Python, which a driver must never do.
 _PYTHON = ("Py", "_Py", "numba_", "NRT_")
+
+# Held while code is made or loaded, so that threads that want the same code get one copy of it, not each its own.
+_MAKING = threading.RLock()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Of the entry of a step: its argument block, a share and the number of shares, the workspace of the thread.
 ENTRY_ARGUMENTS = 4
@@ -53,6 +62,21 @@ class NumbaKernel:
 
 
 AnyKernel = Kernel | NumbaKernel
+
+
+def once(make: Callable[P, T]) -> Callable[P, T]:
+    """`functools.cache` for what addresses point into: threads that ask at the same time get the same object.
+
+    The plain one lets each make its own, and lets go of all but one of them: addresses in the others would dangle.
+    """
+    cached = functools.cache(make)
+
+    @functools.wraps(make)
+    def get(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _MAKING:
+            return cached(*args, **kwargs)  # type: ignore[arg-type]  # hashable, or it raises
+
+    return get
 
 
 class KernelLibrary:
@@ -84,12 +108,14 @@ class KernelLibrary:
 
     def llvm_ir(self) -> str:
         """The optimised LLVM IR of all kernels, for reading."""
-        return str(self._module(_machine()))
+        with self._module(_machine()) as module:
+            return str(module)
 
     def assembly(self, cpu: str | None = None) -> str:
         """The machine code of all kernels, for reading: for this processor, or for the one LLVM calls `cpu`."""
         machine = _machine(cpu)
-        return str(machine.emit_assembly(self._module(machine)))
+        with self._module(machine) as module:
+            return str(machine.emit_assembly(module))
 
     @functools.cached_property
     def _symbols(self) -> dict[str, str]:
@@ -104,36 +130,44 @@ class KernelLibrary:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     def _loaded(self) -> Any:
-        if self._engine is None:
-            code = CACHE.load(self._entry)
-            if code is None:
-                self.cached = False
-                code = bytes(_machine().emit_object(self._module(_machine())))
-                CACHE.store(self._entry, code)
-            self._engine = _load(code)
-        return self._engine
+        with _MAKING:
+            if self._engine is None:
+                code = CACHE.load(self._entry)
+                if code is None:
+                    self.cached = False
+                    code = self._compiled()
+                    CACHE.store(self._entry, code)
+                self._engine = _load(code)
+            return self._engine
 
-    def _module(self, machine: Any) -> Any:
+    def _compiled(self) -> bytes:
+        with self._module(_machine()) as module:
+            return bytes(_machine().emit_object(module))
+
+    @contextmanager
+    def _module(self, machine: Any) -> Iterator[Any]:
+        """The optimised module of all kernels; it ends with the block."""
         module = ir.Module(self.name)
         module.triple, module.data_layout = machine.triple, str(machine.target_data)
         for key, kernel in self.kernels.items():
             if isinstance(kernel, Kernel):
                 self._define(module, key, kernel)
-        # In a context of its own, which goes with the module: the global one keeps what it ever saw.
-        context = llvm.create_context()
-        compiled = llvm.parse_assembly(str(module), context)
-        for key, kernel in self.kernels.items():
-            if isinstance(kernel, NumbaKernel):
-                from netdsl.cpu.numba_ir import compiled_ir
+        # In a context of its own, as the global one keeps what it ever saw. LLVM wants modules to end before their
+        # context; Python may end objects that only garbage refers to in any order, so the order is stated here.
+        with llvm.create_context() as context, llvm.parse_assembly(str(module), context) as compiled:
+            for key, kernel in self.kernels.items():
+                if isinstance(kernel, NumbaKernel):
+                    from netdsl.cpu.numba_ir import compiled_ir
 
-                text = compiled_ir(kernel.load(), kernel.arguments, self._symbols[key])
-                compiled.link_in(llvm.parse_assembly(text, context))
-        compiled.verify()
-        _optimise(compiled, machine)
-        for function in compiled.functions:
-            if function.name.startswith(_PYTHON):
-                raise RuntimeError(f"a driver of the library {self.name} calls {function.name}")
-        return compiled
+                    text = compiled_ir(kernel.load(), kernel.arguments, self._symbols[key])
+                    with llvm.parse_assembly(text, context) as part:
+                        compiled.link_in(part)
+            compiled.verify()
+            _optimise(compiled, machine)
+            for function in compiled.functions:
+                if function.name.startswith(_PYTHON):
+                    raise RuntimeError(f"a driver of the library {self.name} calls {function.name}")
+            yield compiled
 
     def _define(self, module: ir.Module, key: str, kernel: Kernel) -> None:
         function = ir.Function(module, ir.FunctionType(VOID, [I64] * kernel.arguments), self._symbols[key])
@@ -176,8 +210,8 @@ def _optimise(module: Any, machine: Any) -> None:
 
 def _load(code: bytes) -> Any:
     """Put an object file into memory, ready to run."""
-    machine = _machine()
-    empty = llvm.parse_assembly(f'target triple = "{machine.triple}"', llvm.create_context())
+    # In the global context, which never ends: one of its own could end before the engine, which owns the module.
+    empty = llvm.parse_assembly(f'target triple = "{_machine().triple}"')
     # The engine owns the machine it is given, so it gets one of its own.
     engine = llvm.create_mcjit_compiler(empty, _machine.__wrapped__())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -201,4 +235,11 @@ def _environment() -> tuple[object, ...]:
         llvm.get_process_triple(),
         host.cpu_name(),
         tuple(sorted(host.cpu_features().items())),
+    )
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child inherits no code half made, and no lock that nobody gives back.
+    os.register_at_fork(
+        before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release
     )

@@ -14,7 +14,7 @@ from netdsl.cpu.library import KernelLibrary
 from netdsl.cpu.step import Generated, Step
 
 # The libraries of this process that hold generated kernels, by key and lanes: programs share what they can. A library
-# goes, with its machine code, when no program uses one of its kernels any more.
+# goes, with its machine code, when there is no table with one of its kernels any more.
 _KNOWN: weakref.WeakValueDictionary[tuple[str, int], KernelLibrary] = weakref.WeakValueDictionary()
 
 
@@ -22,12 +22,11 @@ _KNOWN: weakref.WeakValueDictionary[tuple[str, int], KernelLibrary] = weakref.We
 class Linked:
     """Rows of (code, argument block) addresses, as the pool runs them, and the generated kernels, if any.
 
-    `libraries` hold their code: the addresses are valid as long as this lives.
+    The code lives as long as `table`, or any part of it.
     """
 
     table: NDArray[np.int64]
     kernels: KernelLibrary | None
-    libraries: tuple[KernelLibrary, ...]
 
 
 def link(steps: Sequence[Step]) -> Linked:
@@ -45,8 +44,21 @@ def link(steps: Sequence[Step]) -> Linked:
     for step in steps:
         for word, address in step.links.items():
             step.args[word] = address()
-    rows = [(_entry(step, homes), step.args.ctypes.data) for step in steps]
-    return Linked(np.array(rows, np.int64).reshape(-1, 2), kernels, tuple(set(homes.values())))
+    table = np.zeros((len(steps), 2), np.int64)
+    for row, step in zip(table, steps, strict=True):
+        row[:] = _entry(step, homes), step.args.ctypes.data
+    _hold(table, set(homes.values()))
+    return Linked(table, kernels)
+
+
+def _hold(table: NDArray[np.int64], libraries: set[KernelLibrary]) -> None:
+    """Let the libraries live exactly as long as the table that names their code, and which no run is without.
+
+    They are no attributes of a program: the garbage collector may end those while something that it ends later
+    still runs the program. An array is not its business, and ends when nobody can reach it.
+    """
+    # At exit nothing is freed: a thread may still be running.
+    weakref.finalize(table, libraries.clear).atexit = False
 
 
 def _entry(step: Step, homes: Mapping[str, KernelLibrary]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import functools
 import os
 import threading
 
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 from netdsl.cpu import host, pool_drivers
 from netdsl.cpu.contract_words import WORKSPACE_BYTES
 from netdsl.cpu.host import HostError
-from netdsl.cpu.library import KernelLibrary
+from netdsl.cpu.library import KernelLibrary, once
 
 _INT = ctypes.c_int64
 
 
-@functools.cache
+@once
 def _library() -> KernelLibrary:
     return KernelLibrary("pool", pool_drivers.kernels())
 

@@ -51,15 +51,18 @@ class Workspace:
         self.memory = aligned_bytes(size)
         self.lock = threading.Lock()
         self.user = 0
-        _workspaces.add(self)
+        with _listing:
+            _workspaces.add(self)
 
 
 _workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
+_listing = threading.Lock()
 _held: list[Workspace] = []
 
 
 def _before_fork() -> None:
     """Let runs of other threads end: a child inherits no half update, and no lock that nobody gives back."""
+    _listing.acquire()
     for workspace in list(_workspaces):
         workspace.lock.acquire()
         _held.append(workspace)
@@ -68,9 +71,12 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _held:
         _held.pop().lock.release()
+    _listing.release()
 
 
 if hasattr(os, "register_at_fork"):
+    # What is registered last is done first: these locks are taken before those of `cpu.pool` and `cpu.library`, as in
+    # a run. Importing this package imports those two first.
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 

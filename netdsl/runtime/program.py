@@ -184,7 +184,7 @@ class Program:
             for step in call.steps:
                 step.bind(functools.partial(_address, call, where, base + scratch))
         steps = [step for call in calls for step in call.steps]
-        self._linked = linked = link(steps)
+        linked = link(steps)
         self.kernels = linked.kernels
         prepared = sum(len(call.steps) for call in lowered.prepare)
         self._prepare_table, self._run_table = linked.table[:prepared], linked.table[prepared:]

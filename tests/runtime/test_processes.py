@@ -14,7 +14,9 @@ import pytest
 
 import netdsl
 from netdsl.cpu import contract_words as w
+from netdsl.cpu.library import Kernel, KernelLibrary
 from netdsl.elaborate import elaborate
+from netdsl.runtime.memory import Workspace
 from netdsl.source import Source
 
 TEXT = """net P {
@@ -83,6 +85,34 @@ def test_a_fork_waits_for_the_runs_of_other_threads():
         stop.set()
         busy.join()
     assert found == [0] * 5
+
+
+@needs_fork
+def test_a_fork_waits_for_what_other_threads_make():
+    """The child can compile, whatever other threads were making when it was forked; so can it make programs."""
+    begun, stop = threading.Event(), threading.Event()
+
+    def slow(emitter):
+        begun.set()
+        time.sleep(0.2)
+
+    library = KernelLibrary("slow", {"slow": Kernel(slow)}, f"{time.time_ns()}")
+
+    def workspaces():
+        while not stop.is_set():
+            Workspace(64)
+
+    makers = [threading.Thread(target=library.load), threading.Thread(target=workspaces)]
+    for maker in makers:
+        maker.start()
+    try:
+        begun.wait()
+        assert in_child(lambda: library.address("slow") and program(2).run(image())) == 0
+        assert [in_child(lambda: Workspace(64)) for _ in range(20)] == [0] * 20
+    finally:
+        stop.set()
+        for maker in makers:
+            maker.join()
 
 
 def _answer(queue):

@@ -5,8 +5,8 @@
 A network is drawn as a list of layers, and built twice from it: as text of the language, and as calls of
 `torch.nn.functional` on channels-first tensors. Each is compared as it predicts and as it trains (batch norms with
 the statistics of the batch) with PyTorch in float64: a tenth of them for 4, 8 and 16 lanes, others for one of these.
-A network counts as degenerate where numbers vanish or explode, or where
-PyTorch's own float32 is further from its float64 than the tolerance, or where numbers vanish or explode.
+A network counts as degenerate where numbers vanish or explode, or where PyTorch's own float32 is further from its
+float64 than the tolerance.
 """
 
 import os
