@@ -33,7 +33,7 @@ def summary(network: Network) -> Summary:
     """Shapes, parameters and costs of a network, layer by layer; `print` shows the table."""
     from netdsl.ops.rebatch import with_batch
 
-    return summarize(network.name, with_batch(network.graph, 1))
+    return summarize(network.name, with_batch(network.graph, 1), network.names)
 
 
 def compile(  # noqa: A001 - the name of the thing

@@ -44,7 +44,7 @@ def app(
         raise UsageError(f"argument -o: {out} ends in none of {', '.join(FORMS)}")
     with diagnostics():
         network = load_network(file, settings, net)
-    summary = summarize(network.name, network.graph)
+    summary = summarize(network.name, network.graph, network.names)
     try:
         picture = draw(summary, (out.suffix if out else ".svg")[1:], depth, blocks)
     except ValueError as error:

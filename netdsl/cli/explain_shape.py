@@ -10,20 +10,23 @@ from netdsl.cli.common import FILE, FORMAT, NET, SET, Format, diagnostics, load_
 
 @command(
     FILE,
-    option("name", metavar="NAME", help="a layer by its path, a block or an output"),
+    option(
+        "name", metavar="NAME", help="a layer by its path, a block, an output or a name given in the text"
+    ),
     SET,
     NET,
     FORMAT,
 )
 def app(file: Path, name: str, settings: list[str], net: str | None, form: Format) -> None:
-    """Explain the shape of a layer: every step from the input, with its formula and its place in the source."""
-    from netdsl.report.explain import explain, find_node, render_steps
+    """Explain the shape of a tensor: every step from the input, with its formula and its place in the source."""
+    from netdsl.report.explain import explain, render_steps
+    from netdsl.report.names import find_node
     from netdsl.terminal import terminal_width
 
     with diagnostics(form):
         network = load_network(file, settings, net)
         graph = network.objective or network.graph
-        steps = explain(graph, find_node(graph, name))
+        steps = explain(graph, find_node(graph, name, network.names))
     if form is Format.json:
         print_json({"network": network.name, "steps": steps})
     else:

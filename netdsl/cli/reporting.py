@@ -29,7 +29,7 @@ OPTIONS = (
     NET,
     option("--depth", type=at_least_1, metavar="N", help="show blocks closed that are nested deeper"),
     option("--expand", action="store_true", help="show equal blocks one by one"),
-    option("--find", metavar="KEY=VALUE", help="layers with shape=14x14, op=conv or name=*.conv1"),
+    option("--find", metavar="KEY=VALUE", help="layers with shape=14x14, op=conv, name=*.conv1, or of NAME"),
     option(
         "--sort",
         known=lambda: SORTS,
@@ -75,7 +75,7 @@ def _report(
     errors = Format.json if form is ReportFormat.json else Format.table
     with diagnostics(errors):
         network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
-    summary, selection = summarize(network.name, network.graph), Selection(**selected)
+    summary, selection = summarize(network.name, network.graph, network.names), Selection(**selected)
     if (batch is not None or memory is not None) and not problems:
         from netdsl.train import predict_memory
 

@@ -14,12 +14,14 @@ from netdsl.elaborate.budget import (
     PER_BLOCK,
     PER_CANDIDATE,
     PER_MISTAKE,
+    PER_NAME,
     PER_NODE,
     Budget,
     Exhausted,
     stop,
 )
 from netdsl.elaborate.definitions import Definitions
+from netdsl.elaborate.naming import Naming
 from netdsl.elaborate.values import Tags, Tensors, parts
 from netdsl.ir import Scope, TensorType, Value
 from netdsl.limits import MAX_ERRORS, MAX_EXPANSION_DEPTH, MAX_ITEMS, MAX_NESTING, MAX_NODES
@@ -103,6 +105,7 @@ class Context:
         self.tags = Tags()
         self.uses: list[tuple[str, str]] = []
         self.names: dict[str, Span] = {}
+        self.namings: list[Naming] = []
 
     def fail(
         self,
@@ -130,6 +133,12 @@ class Context:
     def _place(self, path: str) -> Span | None:
         node = self.builder.nodes.get(path)
         return node.span if node is not None else self.builder.scopes[path].span
+
+    def remember(self, frame: Frame, name: str, value: Any, start: int, span: Span) -> None:
+        """Keep a name that was given to a tensor, with the nodes made for it: those from number `start` on."""
+        if isinstance(value, Value):
+            self.budget.spend(PER_NAME, span)
+            self.namings.append(Naming(frame.path, name, value, range(start, len(self.builder.nodes))))
 
     def path(self, frame: Frame, kind: str, tags: Tags, span: Span) -> str:
         """The path of a use of an op or block: as its tag says, or the next number of its kind that is free."""

@@ -12,6 +12,7 @@ from netdsl.elaborate.claims import Claim, check_claims
 from netdsl.elaborate.context import POISON, Context, Frame, Problems, shortened
 from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.naming import Naming
 from netdsl.elaborate.overrides import Overrides
 from netdsl.elaborate.process import deep_recursion, no_collection
 from netdsl.elaborate.sections import Setting, objectives, settings_of
@@ -31,7 +32,7 @@ class Network:
     with a train section, has the same nodes and further the outputs `loss` and `metric/NAME` and the inputs that
     they need, such as `label`; `evaluation` is the same with the metrics of the section `eval`, if it has its own.
     `data`, `train` and `eval` are the settings of those sections; `settings` those of
-    the net and its named dimensions; `claims` what `expect` says, found to hold.
+    the net and its named dimensions; `claims` what `expect` says, found to hold; `names` those given to tensors.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Network:
     eval: Mapping[str, Setting]
     settings: Mapping[str, Any]
     claims: tuple[Claim, ...]
+    names: tuple[Naming, ...]
 
 
 def elaborate(
@@ -193,6 +195,7 @@ class _Elaboration:
             sections["eval"],
             settings=settings,
             claims=claims,
+            names=tuple(self.context.namings),
         )
         return network, problems.shown()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netdsl.elaborate.budget import PER_TURN
 from netdsl.elaborate.context import POISON, Poisoned
 from netdsl.elaborate.hints import feed
-from netdsl.elaborate.values import Function, Symbol, describe
+from netdsl.elaborate.values import Function, Symbol, describe, shown
 from netdsl.ir import TensorType, Value
 from netdsl.limits import MAX_LOOP
 from netdsl.primitives import Input
@@ -69,11 +69,13 @@ def _evaluate(evaluator: Evaluator, s: tree.Evaluate) -> Any:
 
 
 def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
+    start = len(evaluator.context.builder.nodes)
     value = evaluator.evaluate(s.value)
     if value is POISON:
         raise Poisoned
     for target, item in _taken(evaluator, s.targets, value):
-        _store(evaluator, target, item)
+        name = _store(evaluator, target, item)
+        evaluator.context.remember(evaluator.frame, name, item, start, target.span)
 
 
 def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterable[tuple[_Target, Any]]:
@@ -93,11 +95,12 @@ def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterab
     ]
 
 
-def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> None:
+def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> str:
+    """Give a value its name; returns the name, `p[3]` of an indexed one."""
     variables = evaluator.frame.variables
     if isinstance(target, tree.Name):
         variables[target.id] = value
-        return
+        return target.id
     assert isinstance(target.value, tree.Name)
     name, index = target.value.id, evaluator.index(target.index)
     evaluator.context.hold((value,), target.span)
@@ -110,6 +113,8 @@ def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> 
         variables[name] = {index: value}
     else:
         old[index] = value
+    text = f"({', '.join(map(shown, index))})" if isinstance(index, tuple) else shown(index)
+    return f"{name}[{brief(text)}]"
 
 
 def _input(evaluator: Evaluator, s: tree.Input) -> None:
@@ -139,6 +144,7 @@ def _input(evaluator: Evaluator, s: tree.Input) -> None:
 
 
 def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
+    start = len(evaluator.context.builder.nodes)
     value = evaluator.evaluate(s.value)
     if value is POISON:
         raise Poisoned
@@ -155,6 +161,7 @@ def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
             evaluator.context.fail("name", f"the output {name.id} is there already", name.span)
         outputs[name.id] = (item, isinstance(s, tree.Aux))
         evaluator.frame.variables[name.id] = item
+        evaluator.context.remember(evaluator.frame, name.id, item, start, name.span)
 
 
 def _layer(evaluator: Evaluator, s: tree.Layer) -> None:

@@ -109,10 +109,12 @@ INTENSITY = Column(
     "FLOP/B", _of_row(_intensity), "FLOP/B: operations per byte of operands, weights and results", rank=3
 )
 
+NAME = Column("name", lambda line: ", ".join(line.names), "name: given in the text", right=False)
+
 VIEWS: dict[str, tuple[Column, ...]] = {
-    "shapes": (LAYER, OP, OUTPUT),
-    "params": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS),
-    "report": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, BYTES, FIELD, JUMP, START, INTENSITY),
+    "shapes": (LAYER, OP, OUTPUT, NAME),
+    "params": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, NAME),
+    "report": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, BYTES, FIELD, JUMP, START, INTENSITY, NAME),
 }
 
 

@@ -9,47 +9,9 @@ from typing import Any
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.report.columns import shape_text
-from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.terminal import wrapped
 
 LEGEND = "(windows: floor((in + pad before + pad after - dilation * (kernel - 1) - 1) / stride) + 1)"
-#: so many ends of paths that fit are named
-OFFERED = 3
-
-
-def find_node(graph: Graph, name: str) -> Node:
-    """What gives an output, a layer or a block its shape; raises NetError with what comes near.
-
-    Of a block it is the last layer that is read outside of it.
-    """
-    value = graph.outputs.get(name, Value(name))
-    if value.node in graph:
-        return graph[value.node]
-    if name in graph.scopes:
-        return _result(graph, name)
-    raise NetError(Diagnostic("name", f"nothing in the network is called {name}", fix=_fix(graph, name)))
-
-
-def _result(graph: Graph, path: str) -> Node:
-    inside = [n for n in graph if n.id.startswith(f"{path}.") and isinstance(n.op, LibraryOp)]
-    names = {n.id for n in inside}
-    read = (
-        n
-        for n in inside
-        if any(graph.is_result(v) or any(u.id not in names for u, _ in graph.users(v)) for v in n.outputs)
-    )
-    return list(read)[-1]
-
-
-def _fix(graph: Graph, name: str) -> str:
-    layers = [n.id for n in graph if isinstance(n.op, LibraryOp) or n.op.name == "input"]
-    known = [*graph.outputs, *layers, *graph.scopes]
-    ends = [k for k in known if k.endswith(f".{name}")]
-    if ends:
-        more = f" or another of {len(ends)}" if len(ends) > OFFERED else ""
-        return f"did you mean {', '.join(ends[:OFFERED])}{more}?"
-    near = suggest(name, known)
-    return f"did you mean {near}?" if near else "netdsl shapes lists the layers"
 
 
 def explain(graph: Graph, node: Node) -> list[dict[str, Any]]:

@@ -41,6 +41,12 @@ class Group:
         return owners.pop() if len(owners) == 1 else None
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What the text around the block calls what it makes."""
+        found = (name for r in self.rows for name in r.names)
+        return tuple(_last(name) for name in found if _body(name) == _body(self.path))
+
+    @cached_property
     def form(self) -> tuple[object, ...]:
         """What two equal blocks have in common: everything but names and places."""
         return (self.name, *(p.form if isinstance(p, Group) else _form(p) for p in self.parts))
@@ -58,13 +64,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of an outline: a layer or a `block` at a level, which stands for `count` equal neighbours."""
+    """A line of an outline: a layer or a `block` at a level, which stands for `count` equal neighbours.
+
+    `names` are those that the text around it gives to what it makes.
+    """
 
     level: int
     label: str
     row: Row
     block: Group | None = None
     count: int = 1
+    names: tuple[str, ...] = ()
 
 
 def tree(summary: Summary) -> Group:
@@ -94,11 +104,12 @@ def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Gr
 def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, level: int) -> Iterator[Line]:
     for first, *more in _runs(parts) if collapse else ([p] for p in parts):
         if isinstance(first, Row):
-            yield Line(level, _last(first.name), first)
+            names = tuple(_last(name) for name in first.names if _body(name) == _body(first.name))
+            yield Line(level, _last(first.name), first, names=names)
         elif more:
             yield _closed(first, more, level)
         else:
-            yield Line(level, _last(first.path), first.total, first)
+            yield Line(level, _last(first.path), first.total, first, names=first.names)
             if depth is None or level + 1 < depth:
                 yield from _lines(first.parts, depth, collapse, level + 1)
 
@@ -122,10 +133,16 @@ def _runs(parts: Sequence[Row | Group]) -> list[list[Row | Group]]:
 
 def _closed(first: Group, more: Sequence[Row | Group], level: int) -> Line:
     groups = [first, *(g for g in more if isinstance(g, Group))]
-    whole = Group(first.path, first.name, tuple(groups)).total
+    joined = Group(first.path, first.name, tuple(groups))
     last = _last(groups[-1].path)
     number = last[len(last.rstrip("0123456789")) :]
-    return Line(level, f"{_last(first.path)}..{number or last}", whole, first, len(groups))
+    return Line(
+        level, f"{_last(first.path)}..{number or last}", joined.total, first, len(groups), joined.names
+    )
+
+
+def _body(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _last(path: str) -> str:

@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from netdsl.report.columns import VIEWS, Column, totals_text
+from netdsl.report.columns import NAME, VIEWS, Column, totals_text
 from netdsl.report.outline import Line
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
@@ -32,7 +32,7 @@ def render(
     numbers, one row per line of the report.  Raises ValueError as `Selection.lines` does.
     """
     lines = (selection or Selection()).lines(summary)
-    columns = VIEWS[view]
+    columns = [c for c in VIEWS[view] if c is not NAME or any(line.names for line in lines)]
     totals = totals_text(summary, view)
     if form == "table":
         sort = selection.sort if selection is not None else None
@@ -105,7 +105,19 @@ def _csv(lines: Sequence[Line]) -> str:
     names = ("params", "trainable", "macs", "flops", "bytes", "moved")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["layer", "op", "count", "output", *names, "receptive_field", "jump", "start", "file", "line"]
+        [
+            "layer",
+            "op",
+            "count",
+            "output",
+            *names,
+            "receptive_field",
+            "jump",
+            "start",
+            "file",
+            "line",
+            "names",
+        ]
     )
     for line in lines:
         row, place = line.row, line.row.span
@@ -122,6 +134,7 @@ def _csv(lines: Sequence[Line]) -> str:
                 "x".join(str(f.start) for f in seen),
                 place.source.name if place else "",
                 place.line if place else "",
+                " ".join(line.names),
             ]
         )
     return out.getvalue().rstrip("\n")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from netdsl.elaborate.naming import Naming
 from netdsl.ir import Graph, Node, Value
 from netdsl.ir.graph import Scope
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.receptive_field import Fields, receptive_fields, whole_input
 from netdsl.report.memory import Memory
+from netdsl.report.names import names_of_parts, names_of_values
 from netdsl.source import Span
 
 
@@ -19,8 +21,9 @@ class Row:
 
     `shape` has no batch axis.  `params` counts the weights that this layer is the first to use; `shared` names
     the layer whose weights it uses again.  `macs` are multiply-adds, `flops` floating-point operations, `bytes`
-    the size of the results, `moved` that of operands, weights and results together.  `field` is the receptive
-    field per spatial axis of the input, None where a cell sees the whole input; `sources` names the layers read.
+    the size of the results, `moved` that of operands, weights and results together.  `field` is the receptive field
+    per spatial axis of the input, None where a cell sees the whole input; `sources` names the layers read.  `names`
+    are those that the text gives to the result, by their paths, `part_of` those of all that the layer was made for.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Row:
     field: Fields | None
     sources: tuple[str, ...]
     span: Span | None
+    names: tuple[str, ...] = ()
+    part_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,12 @@ class Summary:
         return notebook_html(self)
 
 
-def summarize(network: str, graph: Graph) -> Summary:
-    """The summary of a graph of ops that was elaborated with batch size 1."""
-    rows = tuple(_rows(graph))
+def summarize(network: str, graph: Graph, names: Sequence[Naming] = ()) -> Summary:
+    """The summary of a graph of ops that was elaborated with batch size 1; `names` are those given to tensors."""
+    own, parts = names_of_values(names), names_of_parts(graph, names)
+    rows = tuple(
+        replace(row, names=own.get(row.name, ()), part_of=parts.get(row.name, ())) for row in _rows(graph)
+    )
     layers = [n for n in graph if isinstance(n.op, LibraryOp)]
     weights = (*graph.leaves("param"), *graph.leaves("state"))
     totals = Totals(

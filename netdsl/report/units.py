@@ -181,4 +181,5 @@ def _note(row: Row, settings: str) -> str:
     facts += [f"{row.macs:,} MACs"] if row.macs else []
     # Only the file's name: drawings are passed on, and where the file lay is nobody's business.
     place = [f"{Path(row.span.source.name).name}:{row.span.line}"] if row.span is not None else []
-    return "\n".join([row.name, *([settings] if settings else []), *facts, *place])
+    called = [f"called {', '.join(row.names)}"] if row.names else []
+    return "\n".join([row.name, *called, *([settings] if settings else []), *facts, *place])

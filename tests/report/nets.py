@@ -24,4 +24,4 @@ def graph_of(text):
 
 def summary_of(text):
     network, _ = elaborate_partial(Source("net.net", text))
-    return summarize(network.name, network.graph)
+    return summarize(network.name, network.graph, network.names)

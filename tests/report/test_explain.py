@@ -5,7 +5,8 @@ import re
 import pytest
 
 from netdsl.elaborate import elaborate
-from netdsl.report.explain import explain, find_node, render_steps
+from netdsl.report.explain import explain, render_steps
+from netdsl.report.names import find_node
 from netdsl.source import NetError, Source
 from tests.report.nets import graph_of
 
