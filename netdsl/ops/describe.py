@@ -1,4 +1,4 @@
-"""The documentation of an op as data: for `netdsl ops`, and for the table in docs/."""
+"""The documentation of ops and of what else files name, as data: for `netdsl ops`, and for the table in docs/."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from netdsl.ir.text import format_setting
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.initializers import TEXTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class SettingDoc:
 class OpDoc:
     """An op: its name and family, the first line and the whole of its text, its settings and its weights in words.
 
-    The text names the source: paper, or the framework whose definition it is.
+    The text names the source: paper, or the framework whose definition it is.  For what is no op, such as an
+    initialiser or an optimiser, `use` shows where it stands.
     """
 
     name: str
@@ -36,6 +38,7 @@ class OpDoc:
     text: str
     settings: tuple[SettingDoc, ...]
     weights: str
+    use: str = ""
 
     def signature(self) -> str:
         """`conv(channels, kernel, stride = 1, ...)`."""
@@ -66,6 +69,25 @@ def describe(op: type[LibraryOp]) -> OpDoc:
     return OpDoc(op.name, op.__module__.rpartition(".")[2], summary, text, (*first, *rest), weights)
 
 
+def describe_other(
+    name: str, family: str, text: str, use: str, settings: tuple[SettingDoc, ...] = ()
+) -> OpDoc:
+    """The documentation of what is no op."""
+    return OpDoc(name, family, text.split("\n\n")[0].replace("\n", " "), text, settings, "", use)
+
+
+def describe_initializers() -> list[OpDoc]:
+    """The documentation of the initialisers."""
+    docs = []
+    for usage, text in TEXTS.items():
+        name, _, number = usage.partition("(")
+        setting, _, example = number.rstrip(")").partition(" = ")
+        settings = (SettingDoc(setting, "a number", None, True),) if number else ()
+        use = f"conv(8, 3, init = {name}({example}))" if number else f"conv(8, 3, init = {name})"
+        docs.append(describe_other(name, "initialisers", text, use, settings))
+    return docs
+
+
 def render_list(docs: Sequence[OpDoc]) -> str:
     """One line per op."""
     width = max(len(doc.name) for doc in docs)
@@ -77,21 +99,29 @@ def render_one(doc: OpDoc) -> str:
     lines = [doc.signature(), "", doc.text]
     if doc.weights:
         lines += ["", f"weights: {doc.weights}"]
+    if doc.use:
+        lines += ["", f"used as: {doc.use}"]
     if doc.settings:
         lines += ["", "settings:"]
         width = max(len(s.name) for s in doc.settings)
         for s in doc.settings:
             default = "required" if s.default is None else f"default {s.default}"
-            lines.append(f"  {s.name:<{width}}  {s.doc} ({default})")
+            lines.append(
+                f"  {s.name:<{width}}  {s.doc} ({default})" if s.doc else f"  {s.name:<{width}}  {default}"
+            )
     return "\n".join(lines)
 
 
 def render_markdown(docs: Sequence[OpDoc]) -> str:
-    """The table of all ops for docs/ops.md, one section per family."""
+    """The table of all ops, and of what else files name, for docs/ops.md, one section per family."""
     lines = ["# The op library", "", "Generated from the registry; `netdsl ops NAME` shows every setting."]
     for family, members in itertools.groupby(docs, key=lambda doc: doc.family):
-        lines += ["", f"## {family}", "", "| op | what it does | weights |", "|---|---|---|"]
-        lines += [f"| `{doc.signature()}` | {_cell(doc.summary)} | {_cell(doc.weights)} |" for doc in members]
+        found = list(members)
+        head = "| name | what it does | used as |" if found[0].use else "| op | what it does | weights |"
+        lines += ["", f"## {family}", "", head, "|---|---|---|"]
+        for doc in found:
+            last = f"`{doc.use}`" if doc.use else doc.weights
+            lines.append(f"| `{doc.signature()}` | {_cell(doc.summary)} | {_cell(last)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from netdsl.arrays import Array, np
@@ -24,6 +25,37 @@ LOOK_THROUGH = frozenset(
     | {"dropout", "spatial_dropout", "drop_path", "gaussian_noise", "flatten", "reshape"}
     | {"max_pool", "avg_pool", "global_avg_pool", "global_max_pool"}
 )
+
+FAN = "`fan_in` is how many values one result sums up: `K * K * C / groups` of a convolution, `C` of a dense layer."
+#: what each does, when to take it and who found it; those with a number have an example of it
+TEXTS: Mapping[str, str] = {
+    "auto": "`he_normal` where a ReLU-like activation comes next, `glorot_uniform` elsewhere: the default.\n\n"
+    "What lies between is looked through: norms, pools, dropout, `flatten`, `reshape`, `add` and `concat`.\n"
+    f"ReLU-like are {', '.join(sorted(RELU_LIKE))}.",
+    "he_normal": "Normal, mean 0, variance `2 / fan_in`, not truncated.\n\n"
+    "For layers before a ReLU, which halves the variance: so it stays the same from layer to layer.\n"
+    f"{FAN}\nHe et al. 2015; PyTorch kaiming_normal_.  Keras' HeNormal cuts the tails off at two deviations.",
+    "he_uniform": "Uniform between `-sqrt(6 / fan_in)` and `sqrt(6 / fan_in)`, which is variance `2 / fan_in`.\n\n"
+    f"As `he_normal`, without rare large weights.\n{FAN}\n"
+    "He et al. 2015; PyTorch kaiming_uniform_ with its defaults.",
+    "glorot_normal": "Normal, mean 0, variance `2 / (fan_in + fan_out)`, not truncated.\n\n"
+    "For layers before tanh, sigmoid, softmax or nothing: halfway between what keeps the variance of values and\n"
+    f"what keeps that of gradients.  {FAN}\n`fan_out` is in how many sums each value is.\n"
+    "Glorot and Bengio 2010; PyTorch xavier_normal_.",
+    "glorot_uniform": "Uniform between plus and minus `sqrt(6 / (fan_in + fan_out))`.\n\n"
+    "As `glorot_normal`, without rare large weights: the variance is the same, `2 / (fan_in + fan_out)`.\n"
+    f"{FAN}\n`fan_out` is in how many sums each value is.\n"
+    "Glorot and Bengio 2010; PyTorch xavier_uniform_, the default of Keras.",
+    "normal(std = 0.02)": "Normal, mean 0, standard deviation `std`, not truncated.\n\n"
+    "For papers that state one: 0.01 in AlexNet (Krizhevsky et al. 2012), 0.02 in DCGAN (Radford et al. 2015).",
+    "constant(x = 0.1)": "Every weight is `x`.\n\n"
+    "For biases and scales; kernels that all start the same learn the same.  A list of numbers takes its place\n"
+    "where they differ: `init = [[-1, 0, 1]]`.",
+    "zeros": "Every weight is 0.\n\nThe default of biases, and of what is added to something that works already.",
+    "ones": "Every weight is 1.\n\nThe default of the scales of norms.",
+    "rademacher": "-1 or 1, equally likely.\n\n"
+    "For random projections that stay as they are, with `@freeze` (Achlioptas 2003).",
+}
 
 
 def initialize(node: Node, seed: int) -> Array:

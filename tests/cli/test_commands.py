@@ -75,6 +75,33 @@ def test_ops_and_doctor(capsys):
     assert "channels" in call(capsys, "ops", "conv")[1]
     code, _, err = call(capsys, "ops", "convv")
     assert code == 1 and "did you mean conv?" in err
+    assert "did you mean he_normal?" in call(capsys, "ops", "kaiming_normal")[2]
+    assert "did you mean max_pool(size)?" in call(capsys, "ops", "MaxPooling2D")[2]
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("he_normal", ["variance `2 / fan_in`", "He et al. 2015", "used as: conv(8, 3, init = he_normal)"]),
+        ("glorot_uniform", ["sqrt(6 / (fan_in + fan_out))", "Glorot and Bengio 2010"]),
+        ("auto", ["`he_normal` where a ReLU-like activation comes next, `glorot_uniform` elsewhere"]),
+        ("sgd", ["sgd(lr = 0.01, weight_decay = 0.0, momentum = 0.0, nesterov = false)", "Nesterov 1983"]),
+        ("cosine", ["Loshchilov and Hutter 2016", "train { schedule = cosine }"]),
+        ("flip", ["mirror left and right", "data { augment = [flip] }"]),
+        ("standardize", ["subtract the mean and divide by the standard deviation"]),
+        ("cifar10.test", ["10,000 samples [32, 32, 3] of 10 classes"]),
+        ("resize", ["ONNX Resize", "data { preprocess = [resize(256)] }"]),
+        ("constant", ["conv(8, 3, init = constant(0.1))", "train { schedule = constant }"]),
+    ],
+)
+def test_ops_answers_for_all_that_files_name(capsys, name, told):
+    """Also where an op and something else go by one name."""
+    code, out, _ = call(capsys, "ops", name)
+    assert code == 0 and out.startswith(name) and all(text in out for text in told)
+    assert name in call(capsys, "ops")[1] and name in call(capsys, "ops", name, "--format", "json")[1]
+
+
+def test_doctor_and_data(capsys):
     assert "threads" in call(capsys, "doctor")[1]
     assert "digits" in call(capsys, "data", "list")[1]
 

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from netdsl.elaborate import elaborate
+from netdsl.ir.settings import INITIALIZERS, initializer
 from netdsl.ops import BY_NAME, LIBRARY, OPS, PLACES
 from netdsl.ops.conv import Conv
-from netdsl.ops.describe import describe, render_list, render_markdown, render_one
+from netdsl.ops.describe import describe, describe_initializers, render_list, render_markdown, render_one
 from netdsl.ops.rectifier import LeakyRelu
+from netdsl.source import Source
+from netdsl.train.settings import data_plan, train_settings
+from netdsl.train.vocabulary import vocabulary
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -41,7 +46,32 @@ def test_list_has_every_op():
 
 
 def test_table_in_the_docs(golden):
-    golden(DOCS / "ops.md", render_markdown([describe(op) for op in LIBRARY]))
+    golden(DOCS / "ops.md", render_markdown([*(describe(op) for op in LIBRARY), *vocabulary()]))
+
+
+def test_every_initializer_has_a_page():
+    pages = {doc.name: doc for doc in describe_initializers()}
+    assert {*pages} == {*INITIALIZERS, "constant", "normal"}
+    for name, doc in pages.items():
+        assert (
+            initializer(f"{name}(0.5)" if doc.settings else name) and doc.summary and doc.text != doc.summary
+        )
+        assert ("2 / fan_in" in doc.text or "2 / (fan_in + fan_out)" in doc.text) == ("_" in name)
+
+
+@pytest.mark.parametrize("doc", vocabulary(), ids=lambda doc: f"{doc.family}: {doc.name}")
+def test_what_a_page_shows_is_right_in_a_file(doc):
+    layer, setting = (doc.use, "") if doc.family == "initialisers" else ("conv(8, 3)", doc.use)
+    text = f"net N {{ input x: [8, 8, 1]\n output y = x -> {layer} -> flatten -> dense(10) }}\n"
+    if setting.startswith("data") and " train " not in setting:
+        setting = setting.replace("{", "{ train = digits.train;")
+    if setting.startswith("train"):
+        setting = setting.replace("{", "{ loss = cross_entropy(y, label);")
+    network = elaborate(Source("a.net", text + setting))
+    if setting.startswith("train"):
+        train_settings(network)
+    if setting.startswith("data"):
+        data_plan(network, 0)
 
 
 def test_example_of_the_page_is_the_real_op():

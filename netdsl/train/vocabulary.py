@@ -1,0 +1,70 @@
+"""What a file may name besides ops, with its documentation: initialisers, optimisers, schedules, what is of data."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from netdsl.data.preprocess import STEPS
+from netdsl.data.registry import DATASETS
+from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, Named
+from netdsl.ir.text import format_setting
+from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
+from netdsl.train.make import bounds
+from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.schedules import SCHEDULES
+
+#: kinds of things, and where in a file they stand
+_KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
+    ("optimisers", OPTIMIZERS, "train {{ optimizer = {} }}"),
+    ("schedules", SCHEDULES, "train {{ schedule = {} }}"),
+    ("data sets", SOURCES, "data {{ train = {} }}"),
+    ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),
+    ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
+    ("augmentation", AUGMENTATIONS, "data {{ augment = [{}] }}"),
+)
+#: how those are written that need settings
+_EXAMPLES: Mapping[str, str] = {
+    "step": "step(every = 30)",
+    "idx": 'idx("images.gz", "labels.gz")',
+    "npz": 'npz("data.npz")',
+    "npy": 'npy("x.npy", "y.npy")',
+    "resize": "resize(256)",
+    "center_crop": "center_crop(224)",
+    "shift": "shift(2)",
+}
+
+
+def vocabulary() -> list[OpDoc]:
+    """The documentation of all of it, kind by kind."""
+    found = [
+        _split(name, family, target) if isinstance(target, Named) else _described(name, family, target, use)
+        for family, targets, use in _KINDS
+        for name, target in targets.items()
+    ]
+    return [*describe_initializers(), *found]
+
+
+def _split(name: str, family: str, split: Named) -> OpDoc:
+    """A split of a data set known by name."""
+    known = DATASETS[split.dataset]
+    size = f"{known.sizes[split.split]:,} samples {list(known.shape)} of {len(known.classes)} classes"
+    text = f"{known.title}: {size}.\n\n{known.homepage}\nLicence: {known.licence}."
+    return describe_other(name, family, text, f"data {{ {split.split} = {name} }}")
+
+
+def _described(name: str, family: str, target: Any, use: str) -> OpDoc:
+    """Something with settings, by what its class says."""
+    example = use.format(_EXAMPLES.get(name, name))
+    return describe_other(name, family, inspect.cleandoc(target.__doc__), example, tuple(_settings(target)))
+
+
+def _settings(target: Any) -> Iterator[SettingDoc]:
+    limits = {f.name: f.metadata for f in dataclasses.fields(target)}
+    for p in inspect.signature(target).parameters.values():
+        limit = limits[p.name]
+        text = bounds(limit["low"], limit["high"]) if "low" in limit else ""
+        default = None if p.default is p.empty else format_setting(p.default).strip('"')
+        yield SettingDoc(p.name, text, default, True)
