@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.cli.command import command
 from netdsl.cli.common import FILES, FORMAT, NET, SET, Format, fail, parse_overrides, print_json, print_page
-from netdsl.source import Diagnostic, Mistakes, NetError, Note, warn
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, warn
 
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
-    from netdsl.syntax.tree import Preset
 
 
 @command(FILES, SET, NET, FORMAT)
@@ -44,6 +43,7 @@ def _check(
 ) -> Iterator[dict[str, Any]]:
     """What is good of a file; mistakes and warnings are collected, each once however many nets have it."""
     from netdsl.elaborate import elaborate_all
+    from netdsl.elaborate.network import in_preset
     from netdsl.syntax.parse import parse
     from netdsl.syntax.read import read_source
 
@@ -52,6 +52,8 @@ def _check(
     if net is None and tree.blocks and not tree.nets:
         yield {"file": str(file), "net": None, "blocks": len(tree.blocks), "claims": 0}
         return
+    presets = {preset.name.span for preset in tree.presets.values()}
+    told: list[Diagnostic] = []
     names = [net] if net else [*(tree.nets or [None]), *tree.presets]
     for name, network in zip(names, elaborate_all(source, names, parse_overrides(settings)), strict=False):
         own = Mistakes()
@@ -60,8 +62,10 @@ def _check(
                 raise network
             warnings.add(_section_warnings(network))
             yield {"file": str(file), "net": network.name, "claims": len(network.claims)}
-        fresh = [d for d in own.found if d not in mistakes.found]
-        mistakes.add(_in_preset(d, tree.presets.get(name or "")) for d in fresh)
+        for problem in own.found:
+            if (alone := _alone(problem, presets)) not in told:
+                told.append(alone)
+                mistakes.add([in_preset(problem, tree.presets.get(name or ""))])
 
 
 def _section_warnings(network: Network) -> Sequence[Diagnostic]:
@@ -72,12 +76,9 @@ def _section_warnings(network: Network) -> Sequence[Diagnostic]:
     return check_sections(network)
 
 
-def _in_preset(problem: Diagnostic, preset: Preset | None) -> Diagnostic:
-    """A mistake that the net alone does not have says which preset makes it."""
-    if preset is None:
-        return problem
-    note = Note(f"with the settings of the preset {preset.name.id}", preset.name.span)
-    return replace(problem, notes=(*problem.notes, note))
+def _alone(problem: Diagnostic, presets: Set[Span]) -> Diagnostic:
+    """A mistake without the note on a preset: what the net has alone is told once."""
+    return replace(problem, notes=tuple(note for note in problem.notes if note.span not in presets))
 
 
 def _line(found: dict[str, Any]) -> str:

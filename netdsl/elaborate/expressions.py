@@ -128,11 +128,15 @@ class Evaluator:
             return Function(BY_NAME[name], span)
         return None
 
-    def unknown(self, name: str, span: Span) -> Any:
-        """Fail for a name that is not defined, with the nearest one that is."""
+    def unknown(self, name: str, span: Span, fed: bool = False) -> Any:
+        """Fail for a name that is not defined, with the nearest one that is; ops, blocks and layers are `fed`."""
         home = self.frame.home
-        variables = filter(str.isidentifier, self.frame.variables)
-        known = {*variables, *home.blocks, *home.modules, *BY_NAME, *OF_SHAPES, *OF_SETTINGS}
+        variables = {k: v for k, v in self.frame.variables.items() if k.isidentifier()}
+        if fed:
+            known = {k for k, v in variables.items() if isinstance(v, Function)}
+        else:
+            known = {*variables, *OF_SHAPES, *OF_SETTINGS}
+        known |= {*home.blocks, *home.modules, *BY_NAME}
         kind = "block" if name[:1].isupper() else "name"
         alike = [k for k in known if kind == "name" or k[:1].isupper()]
         value = words.value(name) if name not in BY_NAME else None
@@ -418,6 +422,7 @@ class Evaluator:
         if (name in OF_SETTINGS or name in OF_SHAPES) and self.lookup(name, step.span) is None:
             fix = OF_TENSORS.get(f"{name}(...)")
             self.context.fail("type", f"{name} computes settings, -> feeds tensors", step.span, fix=fix)
+        self._known(called)
         function = self.evaluate(step)
         if isinstance(function, Symbol):
             self._defined(function)
@@ -428,7 +433,16 @@ class Evaluator:
             fix = f"it is fed in its parentheses already; several are fed as (a, b) -> {called.span.text}"
         return self.context.fail("type", f"-> feeds a function, not {describe(function)}", step.span, fix=fix)
 
+    def _known(self, function: tree.Expr) -> None:
+        """Fail for a name that nothing has, where only an op, a block or a layer can stand."""
+        if not isinstance(function, tree.Name) or function.id in self.frame.variables:
+            return
+        if self.lookup(function.id, function.span) is None:
+            self.unknown(function.id, function.span, fed=True)
+
     def _merge(self, value: Any, merge: tree.Merge, tag: str | None = None) -> Any:
+        called = merge.function.function if isinstance(merge.function, tree.Call) else merge.function
+        self._known(called)
         function = self.evaluate(merge.function)
         if not isinstance(function, Function):
             self.context.fail("type", f"{describe(function)} cannot merge branches", merge.function.span)

@@ -19,7 +19,7 @@ from netdsl.elaborate.sections import Setting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
 from netdsl.ops.initializers import resolve_initializers
-from netdsl.source import Diagnostic, NetError, Source, Span, suggest
+from netdsl.source import Diagnostic, NetError, Note, Source, Span, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
 
@@ -113,13 +113,22 @@ def _elaborate(
             given = Overrides(overrides or {}, file, chosen, preset)
             name = (preset or chosen).name.id
             context = Context(batch, budget, problems)
-            return _Elaboration(context, file, home, chosen, source, given, name).result()
+            network, found = _Elaboration(context, file, home, chosen, source, given, name).result()
+            return network, tuple(in_preset(d, preset) for d in found)
     except Exhausted as end:
         last = replace(end.diagnostic, trail=shortened(end.diagnostic.trail))
         raise NetError(*problems.shown(), last) from None
     except RecursionError:
         message = "expressions and blocks are nested too deeply"
         raise NetError(*problems.shown(), Diagnostic("limit", message, Span(source, 0, 0))) from None
+
+
+def in_preset(problem: Diagnostic, preset: tree.Preset | None) -> Diagnostic:
+    """A mistake with a note on the preset whose settings it was found with."""
+    if preset is None or any(note.span == preset.name.span for note in problem.notes):
+        return problem
+    note = Note(f"with the settings of the preset {preset.name.id}", preset.name.span)
+    return replace(problem, notes=(*problem.notes, note))
 
 
 def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:

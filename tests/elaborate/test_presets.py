@@ -1,8 +1,11 @@
 """Presets: settings under a name, with claims of their own."""
 
+import re
+
 import pytest
 
-from netdsl.elaborate import elaborate
+from netdsl.cli.main import main
+from netdsl.elaborate import elaborate, elaborate_partial
 from netdsl.source import NetError, Source
 
 TEXT = """
@@ -45,6 +48,56 @@ def test_what_is_set_wins_and_leaves_the_claims_of_the_preset_alone():
 
 def test_a_claim_that_does_not_hold():
     assert messages(net="wide", text=TEXT.replace("114", "115")) == ["expected params == 115"]
+
+
+FAILING = """
+net Stack(width = 4, k = 3) {
+  input x: [8, 8, 1]
+  output y = x -> conv(width, k) -> flatten -> dense(2)
+}
+preset fine { width = 16 }
+preset broken { k = 11 }
+preset wrong { params == 3 }
+"""
+
+
+@pytest.mark.parametrize(
+    "net, message",
+    [("broken", "a kernel of 11 x 11 does not fit into [8, 8, 1]"), ("wrong", "expected params == 3")],
+)
+def test_a_preset_that_fails_is_named(net, message):
+    with pytest.raises(NetError) as caught:
+        network(net, text=FAILING)
+    (problem,) = caught.value.diagnostics
+    assert problem.message == message
+    assert problem.notes[-1].message == f"with the settings of the preset {net}"
+    assert problem.notes[-1].span.text == net
+    (partial,) = elaborate_partial(Source("stack.net", FAILING), net=net)[1]
+    assert partial == problem
+
+
+def test_the_net_alone_names_no_preset():
+    with pytest.raises(NetError) as caught:
+        network(text=FAILING.replace("dense(2)", "dense(0)"))
+    assert not [n for d in caught.value.diagnostics for n in d.notes if "preset" in n.message]
+
+
+@pytest.mark.parametrize(
+    "text, presets",
+    [
+        (FAILING, ["broken", "wrong"]),
+        # What the net has alone is told once, and not of a preset.
+        (FAILING.replace("dense(2)", "dense(0)"), ["broken"]),
+    ],
+)
+def test_check_names_the_presets_that_fail(tmp_path, capsys, text, presets):
+    file = tmp_path / "stack.net"
+    file.write_text(text)
+    with pytest.raises(SystemExit):
+        main(["check", str(file)])
+    told = capsys.readouterr().err
+    assert re.findall(r"with the settings of the preset (\w+)", told) == presets
+    assert told.count("units must be") == text.count("dense(0)")
 
 
 def test_names_that_there_are_not():
