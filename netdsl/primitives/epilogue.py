@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netdsl.ir import TensorType
-from netdsl.scalar import Arg, Binary, Expr, Lit
+from netdsl.scalar import Arg, Binary, Expr, Lit, Where
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,18 @@ def match_epilogue(
 
 def _bounds(e: Expr) -> tuple[float, float, Expr]:
     """`min(max(x, low), high)` taken apart."""
-    low, high = -math.inf, math.inf
-    if isinstance(e, Binary) and e.op == "min" and isinstance(e.b, Lit):
-        high, e = float(e.b.value), e.a
-    if isinstance(e, Binary) and e.op == "max" and isinstance(e.b, Lit):
-        low, e = float(e.b.value), e.a
-    return low, high, e
+    high, inner = _bound(e, "min", "gt", math.inf)
+    low, inner = _bound(inner, "max", "lt", -math.inf)
+    return low, high, inner
+
+
+def _bound(e: Expr, op: str, beyond: str, none: float) -> tuple[float, Expr]:
+    """The bound and what is bounded, be it by `min` or `max` or by a choice, as `clip` does."""
+    if isinstance(e, Binary) and e.op == op and isinstance(e.b, Lit):
+        return float(e.b.value), e.a
+    if isinstance(e, Where) and isinstance(e.a, Lit) and e.cond == Binary(beyond, e.b, e.a):
+        return float(e.a.value), e.b
+    return none, e
 
 
 def _terms(e: Expr) -> list[int] | None:
