@@ -83,7 +83,7 @@ class CrossEntropy(Loss):
         labels = b.type(values[1]).dtype == "i64"
 
         def element(lp: Expr, t: Expr, w: Expr, sample: Expr | float = 1.0) -> Expr:
-            loss = -lp * self._probability(t, len(shape) - 1, shape[-1], labels) * sample
+            loss = self._share(-lp, t, len(shape) - 1, shape[-1], labels) * sample
             return self._counted(t, loss if self.class_weights is None else loss * w, 0.0)
 
         total = b.reduce("sum", element, *operands, axes=range(len(shape)))
@@ -111,12 +111,15 @@ class CrossEntropy(Loss):
     def _target_operand(self, b: PrimitiveBuilder, target: Value, shape: tuple[int, ...]) -> Value:
         return b.reshape(target, (*shape[:-1], 1)) if b.type(target).dtype == "i64" else target
 
-    def _probability(self, t: Expr, axis: int, classes: int, labels: bool) -> Expr:
-        """The target distribution at one class."""
+    def _share(self, surprise: Expr, t: Expr, axis: int, classes: int, labels: bool) -> Expr:
+        """What one class adds: `-log p` times its share of the target distribution."""
         rest = self.label_smoothing / classes
-        if labels:
-            return where(eq(Index(axis), t), 1.0 - self.label_smoothing + rest, rest)
-        return t * (1.0 - self.label_smoothing) + rest
+        if not labels:
+            return surprise * (t * (1.0 - self.label_smoothing) + rest)
+        if rest == 0:
+            # Chosen, not multiplied by 0: where a logit is far below the others, -log p is infinite.
+            return where(eq(Index(axis), t), surprise, 0.0)
+        return surprise * where(eq(Index(axis), t), 1.0 - self.label_smoothing + rest, rest)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """`SoftmaxCrossEntropyLoss`, which takes labels and class weights alone."""
