@@ -82,8 +82,9 @@ class _AdaptivePool(LibraryOp):
     def flops(self, *types: TensorType) -> int:
         """One operation per cell of each window."""
         (x,) = types
-        axes = (_ends(n, out) for n, out in zip(x.shape[1:-1], self.out_size(x), strict=True))
-        return x.shape[0] * x.shape[-1] * math.prod(int((last - first).sum()) for first, last in axes)
+        axes = zip(x.shape[1:-1], self.out_size(x), strict=True)
+        # Along an axis, windows overlap by a cell where their border lies within one.
+        return x.shape[0] * x.shape[-1] * math.prod(n + out - math.gcd(n, out) for n, out in axes)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """A pool of equal windows, behind `Gather` where they are not equal."""
@@ -139,9 +140,8 @@ def _ends(size: int, out: int) -> tuple[Array, Array]:
 
 
 def _widest(size: int, out: int) -> int:
-    """Cells of the largest window along an axis."""
-    first, last = _ends(size, out)
-    return int((last - first).max())
+    """Cells of the largest window along an axis: it begins as late as it can within a cell."""
+    return -(-(size + out - math.gcd(size, out)) // out)
 
 
 @dataclass(frozen=True)
@@ -167,21 +167,20 @@ class AdaptiveAvgPool(_AdaptivePool):
         cells = first[:, None] + np.arange(_widest(size, out))
         return np.where(cells < last[:, None], cells, -1)
 
-    def counts(self, x: TensorType) -> Array | None:
-        """Cells of each window, `[*O, 1]`; None where windows are equal."""
+    def counts(self, x: TensorType) -> list[Array]:
+        """Cells of the windows along each axis, to be multiplied as they broadcast; none where all are equal."""
         axes = list(zip(x.shape[1:-1], self.out_size(x), strict=True))
         if not any(n % out for n, out in axes):
-            return None
-        total = np.ones((1,) * (len(axes) + 1), np.float32)
-        for axis, (n, out) in enumerate(axes):
-            first, last = _ends(n, out)
-            total = total * (last - first).reshape([-1 if k == axis else 1 for k in range(len(axes) + 1)])
-        return total.astype(np.float32)
+            return []
+        widths = ((last - first).astype(np.float32) for first, last in (_ends(n, out) for n, out in axes))
+        return [w.reshape(-1, *(1,) * (len(axes) - k)) for k, w in enumerate(widths)]
 
     def corrected(self, b: PrimitiveBuilder, y: Value, x: TensorType) -> Value:
         """The average over each window's own cells."""
         counts, cells = self.counts(x), float(math.prod(self.pool(x).size))
-        return y if counts is None else b.map(lambda v, c: v * (cells / c), y, b.const(counts))
+        if not counts:
+            return y
+        return b.map(lambda v, *c: v * (cells / math.prod(c)), y, *map(b.const, counts))
 
     def onnx_cells(self, m: OnnxBuilder, x: str, size: int, out: int, axis: int, rank: int) -> str:
         """The same with a row of zeros behind the others."""
@@ -192,4 +191,6 @@ class AdaptiveAvgPool(_AdaptivePool):
     def onnx_corrected(self, m: OnnxBuilder, y: str, x: TensorType) -> str:
         """The same product."""
         counts = self.counts(x)
-        return y if counts is None else m.node("Mul", y, m.const(math.prod(self.pool(x).size) / counts))
+        for count in counts:
+            y = m.node("Div", y, m.const(count))
+        return m.node("Mul", y, m.const(np.float32(math.prod(self.pool(x).size)))) if counts else y
