@@ -193,4 +193,4 @@ class AdaptiveAvgPool(_AdaptivePool):
         counts = self.counts(x)
         for count in counts:
             y = m.node("Div", y, m.const(count))
-        return m.node("Mul", y, m.const(np.float32(math.prod(self.pool(x).size)))) if counts else y
+        return m.node("Mul", y, m.const(np.array(float(math.prod(self.pool(x).size))))) if counts else y
