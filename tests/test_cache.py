@@ -8,8 +8,8 @@ import pytest
 
 from netdsl import cache
 from netdsl.cache import Cache
-from netdsl.data.get import _target
 from netdsl.data.locate import data_folders
+from netdsl.data.obtain import _target
 from netdsl.data.registry import known
 from netdsl.source import NetError, NetWarning
 from tests.rights import without_rights

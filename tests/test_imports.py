@@ -1,9 +1,12 @@
 """Rooms import only the rooms above them, and reports do not wait for a compiler."""
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -101,3 +104,23 @@ def test_only_the_cpu_room_imports_numba():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(n.split(".")[0] in ("numba", "llvmlite") for n in names):
                 assert room(path) == "cpu", path
+
+
+PACKAGES = [
+    "netdsl",
+    *(".".join(p.parent.relative_to(ROOT.parent).parts) for p in ROOT.glob("*/__init__.py")),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_not_replaced_by_modules(package):
+    """Python puts an imported module into its package under the module's name, over whatever was meant."""
+    room = importlib.import_module(package)
+    for found in pkgutil.iter_modules(room.__path__):
+        if found.name != "__main__":
+            importlib.import_module(f"{package}.{found.name}")
+    names = getattr(room, "__all__", [])
+    modules = [name for name in names if isinstance(getattr(room, name), ModuleType)]
+    assert not modules
+    for name, home in getattr(room, "_HOMES", {}).items():
+        assert getattr(room, name) is getattr(importlib.import_module(home), name)

@@ -56,7 +56,9 @@ class Option:
         if not self.is_argument:
             return ""
         name = str(self.settings.get("metavar", self.flags[0]))
-        return {"+": f"{name}...", "?": f"[{name}]"}.get(self.settings.get("nargs", ""), name)
+        return {"+": f"{name}...", "?": f"[{name}]", "*": f"[{name}...]"}.get(
+            self.settings.get("nargs", ""), name
+        )
 
 
 def option(

@@ -45,9 +45,6 @@ def lines() -> Iterator[Line]:
     from netdsl.cli.main import COMMANDS, find_command
 
     for name, text in COMMANDS.items():
-        if name == "help":
-            yield Line((name,), text, (), (option("name", known=COMMANDS.keys, metavar="COMMAND"),))
-            continue
         found = find_command(name)
         inner = (
             {(name, own): c for own, c in found.commands.items()}

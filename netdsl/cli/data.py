@@ -10,7 +10,7 @@ from netdsl.cli.command import Group, command, option
 from netdsl.cli.common import FORMAT, Format, diagnostics, print_json, print_page
 
 if TYPE_CHECKING:
-    from netdsl.data.get import Entry
+    from netdsl.data.obtain import Entry
 
 
 def _names() -> Iterable[str]:

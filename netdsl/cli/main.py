@@ -63,25 +63,27 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(words: Sequence[str]) -> None:
-    name, *rest = words
-    if name == "help":
-        # `netdsl help data get` is `netdsl data get --help`.
-        name, *rest = [*rest, "--help"]
-    if name in ("-h", "--help"):
+    if words[0] in ("-h", "--help"):
         print(usage())
-    elif name == "--version":
+    elif words[0] == "--version":
         from importlib.metadata import version
 
         print(f"netdsl {version('netdsl')}")
-    elif name not in COMMANDS:
-        raise SystemExit(_unknown(name))
     else:
         from netdsl.cli.common import diagnostics
 
         # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with warnings_shown(), diagnostics():
-            find_command(name)(rest, f"netdsl {name}")
+            call_command(words)
+
+
+def call_command(words: Sequence[str]) -> None:
+    """Call the command that the first word names; raises SystemExit with 2 where none is called so."""
+    name, *rest = words
+    if name not in COMMANDS:
+        raise SystemExit(_unknown(name))
+    find_command(name)(rest, f"netdsl {name}")
 
 
 def find_command(name: str) -> Command | Group:

@@ -9,10 +9,10 @@ from netdsl.lazy import lazy
 if TYPE_CHECKING:
     from netdsl.data.batches import Batch, Batches
     from netdsl.data.dataset import Dataset, Split, from_arrays
-    from netdsl.data.get import get, list_datasets
     from netdsl.data.load import load_dataset, load_split
     from netdsl.data.loader import Loader
     from netdsl.data.normalize import Normalization
+    from netdsl.data.obtain import get, list_datasets
     from netdsl.data.plan import DataPlan
     from netdsl.data.preprocess import CenterCrop, Resize, Step
     from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SETTINGS, SOURCES
@@ -62,8 +62,8 @@ _HOMES = {
     "Step": "netdsl.data.preprocess",
     "Usage": "netdsl.data.usage",
     "from_arrays": "netdsl.data.dataset",
-    "get": "netdsl.data.get",
-    "list_datasets": "netdsl.data.get",
+    "get": "netdsl.data.obtain",
+    "list_datasets": "netdsl.data.obtain",
     "load_dataset": "netdsl.data.load",
     "load_split": "netdsl.data.load",
 }

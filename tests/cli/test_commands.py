@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netdsl.cli.main import main
+from netdsl.cli.main import COMMANDS, main
 
 ROOT = Path(__file__).parent.parent.parent
 LENET = str(ROOT / "examples" / "lenet5.net")
@@ -23,6 +23,31 @@ def call(capsys, *words):
 def test_help_names_every_command(capsys):
     code, out, _ = call(capsys, "--help")
     assert code == 0 and "netdsl COMMAND" in out and "doctor" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["help"], "netdsl COMMAND"),
+        (["help", "help"], "usage: netdsl help [COMMAND...]"),
+        (["help", "--help"], "usage: netdsl help [COMMAND...]"),
+        (["help", "-h"], "usage: netdsl help [COMMAND...]"),
+        (["help", "help", "train"], "usage: netdsl help [COMMAND...]"),
+        (["help", "data", "get"], "usage: netdsl data get"),
+        *((["help", name], f"usage: netdsl {name}") for name in COMMANDS),
+        *(([name, "--help"], f"usage: netdsl {name}") for name in COMMANDS),
+    ],
+)
+def test_every_command_has_help(capsys, words, told):
+    code, out, err = call(capsys, *words)
+    assert (code, err) == (0, "") and told in out
+
+
+def test_help_of_what_is_not_there(capsys):
+    code, _, err = call(capsys, "help", "trian")
+    assert code == 2 and "did you mean train?" in err
+    code, _, err = call(capsys, "help", "data", "gte")
+    assert code == 2 and "gte" in err
 
 
 def test_unknown_command_is_wrong_usage_with_a_suggestion(capsys):

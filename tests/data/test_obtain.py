@@ -12,9 +12,10 @@ import urllib.error
 import numpy as np
 import pytest
 
+from netdsl.cli.main import main
 from netdsl.data import download as net
-from netdsl.data.get import get, list_datasets
 from netdsl.data.load import load_split
+from netdsl.data.obtain import get, list_datasets
 from netdsl.data.registry import DATASETS, Archive, Content, Known
 from netdsl.source import NetError
 
@@ -298,3 +299,33 @@ def test_registry_is_consistent():
         assert all(len(file.sha256) == 64 and file.size > 0 for file in dataset.contents)
         assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in dataset.mirrors)
         assert bool(dataset.contents) == (dataset.format != "npz")
+
+
+def command(capsys, *words):
+    with pytest.raises(SystemExit) as end:
+        main(["data", *map(str, words)])
+    out, err = capsys.readouterr()
+    return end.value.code or 0, " ".join(out.split()), " ".join(err.split())
+
+
+def test_the_commands(tmp_path, monkeypatch, capsys):
+    """`netdsl data list` and `netdsl data get`, with files on the mirrors and without."""
+    code, out, _ = command(capsys, "list")
+    assert code == 0 and "tiny" in out and "shipped with netdsl" in out
+    code, _, err = command(capsys, "get", "tiny")
+    assert code == 1 and "https://second.invalid/" in err
+    pages = {f"https://first.invalid/{name}.gz": gzip.compress(data) for name, data in FILES.items()}
+    serve(monkeypatch, pages)
+    assert command(capsys, "get", "digits")[:2] == (0, "digits: embedded")
+    there = tmp_path / "there"
+    assert command(capsys, "get", "tiny", "--folder", there) == (
+        0,
+        f"tiny: downloaded in {there / 'tiny'}",
+        "",
+    )
+    assert command(capsys, "get", "tiny", "--folder", there) == (0, f"tiny: present in {there / 'tiny'}", "")
+    assert command(capsys, "get", "tyni")[0] == 1
+    code, out, _ = command(capsys, "list", "--format", "json")
+    assert code == 0 and {"digits", "tiny", "colour"} <= {found["name"] for found in json.loads(out)}
+    for words in ([], ["--help"], ["get", "--help"], ["list", "--help"]):
+        assert command(capsys, *words)[0] == 0
