@@ -32,7 +32,8 @@ CACHE = Cache("cpu", "NETDSL_CACHE_DIR")
 # What Numba's code would call to get back into Python, which a driver must never do.
 _PYTHON = ("Py", "_Py", "numba_", "NRT_")
 
-# Held while code is made or loaded, so that threads that want the same code get one copy of it, not each its own.
+# Held while code is made, loaded or freed, so that threads that want the same code get one copy of it, not each its
+# own, and a forked child finds LLVM in order.
 _MAKING = threading.RLock()
 
 P = ParamSpec("P")
@@ -99,8 +100,8 @@ class KernelLibrary:
         Errors: KeyError for a kernel that is not in the library, RuntimeError for a driver that may call back
         into Python.
         """
-        index = self._symbols[key]
-        return int(self._loaded().get_function_address(index))
+        with _MAKING:
+            return int(self._loaded().get_function_address(self._symbols[key]))
 
     def load(self) -> None:
         """Compile, or take from the cache, and put the code into memory; it stays as long as the library lives."""
@@ -131,6 +132,7 @@ class KernelLibrary:
 
     def _loaded(self) -> Any:
         with _MAKING:
+            _LEFT.clear()
             if self._engine is None:
                 code = CACHE.load(self._entry)
                 if code is None:
@@ -175,6 +177,24 @@ class KernelLibrary:
         emitter = Emitter(function, self.lanes)
         kernel.emit(emitter)
         emitter.b.ret_void()
+
+
+# Libraries that nobody needs any more but that could not be freed at once.
+_LEFT: list[KernelLibrary] = []
+
+
+def leave(libraries: set[KernelLibrary]) -> None:
+    """Free the libraries that nobody else holds: now, or with the next that loads while another thread makes code.
+
+    It never waits: the garbage collector may call it in any thread, whatever locks that holds.
+    """
+    _LEFT.extend(libraries)
+    libraries.clear()
+    if _MAKING.acquire(blocking=False):
+        try:
+            _LEFT.clear()
+        finally:
+            _MAKING.release()
 
 
 @functools.cache

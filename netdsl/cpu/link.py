@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.cpu import host
-from netdsl.cpu.library import KernelLibrary
+from netdsl.cpu.library import KernelLibrary, leave
 from netdsl.cpu.step import Generated, Step
 
 # The libraries of this process that hold generated kernels, by key and lanes: programs share what they can. A library
@@ -58,7 +58,7 @@ def _hold(table: NDArray[np.int64], libraries: set[KernelLibrary]) -> None:
     still runs the program. An array is not its business, and ends when nobody can reach it.
     """
     # At exit nothing is freed: a thread may still be running.
-    weakref.finalize(table, libraries.clear).atexit = False
+    weakref.finalize(table, leave, libraries).atexit = False
 
 
 def _entry(step: Step, homes: Mapping[str, KernelLibrary]) -> int:
