@@ -3,6 +3,8 @@
 import gc
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl.cpu.library import Kernel, KernelLibrary
 from netdsl.cpu.link import _KNOWN
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
@@ -54,6 +57,32 @@ def test_code_goes_with_the_last_part_of_its_table():
     gc.collect()
     assert library() is not None
     del part
+    assert library() is None
+
+
+def test_freeing_waits_for_nobody():
+    """What ends while another thread makes code goes with the next that loads."""
+    others = homes()
+    made = program(74)
+    (library,) = map(weakref.ref, homes() - others)
+    inside, leave = threading.Event(), threading.Event()
+
+    def slow(emitter):
+        inside.set()
+        leave.wait(60)
+
+    other = KernelLibrary("slow", {"slow": Kernel(slow)}, f"{time.time_ns()}")
+    maker = threading.Thread(target=other.load)
+    maker.start()
+    inside.wait(60)
+    try:
+        del made
+        gc.collect()
+        assert library() is not None
+    finally:
+        leave.set()
+        maker.join()
+    run(program(75))
     assert library() is None
 
 
