@@ -44,12 +44,12 @@ class Normalization:
             return self
         white = white_for(given, trained)
         if white is None or trained.white is None:
-            if given.whole != trained.whole:
+            if given.whole != trained.whole or _sign_differs(given, trained):
                 _warn_units(given, trained, name, "its numbers are taken as they are")
             return self
         if white != trained.white and not given.sure:
             _warn_units(given, trained, name, f"{white:g} in it is taken for {trained.white:g} there")
-        elif not given.sure and 0 < given.high * 16 < trained.high:
+        elif not given.sure and (0 < given.high * 16 < trained.high or _sign_differs(given, trained)):
             _warn_units(given, trained, name, "its numbers are taken in the units of the training set")
         return replace(self, peak=self.peak * white / trained.white)
 
@@ -93,7 +93,7 @@ class Raw:
 class Scale:
     """`scale`, the default: divide by the full intensity (255 for bytes, 16 for digits), giving [0, 1].
 
-    `scale(max)` divides by `max` instead. Floats count as scaled already.
+    `scale(max)` divides by `max` instead, whatever the data is. Floats count as scaled already.
     """
 
     max: float | None = None
@@ -105,8 +105,7 @@ class Scale:
     def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
         """Divide by what is full intensity in the training set; warns where that is a guess."""
         if self.max is not None:
-            white = float(self.max)
-            return Normalization(white, pixels=replace(train.pixels, white=white, sure=True))
+            return Normalization(float(self.max), pixels=_told(train.pixels, float(self.max)))
         _warn_doubt(train)
         return Normalization(train.pixels.scale, pixels=train.pixels)
 
@@ -172,6 +171,24 @@ def channel_statistics(
     centre = np.tile(mean, math.prod(shape[:-1]))
     squares = sum(np.square(chunk - centre).sum(axis=0) for chunk in chunks())
     return mean, np.sqrt(np.asarray(squares).reshape(-1, channels).sum(axis=0) / count)
+
+
+def _told(pixels: Pixels, most: float) -> Pixels:
+    """The pixels of a training set whose numbers are said to go up to `most`, which tells white where it is a guess.
+
+    Elsewhere white is known: bytes of 0 to 239 that are divided by 100 are bytes still, as are those of pictures.
+    """
+    possible = most >= pixels.high and (pixels.dtype != "uint8" or most <= 255)
+    return replace(pixels, white=most, sure=True) if possible and pixels.guessed else pixels
+
+
+def _sign_differs(given: Pixels, trained: Pixels) -> bool:
+    """Whether one of the two goes far below 0, and the other not at all; interpolation goes a little below."""
+
+    def signed(pixels: Pixels) -> bool:
+        return -pixels.low * 16 > max(abs(pixels.low), abs(pixels.high))
+
+    return (signed(given) and trained.low >= 0) or (signed(trained) and given.low >= 0)
 
 
 def _warn_doubt(train: Split) -> None:

@@ -57,6 +57,13 @@ class Pixels:
         """What `normalize = scale` divides by: floats count as scaled already."""
         return self.white if self.white is not None and (self.whole or self.sure) else 1.0
 
+    @property
+    def guessed(self) -> bool:
+        """Whether white is nothing but the largest value that was found, or a byte that no value comes near to."""
+        if self.sure or self.white is None:
+            return False
+        return self.white not in (1, 255, 65535) or (self.dtype == "uint8" and self.high < _BYTES_USED)
+
     def __str__(self) -> str:
         return f"{self.dtype} from {self.low:g} to {self.high:g}"
 
@@ -83,13 +90,15 @@ def _found(high: float, floats: bool) -> float:
 def white_for(given: Pixels, trained: Pixels) -> float | None:
     """The number in `given` data that is full intensity, to a network that was trained on `trained`.
 
-    Data that fits the range of the training set is in its units, whatever the type, but for floats from 0 to 1
-    where training had 0 to 255, integers where training had 0 to 1, and bytes where training had more bits.  None:
-    the numbers are taken as they are.
+    Data that fits the range of the training set is in its units, whatever the type, and so is data of its own type
+    up to twice as far; but for floats from 0 to 1 where training had 0 to 255, integers where training had 0 to 1,
+    and bytes where training had more bits.  None: the numbers are taken as they are.
     """
     if trained.white is None or given.sure:
         return given.white if trained.white is not None else None
     if given.low < 0:
+        return trained.white
+    if given.dtype == trained.dtype and trained.white / 16 < given.high <= 2 * trained.white:
         return trained.white
     if trained.white <= 1:
         own = given.white if given.whole or given.high > 16 * trained.white else trained.white
