@@ -54,8 +54,9 @@ class _Imports:
             if item.alias is not None:
                 modules[item.alias.id] = imported
                 continue
-            for name in imported.blocks:
-                if name in blocks or name in own:
+            for name, (block, _) in imported.blocks.items():
+                # Two files may import the same third: it is read once, so its blocks are the same objects.
+                if name in own or (name in blocks and blocks[name][0] is not block):
                     message = f"{name} is defined here and in {item.path.value}"
                     raise NetError(Diagnostic("name", message, item.path.span, fix='import it "as" a name'))
                 blocks[name] = imported.block(name)

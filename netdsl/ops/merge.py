@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -132,7 +133,7 @@ class Concat(LibraryOp):
                 raise ShapeError(message, operand=k)
         rest = [t.shape[:at] + t.shape[at + 1 :] for t in types]
         # Where most operands agree, the one that differs is to blame, be it the first.
-        model = types[rest.index(max(rest, key=rest.count))]
+        model = types[rest.index(Counter(rest).most_common(1)[0][0])]
         along = "channels" if at == first.rank - 1 else f"axis {at - 1}"
         for k, t in enumerate(types):
             if rest[k] != model.shape[:at] + model.shape[at + 1 :]:

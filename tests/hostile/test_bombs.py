@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from netdsl.elaborate import budget, context, elaborate, elaborate_each
+from netdsl.ir import TensorType
+from netdsl.ops import BY_NAME
 from netdsl.source import NetError, Source
 from netdsl.syntax.parse import parse
 from netdsl.syntax.read import read_source
@@ -89,6 +92,44 @@ def test_an_import_may_look_up_within_the_folder_of_the_first_file(tmp_path):
         elaborate(
             Source(str(tmp_path / "a" / "a.net"), (tmp_path / "a" / "a.net").read_text() + "\nnet N { }")
         )
+
+
+def test_a_block_that_comes_in_on_two_ways_is_one_block(tmp_path):
+    (tmp_path / "b.net").write_text("block B { in -> dense(3) }")
+    for name in ("p", "q"):
+        text = f'import "b.net"\nblock {name.upper()} {{ in -> B }}'
+        (tmp_path / f"{name}.net").write_text(text)
+    main = tmp_path / "main.net"
+    net = "net N { input x: [4]\n output y = x -> B -> P -> Q }"
+    main.write_text(f'import "p.net"\nimport "b.net"\nimport "q.net"\n{net}')
+    assert len(elaborate(read_source(main)).graph.leaves("param")) == 6
+    (tmp_path / "c.net").write_text(
+        "block B { in }"
+    )  # another block of the same name, and one of the file's own
+    main.write_text(f'import "p.net"\nimport "c.net"\n{net}')
+    with pytest.raises(NetError, match=r"B is defined here and in c\.net"):
+        elaborate(read_source(main))
+    main.write_text(f'import "p.net"\nblock B {{ in }}\n{net}')
+    with pytest.raises(NetError, match=r"B is defined here and in p\.net"):
+        elaborate(read_source(main))
+
+
+def test_a_plain_diamond_of_imports_ends(tmp_path):
+    for k in range(26):
+        below = f'import "a{k + 1}.net"\nimport "b{k + 1}.net"\n' if k < 25 else ""
+        (tmp_path / f"a{k}.net").write_text(f"{below}block A{k} {{ in -> relu }}")
+        (tmp_path / f"b{k}.net").write_text(f"{below}block B{k} {{ in -> relu }}")
+    main = tmp_path / "main.net"
+    main.write_text('import "a0.net"\nimport "b0.net"\nnet N { input x: [4]\n output y = x -> A25 -> B25 }')
+    assert len(elaborate(read_source(main)).graph) == 3
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "concat", "stack", "l1", "l2"])
+def test_the_work_for_operands_grows_as_their_number(name):
+    """A limit far from what it takes: 0.1 s; what compares all with all takes 30."""
+    start = time.process_time()
+    BY_NAME[name].make([], {}).infer(*[TensorType((1, 8))] * 40_000)
+    assert time.process_time() - start < 5
 
 
 def test_the_presets_of_a_file_share_one_budget(a_tenth):
