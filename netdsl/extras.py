@@ -12,7 +12,6 @@ import re
 import shlex
 import shutil
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,9 @@ def install_hint(library: str) -> str:
 
 def _requirement(library: str) -> str:
     """The library with the versions that netdsl asks for."""
+    # It imports the parser of e-mails, for which those wait who need no extra.
+    from importlib import metadata
+
     try:
         asked = metadata.requires("netdsl") or []
     except metadata.PackageNotFoundError:

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.cli.streams import exit_status, say
-from netdsl.source import NetWarning
 
 if TYPE_CHECKING:
     from netdsl.cli.command import Command, Group
@@ -96,6 +95,7 @@ def find_command(name: str) -> Command | Group:
 def warnings_shown() -> Iterator[None]:
     """Print our own warnings on stderr as the diagnostics they are, each once."""
     from netdsl.cli.common import shown as shown_as
+    from netdsl.source import NetWarning
 
     shown, said = warnings.showwarning, set[str]()
 
