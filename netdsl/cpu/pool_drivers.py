@@ -3,6 +3,9 @@
 The words of a pool's block lie 64 bytes apart, so that no two share a cache line.  GENERATION counts runs and ARRIVED
 the ends of steps; both only grow, so that nobody who comes late mistakes one run for another.  WORKSPACES is where
 the workspaces of the threads begin: in memory of the pool, so that a thread needs little stack.
+
+One that goes to sleep counts itself in SLEEPERS and then looks at GENERATION; one that submits grows GENERATION and
+then looks at SLEEPERS. All of that is in one order for everybody, so that they cannot miss each other.
 """
 
 from __future__ import annotations
@@ -34,11 +37,11 @@ def _pointer(e: Emitter, address: Value, offset: int) -> Value:
 
 
 def _read(e: Emitter, block: Value, word: int) -> Value:
-    return e.b.load_atomic(_pointer(e, block, word), "acquire", 8)
+    return e.b.load_atomic(_pointer(e, block, word), "seq_cst", 8)
 
 
 def _grow(e: Emitter, block: Value, word: int, by: int = 1) -> None:
-    e.b.atomic_rmw("add", _pointer(e, block, word), e.i64(by), "acq_rel")
+    e.b.atomic_rmw("add", _pointer(e, block, word), e.i64(by), "seq_cst")
 
 
 def _pause(e: Emitter) -> None:
