@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
-    from netdsl.api import compile, load, summary  # noqa: A004 - the name of the thing
+    from netdsl.api import compile, load, restore, summary  # noqa: A004 - the name of the thing
     from netdsl.autodiff import grad
     from netdsl.runtime import Program
     from netdsl.source import NetError
     from netdsl.train import Trainer
 
-__all__ = ["NetError", "Program", "Trainer", "compile", "grad", "load", "summary"]
+__all__ = ["NetError", "Program", "Trainer", "compile", "grad", "load", "restore", "summary"]
 
 _HOMES = {
     "NetError": "netdsl.source",
@@ -25,6 +25,7 @@ _HOMES = {
     "compile": "netdsl.api",
     "grad": "netdsl.autodiff",
     "load": "netdsl.api",
+    "restore": "netdsl.api",
     "summary": "netdsl.api",
 }
 

@@ -1,16 +1,20 @@
-"""The functions of `import netdsl`: load a file, summarise it, compile it."""
+"""The functions of `import netdsl`: load a file, summarise it, compile it, run what was trained."""
 
 from __future__ import annotations
 
+import math
+import numbers
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from netdsl.elaborate import Network, elaborate
+from netdsl.elaborate import Network, elaborate, need_network
 from netdsl.report import Summary, summarize
 from netdsl.syntax.read import read_source
 
 if TYPE_CHECKING:
+    from netdsl.predict import Trained
     from netdsl.runtime import Program
 
 
@@ -18,21 +22,42 @@ def load(
     path: str | os.PathLike[str],
     *,
     batch: int = 1,
-    settings: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     net: str | None = None,
 ) -> Network:
     """The network of a `.net` file, for `batch` samples per run.
 
-    `settings` overrides settings by name, as text in the language (`{"classes": "100"}`); `net` picks one of
-    several nets.  Raises NetError with every mistake found.
+    `settings` overrides settings by name: numbers, True and False, lists of them, None for `none`, and anything else
+    as text in the language (`{"train.epochs": 3, "train.optimizer": "sgd(momentum = 0.9)"}`); `net` picks one of
+    several nets.  Raises NetError with every mistake found, TypeError for other values.
     """
-    return elaborate(read_source(os.fspath(path)), batch, settings, net)
+    given = {name: _written(name, value) for name, value in (settings or {}).items()}
+    return elaborate(read_source(os.fspath(path)), batch, given, net)
+
+
+def _written(name: str, value: Any) -> str:
+    """A value as the language writes it."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_written(name, v) for v in value)}]"
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return repr(float(value))
+    kinds = "a finite number, True, False, None, a list of them, or text in the language"
+    raise TypeError(f"the setting {name} is {value!r}, a {type(value).__name__}; {kinds} belongs there")
 
 
 def summary(network: Network) -> Summary:
     """Shapes, parameters and costs of a network, layer by layer; `print` shows the table."""
     from netdsl.ops.rebatch import with_batch
 
+    need_network(network, "netdsl.summary")
     return summarize(network.name, with_batch(network.graph, 1), network.names)
 
 
@@ -47,7 +72,18 @@ def compile(  # noqa: A001 - the name of the thing
     from netdsl.ops.initializers import initialize
     from netdsl.train import inference_program
 
+    need_network(network, "netdsl.compile")
     program = inference_program(network.graph, network.batch, threads)
     for name in program.weights:
         program.set(name, initialize(network.graph[name], seed))
     return program
+
+
+def restore(path: str | os.PathLike[str]) -> Trained:
+    """The trained network of a checkpoint or an artifact; `run` computes its outputs for arrays.
+
+    Raises NetError for a file that is neither.
+    """
+    from netdsl.predict import load_trained
+
+    return load_trained(Path(path))

@@ -65,7 +65,7 @@ def threads(asked: int | None = None) -> int:
     Errors: HostError for numbers that are not from 1 to MAX_THREADS.
     """
     if asked is not None:
-        if not 1 <= asked <= MAX_THREADS:
+        if not isinstance(asked, int) or not 1 <= asked <= MAX_THREADS:
             raise HostError(f"{asked} threads are asked for; it must be a number from 1 to {MAX_THREADS}")
         return asked
     word = os.environ.get("NETDSL_THREADS")

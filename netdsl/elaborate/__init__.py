@@ -1,7 +1,14 @@
 """From the tree to a typed graph: settings are evaluated, blocks expanded, weights named."""
 
 from netdsl.elaborate.claims import Claim
-from netdsl.elaborate.network import Network, elaborate, elaborate_all, elaborate_each, elaborate_partial
+from netdsl.elaborate.network import (
+    Network,
+    elaborate,
+    elaborate_all,
+    elaborate_each,
+    elaborate_partial,
+    need_network,
+)
 from netdsl.elaborate.sections import Setting
 from netdsl.elaborate.values import Call, shown
 
@@ -14,5 +21,6 @@ __all__ = [
     "elaborate_all",
     "elaborate_each",
     "elaborate_partial",
+    "need_network",
     "shown",
 ]

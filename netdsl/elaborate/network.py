@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from netdsl.elaborate.process import deep_recursion, no_collection
 from netdsl.elaborate.sections import Setting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
+from netdsl.ir.settings import positive
 from netdsl.ops.initializers import resolve_initializers
 from netdsl.source import Diagnostic, NetError, Note, Source, Span, suggest
 from netdsl.syntax import tree
@@ -47,6 +49,15 @@ class Network:
     settings: Mapping[str, Any]
     claims: tuple[Claim, ...]
     names: tuple[Naming, ...]
+
+
+def need_network(value: object, function: str) -> None:
+    """Raise TypeError where `function` is given something else, such as the path of a network."""
+    if isinstance(value, str | os.PathLike):
+        path = str(os.fspath(value))
+        raise TypeError(f"{function} takes a network, not a path: netdsl.load({path!r}) reads one")
+    if not isinstance(value, Network):
+        raise TypeError(f"{function} takes a network, as netdsl.load gives it, not a {type(value).__name__}")
 
 
 def elaborate(
@@ -103,6 +114,10 @@ def _elaborate(
     source: Source, batch: int, overrides: Mapping[str, str] | None, net: str | None, budget: Budget
 ) -> tuple[Network, tuple[Diagnostic, ...]]:
     problems = Problems()
+    try:
+        positive(batch)
+    except ValueError as error:
+        raise NetError(Diagnostic("setting", f"batch {error}")) from None
     try:
         with no_collection(), deep_recursion():
             file = parse(source)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from netdsl.data import Usage
 from netdsl.ir import Graph, Node, TensorType
-from netdsl.predict.samples import Samples
+from netdsl.predict.samples import Samples, given_samples
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import load_artifact
@@ -42,6 +42,16 @@ class Trained:
         """What it gives in inference, with a batch axis of any size."""
         kept = {n: v for n, v in self.graph.outputs.items() if n not in self.graph.aux}
         return {name: self.graph.type(value) for name, value in kept.items()}
+
+    def run(
+        self, feeds: Mapping[str, Array], *, seed: int = 0, threads: int | None = None
+    ) -> dict[str, Array]:
+        """The outputs by name, [n, ...], for arrays [n, ...] by input, or one sample without the axis of samples.
+
+        Arrays are as they are stored, 0 to 255 for bytes: they are prepared and normalised as in training.  `seed` is
+        of dropout with monte_carlo.  Raises NetError for arrays that do not fit.
+        """
+        return predict(self, given_samples(feeds, self.inputs, self.usage), seed, threads)
 
 
 def load_trained(path: Path) -> Trained:

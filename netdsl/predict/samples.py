@@ -62,7 +62,20 @@ def read_samples(
         raise _error(f"{arrays[0]} stands alone: several files at a time are pictures")
     if fit:
         raise _error(f"{arrays[0]} holds arrays; --resize is for pictures")
-    return _array(arrays[0], leaf.id, wanted, usage)
+    return _single(_read(arrays[0], "x"), str(arrays[0]), leaf, usage)
+
+
+def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage | None) -> Samples:
+    """The samples of arrays by input; raises NetError for arrays that do not fit the network."""
+    names = [leaf.id for leaf in inputs]
+    if feeds.keys() != set(names):
+        raise _error(f"the network takes {', '.join(names)}; given are {', '.join(feeds) or 'no arrays'}")
+    arrays = {name: _filled(np.asarray(x), f"the array {name}") for name, x in feeds.items()}
+    if len(inputs) == 1:
+        leaf = inputs[0]
+        usage = usage or Usage(leaf.types[0].shape[1:])
+        return _single(arrays[leaf.id], f"the array {leaf.id}", leaf, usage)
+    return _several({leaf.id: _fitted(leaf, arrays[leaf.id], f"the array {leaf.id}") for leaf in inputs})
 
 
 @dataclass(eq=False)
@@ -90,9 +103,9 @@ class Arrays:
         return ()
 
 
-def _array(path: Path, name: str, wanted: Shape, usage: Usage) -> Samples:
+def _single(stored: Array, where: str, leaf: Node, usage: Usage) -> Samples:
     """One array, as training would take it, with or without a batch axis."""
-    stored = _read(path, "x")
+    name, wanted = leaf.id, leaf.types[0].shape[1:]
     steps = usage.preprocess
     for x in (stored, stored[None]):
         if x.ndim > 1 or not wanted:
@@ -103,8 +116,8 @@ def _array(path: Path, name: str, wanted: Shape, usage: Usage) -> Samples:
                 continue
             kept, pixels = as_samples(x)
             kept = preprocessed(steps, kept, pixels).reshape(len(x), *wanted)
-            return Arrays({name: kept}, usage, usage.normalization.of(pixels, str(path)))
-    message = f"{name} takes [{', '.join(map(str, ('N', *wanted)))}], {path} has {list(stored.shape)}"
+            return Arrays({name: kept}, usage, usage.normalization.of(pixels, where))
+    message = f"{name} takes [{', '.join(map(str, ('N', *wanted)))}], {where} has {list(stored.shape)}"
     raise _error(message, _cut(wanted, usage) if stored.ndim > 2 and not steps else None)
 
 
@@ -113,30 +126,37 @@ def _named(paths: Sequence[Path], inputs: Sequence[Node]) -> Samples:
     if len(paths) != 1 or paths[0].suffix != ".npz":
         names = ", ".join(leaf.id for leaf in inputs)
         raise _error(f"the network takes {names}: an .npz file with arrays of these names")
-    arrays = {leaf.id: _fitted(leaf, paths[0]) for leaf in inputs}
+    path = paths[0]
+    return _several({leaf.id: _fitted(leaf, _read(path, leaf.id), str(path)) for leaf in inputs})
+
+
+def _several(arrays: Mapping[str, Array]) -> Samples:
     if len({len(x) for x in arrays.values()}) > 1:
         shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
         raise _error(f"the inputs have different numbers of samples: {shapes}")
     return Arrays(arrays, Usage(()), Normalization())
 
 
-def _fitted(leaf: Node, path: Path) -> Array:
+def _fitted(leaf: Node, x: Array, where: str) -> Array:
     shape = leaf.types[0].shape[1:]
-    x = _read(path, leaf.id)
     for samples in (x, x[None]):
         try:
             check_sample_shape(samples.shape[1:], shape)
         except NetError:
             continue
         return samples.reshape(len(samples), *shape)
-    message = f"{leaf.id} takes [{', '.join(map(str, ('N', *shape)))}], {path} has {list(x.shape)}"
+    message = f"{leaf.id} takes [{', '.join(map(str, ('N', *shape)))}], {where} has {list(x.shape)}"
     raise _error(message)
 
 
 def _read(path: Path, key: str) -> Array:
     array = read_npz(path, key) if path.suffix.lower() == ".npz" else read_npy(path)
+    return _filled(array, str(path))
+
+
+def _filled(array: Array, where: str) -> Array:
     if array.size == 0:
-        raise _error(f"there are no samples in {path}, whose shape is {list(array.shape)}")
+        raise _error(f"there are no samples in {where}, whose shape is {list(array.shape)}")
     return array
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from netdsl.data import Batch, Batches, DataPlan, Loader, Usage
-from netdsl.elaborate import Network
+from netdsl.elaborate import Network, need_network
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
@@ -57,6 +57,7 @@ class Trainer:
         data: DataPlan | None = None,
         threads: int | None = None,
     ) -> None:
+        need_network(network, "netdsl.Trainer")
         sections = training_sections(network, data)
         self.network = network = sections.network
         self.settings: TrainSettings = sections.settings
