@@ -12,6 +12,7 @@ from netdsl.cli.common import (
     THREADS,
     Format,
     diagnostics,
+    fail,
     need_device,
     print_json,
     print_page,
@@ -57,7 +58,7 @@ def app(
 ) -> None:
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
-    Arrays are `[N, *shape]` or one sample.
+    Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.
     """
     from netdsl.predict import Target, answers, load_trained, predict, read_samples
     from netdsl.predict.text import as_json, lines
@@ -79,3 +80,5 @@ def app(
         print(f"written to {', '.join(map(str, written))}")
     else:
         print_page("\n".join(lines(outputs, found, samples, terminal_width())))
+    if samples.problems:
+        fail(samples.problems)

@@ -65,11 +65,14 @@ def load_trained(path: Path) -> Trained:
 def predict(
     trained: Trained, samples: Samples, seed: int = 0, threads: int | None = None
 ) -> dict[str, Array]:
-    """The outputs for all samples by name, [n, ...]; `seed` is of dropout with monte_carlo. Raises NetError."""
+    """The outputs for all samples by name, [n, ...]; `seed` is of dropout with monte_carlo.
+
+    Samples that cannot be read are left out, and told by `samples.problems`.  Raises NetError where none is left.
+    """
     programs: dict[int, Program] = {}
     parts: dict[str, list[Array]] = {}
-    for number, start in enumerate(range(0, len(samples), BATCH)):
-        feeds = dict(samples.feeds(start, min(start + BATCH, len(samples))))
+    for number, batch in enumerate(samples.batches(BATCH)):
+        feeds = dict(batch)
         size = len(next(iter(feeds.values())))
         if size not in programs:
             programs[size] = _program(trained, size, threads)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,10 +27,14 @@ class Samples(Protocol):
     """Samples in order; they are read when they are asked for, a batch at a time."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """How many there are; those that cannot be read are left out once `batches` has found them."""
 
-    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
-        """What the inputs are fed for samples start to stop, by name; raises NetError."""
+    def batches(self, size: int) -> Iterator[Mapping[str, Array]]:
+        """What the inputs are fed, by name, for `size` samples at a time; raises NetError where none can be read."""
+
+    @property
+    def problems(self) -> Sequence[Diagnostic]:
+        """What is wrong with the samples that `batches` left out."""
 
     def title(self, number: int) -> str:
         """What a sample is called: its file, or its number."""
@@ -90,9 +95,16 @@ class Arrays:
         """How many samples there are."""
         return len(next(iter(self.arrays.values())))
 
-    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
-        """A part, normalised."""
-        return {name: self.normalization(array[start:stop]) for name, array in self.arrays.items()}
+    def batches(self, size: int) -> Iterator[Mapping[str, Array]]:
+        """Parts, normalised."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield {name: self.normalization(array[part]) for name, array in self.arrays.items()}
+
+    @property
+    def problems(self) -> Sequence[Diagnostic]:
+        """None: arrays are read whole."""
+        return ()
 
     def title(self, number: int) -> str:
         """The number."""
@@ -164,7 +176,8 @@ class Pictures:
     """Pictures from files, each brought to the form that the network was trained on."""
 
     def __init__(self, files: Sequence[Path], name: str, wanted: Shape, usage: Usage, fit: bool) -> None:
-        self._files, self._name, self._wanted, self._usage = files, name, wanted, usage
+        self._files, self._name, self._wanted, self._usage = list(files), name, wanted, usage
+        self.problems: list[Diagnostic] = []
         self._shape = _picture_shape(usage.sample, wanted)
         self._channels = self._shape[2] if len(self._shape) == 3 else 1
         self._steps: tuple[Step, ...] = usage.preprocess
@@ -174,7 +187,7 @@ class Pictures:
                     "the network was trained with a preprocess of its own, which --resize would replace"
                 )
             self._steps = fitting(self._shape)
-        self._notes: dict[int, tuple[str, ...]] = {}
+        self._notes: dict[Path, tuple[str, ...]] = {}
         trained = usage.normalization.pixels
         if trained is None:
             message = "the file does not say what pixels the network was trained on: they are fed as 0 to 255"
@@ -197,15 +210,27 @@ class Pictures:
 
     def notes(self, number: int) -> tuple[str, ...]:
         """What was converted, once it was read."""
-        return self._notes.get(number, ())
+        return self._notes.get(self._files[number], ())
 
-    def feeds(self, start: int, stop: int) -> Mapping[str, Array]:
-        """Pictures start to stop, normalised."""
-        rows = [self._row(number) for number in range(start, stop)]
-        return {self._name: np.stack(rows).reshape(len(rows), *self._wanted)}
+    def batches(self, size: int) -> Iterator[Mapping[str, Array]]:
+        """Pictures, normalised; one that cannot be read or is of another size does not keep the others."""
+        rows = self._rows()
+        while part := list(islice(rows, size)):
+            yield {self._name: np.stack(part).reshape(len(part), *self._wanted)}
+        if not self._files:
+            raise NetError(*self.problems)
 
-    def _row(self, number: int) -> Array:
-        path = self._files[number]
+    def _rows(self) -> Iterator[Array]:
+        for path in tuple(self._files):
+            try:
+                row = self._row(path)
+            except NetError as error:
+                self.problems += error.diagnostics
+                self._files.remove(path)
+            else:
+                yield row
+
+    def _row(self, path: Path) -> Array:
         picture = read_picture(path, self._channels)
         height, width = picture.array.shape[:2]
         array = preprocessed(self._steps, picture.array[None], picture.pixels)
@@ -216,7 +241,7 @@ class Pictures:
             )
         resized = f"{width} x {height} to {array.shape[2]} x {array.shape[1]}"
         changed = array.shape[1:3] != (height, width)
-        self._notes[number] = (*picture.notes, *([resized] if changed else []))
+        self._notes[path] = (*picture.notes, *([resized] if changed else []))
         normalization = self._usage.normalization.of(picture.pixels, str(path))
         normalized: Array = normalization(array.reshape(1, *self._shape))[0]
         return normalized

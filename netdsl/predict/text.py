@@ -54,7 +54,9 @@ def as_json(outputs: Mapping[str, Array], found: Mapping[str, Answers], samples:
         ]
         for name, of in found.items()
     }
-    return {"inputs": inputs, "outputs": {name: _plain(x) for name, x in outputs.items()}, "classes": best}
+    plain = {name: _plain(x) for name, x in outputs.items()}
+    errors = [problem.to_json() for problem in samples.problems]
+    return {"inputs": inputs, "outputs": plain, "classes": best, "errors": errors}
 
 
 def _plain(values: Any) -> Any:

@@ -353,3 +353,28 @@ def test_sets_are_compared_before_training(capsys, tmp_path):
     code, out, err = call(capsys, *words)
     assert code == 0 and "trained with data.normalize = its default: that holds, not raw" in err
     assert float(re.search(r"accuracy ([\d.]+) %", out)[1]) > 88
+
+
+def test_a_broken_picture_does_not_keep_the_others(capsys, digits, tmp_path):
+    """Those that can be read are answered as without it; the broken ones are named, and the status says it."""
+    model, folder, *_ = digits
+    whole = call(capsys, "run", model, folder / "0.png", folder / "1.png")[1]
+    for name in ("0.png", "1.png"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "00.png").write_bytes((folder / "2.png").read_bytes()[:60])
+    (tmp_path / "9.png").write_text("no picture")
+    Image.new("L", (5, 5)).save(tmp_path / "7.png")
+    (tmp_path / "8.png").touch()
+    code, out, err = call(capsys, "run", model, tmp_path)
+    assert code == 1 and out.replace(str(tmp_path), str(folder)) == whole
+    broken = ["00.png", "7.png", "8.png", "9.png"]
+    assert re.findall(r"[\w.]+\.png", err) == broken and err.rstrip().endswith("4 errors")
+    code, out, err = call(capsys, "run", model, tmp_path, "--format", "json")
+    found = json.loads(out)
+    assert code == 1 and len(found["inputs"]) == 2 and len(found["outputs"]["logits"]) == 2
+    assert [any(name in e["message"] for e in found["errors"]) for name in broken] == [True] * 4
+    code, out, err = call(capsys, "run", model, tmp_path, "--out", tmp_path / "found.csv")
+    rows = list(csv.reader((tmp_path / "found.csv").open()))
+    assert code == 1 and [row[0][-5:] for row in rows[1:]] == ["0.png", "1.png"]
+    code, out, err = call(capsys, "run", model, tmp_path / "9.png", tmp_path / "00.png")
+    assert code == 1 and not out and "9.png" in err and "00.png" in err
