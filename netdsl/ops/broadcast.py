@@ -29,16 +29,21 @@ def mend(shape: tuple[int, ...], other: tuple[int, ...]) -> str | None:
     pairs = list(zip(shape[1:-1], other[1:-1], strict=True))
     if all(a == b for a, b in pairs):
         return f"conv({other[-1]}, 1) gives it {other[-1]} channels"
+    if all(a == b for a, b in pairs if not _halved(a, b)):
+        odd, even = next((max(p), min(p)) for p in pairs if _halved(*p))
+        return f"{odd} is odd: halved and doubled again it is {even}"
     if any(a > b for a, b in pairs):
         steps = {-(-a // b) for a, b in pairs}
         step = steps.pop()
         fits = not steps and step > 1 and all(-(-a // step) == b for a, b in pairs)
         return f"did you mean stride = {step}?" if fits else None
-    if all(a == b or (b == a + 1 and b % 2) for a, b in pairs):
-        odd, even = next((b, a) for a, b in pairs if a != b)
-        return f"{odd} is odd: halved and doubled again it is {even}"
     strided = all(2 * a <= b + 1 for a, b in pairs)
     return "did you mean stride = 1?" if strided else "did you mean pad = same?"
+
+
+def _halved(a: int, b: int) -> bool:
+    """Whether one of two sizes is odd, and the other what halving and doubling makes of it."""
+    return min(a, b) > 0 and abs(a - b) == 1 and max(a, b) % 2 == 1
 
 
 @dataclass(frozen=True)

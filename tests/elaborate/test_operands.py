@@ -112,3 +112,25 @@ def test_a_block_gives_one_tensor_or_several(body):
     assert network("x -> Several -> add", f"block Several {{ {body} }}").graph.outputs
     with pytest.raises(NetError, match="the block Several gives 3, not a tensor"):
         network("x -> Several -> add", "block Several { 3 }")
+
+
+@pytest.mark.parametrize(
+    "joined",
+    [
+        "concat(c, d -> upsample(2))",
+        "concat(d -> upsample(2), c)",
+        "(c, d -> upsample(2)) -> concat",
+        "(d -> upsample(2), c) -> add",
+        "c -> concat { | max_pool(2) -> upsample(2) | identity }",
+        "c -> concat { | identity | max_pool(2) -> upsample(2) }",
+        "c + (d -> upsample(2))",
+        "(d -> upsample(2)) + c",
+    ],
+)
+def test_a_size_that_halving_and_doubling_changes_is_explained_in_every_order(joined):
+    body = f"c = x -> max_pool(2)\n d = c -> max_pool(2)\n output y = {joined}"
+    with pytest.raises(NetError) as error:
+        elaborate(Source("net.net", f"net N {{ input x: [30, 30, 4]\n {body} }}"))
+    (problem,) = error.value.diagnostics
+    said = "15 is odd: halved and doubled again it is 14, at 1/2 of the input"
+    assert problem.fix == f"{said}; inputs whose sizes divide by 4 fit, such as 32"
