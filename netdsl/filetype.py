@@ -43,6 +43,8 @@ def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) 
             raise not_wanted(path, code, _special(mode), wanted, fix)
         return os.fdopen(os.open(path, _READ), "rb", -1)
     except FileNotFoundError:
+        if Path(path).is_symlink():
+            raise NetError(Diagnostic(code, f"{path} is a link that points to nothing", fix=fix)) from None
         fix = _near(Path(path)) or fix
         raise NetError(Diagnostic(code, f"there is no file {path}", fix=fix)) from None
     except OSError as error:

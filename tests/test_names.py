@@ -162,6 +162,7 @@ def test_any_name_that_check_accepts_survives(name, tmp_path, capsys):
     "name",
     [
         "",
+        "",
         "a b",
         "a.b",
         "a/b",
@@ -173,7 +174,7 @@ def test_any_name_that_check_accepts_survives(name, tmp_path, capsys):
     ],
 )
 def test_names_that_are_none(name):
-    with pytest.raises(NetError, match="a tag is written"):
+    with pytest.raises(NetError, match="@name takes 1 to 200 letters, digits and _ in quotes, not "):
         elaborate(
             Source("n.net", f'net N {{\n  input x: [6]\n  output y = x -> dense(3) @name("{name}")\n}}')
         )

@@ -15,7 +15,7 @@ from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES, SettingError
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, with_tags
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.hints import OF_TENSORS, SETTINGS_OF_SHAPES, a_block, feed, foreign
-from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, as_tuple, describe
+from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, as_tuple, describe, shown
 from netdsl.ir import Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.limits import MAX_LOOP, MAX_NAME
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 
 _NAME = re.compile(rf"\w{{1,{MAX_NAME}}}")
+_TAKES = {
+    "name": f"1 to {MAX_NAME} letters, digits and _ in quotes",
+    "lr": f"a number from 0 to {FLOAT_MAX:.2e}",
+}
 
 
 class Evaluator:
@@ -302,6 +306,9 @@ class Evaluator:
             case "name", [str(x)] if not isinstance(x, Symbol) and _NAME.fullmatch(x):
                 return Tags(name=x)
         usage = {"freeze": "@freeze", "lr": "@lr(0.1)", "name": '@name("fc7")'}
+        if tag.name.id in _TAKES and len(values) == 1:
+            message = f"@{tag.name.id} takes {_TAKES[tag.name.id]}, not {shown(values[0])}"
+            self.context.fail("type", message, tag.span, fix=f"a tag is written {usage[tag.name.id]}")
         if tag.name.id in usage:
             self.context.fail("type", f"a tag is written {usage[tag.name.id]}", tag.span)
         near = suggest(tag.name.id, usage)

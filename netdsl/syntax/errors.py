@@ -3,7 +3,7 @@
 import re
 
 from netdsl import words
-from netdsl.source import Diagnostic, Source, Span
+from netdsl.source import Diagnostic, Source, Span, suggest
 from netdsl.syntax.lalr import Unexpected
 
 _CONSTANTS = {"true", "false", "none"}
@@ -25,7 +25,7 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     span = Span(source, lexeme.start, lexeme.end)
     if previous is not None and (lexeme.kind == "newline" or _line_ended(source, error)):
         span = Span(source, previous.end, previous.end)
-    if "NAME" in accepts and _is_reserved(error.terminal):
+    if "NAME" in accepts and _is_reserved(error.terminal, accepts):
         message = f"`{lexeme.text}` is a word of the language and cannot be a name"
     elif span.start == span.end:
         message = f"the {'file' if lexeme.kind == 'end' else 'line'} ends too early"
@@ -77,8 +77,9 @@ def _word(terminal: str) -> str:
     return _KINDS.get(terminal, f"`{terminal}`")
 
 
-def _is_reserved(terminal: str) -> bool:
-    return terminal.islower() and terminal not in _CONSTANTS | {"and", "or", "not"}
+def _is_reserved(terminal: str, accepts: set[str]) -> bool:
+    """Whether a word stands where a name belongs; among expressions `and` may lack an operand instead."""
+    return terminal.islower() and ("NUMBER" not in accepts or terminal not in {"and", "or", "not"})
 
 
 def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
@@ -103,7 +104,19 @@ def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
         _fix_names(text, before, accepts)
         or _fix_structure(error, before)
         or (_fix_line_start(text) if starts_line else _fix_expression(error))
+        or _fix_word(error, before)
     )
+
+
+def _fix_word(error: Unexpected, before: str) -> str | None:
+    """A word of the language with a letter wrong: it is taken for a name, and what follows it fits no more."""
+    text, accepts = error.lexeme.text, error.accepts
+    if "net" in accepts and error.terminal == "NAME":
+        return words.question(suggest(text, _DEFINITION))
+    if "_NL" in accepts and error.terminal in ("NAME", "NUMBER", "(") and before.isidentifier():
+        near = suggest(before, _STATEMENT | {"repeat"})
+        return words.question(near) if near != before else None
+    return None
 
 
 def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:

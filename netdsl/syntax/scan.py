@@ -26,6 +26,8 @@ CLOSING = {"(": ")", "[": "]", "{": "}"}
 #: what goes on the statement of the line above where a line starts with it
 CONTINUES = frozenset(["->", "|", "else", ")", "]", ","])
 
+#: how a definition starts; `net` alone may be an attempt to use the word as a name
+_DEFINES = re.compile(r"(net|block)[ \t]+[^\W\d]|import[ \t]*\"")
 _LEXEME = re.compile(
     r"""(?P<comment>\#[^\n]*) | (?P<newline>\n) | (?P<blank>[ \t\r]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*")
@@ -155,7 +157,7 @@ def _bracket(source: Source, opened: list[Lexeme], lexeme: Lexeme) -> None:
             raise NetError(Diagnostic("limit", f"brackets nested deeper than {MAX_NESTING}", span))
     elif lexeme.text in (")", "]", "}"):
         _close(source, opened, lexeme)
-    elif lexeme.text in ("net", "block", "import") and opened:
+    elif opened and lexeme.text in ("net", "block", "import") and _DEFINES.match(source.text, lexeme.start):
         raise NetError(_unclosed(source, opened[-1], lexeme, f"`{lexeme.text}` starts inside it"))
 
 

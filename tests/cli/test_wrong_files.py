@@ -77,7 +77,7 @@ KINDS = {
     "null": (lambda p: p.symlink_to("/dev/null"), "is a device"),
     "zero": (lambda p: p.symlink_to("/dev/zero"), "is a device"),
     "loop": (lambda p: p.symlink_to(p.name), "cannot read .*: Too many levels"),
-    "dangling": (lambda p: p.symlink_to("nowhere"), "there is no file"),
+    "dangling": (lambda p: p.symlink_to("nowhere"), "is a link that points to nothing"),
     "png": (pictures, "is a PNG image"),
     "pth": (pth, r"is a PyTorch file \(\.pth\)"),
     "old pth": (lambda p: p.write_bytes(pickle.dumps([1], 2)), "is a Python pickle"),

@@ -41,7 +41,7 @@ def message(statement="", section=""):
         ("z = abs(true)", "abs takes one number, not true"),
         ("z = sum([1e308, 1e308])", "sum makes a number that is too large"),
         ("n = 2 ** 400 * 2 ** 400 * 2 ** 223; z = (n - 1 + n) ** -1", "** makes a number that is too large"),
-        ("z = x -> dense(3) @lr(1e300)", "a tag is written @lr(0.1)"),
+        ("z = x -> dense(3) @lr(1e300)", "@lr takes a number from 0 to 3.40e+38, not 1e+300"),
         ("for i in 0..2 ** 100 { z = x -> relu }", None),
         ("for i in 2 ** 100..0 { z = foo }", None),
         ("z = x -> repeat 2 ** 100 { in }", None),

@@ -188,3 +188,40 @@ def test_reading_files(tmp_path: Path):
         read_source(tmp_path)
     with pytest.raises(NetError):
         read_source("a\0b")
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("net N { input net: [4] }", "net"),
+        ("net N { input none: [4] }", "none"),
+        ("net N(true = 3) { }", "true"),
+        ("net N { net = 3 }", "net"),
+        ("net N { x = B(block = 3) }", "block"),
+        ("net N { layer import = relu }", "import"),
+        ("block none { in }", "none"),
+    ],
+)
+def test_a_word_of_the_language_is_no_name(text, word):
+    assert f"`{word}` is a word of the language and cannot be a name" in diagnostics(Source("a.net", text))
+
+
+@pytest.mark.parametrize(
+    "text, meant",
+    [
+        ("nte N { }", "net"),
+        ("blok B { in }", "block"),
+        ('improt "a.net"', "import"),
+        ("trian { }", "train"),
+        ("net N { inputs x: [4] }", "input"),
+        ("net N { outpt y = x }", "output"),
+        ("net N { layr c = relu }", "layer"),
+        ("net N { asert 1 == 1 }", "assert"),
+        ("net N { fr k in 0..3 { } }", "for"),
+        ("net N { y = x -> repat 3 { in } }", "repeat"),
+        ("net N { y = x z }", None),
+    ],
+)
+def test_a_word_with_a_letter_wrong_is_recognised(text, meant):
+    said = diagnostics(Source("a.net", text))
+    assert (f"help: did you mean {meant}?" in said) if meant else "did you mean" not in said
