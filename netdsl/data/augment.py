@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.outline import Outline
-from netdsl.source import NetError
+from netdsl.elaborate.values import shown
+from netdsl.source import NetError, brief
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +53,8 @@ class Shift:
             or isinstance(self.pixels, bool)
             or not 0 <= self.pixels <= MAX_SHIFT
         ):
-            raise data_error(f"shift(pixels) needs a whole number from 0 to {MAX_SHIFT}, not {self.pixels!r}")
+            given = brief(shown(self.pixels))
+            raise data_error(f"shift(pixels) needs a whole number from 0 to {MAX_SHIFT}, not {given}")
 
     def __call__(self, images: NDArray[Any], bits: Bits) -> NDArray[Any]:
         """Move each image by its own offsets."""
@@ -80,7 +82,7 @@ class Flip:
     def __post_init__(self) -> None:
         _check_flag(self.keep_labels)
         if not isinstance(self.p, int | float) or isinstance(self.p, bool) or not 0 <= self.p <= 1:
-            raise data_error(f"flip(p) needs a probability from 0 to 1, not {self.p!r}")
+            raise data_error(f"flip(p) needs a probability from 0 to 1, not {brief(shown(self.p))}")
 
     def __call__(self, images: NDArray[Any], bits: Bits) -> NDArray[Any]:
         """Mirror those images whose first word is below p * 2**32."""
@@ -149,7 +151,7 @@ def _name(change: Augmentation) -> str:
 
 def _check_flag(value: object) -> None:
     if not isinstance(value, bool):
-        raise data_error(f"keep_labels must be true or false, not {value!r}")
+        raise data_error(f"keep_labels must be true or false, not {brief(shown(value))}")
 
 
 def _not_images(name: str, sample: tuple[int, ...]) -> NetError:

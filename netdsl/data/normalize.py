@@ -13,9 +13,10 @@ from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, doubt, white_for
 from netdsl.data.preprocess import Step, preprocessed, shape_after
+from netdsl.elaborate.values import shown
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 from netdsl.records import Finite
-from netdsl.source import Diagnostic, warn
+from netdsl.source import Diagnostic, brief, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class Scale:
 
     def __post_init__(self) -> None:
         if self.max is not None and not (_is_number(self.max) and self.max > 0):
-            raise data_error(f"scale(max) needs a positive number, not {self.max!r}")
+            raise data_error(f"scale(max) needs a positive number, not {brief(shown(self.max))}")
 
     def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
         """Divide by what is full intensity in the training set; warns where that is a guess."""
@@ -217,5 +218,5 @@ def _is_number(value: object) -> bool:
 def _numbers(values: float | Sequence[float], what: str) -> tuple[float, ...]:
     listed = [values] if isinstance(values, int | float) else values
     if not isinstance(listed, list | tuple) or not all(_is_number(value) for value in listed):
-        raise data_error(f"{what} must be a number or a list of numbers, not {values!r}")
+        raise data_error(f"{what} must be a number or a list of numbers, not {brief(shown(values))}")
     return tuple(float(value) for value in listed)

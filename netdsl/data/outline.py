@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.arrays import Array, np
-from netdsl.data.dataset import Split, check_shapes, labels_of
+from netdsl.data.dataset import Split, check_classes, check_shapes, labels_of
 
 LABELS_READ = 2**20
 """Bytes of labels that are read to know them; of larger files the header alone is looked at."""
@@ -78,15 +78,22 @@ def outline_of(split: Split) -> Outline:
 
 
 def outline_of_arrays(
-    samples: Sequence[int], labels: Sequence[int], integers: bool, values: Array | None
+    samples: Sequence[int],
+    labels: Sequence[int],
+    integers: bool,
+    values: Array | None,
+    classes: tuple[str, ...] | None = None,
 ) -> Outline:
     """The outline of two arrays of these shapes; `values` are the labels themselves, where they were read.
+
+    `classes` are their names, where they have some.
 
     Errors: NetError as of `from_arrays`, as far as shapes and labels tell.
     """
     check_shapes(tuple(samples), tuple(labels))
-    kept = None if values is None else labels_of(values, None)
+    kept = None if values is None else labels_of(values, classes)
     label = tuple(labels[1:]) if kept is None else kept.shape[1:]
     if integers and label == (1,):
         label = ()
-    return Outline(samples[0], tuple(samples[1:]), label, integers, None, kept)
+    known = None if classes is None else len(check_classes(classes))
+    return Outline(samples[0], tuple(samples[1:]), label, integers, known, kept)

@@ -11,7 +11,7 @@ from netdsl import words
 from netdsl.data.augment import check_augment
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
-from netdsl.data.dataset import Split
+from netdsl.data.dataset import Split, labels_of
 from netdsl.data.errors import data_error
 from netdsl.data.load import check_present
 from netdsl.data.normalize import Normalization, check_channels
@@ -128,7 +128,7 @@ class DataPlan:
             whole = replace(whole, sample=shape_after(self.preprocess, whole.sample))
         if self._classes is not None:
             with placed(self.place("classes")):
-                _check_names_enough(whole, len(self._classes))
+                _check_names_enough(whole, self._classes)
             whole = replace(whole, classes=len(self._classes))
         if source != split:
             return whole.less(whole.count - self._kept(whole.count))
@@ -268,10 +268,11 @@ class DataPlan:
             return validation_count(count, self._share)
 
 
-def _check_names_enough(outline: Outline, names: int) -> None:
-    highest = outline.highest() if outline.integers and not outline.label else None
-    if highest is not None and highest >= names:
-        raise data_error(f"there is a label {highest} but only {names} classes")
+def _check_names_enough(outline: Outline, names: tuple[str, ...]) -> None:
+    if outline.labels is not None:
+        labels_of(outline.labels, names)
+    elif outline.classes is not None and outline.classes > len(names):
+        raise data_error(f"there is a label {outline.classes - 1} but only {len(names)} classes")
 
 
 def _check_names(settings: Mapping[str, object]) -> None:
@@ -280,7 +281,7 @@ def _check_names(settings: Mapping[str, object]) -> None:
         if name not in SETTINGS:
             near = words.question(words.entry(name, SETTINGS) or suggest(name, SETTINGS))
             hint = near or f"settings: {', '.join(SETTINGS)}"
-            diagnostics += data_error(f"data has no setting {name!r}", fix=hint).diagnostics
+            diagnostics += data_error(f"data has no setting {name}", fix=hint).diagnostics
     if diagnostics:
         raise NetError(*diagnostics)
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels
+from netdsl.elaborate.values import shown
+from netdsl.source import brief
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,10 +47,10 @@ class Resize:
             _check_side(self.width, "resize")
         if self.interpolation not in INTERPOLATIONS:
             raise data_error(
-                f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {self.interpolation!r}"
+                f"interpolation is one of {', '.join(INTERPOLATIONS)}, not {brief(shown(self.interpolation))}"
             )
         if not isinstance(self.antialias, bool):
-            raise data_error(f"antialias is true or false, not {self.antialias!r}")
+            raise data_error(f"antialias is true or false, not {brief(shown(self.antialias))}")
 
     def __str__(self) -> str:
         return _text(self)
@@ -237,4 +239,4 @@ def _sides(sample: tuple[int, ...], name: str) -> tuple[int, int]:
 
 def _check_side(value: object, name: str) -> None:
     if type(value) is not int or not 1 <= value <= MAX_SIDE:
-        raise data_error(f"{name} needs whole numbers from 1 to {MAX_SIDE}, not {value!r}")
+        raise data_error(f"{name} needs whole numbers from 1 to {MAX_SIDE}, not {brief(shown(value))}")

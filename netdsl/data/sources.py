@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -110,9 +110,8 @@ class Npz:
         """Look at the headers, and read the names."""
         path = base / self.file
         samples, _ = npz_header(path, self.x)
-        outline = _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y))
         names = self._names(path)
-        return outline if names is None else replace(outline, classes=len(check_classes(names)))
+        return _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y), names)
 
     def _names(self, path: Path) -> tuple[str, ...] | None:
         key = self.classes or ("classes" if "classes" in npz_keys(path) else None)
@@ -165,11 +164,16 @@ def _check_text(source: Idx | Npz | Npy) -> None:
             raise data_error(f"{f.name} must be the name of {what}, as text, not {_shown(value)}")
 
 
-def _outline(samples: tuple[int, ...], labels: Header, read: Callable[[], Array]) -> Outline:
-    """The outline of two arrays by their headers; labels are read where they are few."""
+def _outline(
+    samples: tuple[int, ...],
+    labels: Header,
+    read: Callable[[], Array],
+    classes: tuple[str, ...] | None = None,
+) -> Outline:
+    """The outline of two arrays by their headers, and of the names of classes; labels are read where they are few."""
     shape, dtype = labels
     few = math.prod(shape) * dtype.itemsize <= LABELS_READ
-    return outline_of_arrays(samples, shape, dtype.kind in "biu", read() if few else None)
+    return outline_of_arrays(samples, shape, dtype.kind in "biu", read() if few else None, classes)
 
 
 SOURCES: Mapping[str, Source | Callable[..., Source]] = {
@@ -268,7 +272,7 @@ def as_normalizer(value: object) -> Normalizer:
 
 def as_steps(value: object) -> tuple[Step, ...]:
     """Check a value of `preprocess`. Errors: NetError."""
-    listed = tuple(value) if isinstance(value, list | tuple) else (value,)
+    listed = _listed(value)
     for entry in listed:
         if not isinstance(entry, Resize | CenterCrop):
             raise data_error(f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}")
@@ -286,7 +290,7 @@ def as_classes(value: object) -> tuple[str, ...] | None:
 
 def as_augmentations(value: object) -> tuple[Augmentation, ...]:
     """Check a value of `augment`; names may be given as text. Errors: NetError."""
-    listed = value if isinstance(value, list | tuple) else [value]
+    listed = _listed(value)
     made: list[Augmentation] = []
     for entry in listed:
         change = _called(entry, AUGMENTATIONS)
@@ -294,6 +298,11 @@ def as_augmentations(value: object) -> tuple[Augmentation, ...]:
             raise data_error(f"augment holds {_shown(entry)}; it takes a list of {', '.join(AUGMENTATIONS)}")
         made.append(change)
     return tuple(made)
+
+
+def _listed(value: object) -> tuple[Any, ...]:
+    """The entries of a list; one alone is a list of it, and none is an empty one."""
+    return tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
 
 
 def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object:
@@ -307,6 +316,4 @@ def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, type):
-        return value.__name__.lower()
-    return brief(repr(value) if isinstance(value, str) else shown(value))
+    return brief(shown(value))

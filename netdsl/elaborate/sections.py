@@ -175,7 +175,7 @@ def _metrics(evaluator: Evaluator, e: tree.Expr | None) -> dict[str, Value]:
 
 
 def _metric_list(evaluator: Evaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:
-    if e is None:
+    if e is None or (isinstance(e, tree.Constant) and e.value is None):
         return ()
     if not isinstance(e, (tree.List, tree.Tuple)):
         evaluator.context.fail("type", "metrics is a list", e.span, fix=f"[{e.span.text}]")

@@ -108,7 +108,7 @@ def parts(value: Any) -> Iterable[Any]:
 
 
 def shown(value: Any) -> str:
-    """A setting's value as it is written in a file: `sgd(lr = 0.1)`, `[shift(2), flip]`, `"a.npz"`."""
+    """A value as it is written in a file, for every message: `sgd(lr = 0.1)`, `[flip]`, `"a.npz"`, `none`."""
     if isinstance(value, Call):
         given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
         return f"{value.name}({', '.join(given)})" if given else value.name
@@ -116,7 +116,9 @@ def shown(value: Any) -> str:
         return f"[{', '.join(map(shown, value))}]"
     if isinstance(value, str):
         return json.dumps(value)
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, type):
+        return value.__name__.lower()
+    return str(value).lower() if value is None or isinstance(value, bool) else repr(value)
 
 
 def describe(value: Any) -> str:
@@ -130,13 +132,13 @@ def describe(value: Any) -> str:
     if isinstance(value, Symbol):
         return f"the unknown name {value}"
     if isinstance(value, (bool, type(None))):
-        return repr(value).lower()
+        return shown(value)
     if isinstance(value, dict):
         return "an indexed name"
     if isinstance(value, Definitions):
         return "an import"
     if isinstance(value, (int, float, str)):
-        return brief(repr(value))
+        return brief(shown(value))
     if isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(v, Value) for v in value):
         return f"a {type(value).__name__} of {len(value)} tensors"
     return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")

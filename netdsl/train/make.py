@@ -14,6 +14,17 @@ from netdsl.source import Diagnostic, NetError, Span, brief, suggest
 
 FLOAT32_MAX = 3.4e38
 
+#: how those are written that need settings
+EXAMPLES: Mapping[str, str] = {
+    "step": "step(every = 30)",
+    "idx": 'idx("images.gz", "labels.gz")',
+    "npz": 'npz("data.npz")',
+    "npy": 'npy("x.npy", "y.npy")',
+    "resize": "resize(256)",
+    "center_crop": "center_crop(224)",
+    "shift": "shift(2)",
+}
+
 Hint = Callable[[str], str | None]
 
 
@@ -59,14 +70,31 @@ def _check_arguments(target: Callable[..., Any], call: Call, place: Span | None)
     signature = inspect.signature(target)
     for key in call.named:
         if key not in signature.parameters:
-            names = ", ".join(signature.parameters) or "none"
-            fix = meant(key, signature.parameters) or f"its settings are {names}"
+            names = ", ".join(signature.parameters)
+            fix = meant(key, signature.parameters) or (
+                f"its settings are {names}" if names else "it has no settings"
+            )
             at = call.spans.get(key, place)
             raise NetError(Diagnostic("setting", f"{call.name} has no setting {key}", at, fix=fix))
-    try:
-        signature.bind(*call.args, **call.named)
-    except TypeError as error:
-        raise NetError(Diagnostic("setting", f"{call.name}: {error}", place)) from None
+    message = _miscounted(call, list(signature.parameters.values()))
+    if message is not None:
+        raise NetError(Diagnostic("setting", message, place))
+
+
+def _miscounted(call: Call, known: list[inspect.Parameter]) -> str | None:
+    """What is wrong where a call has too many settings, one twice, or too few."""
+    names = [p.name for p in known]
+    if len(call.args) > len(names):
+        count = f"{len(names)} setting{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+        return f"{call.name} takes {count if names else 'no settings'}, not {len(call.args)}"
+    given = names[: len(call.args)]
+    twice = next((name for name in given if name in call.named), None)
+    if twice is not None:
+        return f"{call.name} got {twice} twice"
+    empty = inspect.Parameter.empty
+    missing = [p.name for p in known if p.default is empty and p.name not in {*given, *call.named}]
+    usage = EXAMPLES.get(call.name, f"{call.name}({', '.join(names)})")
+    return f"{call.name} needs {' and '.join(missing)}: {usage}" if missing else None
 
 
 def place_of(message: str, call: Any, target: Callable[..., Any]) -> Span | None:

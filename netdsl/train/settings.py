@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
+from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
 from netdsl.elaborate import Network, Setting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
@@ -107,6 +108,10 @@ def _positive(name: str, setting: Setting) -> float:
     return float(value)
 
 
+def _positive_or_none(name: str, setting: Setting) -> float | None:
+    return None if setting.value is None else _positive(name, setting)
+
+
 def _wrong(name: str, setting: Setting, rule: str) -> NetError:
     value, fix = setting.value, None
     if isinstance(value, str) and value in {**OPTIMIZERS, **SCHEDULES}:
@@ -122,7 +127,7 @@ _READERS: Mapping[str, Callable[[str, Setting], Any]] = {
     "epochs": _integer,
     "batch": _integer,
     "seed": partial(_integer, low=0),
-    "clip_norm": _positive,
+    "clip_norm": _positive_or_none,
     "checkpoint_seconds": _positive,
 }
 
@@ -148,6 +153,8 @@ def data_plan(network: Network, seed: int, given: Usage | None = None) -> DataPl
 def _data_value(name: str, setting: Setting) -> object:
     """What a setting of the section `data` names."""
     value = setting.value
+    if value is None and name in ("test", "validation", "augment", "preprocess"):
+        return DATA_SETTINGS[name].default
     if name == "augment":
         return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations)
     if name == "preprocess":

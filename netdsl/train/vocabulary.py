@@ -12,7 +12,7 @@ from netdsl.data.registry import DATASETS
 from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, Named
 from netdsl.ir.text import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
-from netdsl.train.make import bounds
+from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.schedules import SCHEDULES
 
@@ -25,16 +25,6 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
     ("augmentation", AUGMENTATIONS, "data {{ augment = [{}] }}"),
 )
-#: how those are written that need settings
-_EXAMPLES: Mapping[str, str] = {
-    "step": "step(every = 30)",
-    "idx": 'idx("images.gz", "labels.gz")',
-    "npz": 'npz("data.npz")',
-    "npy": 'npy("x.npy", "y.npy")',
-    "resize": "resize(256)",
-    "center_crop": "center_crop(224)",
-    "shift": "shift(2)",
-}
 
 
 def vocabulary() -> list[OpDoc]:
@@ -57,7 +47,7 @@ def _split(name: str, family: str, split: Named) -> OpDoc:
 
 def _described(name: str, family: str, target: Any, use: str) -> OpDoc:
     """Something with settings, by what its class says."""
-    example = use.format(_EXAMPLES.get(name, name))
+    example = use.format(EXAMPLES.get(name, name))
     return describe_other(name, family, inspect.cleandoc(target.__doc__), example, tuple(_settings(target)))
 
 

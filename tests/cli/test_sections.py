@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from netdsl.cli.main import main
+from netdsl.elaborate import elaborate
+from netdsl.source import Source
+from netdsl.train.settings import train_settings
 
 NET = "net N { input image: [8, 8, 1]\n  output y = image -> conv(4, 3) -> relu -> flatten -> dense(10)\n}\n"
 DATA = {"train": "digits.train", "test": "digits.test"}
@@ -40,10 +43,13 @@ def folder(tmp_path_factory):
         "uneven": (images, labels[:7]),
         "empty": (images[:0], labels[:0]),
         "rows": (np.zeros((20, 64), np.uint8), labels),
+        "masks": (images, np.where(np.arange(64).reshape(8, 8) < 9, 255, labels[:, None, None] % 3)),
+        "planes": (np.zeros((20, 3, 8, 8), np.uint8), labels),
         "words": (images, np.array(["a"] * 20)),
     }
     for name, (x, y) in files.items():
         np.savez(path / f"{name}.npz", x=x, y=y)
+    np.savez(path / "named.npz", x=images, y=labels, classes=["a", "b"])
     np.save(path / "x.npy", images)
     np.save(path / "y.npy", labels)
     (path / "torn.npy").write_bytes((path / "x.npy").read_bytes()[:-1])
@@ -61,7 +67,9 @@ TRAIN_CASES = [
     ({"optimizer": "sgd(lr = true)"}, "lr must be a number, not true", "lr = true"),
     ({"optimizer": "sgd(lr = [0.1])"}, "lr must be a number, not [0.1]", "lr = [0.1]"),
     ({"optimizer": "sgd(lr = fast)"}, "no optimizer is called fast", "fast"),
-    ({"optimizer": "sgd(0.1, 0, 0, false, 5)"}, "too many positional", "sgd(0.1, 0, 0, false, 5)"),
+    ({"optimizer": "sgd(0.1, 0, 0, false, 5)"}, "sgd takes 4 settings (lr, ", "sgd(0.1, 0, 0, false, 5)"),
+    ({"optimizer": "sgd(0.1, lr = 0.2)"}, "sgd got lr twice", "sgd(0.1, lr = 0.2)"),
+    ({"optimizer": "none"}, "optimizer is one of sgd, rmsprop, adam, adamw, not none", "none"),
     ({"optimizer": "sgd(lr = 0.1, nesterov = true)"}, "nesterov needs a momentum", "nesterov = true"),
     ({"optimizer": "sgd(momentum = 1.5)"}, "momentum must be from 0.0 to 1.0", "momentum = 1.5"),
     ({"optimizer": "adam(beta1 = 1)"}, "beta1 must be from", "beta1 = 1"),
@@ -137,7 +145,11 @@ DATA_CASES = [
     ({"train": "mnist.train"}, "samples of shape [28, 28, 1], the network takes [8, 8, 1]", "mnist.train"),
     ({"train": 'npz("none.npz")'}, "there is no file", 'npz("none.npz")'),
     ({"train": "npz(3)"}, "file must be the name of a file, as text, not 3", "3"),
-    ({"train": "npz"}, "missing a required argument", "npz"),
+    ({"train": "npz"}, 'npz needs file: npz("data.npz")', "npz"),
+    ({"train": 'idx("x")'}, 'idx needs labels: idx("images.gz", "labels.gz")', 'idx("x")'),
+    ({"train": 'npz("named.npz")'}, "there is a label 9 but only 2 classes", 'npz("named.npz")'),
+    ({"train": 'npz("good.npz")', "classes": '["a", "b"]'}, "there is a label 9 but only 2", '["a", "b"]'),
+    ({"train": "none"}, "train is none; it must be one of", "none"),
     ({"train": 'npz("good.npz", z = "x")'}, "npz has no setting z", 'z = "x"'),
     (
         {"train": 'npz("good.npz", x = "image")'},
@@ -193,7 +205,19 @@ DATA_CASES = [
     ({"augment": "[flip, 3]"}, "augment holds 3", "3"),
     ({"augment": "[[flip]]"}, "augment holds [flip]", "[flip]"),
     ({"augment": "[scale]"}, "no augmentation is called scale", "scale"),
-    ({"augment": "[shift]"}, "missing a required argument: 'pixels'", "shift"),
+    ({"augment": "[shift]"}, "shift needs pixels: shift(2)", "shift"),
+    ({"augment": "[none]"}, "augment holds none", "none"),
+    ({"augment": "[flip(horizontal)]"}, "a probability from 0 to 1, not horizontal", "flip(horizontal)"),
+    ({"normalize": "scale(white)"}, "scale(max) needs a positive number, not white", "scale(white)"),
+    ({"normalize": "standardize(none, 1)"}, "takes both mean and std", "standardize(none, 1)"),
+    ({"normalize": "standardize([none], 1)"}, "not [none]", "[none]"),
+    ({"preprocess": "[resize(big)]"}, ", not big", "resize(big)"),
+    (
+        {"preprocess": "[resize(8, antialias = none)]"},
+        "antialias is true or false, not none",
+        "antialias = none",
+    ),
+    ({"shuffle": "none"}, "shuffle is none; it must be true or false", "none"),
     ({"augment": "[shift(-1)]"}, "a whole number from 0 to 1024, not -1", "shift(-1)"),
     ({"augment": "[shift(1.5)]"}, "a whole number from 0 to 1024, not 1.5", "shift(1.5)"),
     ({"augment": "[flip(p = 2)]"}, "a probability from 0 to 1, not 2", "flip(p = 2)"),
@@ -264,3 +288,26 @@ def test_all_mistakes_are_told_at_once(folder, capsys):
     path = folder / "broken.net"
     path.write_text(file(train={"epochs": "0", "batch": "0"}, data={"shuffle": "1", "augment": "[a, b]"}))
     assert told(capsys, "check", str(path)).count("error[") == 5
+
+
+def check(*words):
+    """Let `check` find nothing wrong."""
+    with pytest.raises(SystemExit) as ended:
+        main(["check", *words])
+    assert ended.value.code == 0
+
+
+def test_none_is_what_stands_where_nothing_was_said(folder):
+    """Whatever is none by default can be said, so that `--set` can take back what a file says."""
+    path = folder / "none.net"
+    data = dict.fromkeys(("test", "validation", "augment", "preprocess", "classes"), "none")
+    train = {"clip_norm": "none", "metrics": "none"}
+    path.write_text(file(data=data, train=train, evaluation={"metrics": "none"}))
+    check(str(path))
+    given = [f"--set=data.{name}=none" for name in data]
+    path.write_text(file(data={"augment": "[shift(2)]"}, train={"clip_norm": "1", "metrics": METRICS}))
+    assert (
+        main(["check", str(path), *given, "--set=train.clip_norm=none", "--set=train.metrics=none"]) is None
+    )
+    network = elaborate(Source(str(path), path.read_text()), overrides={"train.clip_norm": "none"})
+    assert train_settings(network).clip_norm is None

@@ -96,7 +96,7 @@ def test_the_middle():
         (lambda: Resize(100).shape((1, 1000, 3)), "100000 wide"),
         (
             lambda: DataPlan({"preprocess": ["resize"]}),
-            "preprocess holds 'resize'; it takes a list of resize",
+            'preprocess holds "resize"; it takes a list of resize',
         ),
         (lambda: DataPlan({"classes": "cat"}), "classes is a list of names"),
         (lambda: DataPlan({"classes": ["cat", "cat"]}), "two classes are called 'cat'"),

@@ -201,9 +201,9 @@ def test_names_may_be_text_in_python():
     for wrong, message in [
         (
             {"normalize": "standardise"},
-            "normalize is 'standardise'; it must be one of raw, scale, standardize",
+            'normalize is "standardise"; it must be one of raw, scale, standardize',
         ),
-        ({"augment": "shift"}, "augment holds 'shift'"),
+        ({"augment": "shift"}, 'augment holds "shift"'),
         ({"train": "mnist"}, "did you mean mnist.train?"),
     ]:
         with pytest.raises(NetError) as caught:
