@@ -76,7 +76,12 @@ def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     one_size = math.prod(ours) == math.prod(wanted)
     flat = one_size and (len(wanted) == 1 or (len(ours) == 1 and math.prod(wanted[2:]) == 1))
     if not flat and [size for size in ours if size != 1] != [size for size in wanted if size != 1]:
-        raise data_error(f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}")
+        fix = None
+        if len(ours) == len(wanted) == 3 and (*ours[1:], ours[0]) == wanted:
+            fix = "channels come last: numpy.moveaxis(x, 1, -1) puts those of an array [n, C, H, W] there"
+        raise data_error(
+            f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}", fix=fix
+        )
 
 
 def from_arrays(

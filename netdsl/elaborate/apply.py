@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ from netdsl.elaborate.builtins import OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
-from netdsl.elaborate.hints import fitting, one_of, required, usage
+from netdsl.elaborate.hints import channels_last, fitting, one_of, required, usage
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
@@ -94,6 +94,9 @@ class Applier:
             if not isinstance(v, Target):
                 values.append(v)
                 continue
+            if k == 0 and rule is not None and len(data) > 1 and isinstance(data[1], Value):
+                message = f"{function.name} takes the prediction first, then the label; {v.name} is no tensor"
+                self.context.fail("name", message, v.span, fix=f"{function.name}(prediction, {v.name})")
             if k == 0 or rule is None:
                 return tuple(Evaluator(self.context, self.frame, self).unknown(v.name, v.span))
             prediction = self.context.builder.type(values[0])
@@ -204,6 +207,8 @@ class Applier:
         k = error.operand
         if k is not None and k < len(data):
             fix = fitting(fix, self.context.builder.nodes, data[k])
+            if "does not fit into" in error.message:
+                fix = channels_last(self.context.builder.nodes, data[k]) or fix
             shape = list(self.context.builder.type(data[k]).shape[1:])
             if self.context.builder.type(data[k]).dtype == "bool":
                 fix = fix or "where(condition, 1, 0) makes numbers of it"
@@ -223,6 +228,13 @@ class Applier:
             at = len(op.positional)
         value = f.args[at] if isinstance(at, int) and at < len(f.args) else named.get(name)
         fix = error.hint or self._setting_fix(error, value, op)
+        if (
+            isinstance(value, float)
+            and "integer" in error.message
+            and at in f.spans
+            and "/" in f.spans[at].text
+        ):
+            fix = "`//` divides whole numbers: 10 // 4 is 2"
         if at not in f.spans and name in required(op):
             fix = f"{spans[0].text} -> {usage(op)}" if spans else usage(op)
         self.context.fail("setting", error.message, f.spans.get(at, _name_span(f)), fix=fix)
@@ -234,7 +246,7 @@ class Applier:
         settings = [f.name for f in fields(op)]
         if name not in settings:
             near = words.setting(name, settings) or suggest(name, settings)
-            return words.question(near) or f"its settings are {', '.join(settings) or 'none'}"
+            return words.question(near) or _settings_are(settings)
         if isinstance(value, Symbol) and words.value(value):
             return words.question(words.value(value))
         if isinstance(value, Symbol):
@@ -283,7 +295,7 @@ class Applier:
             place = f.spans.get(key, f.span)
             if key not in names:
                 near = self.context.nearest(key, names, place)
-                fix = near or f"its settings are {', '.join(names) or 'none'}"
+                fix = near or _settings_are(names)
                 self.context.fail("setting", f"{block.name.id} has no setting {key}", place, fix=fix)
             if key in given:
                 self.context.fail("setting", f"{block.name.id} got {key} twice", place)
@@ -375,3 +387,8 @@ def _name_span(f: Function) -> Span:
 def _use_text(f: Function) -> str:
     text = " ".join(f.span.source.text[f.span.start : min(f.span.end, f.span.start + _USE)].split())
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _settings_are(names: Iterable[str]) -> str:
+    found = ", ".join(names)
+    return f"its settings are {found}" if found else "it has no settings"

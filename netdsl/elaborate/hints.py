@@ -53,6 +53,15 @@ def fitting(hint: str | None, nodes: Mapping[str, Node], value: Value) -> str | 
     return f"{hint}{_even_sizes(nodes, int(odd[1]))}" if odd else hint
 
 
+def channels_last(nodes: Mapping[str, Node], value: Value) -> str | None:
+    """How to write an input that has its channels first, as far as its sizes tell."""
+    node = nodes.get(value.node)
+    if node is None or not isinstance(node.op, Input) or node.types[0].rank != 4:
+        return None
+    first, height, width = node.types[0].shape[1:]
+    return f"channels come last: [{height}, {width}, {first}]" if first <= 4 < min(height, width) else None
+
+
 def _before(nodes: Mapping[str, Node], value: Value) -> Iterator[Node]:
     """The nodes that a value comes from."""
     seen, left = {value.node}, [value.node]

@@ -198,7 +198,8 @@ def _metric_name(e: tree.Expr, taken: Mapping[str, Value]) -> str:
 def _scalar(evaluator: Evaluator, e: tree.Expr, what: str) -> Value:
     value = evaluator.evaluate(e)
     if not isinstance(value, Value):
-        fix = "cross_entropy(logits, label), for example" if what == "the loss" else None
+        example = "cross_entropy(logits, label)" if what == "the loss" else "accuracy(logits, label)"
+        fix = f"{example}, for example"
         evaluator.context.fail(
             "type", f"{what} is a number of the batch, not {describe(value)}", e.span, fix=fix
         )

@@ -117,9 +117,25 @@ def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> 
     return f"{name}[{brief(text)}]"
 
 
+def _no_batch(evaluator: Evaluator, s: tree.Input) -> None:
+    """Fail for the axis of the batch, which other libraries leave open."""
+    first = s.dims[0].size if s.dims else None
+    if (
+        first is None
+        or first.span.text not in ("None", "none", "-1")
+        or evaluator.frame.variables.get("None")
+    ):
+        return
+    rest = ", ".join(dim.span.text for dim in s.dims[1:]) or "4"
+    evaluator.context.fail(
+        "type", "an input is one sample: the batch is left out", first.span, fix=f"[{rest}]"
+    )
+
+
 def _input(evaluator: Evaluator, s: tree.Input) -> None:
     context, frame = evaluator.context, evaluator.frame
     shape = []
+    _no_batch(evaluator, s)
     for dim in s.dims:
         fixed = frame.variables.get(f"set {dim.name.id}") if dim.name is not None else None
         if (

@@ -43,7 +43,10 @@ class TopKAccuracy(Mean):
                 message, operand=0, hint="binary_accuracy says on which side of a threshold it is"
             )
         if len(types) != 2 or types[0].rank < 2 or types[1] != self.target(types[0]):
-            raise ShapeError(f"{self.name} takes predictions [..., classes] and a label for each", operand=1)
+            message = f"{self.name} takes predictions [..., classes] and a label for each"
+            swapped = types[0].dtype == "i64" or types[0].rank < types[-1].rank
+            hint = "the predictions come first, then the label" if swapped else None
+            raise ShapeError(message, operand=1, hint=hint)
         return (TensorType(()),)
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:

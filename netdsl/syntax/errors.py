@@ -17,6 +17,16 @@ _DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "exp
 _KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
 #: what people write for comments: a division that does not go on with a number
 _COMMENT = re.compile(r"//(?!\s*[\d(\[])|/\*")
+#: a section that is not closed
+_IN_SECTION = re.compile(r"\b(data|train|eval)\s*\{[^{}]*$")
+#: what people call the sections
+_SECTIONS = {
+    "dataset": "data",
+    "training": "train",
+    "evaluation": "eval",
+    "validation": "eval",
+    "test": "eval",
+}
 
 
 def describe(source: Source, error: Unexpected) -> Diagnostic:
@@ -34,7 +44,10 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     label = f"expected {_expected(accepts)}"
     ahead = source.text[lexeme.start : lexeme.start + 2]
     line = source.text[source.text.rfind("\n", 0, lexeme.start) + 1 : lexeme.end + 8].partition("\n")[0]
-    return Diagnostic("syntax", message, span, label, fix=_fix(error, ahead, line))
+    fix = _fix(error, ahead, line)
+    if lexeme.text == "," and _IN_SECTION.search(source.text[max(0, lexeme.start - 1000) : lexeme.start]):
+        fix = "settings are separated by `;` or a new line"
+    return Diagnostic("syntax", message, span, label, fix=fix)
 
 
 def _line_ended(source: Source, error: Unexpected) -> bool:
@@ -127,6 +140,9 @@ def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:
         return "write `for i in …`"
     if text == "=" and _is_complete(accepts):
         return "two values are compared with `==`"
+    if "net" in accepts and text.isidentifier():
+        near = _SECTIONS.get(text.lower()) or suggest(text, _DEFINITION)
+        return f"did you mean `{near}`?" if near else None
     if text in (":", "==") and "=" in accepts:
         return "a name is given a value with `=`"
     if text in ("(", "[") and before in ("output", "aux", "for"):

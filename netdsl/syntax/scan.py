@@ -52,6 +52,14 @@ _HINTS = {
     "!": "write `not`",
     "?": "sizes have numbers: `H = 224`",
     "^": "powers are written `**`",
+    "→": "write `->`",
+    "⟶": "write `->`",
+    "×": "write `*`",
+    "÷": "write `/`",
+    "−": "write `-`",
+    "≤": "write `<=`",
+    "≥": "write `>=`",
+    "≠": "write `!=`",
     "\\": "a line goes on by itself when the next one starts with `->`, or within ( )",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from netdsl.arrays import Array, np
 from netdsl.data.batches import Batch
@@ -11,7 +11,7 @@ from netdsl.data.dataset import check_sample_shape
 from netdsl.data.outline import Outline
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.source import Diagnostic, NetError, Note, Span, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, placed, suggest
 
 #: losses that take targets within bounds
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -23,6 +23,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
+#: what the cells of no class have in most sets of masks, such as PASCAL VOC and Cityscapes
+VOID = 255
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The names and types of the input that takes the samples and of the one that takes the labels.
@@ -30,7 +34,8 @@ class Inputs:
     `classes` is the smallest number of classes that a prediction compared with the labels has; None for targets
     that are not class numbers.  The label `ignored` counts nowhere.  The types have a batch axis of any size.
     `users` are the losses and metrics that take the labels, `span` is where the labels are named first, `image_span`
-    where the input of the samples is.
+    where the input of the samples is.  `counted_by` has, for each label that some of the users leave out, the first
+    that counts it.
     """
 
     image: str
@@ -42,6 +47,7 @@ class Inputs:
     users: tuple[str, ...] = ()
     span: Span | None = None
     image_span: Span | None = None
+    counted_by: Mapping[int, Node] = field(default_factory=dict)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -53,6 +59,18 @@ class Inputs:
         labels = batch.labels[: batch.size].reshape(batch.size, *self.target_type.shape[1:])
         kind = np.int64 if self.target_type.dtype == "i64" else np.float32
         return {self.image: batch.images[: batch.size], self.target: labels.astype(kind, copy=False)}
+
+    def check_all(self, sets: Sequence[tuple[str, Outline, Span | None]]) -> None:
+        """Raise NetError with every mistake of several sets; one of all of them, for one cause, is told once."""
+        problems, told = Mistakes(), set[str]()
+        for name, outline, span in sets:
+            try:
+                self.check(outline, name, span)
+            except NetError as error:
+                causes = [d.message.replace(f"the {name} set", "the set") for d in error.diagnostics]
+                problems.add(d for d, c in zip(error.diagnostics, causes, strict=True) if c not in told)
+                told |= {*causes}
+        problems.done()
 
     def check(self, outline: Outline, name: str, span: Span | None = None) -> None:
         """Raise NetError, at the place that names the set, unless its samples and labels can be fed."""
@@ -92,12 +110,21 @@ class Inputs:
         low, high = outline.lowest(self.ignored), outline.highest(self.ignored)
         if low is None or high is None or self.classes is None:
             return
+        wrong = low if low < 0 else high
+        if wrong in self.counted_by and not 0 <= wrong < self.classes:
+            node = self.counted_by[wrong]
+            message = f"the {name} set has the label {wrong}, which {node.op.name} counts"
+            notes = () if node.span is None else (Note("it is counted here", node.span),)
+            missing = f"{node.op.name} needs ignore_index = {wrong}, too"
+            raise NetError(Diagnostic("data", message, notes=notes, fix=missing))
         if low < 0:
             fix = "ignore_index leaves out one label" if self.ignored is None else None
             raise self._error(f"the {name} set has the label {low}; class numbers count from 0", fix)
         if high >= self.classes:
             classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
             fix = "classes count from 0: the network needs one output for each"
+            if high == VOID and self.classes < VOID:
+                fix = f"ignore_index = {VOID} leaves out cells of no class, in the loss and in every metric"
             if self.classes == 1:
                 fix = "binary_cross_entropy and binary_accuracy take one logit for two classes"
             raise self._error(f"the {name} set has the label {high}, the network {classes}", fix)
@@ -149,6 +176,7 @@ def network_inputs(network: Network) -> Inputs:
         tuple(node.op.name for node in users),
         target.span,
         image.span,
+        _counted_by(users),
     )
 
 
@@ -157,7 +185,7 @@ def _two_labels(targets: Sequence[Node]) -> NetError:
     message = f"a data set has one label for a sample; {first.id} and {second.id} are two"
     notes = (Note(f"{first.id} is named here", first.span),)
     near = suggest(second.id, [first.id])
-    fix = f"did you mean {near}?" if near else "train in Python, feeding a Program by name"
+    fix = f"did you mean {first.id}?" if near else f"a loss and its metrics take the same label: {first.id}"
     return NetError(Diagnostic("data", message, second.span, notes=notes, fix=fix))
 
 
@@ -168,6 +196,14 @@ def _classes(objective: Graph, target: Node, users: Sequence[Node]) -> int | Non
     rows = (n for n, _ in objective.users(Value(target.id)) if n.op.name == "one_hot")
     counts = [n.types[0].shape[-1] for n in rows]
     return min((*counts, *(objective.type(node.inputs[0]).shape[-1] for node in users)), default=None)
+
+
+def _counted_by(users: Sequence[Node]) -> dict[int, Node]:
+    """The labels that some losses and metrics leave out, and the first of the others."""
+    left_out = [(node, getattr(node.op, "ignore_index", None)) for node in users]
+    labels = {label for _, label in left_out if label is not None}
+    counting = {label: [node for node, own in left_out if own != label] for label in labels}
+    return {label: nodes[0] for label, nodes in counting.items() if nodes}
 
 
 def _ignored(users: Sequence[Node]) -> int | None:

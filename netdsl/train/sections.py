@@ -91,10 +91,7 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
         network = fit_labels(network, data.outline("train"), "train", data.place("train"))
     problems.done()
     inputs = network_inputs(network)
-    for split in data.sources:
-        with problems.at():
-            inputs.check(data.outline(split), split, data.place(split))
-    problems.done()
+    inputs.check_all([(split, data.outline(split), data.place(split)) for split in data.sources])
     return network
 
 

@@ -121,9 +121,15 @@ TRAIN_CASES = [
     ),
     ({"loss": "binary_cross_entropy(y, label)"}, "the loss takes [10]", "digits.train"),
     ({"metrics": "accuracy(y, label)"}, "metrics is a list", "accuracy(y, label)"),
-    ({"metrics": "[accuracy]"}, "not the function accuracy", "accuracy"),
+    ({"metrics": "[accuracy]"}, "accuracy(logits, label), for example", "accuracy"),
+    ({"metrics": '["accuracy"]'}, 'a number of the batch, not "accuracy"', '"accuracy"'),
+    ({"metrics": "[accuracy(y, target)]"}, "a loss and its metrics take the same label: label", "target"),
+    ({"loss": "cross_entropy(label, y)"}, "cross_entropy(prediction, label)", "label"),
+    ({"lr": "0.1"}, "optimizer = sgd(lr = 0.1", "lr"),
+    ({"batch_size": "8"}, "did you mean batch?", "batch_size"),
+    ({"epochs": "2, batch = 3"}, "separated by `;` or a new line", ","),
     ({"metrics": "[accuracy(y)]"}, "takes 2 tensors", "accuracy"),
-    ({"metrics": "[accuracy(label, y)]"}, "takes predictions [..., classes] and a label", "y"),
+    ({"metrics": "[accuracy(label, y)]"}, "the predictions come first, then the label", "y"),
     ({"metrics": "[top_k_accuracy(y, label, k = 0)]"}, "k must be a positive integer", "k = 0"),
     ({"metrics": "[accuracy(y, labl)]"}, "did you mean label?", "labl"),
     ({"metrics": "[5]"}, "a metric is a number of the batch, not 5", "5"),
@@ -236,10 +242,37 @@ EVAL_CASES = [
     ({"metrics": "[accuracy(y, labl)]"}, "did you mean label?", "labl"),
 ]
 FLAT = "net N { input image: [8, 8, 1]\n  output y = image -> flatten -> dense(10)\n}\n"
+MASKS = {"train": 'npz("masks.npz")', "test": 'npz("masks.npz")', "drop_last": "false"}
+MAP = "net N { input image: [8, 8, 1]\n  output y = image -> conv(3, 3, pad = same)\n}\n"
+VOID = {"loss": "cross_entropy(y, label, ignore_index = 255)"}
+COLOURS = FLAT.replace("[8, 8, 1]", "[8, 8, 3]")
+ONCE_CASES = [
+    (file(MAP, MASKS), "ignore_index = 255 leaves out cells of no class", 'npz("masks.npz")'),
+    (file(MAP, MASKS, VOID | {"metrics": METRICS}), "accuracy needs ignore_index = 255, too", "accuracy"),
+    (file(FLAT.replace("(10)", "(5)")), "has the label 9, the network 5 classes", "digits.train"),
+    (file(train={"loss": "mse(y, label)"}), "is a single number, the loss takes [10]", "digits.train"),
+    (file(FLAT.replace("[8, 8, 1]", "[9, 9, 1]")), "samples of shape [8, 8, 1]", "digits.train"),
+    (
+        file(COLOURS, {"train": 'npz("planes.npz")', "test": 'npz("planes.npz")', "drop_last": "false"}),
+        "channels come last: numpy.moveaxis(x, 1, -1)",
+        'npz("planes.npz")',
+    ),
+]
 NET_CASES = [
     (FLAT.replace("-> flatten ", ""), "flatten or global_avg_pool before the last dense", "digits.train"),
     (FLAT.replace("dense(10)", "dense(5)"), "has the label 9, the network 5 classes", "digits.train"),
     (FLAT.replace("dense(10)", "dense(1)"), "binary_cross_entropy and binary_accuracy", "digits.train"),
+    (FLAT.replace("[8, 8, 1]", "[None, 8, 8, 1]"), "the batch is left out", "None"),
+    (NET.replace("[8, 8, 1]", "[1, 28, 28]"), "channels come last: [28, 28, 1]", "conv"),
+    (
+        FLAT.replace("-> flatten", "-> max_pool(5)").replace("[8, 8, 1]", "[3, 32, 32]"),
+        "[32, 32, 3]",
+        "max_pool",
+    ),
+    (FLAT.replace("dense(10)", "dense(channels(image) / 1)"), "`//` divides", "channels(image) / 1"),
+    (FLAT.replace("flatten ->", "softmax(axis = -1) ->"), "it has no settings", "axis = -1"),
+    (FLAT.replace("-> dense", "→ dense"), "write `->`", "→"),
+    (FLAT + "training { epochs = 3 }\n", "did you mean `train`?", "training"),
     (FLAT.replace("[8, 8, 1]", "[8, 8, 3]"), "the network takes [8, 8, 3]", "digits.train"),
     (
         FLAT.replace("\n", "\n  input other: [4]\n", 1),
@@ -273,6 +306,15 @@ def marked(message):
         if found:
             text = above.partition(" | ")[2]
             yield text[len(found[1]) : len(found[1]) + len(found[2])]
+
+
+@pytest.mark.parametrize(("text", "message", "place"), ONCE_CASES, ids=range(len(ONCE_CASES)))
+def test_one_cause_is_told_once(folder, capsys, text, message, place):
+    path = folder / "broken.net"
+    path.write_text(text)
+    checked, trained = told(capsys, "check", str(path)), told(capsys, "train", str(path))
+    assert checked == trained and checked.count("error[") == 1 and message in checked
+    assert place in marked(checked)
 
 
 @pytest.mark.parametrize(("text", "message", "place"), CASES, ids=range(len(CASES)))

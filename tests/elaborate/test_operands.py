@@ -46,7 +46,7 @@ def test_value(expression, expected):
 @pytest.mark.parametrize(
     "expression, message",
     [
-        ('x > "a"', "> takes tensors and numbers, not 'a'"),
+        ('x > "a"', '> takes tensors and numbers, not "a"'),
         ("where(x, x, 0)", r"where takes a condition, not numbers \[4\]"),
         ("where(x > 0, x)", "where takes 3 tensors, not 2"),
         ("(x > 0) * x", r"mul takes numbers, not conditions \[4\]"),
