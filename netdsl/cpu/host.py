@@ -73,6 +73,11 @@ def threads(asked: int | None = None) -> int:
         if not word.isdecimal() or not 1 <= int(word) <= MAX_THREADS:
             raise HostError(f"NETDSL_THREADS is {word!r}; it must be a whole number from 1 to {MAX_THREADS}")
         return int(word)
+    return processors()
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -18,6 +18,7 @@ from netdsl.cpu import host, pool_drivers
 from netdsl.cpu.contract_words import WORKSPACE_BYTES
 from netdsl.cpu.host import HostError
 from netdsl.cpu.library import KernelLibrary, once
+from netdsl.source import Diagnostic, warn
 
 _INT = ctypes.c_int64
 
@@ -108,9 +109,14 @@ _pools_lock = threading.Lock()
 def shared_pool(threads: int | None = None) -> Pool:
     """The pool of so many threads (see `host.threads`), shared by all programs of this process.
 
+    Warns where they are more than the processors, and so wait for some that do not run.
+
     Ask again for each run: a forked child has none of the threads of its parent, and gets a pool of its own.
     """
     count = host.threads(threads)
+    if count not in _pools and count > (most := host.processors()):
+        share = "share 1 processor" if most == 1 else f"share {most} processors"
+        warn(Diagnostic("machine", f"{count} threads {share} and wait for each other: fewer are faster"))
     with _pools_lock:
         if count not in _pools:
             _pools[count] = Pool(count)

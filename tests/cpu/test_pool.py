@@ -1,13 +1,17 @@
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
 
+from netdsl.cpu import host
+from netdsl.cpu import pool as pool_module
 from netdsl.cpu.contract_plan import geometry, plan_contract
 from netdsl.cpu.link import link
 from netdsl.cpu.pool import Pool, shared_pool
 from netdsl.primitives import Contract
+from netdsl.source import NetWarning
 from tests.cpu.running import aligned
 
 
@@ -65,3 +69,17 @@ def test_runs_from_several_threads_take_turns(matrices):
 def test_no_threads_is_refused():
     with pytest.raises(ValueError, match="from 1 to 1024"):
         shared_pool(0)
+
+
+def test_more_threads_than_processors_are_warned_of_once(monkeypatch):
+    monkeypatch.setattr(pool_module, "_pools", {})
+    monkeypatch.setattr(host, "processors", lambda: 2)
+    monkeypatch.setattr(pool_module, "Pool", lambda threads: threads)
+    with pytest.warns(NetWarning, match="99 threads share 2 processors and wait for each other"):
+        assert shared_pool(99) == 99
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [shared_pool(threads) for threads in (99, 2, 1)] == [99, 2, 1]
+    monkeypatch.setattr(host, "processors", lambda: 1)
+    with pytest.warns(NetWarning, match="3 threads share 1 processor and wait"):
+        shared_pool(3)
