@@ -63,6 +63,7 @@ class Poisoned(Exception):
 
 
 POISON: Any = object()
+_SIMPLE = frozenset({Value, int, float, bool, str})  # what most lists hold, which has no parts
 Trail = tuple[tuple[str, Span], ...]
 
 
@@ -151,10 +152,12 @@ class Context:
 
     def hold(self, value: Any, span: Span) -> None:
         """Pay for all that a list or the like holds, at every level; refuses one that is too large or too deep."""
+        if isinstance(value, Value):
+            return
         level, count, characters = [value], 0, 0
         for _ in range(MAX_NESTING):
             characters += sum(len(v) for v in level if isinstance(v, str))
-            level = [part for v in level for part in parts(v)]
+            level = [part for v in level if type(v) not in _SIMPLE for part in parts(v)]
             if not level:
                 steps = count // ITEMS_PER_STEP + characters // CHARACTERS_PER_STEP
                 self.budget.spend(steps, span)
