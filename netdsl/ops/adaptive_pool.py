@@ -16,6 +16,9 @@ from netdsl.ops.pool import onnx_windows
 from netdsl.ops.spatial import axis_names, per_axis, sizes, spatial_rank
 from netdsl.primitives import PrimitiveBuilder, Window
 
+MAX_ROWS = 2**22
+"""Cells of all windows along an axis where they are not equal: a table says where each is taken from."""
+
 
 @dataclass(frozen=True)
 class _AdaptivePool(LibraryOp):
@@ -38,6 +41,12 @@ class _AdaptivePool(LibraryOp):
         out = self.out_size(x)
         if not all(x.shape[1:-1]):
             raise ShapeError(f"{self.name} takes maps with cells, not {list(x.shape[1:])}", operand=0)
+        for n, o in zip(x.shape[1:-1], out, strict=True):
+            if n % o and o * _widest(n, o) > MAX_ROWS:
+                message = (
+                    f"the windows of {o:_} over {n:_} cells have more than {MAX_ROWS:_} cells, the limit"
+                )
+                raise ShapeError(message, operand=0, hint="a size that divides the map has no limit")
         return (TensorType((x.shape[0], *out, x.shape[-1])),)
 
     def pool(self, x: TensorType) -> Window:
@@ -130,6 +139,7 @@ class _AdaptivePool(LibraryOp):
             Sample(cls((1, 2, 3)), ((1, 2, 3, 5, 2),)),
             Sample(cls((2, 2, 2)), ((1, 4, 4, 2),), error="size has 3 entries"),
             Sample(cls(2), ((3, 4),), error="takes 1 to 3 spatial axes"),
+            Sample(cls((4_000_000,)), ((1, 6_000_000, 1),), error="more than 4_194_304 cells"),
         )
 
 
