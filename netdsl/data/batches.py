@@ -48,6 +48,7 @@ class Batches:
     """All batches of a split, epoch by epoch; `make(epoch, number)` depends on nothing else.
 
     shuffle: each epoch has its own order, keyed by (seed, epoch); else the order of the split.
+    batch: samples in one; a split that has fewer is one batch.
     drop_last: the last samples of an epoch that do not fill a batch are left out of that epoch, other ones in
         each where shuffled; else they are padded to a full batch, and `weights` tells them apart.
     augment: applied in order to the stored pixels, keyed by (seed, place, epoch, sample).
@@ -76,6 +77,7 @@ class Batches:
         if self.augment:
             check_augment(self.augment, self.outline)
         check_batch(len(self.split), self.batch, self.drop_last)
+        self.batch = min(self.batch, len(self.split))
 
     @cached_property
     def outline(self) -> Outline:

@@ -60,12 +60,23 @@ class Setting:
         return self.items[k] if k < len(self.items) else self.span
 
 
+#: sections that say nothing when they are empty, and what is to be written in them
+NEEDED: Mapping[str, str] = {
+    "data": "data { train = mnist.train; test = mnist.test }",
+    "train": "train { loss = cross_entropy(logits, label) }",
+}
+
+
 def settings_of(
     evaluator: Evaluator, file: tree.File, kind: str, given: Mapping[str, tree.Expr]
 ) -> dict[str, Setting]:
     """The settings of a section, overridden ones in their place; mistakes go to the context."""
     section = file.sections.get(kind)
     entries = {e.name.id: e for e in section.entries if isinstance(e, tree.Setting)} if section else {}
+    if section and not section.entries and not given and kind in NEEDED:
+        fix = NEEDED[kind]
+        problem = Diagnostic("setting", f"the section {kind} is empty", section.span, fix=fix)
+        evaluator.context.problems.append(problem)
     for name, entry in entries.items():
         if name not in KNOWN[kind]:
             near = words.entry(name, KNOWN[kind]) or suggest(name, KNOWN[kind])

@@ -24,7 +24,10 @@ def _class_weights(value: Any) -> tuple[float, ...] | None:
         return None
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"must be a list of numbers, not {value!r}")
-    return tuple(number(v) for v in value)
+    weights = tuple(number(v) for v in value)
+    if min(weights) < 0 or max(weights) == 0:
+        raise ValueError(f"must be 0 or more, and one of them above 0, not {value!r}")
+    return weights
 
 
 def _over_map(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:

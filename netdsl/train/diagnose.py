@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.source import Diagnostic
-from netdsl.train.step import CHECK, NORM
+from netdsl.train.optimizers import Optimizer
+from netdsl.train.step import CHECK, HYPER, NORM
 
 Array = NDArray[Any]
 SMALLER = "a smaller learning rate or clip_norm may help"
 
 
-def not_finite(objective: Graph, step: Graph, feeds: Mapping[str, Array], number: int) -> Diagnostic:
+def not_finite(
+    objective: Graph, step: Graph, feeds: Mapping[str, Array], number: int, optimizer: Optimizer | None = None
+) -> Diagnostic:
     """A diagnostic for a step after which the loss or a leaf would be infinite or NaN.
 
     It names the first weight, input or layer to blame.  `step` is the training graph of the objective, which is run
@@ -26,6 +29,9 @@ def not_finite(objective: Graph, step: Graph, feeds: Mapping[str, Array], number
     subject = f"the loss of step {number + 1} is not finite"
     for name, array in feeds.items():
         if not _finite(array):
+            if name.startswith(HYPER):
+                what = name.removeprefix(HYPER)
+                return Diagnostic("nan", f"{subject}: {what}, a number of the optimiser, is not finite")
             span = objective[name].span if name in objective else None
             kind = step[name].op.name
             hint = "look at the data" if kind == "input" else "it was given so: no step leaves it so"
@@ -41,6 +47,9 @@ def not_finite(objective: Graph, step: Graph, feeds: Mapping[str, Array], number
         return Diagnostic("nan", message, fix="a smaller loss may help: its gradients are finite")
     names = [leaf, *(name for name in step.updates if name.startswith(f"{leaf}/"))]
     subject = f"step {number + 1} would make {' or '.join(names)} not finite"
+    if trace.operands and _divides_by_zero(optimizer, trace, names):
+        message = f"{subject}: its gradient is 0 in places, and without eps the update there is 0/0"
+        return Diagnostic("nan", message, step[leaf].span, fix="give the optimiser an eps, such as 1e-8")
     if trace.operands:
         message = f"{subject}: its gradient is finite, the step is too large"
         return Diagnostic("nan", message, step[leaf].span, fix=SMALLER)
@@ -51,7 +60,7 @@ def not_finite(objective: Graph, step: Graph, feeds: Mapping[str, Array], number
 class _Trace:
     """What NumPy finds: the first nodes that are not finite forward, backward and among the checks of new values.
 
-    `loss` says whether the loss is finite, `operands` whether those of the check are.
+    `loss` says whether the loss is finite, `operands` whether those of the check are, `values` what they are.
     """
 
     forward: Node | None = None
@@ -59,6 +68,7 @@ class _Trace:
     check: Node | None = None
     loss: bool = True
     operands: bool = True
+    values: Sequence[Array] = ()
 
 
 def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
@@ -70,6 +80,7 @@ def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
             trace.loss = False
         if node.id.startswith(CHECK):
             trace.check, trace.operands = node, all(map(_finite, operands))
+            trace.values = operands
             break
         # Nodes without an origin, such as the norm that clips, may overflow without harm.
         if node.origin and node.id.startswith("grad/"):
@@ -77,6 +88,21 @@ def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
         elif node.origin:
             trace.forward = trace.forward or node
     return trace
+
+
+def _divides_by_zero(optimizer: Optimizer | None, trace: _Trace, names: Sequence[str]) -> bool:
+    """Whether an optimiser whose eps is 0 in float32 divides by a mean of squared gradients that is 0.
+
+    `names` are those of a weight and its slots; the check takes them, its gradient and scalars.
+    """
+    if optimizer is None or trace.check is None or np.float32(getattr(optimizer, "eps", 1.0)) != 0:
+        return False
+    taken = {v.node: array for v, array in zip(trace.check.inputs, trace.values, strict=True)}
+    square = next((array for name, array in taken.items() if name == f"{names[0]}/square"), None)
+    if square is None:
+        return False
+    others = [x for name, x in taken.items() if name not in names and x.shape == square.shape]
+    return any(bool(((square == 0) & (x == 0)).any()) for x in others)
 
 
 def _evaluated(

@@ -107,6 +107,9 @@ class Inputs:
     def _check_classes(self, outline: Outline, name: str) -> None:
         if not outline.integers:
             raise self._error(f"the labels of the {name} set are float32, the loss takes class numbers")
+        if self.ignored is not None and outline.labels is not None and (outline.labels == self.ignored).all():
+            message = f"every label of the {name} set is {self.ignored}, which counts nowhere"
+            raise self._error(message, "other labels than ignore_index say what is to be learnt")
         low, high = outline.lowest(self.ignored), outline.highest(self.ignored)
         if low is None or high is None or self.classes is None:
             return

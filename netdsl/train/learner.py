@@ -98,7 +98,9 @@ class Learner:
         if not np.isfinite(values["finite"]):
             objective = with_batch(self._objective, batch.size)
             graph = training_graph(objective, self.optimizer, self.settings.clip_norm)
-            raise NetError(not_finite(objective, graph, {**program.state_dict(), **feeds}, clock.step))
+            raise NetError(
+                not_finite(objective, graph, {**program.state_dict(), **feeds}, clock.step, self.optimizer)
+            )
         return values
 
     def _program(self, size: int) -> Program:

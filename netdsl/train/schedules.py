@@ -82,7 +82,27 @@ class Step(Schedule):
         passed = (
             clock.epoch // self.every if self.every else bisect.bisect_right(self.milestones, clock.epoch)
         )
-        return lr * self.factor**passed, None
+        return self._changed(lr, passed), None
+
+    def _changed(self, lr: float, passed: int) -> float:
+        try:
+            return lr * self.factor**passed
+        except OverflowError:
+            return math.inf if lr else 0.0
+
+    def check(self, lr: float, epochs: int) -> None:
+        """A rate that grows must stay a number of float32."""
+        changes = (epochs - 1) // self.every if self.every else bisect.bisect_left(self.milestones, epochs)
+        large = bisect.bisect_left(
+            range(1, changes + 1), True, key=lambda k: self._changed(lr, k) > FLOAT32_MAX
+        )
+        if self.factor <= 1 or large == changes:
+            return
+        epoch = 1 + (self.every * (large + 1) if self.every else self.milestones[large])
+        raise ValueError(
+            f"the learning rate of epoch {epoch} is not a number that float32 holds: "
+            f"step multiplies {lr:g} by {self.factor:g}, {large + 1} times"
+        )
 
     def doubt(self, epochs: int) -> str | None:
         """That the rate never changes."""

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netdsl.data.plan import DataPlan
 from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
+from netdsl.ir import Graph, Node
+from netdsl.primitives import Param
 from netdsl.source import Diagnostic, Mistakes, NetError
 from netdsl.train.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.train.doubts import doubts
@@ -22,7 +24,8 @@ from netdsl.train.settings import TrainSettings, data_plan, train_settings
 class Sections:
     """What the sections ask for, found to fit each other, the network and the data.
 
-    `network` takes labels in the form that the data has; `data` is None where the file names none; `warnings` are
+    `network` takes labels in the form that the data has; no batch of `settings` is larger than the training set;
+    `data` is None where the file names none; `warnings` are
     what is probably not meant.
     """
 
@@ -63,6 +66,8 @@ def training_sections(network: Network, data: DataPlan | None = None) -> Section
     assert settings is not None
     if data is not None:
         network = _fitted(network, settings, data)
+        if "train" in data.splits:
+            settings = replace(settings, batch=min(settings.batch, data.outline("train").count))
     _check_batches(network, settings, data)
     warnings = (*doubts(network, settings), *(() if data is None else data.doubts()))
     return Sections(network, settings, data, warnings)
@@ -96,13 +101,29 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
 
 
 def _check_loss(network: Network) -> None:
-    """Raise NetError for a metric in the place of the loss."""
+    """Raise NetError for a loss that reaches the weights through a metric alone."""
     if network.objective is None:
         return
-    node = network.objective[network.objective.outputs["loss"].node]
-    if getattr(node.op, "larger_is_better", False):
+    node = _without_gradient(network.objective)
+    if node is not None:
         message = f"{node.op.name} is no loss: it has no gradient, and nothing would be learnt"
         raise NetError(Diagnostic("loss", message, node.span, fix="cross_entropy and mse are losses"))
+
+
+def _without_gradient(objective: Graph) -> Node | None:
+    """The metric that keeps the loss from every weight that learns; None where one is reached, or there is none."""
+    waiting, seen, found = [objective[objective.outputs["loss"].node]], set[str](), None
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node.op, Param) and node.op.trainable:
+            return None
+        if getattr(node.op, "larger_is_better", False):
+            found = found or node
+            continue
+        new = {value.node for value in node.inputs} - seen
+        seen |= new
+        waiting += map(objective.__getitem__, sorted(new))
+    return found
 
 
 def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:

@@ -215,3 +215,37 @@ def test_a_trainer_takes_data_that_fits():
     data = DataPlan({"train": from_arrays(np.zeros((300, 4), np.float32), np.zeros(300, int))})
     with pytest.raises(NetError, match=r"samples of shape \[4\], the network takes \[8, 8, 1\]"):
         netdsl.Trainer(network(data=""), data=data)
+
+
+def test_an_empty_section_is_refused_by_all():
+    for data, train, kind in (
+        ("data { }\n", TRAIN, "data"),
+        (DATA, "train { }", "train"),
+        ("data { }\n", "", "data"),
+    ):
+        with pytest.raises(NetError, match=f"the section {kind} is empty"):
+            network(data=data, train=train)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("1 - accuracy(y, label)", "accuracy is no loss: it has no gradient"),
+        ("2 * (1 - accuracy(y, label)) + 3", "accuracy is no loss: it has no gradient"),
+        ("cross_entropy(y, label) - accuracy(y, label)", None),
+    ],
+)
+def test_a_loss_reaches_the_weights(loss, message):
+    found = network(train=f"train {{ loss = {loss} }}")
+    if message is None:
+        check_sections(found)
+        return
+    with pytest.raises(NetError, match=message):
+        check_sections(found)
+
+
+@pytest.mark.parametrize("weights", ["[0, 0, 0]", "[0, -1, 1]"])
+def test_class_weights_that_teach_nothing(weights):
+    train = f"train {{ loss = cross_entropy(y, label, class_weights = {weights}) }}"
+    with pytest.raises(NetError, match="class_weights must be 0 or more, and one of them above 0"):
+        check_sections(network(train=train))
