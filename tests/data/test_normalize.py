@@ -88,9 +88,9 @@ def test_run(way, kind, tmp_path):
     leaves = elaborate(Source("small.net", text)).graph.leaves("input")
     np.save(tmp_path / "x.npy", TYPES[kind])
     Image.fromarray(VALUES[3, ..., 0]).save(tmp_path / "x.png")
-    (seen,) = read_samples([tmp_path / "x.npy"], leaves, usage).feeds(0, 8).values()
+    (seen,) = next(iter(read_samples([tmp_path / "x.npy"], leaves, usage).batches(8))).values()
     close(seen, way, kind, TYPES[kind])
-    (seen,) = read_samples([tmp_path / "x.png"], leaves, usage).feeds(0, 1).values()
+    (seen,) = next(iter(read_samples([tmp_path / "x.png"], leaves, usage).batches(1))).values()
     close(seen, way, kind, TYPES[kind][3:4])
 
 
