@@ -40,7 +40,7 @@ def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) 
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):
-            raise not_wanted(path, code, _special(mode), wanted, fix)
+            raise not_wanted(path, code, _special(mode), wanted, _inside(Path(path), wanted) or fix)
         return os.fdopen(os.open(path, _READ), "rb", -1)
     except FileNotFoundError:
         if Path(path).is_symlink():
@@ -93,6 +93,13 @@ def _text(head: bytes) -> str:
     if any(c < " " and c not in "\t\n\r\f" for c in text):
         return "a binary file"
     return "a network's text (.net)" if _NET.search(text) else "a text"
+
+
+def _inside(folder: Path, wanted: str) -> str | None:
+    """What to write instead of the folder of a training run, where its checkpoint is wanted."""
+    names = ("best.safetensors", "last.safetensors") if "checkpoint" in wanted else ()
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    return f"did you mean {found}?" if found else None
 
 
 def _special(mode: int) -> str:

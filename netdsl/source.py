@@ -32,6 +32,13 @@ def brief(text: str, limit: int = _VALUE) -> str:
     return f"{text[:head]} … {text[head - limit :]}"
 
 
+def counted(number: int, what: str) -> str:
+    """`1 epoch`, `2 epochs`, `1 class`, `2 classes`, `2 batches`."""
+    if number == 1:
+        return f"1 {what}"
+    return f"{number:,} {what}{'es' if what.endswith(('s', 'tch')) else 's'}"
+
+
 @dataclass(frozen=True)
 class Source:
     """A text and the name it is shown under, normally its path.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.cli.command import command
 from netdsl.cli.common import FILES, FORMAT, NET, SET, Format, fail, parse_overrides, print_json, print_page
-from netdsl.source import Diagnostic, Mistakes, NetError, Span, warn
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, counted, warn
 
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
@@ -83,6 +83,8 @@ def _alone(problem: Diagnostic, presets: Set[Span]) -> Diagnostic:
 
 def _line(found: dict[str, Any]) -> str:
     if found["net"] is None:
-        return f"{found['file']}: {found['blocks']} blocks and no net; blocks are checked where they are used"
-    claims = f", {found['claims']} claims hold" if found["claims"] else ""
+        count = counted(found["blocks"], "block")
+        return f"{found['file']}: {count} and no net; blocks are checked where they are used"
+    number = found["claims"]
+    claims = f", {counted(number, 'claim')} {'holds' if number == 1 else 'hold'}" if number else ""
     return f"{found['file']}: {found['net']} is well-formed{claims}"

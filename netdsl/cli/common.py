@@ -32,8 +32,10 @@ class Format(StrEnum):
 
 #: what can be asked to compute, and what is said of what is not there
 DEVICES = {"cpu": None, "cuda": "this version of netdsl cannot compute on CUDA devices yet"}
-FILE = option("file", type=Path, files="*.net", metavar="FILE", help="a .net file")
-FILES = option("files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files")
+FILE = option("file", type=Path, files="*.net", metavar="FILE", help="a .net file, or - for stdin")
+FILES = option(
+    "files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"
+)
 SET = option(
     "--set",
     dest="settings",

@@ -25,6 +25,7 @@ from netdsl.cli.common import (
     waiting,
     writing,
 )
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
@@ -218,12 +219,13 @@ def _table(facts: dict[str, Any]) -> str:
     saved = [
         f"{p['name']} {p['before']} -> {p['after']}" for p in facts["passes"] if p["before"] != p["after"]
     ]
+    kernels = counted(facts["generated_kernels"], "generated kernel")
     source = "from the cache" if facts["kernels_from_cache"] else "compiled now"
     lines = [
         f"{facts['network']}, batch {facts['batch']}",
         f"  graph    {facts['ops']} ops and leaves, {facts['primitives']} after the passes",
         *(f"           {line}" for line in saved),
-        f"  program  {facts['steps']} steps, {facts['generated_kernels']} generated kernels {source}",
+        f"  program  {counted(facts['steps'], 'step')}, {kernels} {source}",
         f"  memory   {_mib(facts['weight_bytes'])} weights, {_mib(facts['kept_bytes'])} packed weights, "
         f"{_mib(facts['arena_bytes'])} for one run",
         f"  time     {facts['compile_seconds']:.2f} s",

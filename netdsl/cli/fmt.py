@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from netdsl.cli.command import command, option
 from netdsl.cli.common import diagnostics, writing
-from netdsl.source import Source
 
 
 @command(
@@ -24,7 +22,7 @@ def app(files: list[Path], check: bool) -> None:
     for file in files:
         with diagnostics():
             if str(file) == "-":
-                print(format_source(Source("<stdin>", sys.stdin.read())), end="")
+                print(format_source(read_source(file)), end="")
                 continue
             source = read_source(file)
             text = format_source(source)

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from netdsl.report.table import Cells, table
+from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
 from netdsl.train import FitResult, Listener
 from netdsl.train.checkpoint import Progress as Position
@@ -40,11 +41,13 @@ def values_text(values: Mapping[str, float]) -> str:
 def start_text(epochs: int, batches: int, progress: Position, where: str) -> str:
     """The first line of a run: how much there is to do, and where it is kept."""
     if progress.epoch >= epochs:
-        return f"trained for {epochs} epochs already{where}"
+        return (
+            f"{counted(progress.epoch, 'epoch')} {'is' if progress.epoch == 1 else 'are'} done already{where}"
+        )
     if progress.step:
         at = f" batch {progress.batch + 1}/{batches}" if progress.batch else ""
         return f"going on{where} from epoch {progress.epoch + 1}/{epochs}{at}"
-    return f"training for {epochs} epochs of {batches} batches{where}"
+    return f"training for {counted(epochs, 'epoch')} of {counted(batches, 'batch')}{where}"
 
 
 def time_text(seconds: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -159,7 +160,7 @@ def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
     if classes is not None and low < 0:
         raise data_error(f"class numbers go from {low} to {high}; they must be 0 or more")
     if classes is not None and y.ndim == 1 and high >= len(classes):
-        raise data_error(f"there is a label {high} but only {len(classes)} classes")
+        raise data_error(f"there is a label {high} but only {counted(len(classes), 'class')}")
     return y.astype(np.int64)
 
 

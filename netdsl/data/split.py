@@ -6,6 +6,7 @@ from netdsl.arrays import np
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
+from netdsl.source import counted
 
 
 def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Split]:
@@ -29,7 +30,9 @@ def validation_count(count: int, fraction: float) -> int:
     """How many of so many samples a share is. Errors: NetError when that is none, or all."""
     picked = round(fraction * count)
     if not 0 < picked < count:
-        raise data_error(f"a validation share of {fraction:g} of {count} samples leaves one part empty")
+        raise data_error(
+            f"a validation share of {fraction:g} of {counted(count, 'sample')} leaves one part empty"
+        )
     return picked
 
 

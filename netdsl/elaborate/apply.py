@@ -22,7 +22,7 @@ from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Const, Input, Param
-from netdsl.source import Note, Span, suggest
+from netdsl.source import Note, Span, counted, suggest
 from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
@@ -261,7 +261,7 @@ class Applier:
         assert f.home is not None
         inputs = [name.id for name in block.inputs] or ["in"]
         if len(data) != len(inputs):
-            tensors = f"{len(inputs)} tensor{'s' if len(inputs) > 1 else ''}"
+            tensors = counted(len(inputs), "tensor")
             message = f"{block.name.id} takes {tensors} ({', '.join(inputs)}), not {len(data)}"
             fix = f"({', '.join(inputs)}) -> {_use_text(f)}" if len(inputs) > 1 else None
             notes = (Note("it is defined here", block.name.span),)

@@ -36,6 +36,9 @@ def check_export(path: Path, graph: Graph) -> None:
         if near is not None:
             fix = f"did you mean {path.with_suffix(near)}? {fix}"
         raise _error(f"the ending of {path} does not say what to write", fix)
+    if not path.absolute().parent.is_dir():
+        message = f"cannot write {path}: No such file or directory"
+        raise NetError(Diagnostic("file", message, fix=f"there is no folder {path.parent}: make it first"))
     if ending == ".onnx":
         need("onnx", "onnx", f"writing {path}", "output")
         size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))

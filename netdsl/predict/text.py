@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from netdsl.predict.answers import Answers
 from netdsl.predict.samples import Samples
+from netdsl.source import counted
 
 Array = NDArray[Any]
 SHOWN = 20
@@ -31,7 +32,7 @@ def lines(
                 row = array[number].reshape(-1)
                 yield f"  {name}: {' '.join(f'{v:.4g}' for v in row[:12])}{' ...' if row.size > 12 else ''}"
     if len(samples) > SHOWN:
-        yield f"and {len(samples) - SHOWN} more samples: --out FILE writes all of them"
+        yield f"and {counted(len(samples) - SHOWN, 'more sample')}: --out FILE writes all of them"
 
 
 def _best(name: str | None, found: Answers, number: int, width: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from netdsl.report.columns import shape_text
 from netdsl.report.diff import Change, Difference
 from netdsl.report.summary import Row, Summary
+from netdsl.source import counted
 from netdsl.terminal import wrapped
 
 #: so many parts of one block in a row, come, gone or following, are told one by one
@@ -129,7 +130,7 @@ def _series(path: str, changes: list[Change], name: str) -> str:
         text = f"{shape_text(last.shape)}" + (f", {params:,} params" if params else "")
         return f"{_SIGNS[first.kind]} {path}: {name}{len(changes)} layers, {text}"
     olds = [c.before for c in changes if c.before is not None]
-    parts = [f"{len(changes)} layers follow"]
+    parts = [f"{counted(len(changes), 'layer')} {'follows' if len(changes) == 1 else 'follow'}"]
     if olds[-1].shape != last.shape:
         parts.append(f"{shape_text(olds[-1].shape)} -> {shape_text(last.shape)}")
     for count, word in (("params", "params"), ("macs", "MACs")):

@@ -1,8 +1,11 @@
 """A file read into a `Source`, or a diagnostic that says why not."""
 
+import functools
 import os
+import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from netdsl.filetype import HEAD, content, not_wanted, open_file
 from netdsl.limits import MAX_SOURCE_SIZE
@@ -12,11 +15,13 @@ WANTED = "a .net file"
 
 
 def read_source(path: str | Path) -> Source:
-    """Read a `.net` file: UTF-8, line ends of any system, at most `MAX_SOURCE_SIZE` bytes.
+    """Read a `.net` file, or standard input for `-`: UTF-8, line ends of any system, at most `MAX_SOURCE_SIZE` bytes.
 
     Raises `NetError` with code `file` where it cannot be read, `limit` where it is too large and `syntax`
     where it is not UTF-8.
     """
+    if str(path) == "-":
+        return _source("<stdin>", _from_stdin(sys.stdin))
     if _is_pipe(path):
         data = _from_pipe(Path(path))
     else:
@@ -29,6 +34,12 @@ def read_import(path: str | Path) -> Source:
     """Like `read_source`, for a file that a text names: an ordinary file, since nobody chose to wait for a pipe."""
     with open_file(path, "import", WANTED) as file:
         return _source(str(path), file.read(MAX_SOURCE_SIZE + 1))
+
+
+@functools.lru_cache(1)
+def _from_stdin(stream: TextIO) -> bytes:
+    """What standard input has, also for those who read the same text twice, as training does."""
+    return stream.buffer.read(MAX_SOURCE_SIZE + 1)
 
 
 def _is_pipe(path: str | Path) -> bool:

@@ -16,7 +16,7 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array
-from netdsl.source import Diagnostic, NetError, warn
+from netdsl.source import Diagnostic, NetError, counted, warn
 from netdsl.train.checkpoint import Checkpoint, check_arrays, load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.sections import evaluation_sections
@@ -71,7 +71,7 @@ def inference_program(graph: Graph, batch: int, threads: int | None = None) -> P
     try:
         primitives = expand(with_batch(graph, batch))
     except ShapeError as error:
-        message = f"the network cannot take {batch} samples at a time: {error.message}"
+        message = f"the network cannot take {counted(batch, 'sample')} at a time: {error.message}"
         raise NetError(Diagnostic("graph", message)) from None
     return Program(passes.inference().run(primitives), threads)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, counted
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.settings import TrainSettings, settings_text
@@ -37,7 +37,7 @@ def check_resume(
     if then.optimizer != now.optimizer:
         raise _differs(f"was trained with {then.optimizer}, not {now.optimizer}")
     if then.samples != now.samples:
-        raise _differs(f"was trained on {then.samples} samples; now there are {now.samples}")
+        raise _differs(f"was trained on {counted(then.samples, 'sample')}; now there are {now.samples}")
     names = sorted(then.settings.keys() | now.settings.keys())
     changed = {name: (then.settings.get(name), now.settings.get(name)) for name in names}
     changed = {name: (old, new) for name, (old, new) in changed.items() if old != new}

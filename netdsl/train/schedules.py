@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from netdsl.elaborate import shown
-from netdsl.source import brief
+from netdsl.source import brief, counted
 from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number
 
 
@@ -109,7 +109,7 @@ class Step(Schedule):
         first = self.every or self.milestones[0]
         if first < epochs:
             return None
-        return f"step changes nothing: its first change is after {first} epochs, the training has {epochs}"
+        return f"step changes nothing: its first change is after {counted(first, 'epoch')}, the training has {epochs}"
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Cosine(Schedule):
         """The rise must end, and the minimum be below the rate."""
         if self.warmup > epochs:
             raise ValueError(
-                f"warmup = {self.warmup:g} is longer than the training, which has {epochs} epochs"
+                f"warmup = {self.warmup:g} is longer than the training, which has {counted(epochs, 'epoch')}"
             )
         if self.minimum > lr:
             raise ValueError(f"minimum = {self.minimum:g} is above the optimiser's learning rate, {lr:g}")

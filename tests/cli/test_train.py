@@ -33,7 +33,7 @@ def test_a_run_gets_a_folder_of_its_own_and_its_commands_work(capsys, folder):
         code, out, _ = call(capsys, "train", DIGITS, *SMALL)
         first, *_, saved, evaluate, use = out.splitlines()
         run = f"runs/digits-{number}"
-        assert code == 0 and first == f"training for 1 epochs of 40 batches into {run}"
+        assert code == 0 and first == f"training for 1 epoch of 40 batches into {run}"
         assert saved == f"saved in {run}: best.safetensors, last.safetensors, metrics.jsonl"
         assert sorted(p.name for p in Path(run).iterdir()) == saved.split(": ")[1].split(", ")
     command = evaluate.removeprefix("to evaluate it: netdsl ").split()
