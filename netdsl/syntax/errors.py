@@ -142,7 +142,7 @@ def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:
         return "two values are compared with `==`"
     if "net" in accepts and text.isidentifier():
         near = _SECTIONS.get(text.lower()) or suggest(text, _DEFINITION)
-        return f"did you mean `{near}`?" if near else None
+        return f"did you mean {near}?" if near else None
     if text in (":", "==") and "=" in accepts:
         return "a name is given a value with `=`"
     if text in ("(", "[") and before in ("output", "aux", "for"):

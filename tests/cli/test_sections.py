@@ -272,7 +272,7 @@ NET_CASES = [
     (FLAT.replace("dense(10)", "dense(channels(image) / 1)"), "`//` divides", "channels(image) / 1"),
     (FLAT.replace("flatten ->", "softmax(axis = -1) ->"), "it has no settings", "axis = -1"),
     (FLAT.replace("-> dense", "→ dense"), "write `->`", "→"),
-    (FLAT + "training { epochs = 3 }\n", "did you mean `train`?", "training"),
+    (FLAT + "training { epochs = 3 }\n", "did you mean train?", "training"),
     (FLAT.replace("[8, 8, 1]", "[8, 8, 3]"), "the network takes [8, 8, 3]", "digits.train"),
     (
         FLAT.replace("\n", "\n  input other: [4]\n", 1),
