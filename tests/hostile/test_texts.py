@@ -62,7 +62,7 @@ def test_settings(statement, expected):
     "claim, expected",
     [
         ("params / 0", "/ divides by zero"),
-        ('"a" > 1', "> compares numbers, not 'a' and 1"),
+        ('"a" > 1', '> compares numbers, not "a" and 1'),
         ("params", "a claim takes true or false, not 15"),
         ("params + 1 > relu", "> takes tensors and numbers, not the function relu"),
         ("params == 15 and params == 16", "expected params == 16"),
