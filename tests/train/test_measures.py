@@ -13,7 +13,7 @@ from netdsl.ir import TensorType
 from netdsl.ops import LIBRARY
 from netdsl.ops.accumulator import Accumulator
 from netdsl.ops.initializers import initialize
-from netdsl.source import Source
+from netdsl.source import NetError, Source
 from netdsl.train import Evaluator, Listener, Trainer, load_checkpoint
 
 BATCHES = (1, 2, 3, 7, 10)
@@ -162,10 +162,11 @@ def test_what_is_always_right_is_exactly_one(batch):
     assert Trainer(net, data=plan(ROWS, labels, drop_last=False)).fit().test["accuracy"] == 1.0
 
 
-def test_a_set_of_which_nothing_counts_has_a_loss_of_0():
+def test_a_set_of_which_nothing_counts_is_refused():
     flow, x, labels, loss, _ = SETS["ignored cells"]
-    result = Trainer(network(flow, loss), data=plan(x, np.full_like(labels, 255))).fit()
-    assert result.train["loss"] == 0 and result.test["loss"] == 0
+    data = plan(x, np.full_like(labels, 255))
+    with pytest.raises(NetError, match="every label of the test set is 255"):
+        Evaluator(network(flow, loss), data, 4).run("test")
 
 
 def test_the_best_checkpoint_does_not_depend_on_the_batch(tmp_path):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -37,11 +36,3 @@ def test_schedules_and_their_settings(name):
 def test_settings():
     for field in dataclasses.fields(TrainSettings):
         assert f"`{field.name.replace('evaluation_', 'eval.')}`" in PAGE
-
-
-@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S))
-def test_python_examples_run(code, tmp_path, monkeypatch, capsys):
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    monkeypatch.chdir(tmp_path)
-    exec(compile(code, "training.md", "exec"), {})
-    assert "loss" in capsys.readouterr().out or "Print" in code
