@@ -45,7 +45,7 @@ def exit_status(run: Callable[[], None]) -> Any:
         say("\ninterrupted" if columns(sys.stderr) else "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        pass
+        pass  # the reader (head, less) has what it wanted
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else cannot_print(error)
         say(f"netdsl: {what}")
