@@ -21,7 +21,7 @@ from netdsl.cpu.step import Generated, Place, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Concat, Gather, Map, Scatter, Transpose
 from netdsl.scalar import Arg, Lit
-from netdsl.scalar.expr import Dtype
+from netdsl.scalar.operators import Dtype
 
 SMALL = 16_384  # elements times cost below which one thread does a map alone
 

@@ -25,7 +25,7 @@ from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
-from netdsl.scalar.expr import Dtype
+from netdsl.scalar.operators import Dtype
 
 Span = tuple[Value, Value]  # first and one past the last index
 HEADER = 3  # words before the sizes: chunks, bytes of a partial result, blocks of columns

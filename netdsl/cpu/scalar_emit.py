@@ -18,7 +18,8 @@ from llvmlite import ir
 from netdsl.cpu.emit import F32, I1, I32, I64, Emitter, Value
 from netdsl.cpu.scalar_emit_math import ElementaryFunctions
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
-from netdsl.scalar.expr import Dtype, children, rebuild
+from netdsl.scalar.operators import Dtype
+from netdsl.scalar.walk import children, rebuild
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
 # Rough cost of an element beside one addition, to decide what is worth a second thread or an unrolled loop.

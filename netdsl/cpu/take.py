@@ -17,7 +17,7 @@ from netdsl.cpu.scalar_emit import ELEMENT
 from netdsl.cpu.step import Generated, Slot, Step
 from netdsl.ir import TensorType
 from netdsl.primitives import PutAdd, Take
-from netdsl.scalar.expr import Dtype
+from netdsl.scalar.operators import Dtype
 
 CHUNK = 4  # vectors of columns that one part of a put_add owns
 

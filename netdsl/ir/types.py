@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
-from netdsl.scalar.expr import Dtype
+from netdsl.scalar.operators import Dtype
 
 NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
 FLOAT_MAX = (2 - 2.0**-23) * 2.0**127  # the largest f32

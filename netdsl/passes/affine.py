@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.scalar import Arg, Binary, Expr, Unary
 from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
-from netdsl.scalar.expr import children
+from netdsl.scalar.walk import children
 
 
 def affine(e: Expr, arg: int) -> tuple[Expr, Expr] | None:

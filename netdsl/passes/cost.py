@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from netdsl.scalar import Binary, Expr, Index, Unary, Uniform
-from netdsl.scalar.expr import children
+from netdsl.scalar.walk import children
 
 #: Operations worth one addition are not listed.  The numbers are rounded from vector kernels: a division or a
 #: square root has a quarter of the throughput of an addition or less, the others are polynomials.

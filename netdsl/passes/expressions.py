@@ -21,7 +21,8 @@ from netdsl.scalar import (
     walk,
     where,
 )
-from netdsl.scalar.expr import Dtype, children, rebuild
+from netdsl.scalar.operators import Dtype
+from netdsl.scalar.walk import children, rebuild
 
 _OPERATORS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
     "add": lambda a, b: a + b,

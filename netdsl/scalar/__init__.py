@@ -7,23 +7,13 @@ printer per backend.  Nothing here is a string that gets evaluated.
 from netdsl.scalar.algebra import product, total
 from netdsl.scalar.derivative import derivative, partial
 from netdsl.scalar.evaluate import evaluate
-from netdsl.scalar.expr import (
-    Arg,
-    Binary,
-    Expr,
-    Index,
-    Lit,
-    Number,
-    Unary,
-    Uniform,
-    Where,
+from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, as_expr, power
+from netdsl.scalar.functions import (
     absolute,
-    as_expr,
     cast_float,
     cast_int,
     ceil,
     cos,
-    dtype_of,
     eq,
     erf,
     exp,
@@ -37,20 +27,18 @@ from netdsl.scalar.expr import (
     maximum,
     minimum,
     ne,
-    power,
     round_even,
     sigmoid,
     sign,
     sin,
-    size,
     sqrt,
     stop_gradient,
-    substitute,
     tanh,
-    walk,
     where,
 )
+from netdsl.scalar.operators import Number
 from netdsl.scalar.text import format_expr, parse_expr
+from netdsl.scalar.walk import dtype_of, size, substitute, walk
 
 __all__ = [
     "Arg",

@@ -5,24 +5,9 @@ from __future__ import annotations
 import math
 
 from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
-from netdsl.scalar.expr import (
-    Arg,
-    Binary,
-    Expr,
-    Lit,
-    Unary,
-    Where,
-    children,
-    cos,
-    eq,
-    exp,
-    log,
-    power,
-    sign,
-    sin,
-    walk,
-    where,
-)
+from netdsl.scalar.expr import Arg, Binary, Expr, Lit, Unary, Where, power
+from netdsl.scalar.functions import cos, eq, exp, log, sign, sin, where
+from netdsl.scalar.walk import children, walk
 
 
 def partial(e: Expr, arg: int) -> Expr:

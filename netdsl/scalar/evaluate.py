@@ -7,19 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from netdsl.arrays import Array, DTypeLike, np
-from netdsl.scalar.expr import (
-    FLOAT_ONLY,
-    Arg,
-    Binary,
-    Expr,
-    Index,
-    Lit,
-    Unary,
-    Uniform,
-    Where,
-    children,
-    walk,
-)
+from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
+from netdsl.scalar.operators import FLOAT_ONLY
+from netdsl.scalar.walk import children, walk
 
 
 def _sigmoid(x: Array) -> Array:

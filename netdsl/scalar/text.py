@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from netdsl.scalar.expr import BINARY, UNARY, Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, children
+from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
+from netdsl.scalar.operators import BINARY, UNARY
+from netdsl.scalar.walk import children
 
 _INFIX = {
     "or": ("or", 1),

@@ -25,7 +25,7 @@ from netdsl.scalar import (
     tanh,
     where,
 )
-from netdsl.scalar.expr import ARITHMETIC, COMPARE, UNARY
+from netdsl.scalar.operators import ARITHMETIC, COMPARE, UNARY
 
 X, Y = Arg(0), Arg(1)
 #: points where no function has a kink or a jump, all in the domain of log and sqrt

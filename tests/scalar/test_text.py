@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netdsl.scalar import Arg, Binary, Index, Lit, Unary, Uniform, Where, format_expr, parse_expr
-from netdsl.scalar.expr import BINARY, UNARY
+from netdsl.scalar.operators import BINARY, UNARY
 
 LEAVES = st.one_of(
     st.integers(0, 20).map(Arg),

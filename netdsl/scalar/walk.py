@@ -1,0 +1,99 @@
+"""Walks over scalar expressions: their subexpressions, size and type, and replacing their leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
+from netdsl.scalar.operators import Dtype, binary_dtype, literal_dtype, promote, unary_dtype
+
+
+def children(e: Expr) -> tuple[Expr, ...]:
+    """The direct subexpressions."""
+    match e:
+        case Unary(x=x):
+            return (x,)
+        case Binary(a=a, b=b):
+            return (a, b)
+        case Where(cond=c, a=a, b=b):
+            return (c, a, b)
+        case Uniform(key=key):
+            return (key,)
+    return ()
+
+
+def rebuild(e: Expr, kids: Sequence[Expr]) -> Expr:
+    """The same expression over other subexpressions (not simplified)."""
+    match e:
+        case Unary(op=op):
+            return Unary(op, kids[0])
+        case Binary(op=op):
+            return Binary(op, kids[0], kids[1])
+        case Where():
+            return Where(kids[0], kids[1], kids[2])
+        case Uniform(stream=stream, word=word):
+            return Uniform(stream, kids[0], word)
+    return e
+
+
+def walk(e: Expr) -> Iterator[Expr]:
+    """Every distinct subexpression, operands before their users."""
+    seen: set[int] = set()
+
+    def visit(x: Expr) -> Iterator[Expr]:
+        if id(x) in seen:
+            return
+        seen.add(id(x))
+        for kid in children(x):
+            yield from visit(kid)
+        yield x
+
+    yield from visit(e)
+
+
+def size(e: Expr) -> int:
+    """How many distinct operations an element costs (leaves are free)."""
+    return sum(1 for x in set(walk(e)) if children(x))
+
+
+def substitute(e: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
+    """Replace leaves (and random leaves) for which `leaf` returns an expression; sharing is kept."""
+    memo: dict[int, Expr] = {}
+
+    def visit(x: Expr) -> Expr:
+        if id(x) not in memo:
+            new = leaf(x)
+            kids = children(x)
+            memo[id(x)] = new if new is not None else rebuild(x, [visit(k) for k in kids]) if kids else x
+        return memo[id(x)]
+
+    return visit(e)
+
+
+def dtype_of(e: Expr, args: Sequence[Dtype]) -> Dtype:
+    """The type of an expression over operands of the given types; raises TypeError for nonsense."""
+    memo: dict[int, Dtype] = {}
+    for x in walk(e):
+        memo[id(x)] = _dtype(x, [memo[id(k)] for k in children(x)], args)
+    return memo[id(e)]
+
+
+def _dtype(x: Expr, kids: Sequence[Dtype], args: Sequence[Dtype]) -> Dtype:
+    match x:
+        case Arg(index=i):
+            if not 0 <= i < len(args):
+                raise TypeError(f"operand {i} of {len(args)}")
+            return args[i]
+        case Lit(value=v):
+            return literal_dtype(v)
+        case Index():
+            return "i64"
+        case Uniform():
+            return "f32"
+        case Where():
+            return promote(kids[1], kids[2])
+        case Unary(op=op):
+            return unary_dtype(op, kids[0])
+        case Binary(op=op):
+            return binary_dtype(op, kids[0], kids[1])
+    raise TypeError(f"not an expression: {x!r}")
