@@ -32,7 +32,7 @@ from netdsl.runtime.artifact import Artifact, Model, load_artifact, save_artifac
 from netdsl.source import NetError
 from netdsl.train.checkpoint import Checkpoint, EpochResult, Progress, Run, load_checkpoint, save_checkpoint
 from netdsl.train.restore import restore_graph, weights_of
-from tests.ops.test_conformance import build
+from tests.ops.samples import build
 from tests.resealed import opened, resealed
 
 SECONDS = 2.0

@@ -101,7 +101,7 @@ def _binary_rule(op: str, a: Expr, b: Expr, value: Expr, da: Expr, db: Expr) -> 
         case "min":
             return _kink(a < b, a, b, da, db)
         case "mod":
-            return da
+            return difference(da, product(a // b, db))
     return ZERO
 
 

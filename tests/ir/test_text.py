@@ -12,7 +12,7 @@ from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
 from netdsl.primitives import LEAVES, PRIMITIVES, Const, Input, Param, PrimitiveBuilder
 from netdsl.source import NetError
-from tests.ops.test_conformance import build
+from tests.ops.samples import build
 from tests.random_graphs import random_graph
 
 PRIMITIVE_OPS = {op.name: op for op in (*LEAVES, *PRIMITIVES)}

@@ -84,7 +84,7 @@ def test_shape_as_in_pytorch(number):
     op, size = settings(number)
     pad = 0 if op.pad == "valid" else op.pad
     if not isinstance(pad, int) or (pad and op.name == "lp_pool"):
-        return
+        pytest.skip("PyTorch has no such pads")
     layers = {
         "conv": lambda: torch.nn.Conv2d(3, 2, op.kernel, op.stride, pad, op.dilation),
         "conv_transpose": lambda: torch.nn.ConvTranspose2d(

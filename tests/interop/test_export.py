@@ -13,7 +13,7 @@ from netdsl.data import Usage, load_split
 from netdsl.runtime.artifact import load_artifact
 from tests.predict.test_run import call, train
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
