@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.elaborate import Network, elaborate, need_network
-from netdsl.report import Summary, summarize
+from netdsl.report import summarize
 from netdsl.syntax.read import read_source
 
 if TYPE_CHECKING:
     from netdsl.predict import Trained
+    from netdsl.report.notebook import ShownSummary
     from netdsl.runtime import Program
 
 
@@ -53,12 +54,13 @@ def _written(name: str, value: Any) -> str:
     raise TypeError(f"the setting {name} is {value!r}, a {type(value).__name__}; {kinds} belongs there")
 
 
-def summary(network: Network) -> Summary:
+def summary(network: Network) -> ShownSummary:
     """Shapes, parameters and costs of a network, layer by layer; `print` shows the table."""
     from netdsl.ops.rebatch import with_batch
+    from netdsl.report.notebook import shown_summary
 
     need_network(network, "netdsl.summary")
-    return summarize(network.name, with_batch(network.graph, 1), network.names)
+    return shown_summary(summarize(network.name, with_batch(network.graph, 1), network.names))
 
 
 def compile(  # noqa: A001 - the name of the thing

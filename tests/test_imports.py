@@ -5,9 +5,11 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator, Set
 from pathlib import Path
 from types import ModuleType
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).parent.parent / "netdsl"
@@ -68,6 +70,33 @@ def test_imports_run_downwards(path):
     own = ORDER.index(room(path))
     for name in imported(path):
         assert ORDER.index(name) <= own, f"{room(path)} imports {name}"
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def files_imported(tree: ast.AST, known: Set[str]) -> Iterator[str]:
+    """The files of netdsl that a file imports, within functions too; what only type checkers read is left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (n if (n := f"{node.module}.{a.name}") in known else node.module for a in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names)
+        yield from files_imported(node, known)
+
+
+def test_no_two_files_import_each_other():
+    """Not even by way of others."""
+    files = {module(path): path for path in ROOT.rglob("*.py")}
+    graph = networkx.DiGraph()
+    for name, path in files.items():
+        found = files_imported(ast.parse(path.read_text()), files.keys())
+        graph.add_edges_from((name, other) for other in found if other in files)
+    assert graph.has_edge("netdsl.api", "netdsl.report.notebook")  # within a function
+    assert not [sorted(knot) for knot in networkx.strongly_connected_components(graph) if len(knot) > 1]
 
 
 @pytest.mark.parametrize(

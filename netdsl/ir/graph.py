@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from netdsl.ir.op import Op
+from netdsl.ir.text import format_graph
 from netdsl.ir.types import TensorType
 from netdsl.source import Span
 
@@ -137,6 +138,4 @@ class Graph:
         return Graph(self, outputs, new, self.aux & outputs.keys(), self.scopes)
 
     def __str__(self) -> str:
-        from netdsl.ir.text import format_graph
-
         return format_graph(self)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import Array
+from netdsl.ir.literal import format_setting
 from netdsl.ir.settings import Init
 from netdsl.ir.types import TensorType
 from netdsl.source import brief
@@ -148,8 +149,6 @@ class Op:
                 yield f.name, value
 
     def __str__(self) -> str:
-        from netdsl.ir.text import format_setting
-
         inner = ", ".join(f"{k}={format_setting(v)}" for k, v in self.settings())
         return f"{self.name}{{{inner}}}" if inner else self.name
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.ir.text import format_setting
+from netdsl.ir.literal import format_setting
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.initializers import TEXTS
 

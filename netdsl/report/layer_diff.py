@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netdsl.ir import Graph, Node
-from netdsl.ir.text import format_setting
+from netdsl.ir.literal import format_setting
 from netdsl.primitives import Param, State
 from netdsl.report.columns import shape_text
 from netdsl.report.summary import Row

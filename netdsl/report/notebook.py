@@ -1,7 +1,8 @@
-"""A network in a notebook: the table of its layers, and its drawing."""
+"""A summary that shows itself: as a table where it is printed, in a notebook as a page with a drawing."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from html import escape
 
 from netdsl.report.draw import MAX_BOXES, draw
@@ -13,10 +14,22 @@ from netdsl.report.summary import Summary
 GLANCE = 40
 
 
-def notebook_html(summary: Summary) -> str:
-    """The whole table, which scrolls where it is long, and the drawing in as much detail as a page takes."""
-    rows = f'<div style="max-height:40em;overflow:auto">\n{render(summary, "html")}\n</div>'
-    return f'{rows}\n<div style="overflow:auto">\n{_drawing(summary)}</div>'
+@dataclass(frozen=True)
+class ShownSummary(Summary):
+    """A summary for people: `print` shows the table, a notebook the whole of it and the drawing."""
+
+    def __str__(self) -> str:
+        return render(self, "table", width=100)
+
+    def _repr_html_(self) -> str:
+        """The whole table, which scrolls where it is long, and the drawing in as much detail as a page takes."""
+        rows = f'<div style="max-height:40em;overflow:auto">\n{render(self, "html")}\n</div>'
+        return f'{rows}\n<div style="overflow:auto">\n{_drawing(self)}</div>'
+
+
+def shown_summary(summary: Summary) -> ShownSummary:
+    """The same summary as one that shows itself."""
+    return ShownSummary(**{f.name: getattr(summary, f.name) for f in fields(summary)})
 
 
 def _drawing(summary: Summary) -> str:

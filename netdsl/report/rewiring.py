@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from functools import cached_property
 
 from netdsl.ir import Graph, Value
-from netdsl.ir.text import format_setting
+from netdsl.ir.literal import format_setting
 from netdsl.primitives import Const, Param, State
 
 #: what an operand is: a result of a layer, or the text of a constant

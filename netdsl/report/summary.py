@@ -81,16 +81,6 @@ class Summary:
         """The blocks of the source by path."""
         return self.graph.scopes
 
-    def __str__(self) -> str:
-        from netdsl.report.render import render
-
-        return render(self, "table", width=100)
-
-    def _repr_html_(self) -> str:
-        from netdsl.report.notebook import notebook_html
-
-        return notebook_html(self)
-
 
 def summarize(network: str, graph: Graph, names: Sequence[Naming] = ()) -> Summary:
     """The summary of a graph of ops that was elaborated with batch size 1; `names` are those given to tensors."""

@@ -10,7 +10,7 @@ from typing import Any
 from netdsl.data.preprocess import STEPS
 from netdsl.data.registry import DATASETS
 from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, Named
-from netdsl.ir.text import format_setting
+from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS

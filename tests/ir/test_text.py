@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from netdsl.ir import TensorType, Value, format_graph
+from netdsl.ir.literal import format_setting
 from netdsl.ir.parse import _string, parse_graph
-from netdsl.ir.text import format_setting
 from netdsl.ops import LIBRARY, OPS
 from netdsl.ops.expand import expand
 from netdsl.primitives import LEAVES, PRIMITIVES, Const, Input, Param, PrimitiveBuilder

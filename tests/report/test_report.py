@@ -114,7 +114,7 @@ def test_json_is_whole_and_traceable(stages):
 def test_html_and_latex_escape_what_they_show():
     text = "net N { input a_b: [4]\n output y = a_b -> dense(3) }"
     summary = summary_of(text)
-    assert r"a\_b" in render(summary, "latex") and "<td" in summary._repr_html_()
+    assert r"a\_b" in render(summary, "latex") and "<td" in render(summary, "html")
     markdown = render(summary, "markdown").splitlines()
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown if line.startswith("|")}) == 1
 
@@ -152,12 +152,13 @@ def test_shared_weights_in_a_block_are_named_shortly():
 
 
 def test_a_notebook_shows_the_table_and_the_drawing(stages, monkeypatch):
-    page = stages._repr_html_()
+    shown = notebook.shown_summary(stages)
+    page = shown._repr_html_()
     assert page.count("<table") == 1 and page.count("<svg") == 1 and "Unit x3" in page
     monkeypatch.setattr(notebook, "GLANCE", 4)
-    assert "Unit" not in stages._repr_html_().partition("<svg")[2]
+    assert "Unit" not in shown._repr_html_().partition("<svg")[2]
     monkeypatch.setattr(notebook, "MAX_BOXES", 2)
-    assert "boxes are too many" in stages._repr_html_() and "<svg" not in stages._repr_html_()
+    assert "boxes are too many" in shown._repr_html_() and "<svg" not in shown._repr_html_()
 
 
 def test_a_network_of_vectors_has_no_receptive_field():
