@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.elaborate.arithmetic import COMPARISONS
 from netdsl.elaborate.budget import PER_NODE
 from netdsl.elaborate.context import Poisoned
-from netdsl.elaborate.statements import show
+from netdsl.elaborate.statements import side_text
 from netdsl.ir import Graph, Value
 from netdsl.ops.costs import count_flops, count_macs, count_params, count_trainable
 from netdsl.ops.receptive_field import receptive_field
@@ -74,7 +74,7 @@ def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
         return
     sides = [_side(evaluator, graph, e) for e in (claim.left, claim.right)]
     if not evaluator.operate(claim, *sides):
-        label = f"{claim.left.span.text} is {show(sides[0])}"
+        label = f"{claim.left.span.text} is {side_text(sides[0])}"
         message = f"expected {claim.span.text}"
         evaluator.context.fail("expect", message, claim.span, label)
 

@@ -206,14 +206,14 @@ def _assert(evaluator: Evaluator, s: tree.Assert) -> None:
     label = ""
     if isinstance(s.condition, tree.Binary):
         sides = [evaluator.evaluate(x) for x in (s.condition.left, s.condition.right)]
-        label = f"the left side is {show(sides[0])}, the right {show(sides[1])}"
+        label = f"the left side is {side_text(sides[0])}, the right {side_text(sides[1])}"
     evaluator.context.fail("assert", f"this does not hold: {s.condition.span.text}", s.condition.span, label)
 
 
-def show(value: Any) -> str:
+def side_text(value: Any) -> str:
     """A setting as the language would write it, its ends where it is long."""
     if isinstance(value, (list, tuple)):
-        return brief(f"[{', '.join(map(show, value))}]")
+        return brief(f"[{', '.join(map(side_text, value))}]")
     if isinstance(value, int) and not isinstance(value, bool):
         return brief(f"{value:_}")
     return str(value) if isinstance(value, (float, Symbol)) else describe(value)

@@ -108,14 +108,14 @@ def parts(value: Any) -> Iterable[Any]:
 
 
 def shown(value: Any) -> str:
-    """A value as it is written in a file, for every message: `sgd(lr = 0.1)`, `[flip]`, `"a.npz"`, `none`."""
-    if isinstance(value, Call):
+    """A setting as it is written in a file: `sgd(lr = 0.1)`, `conv(8, 3)`, `[flip]`, `"a.npz"`, `same`, `none`."""
+    if isinstance(value, (Call, Function)):
         given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
         return f"{value.name}({', '.join(given)})" if given else value.name
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(shown, value))}]"
     if isinstance(value, str):
-        return json.dumps(value)
+        return str(value) if isinstance(value, Symbol) else json.dumps(value)
     if isinstance(value, type):
         return value.__name__.lower()
     return str(value).lower() if value is None or isinstance(value, bool) else repr(value)

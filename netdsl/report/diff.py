@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from netdsl.elaborate import Network
-from netdsl.elaborate.values import Call, describe
+from netdsl.elaborate import Network, shown
 from netdsl.ir import Graph
 from netdsl.report.align import align
 from netdsl.report.layer_diff import consequences, settings_changed, weights_changed
@@ -148,18 +146,8 @@ def _settings(before: Network, after: Network) -> Iterator[Named]:
 
 
 def _named(network: Network) -> dict[str, str]:
-    found = {name: _text(value) for name, value in network.settings.items()}
+    found = {name: shown(value) for name, value in network.settings.items()}
     for section in ("data", "train", "eval"):
         for name, setting in getattr(network, section).items():
-            found[f"{section}.{name}"] = _text(setting.value)
+            found[f"{section}.{name}"] = shown(setting.value)
     return found
-
-
-def _text(value: Any) -> str:
-    """A setting as the language writes it."""
-    if isinstance(value, Call):
-        inner = [*map(_text, value.args), *(f"{k} = {_text(v)}" for k, v in value.named.items())]
-        return f"{value.name}({', '.join(inner)})" if inner else value.name
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_text, value))}]"
-    return value if isinstance(value, str) else describe(value)

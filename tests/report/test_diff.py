@@ -201,6 +201,18 @@ def test_weights():
     ]
 
 
+def test_settings_are_told_as_the_language_writes_them():
+    text = """net N(act = relu, width = 4, last = none) { input x: [8]
+      output y = x -> dense(width) -> act }
+    data { train = csv("a.csv", target = "b") }"""
+    after = text.replace("relu", "leaky_relu(0.2)").replace("none", "[1, true]").replace('"b"', '"c"')
+    assert [line for line in text_of(text, after) if " set " in line] == [
+        "~ set act: relu -> leaky_relu(0.2)",
+        "~ set last: none -> [1, true]",
+        '~ set data.train: csv("a.csv", target = "b") -> csv("a.csv", target = "c")',
+    ]
+
+
 def test_training():
     after = SKIP.replace("lr = 0.1", "lr = 0.2, momentum = 0.9").replace("  epochs = 3\n", "")
     assert text_of(SKIP, after) == [
