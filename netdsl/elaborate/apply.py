@@ -15,6 +15,7 @@ from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
 from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.hints import channels_last, fitting, one_of, required, usage
+from netdsl.elaborate.lookup import unknown
 from netdsl.elaborate.statements import run
 from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
@@ -98,7 +99,7 @@ class Applier:
                 message = f"{function.name} takes the prediction first, then the label; {v.name} is no tensor"
                 self.context.fail("name", message, v.span, fix=f"{function.name}(prediction, {v.name})")
             if k == 0 or rule is None:
-                return tuple(Evaluator(self.context, self.frame, self).unknown(v.name, v.span))
+                return tuple(unknown(self.context, self.frame, v.name, v.span))
             prediction = self.context.builder.type(values[0])
             t = rule(prediction) if k == 1 else TensorType(prediction.shape[:1])
             name = self.context.claim(v.name, v.span)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from netdsl.elaborate.budget import PER_TURN
 from netdsl.elaborate.context import POISON, Poisoned
 from netdsl.elaborate.hints import feed
+from netdsl.elaborate.lookup import lookup
 from netdsl.elaborate.values import Function, Symbol, describe, shown
 from netdsl.ir import TensorType, Value
 from netdsl.limits import MAX_LOOP
@@ -141,7 +142,7 @@ def _input(evaluator: Evaluator, s: tree.Input) -> None:
         if (
             fixed is None
             and isinstance(dim.size, tree.Name)
-            and evaluator.lookup(dim.size.id, dim.span) is None
+            and lookup(evaluator.frame, dim.size.id, dim.span) is None
         ):
             context.fail("name", f"the size {dim.size.id} has no value", dim.span, fix=f"{dim.size.id} = 224")
         size = fixed if fixed is not None else evaluator.setting(dim.size, "a size")

@@ -1,0 +1,59 @@
+"""Tags: `@freeze`, `@lr(0.1)` and `@name("fc7")` behind layers and flows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from netdsl.elaborate.arithmetic import is_number
+from netdsl.elaborate.context import Context, with_tags
+from netdsl.elaborate.values import Symbol, Tags, shown
+from netdsl.ir.types import FLOAT_MAX
+from netdsl.limits import MAX_NAME
+from netdsl.source import suggest
+from netdsl.syntax import tree
+
+if TYPE_CHECKING:
+    from netdsl.elaborate.expressions import Evaluator
+
+_NAME = re.compile(rf"\w{{1,{MAX_NAME}}}")
+_TAKES = {
+    "name": f"1 to {MAX_NAME} letters, digits and _ in quotes",
+    "lr": f"a number from 0 to {FLOAT_MAX:.2e}",
+}
+
+
+def no_name(context: Context, tags: tuple[tree.Tag, ...]) -> NoReturn:
+    """Fail for a name behind what makes no layer of its own."""
+    (span,) = (tag.span for tag in tags if tag.name.id == "name")
+    fix = 'put it directly behind one of them: conv(8, 3) @name("fc7")'
+    context.fail("type", "@name is for one op, block or merge", span, fix=fix)
+
+
+def tags_of(evaluator: Evaluator, tags: tuple[tree.Tag, ...]) -> Tags:
+    """What the tags behind a layer or a flow say together."""
+    result = Tags()
+    for tag in tags:
+        with evaluator.symbols():
+            values = [evaluator.setting(a.value, "a tag") for a in tag.arguments]
+        result = with_tags(result, _tag(evaluator.context, tag, values))
+    return result
+
+
+def _tag(context: Context, tag: tree.Tag, values: list[Any]) -> Tags:
+    match tag.name.id, values:
+        case "freeze", []:
+            return Tags(freeze=True)
+        case "lr", [x] if is_number(x) and 0 <= x <= FLOAT_MAX:
+            return Tags(lr=float(x))
+        case "name", [str(x)] if not isinstance(x, Symbol) and _NAME.fullmatch(x):
+            return Tags(name=x)
+    usage = {"freeze": "@freeze", "lr": "@lr(0.1)", "name": '@name("fc7")'}
+    if tag.name.id in _TAKES and len(values) == 1:
+        message = f"@{tag.name.id} takes {_TAKES[tag.name.id]}, not {shown(values[0])}"
+        context.fail("type", message, tag.span, fix=f"a tag is written {usage[tag.name.id]}")
+    if tag.name.id in usage:
+        context.fail("type", f"a tag is written {usage[tag.name.id]}", tag.span)
+    near = suggest(tag.name.id, usage)
+    fix = f"did you mean @{near}?" if near else f"there are {', '.join(usage.values())}"
+    return context.fail("name", f"no tag is called {tag.name.id}", tag.span, fix=fix)
