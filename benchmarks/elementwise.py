@@ -17,9 +17,9 @@ import numpy as np
 from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.lower import PLANNERS
-from netdsl.cpu.pool import Pool
+from netdsl.cpu.threads.team import Pool
 from netdsl.ir import TensorType
-from netdsl.primitives import Concat, Gather, Map, Reduce, Window, WindowGrad
+from netdsl.primitives import Concat, Map, Reduce, ReduceWindow, ReduceWindowGrad, Slice
 from netdsl.runtime.memory import aligned_bytes
 from netdsl.scalar import Arg, erf, exp, maximum, sqrt, where
 
@@ -72,28 +72,28 @@ CASES = {
     ),
     "average pool 16x56x56x256": ({"x": (16, 56, 56, 256)}, [(Reduce("sum", X, (1, 2)), "x", "y")]),
     "sum 10M": ({"x": (10_000_000,)}, [(Reduce("sum", X, (0,)), "x", "y")]),
-    "max pool 128x26x26x32": ({"x": (128, 26, 26, 32)}, [(Window("max", *POOL), "x", "y")]),
-    "max pool 128x11x11x64": ({"x": (128, 11, 11, 64)}, [(Window("max", *POOL), "x", "y")]),
-    "max pool 128x28x28x6": ({"x": (128, 28, 28, 6)}, [(Window("max", *POOL), "x", "y")]),
+    "max pool 128x26x26x32": ({"x": (128, 26, 26, 32)}, [(ReduceWindow("max", *POOL), "x", "y")]),
+    "max pool 128x11x11x64": ({"x": (128, 11, 11, 64)}, [(ReduceWindow("max", *POOL), "x", "y")]),
+    "max pool 128x28x28x6": ({"x": (128, 28, 28, 6)}, [(ReduceWindow("max", *POOL), "x", "y")]),
     "max pool 3x3 s2 16x112x112x64": (
         {"x": (16, 112, 112, 64)},
-        [(Window("max", (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (0, 0)), "x", "y")],
+        [(ReduceWindow("max", (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), (0, 0)), "x", "y")],
     ),
     "max pool gradient 128x26x26x32": (
         {"x": (128, 26, 26, 32), "y": (128, 13, 13, 32), "g": (128, 13, 13, 32)},
-        [(WindowGrad("max", *POOL, input=(26, 26)), "xyg", "d")],
+        [(ReduceWindowGrad("max", *POOL, input=(26, 26)), "xyg", "d")],
     ),
     "max pool gradient 128x11x11x64": (
         {"x": (128, 11, 11, 64), "y": (128, 5, 5, 64), "g": (128, 5, 5, 64)},
-        [(WindowGrad("max", *POOL, input=(11, 11)), "xyg", "d")],
+        [(ReduceWindowGrad("max", *POOL, input=(11, 11)), "xyg", "d")],
     ),
     "max pool gradient 128x28x28x6": (
         {"x": (128, 28, 28, 6), "y": (128, 14, 14, 6), "g": (128, 14, 14, 6)},
-        [(WindowGrad("max", *POOL, input=(28, 28)), "xyg", "d")],
+        [(ReduceWindowGrad("max", *POOL, input=(28, 28)), "xyg", "d")],
     ),
     "pad 16x56x56x64": (
         {"x": (16, 56, 56, 64)},
-        [(Gather((0, -1, -1, 0), (1, 1, 1, 1), (16, 58, 58, 64)), "x", "y")],
+        [(Slice((0, -1, -1, 0), (1, 1, 1, 1), (16, 58, 58, 64)), "x", "y")],
     ),
     "concat 16x56x56x64+32": (
         {"x": (16, 56, 56, 64), "z": (16, 56, 56, 32)},

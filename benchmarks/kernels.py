@@ -16,10 +16,10 @@ import time
 import numpy as np
 
 from netdsl.cpu import host
-from netdsl.cpu.contract_plan import geometry, plan_contract
-from netdsl.cpu.library import Kernel, KernelLibrary
+from netdsl.cpu.codegen.library import Kernel, KernelLibrary
+from netdsl.cpu.contract.plan import geometry, plan_contract
 from netdsl.cpu.link import link
-from netdsl.cpu.pool import Pool
+from netdsl.cpu.threads.team import Pool
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import Epilogue
@@ -54,7 +54,7 @@ SHAPES = {
     "lenet dense2 b1": (1, (), 120, 1, 84, 1, 0, 1),
     "lenet dense3 b1": (1, (), 84, 1, 10, 1, 0, 1),
 }
-ROLES = ("output", "input", "kernel")
+ROLES = ("forward", "backward_data", "backward_weights")
 
 
 def peak(threads, pool):
@@ -99,15 +99,15 @@ class Case:
     def __init__(self, name, role, pool, packed):
         n, size, c, kernel, f, stride, pad, groups = SHAPES[name]
         axes = len(size)
-        op = Contract("output", (stride,) * axes, ((pad, pad),) * axes, (1,) * axes, groups)
+        op = Contract("forward", (stride,) * axes, ((pad, pad),) * axes, (1,) * axes, groups)
         x, w = (n, *size, c), (*[kernel] * axes, c // groups, f)
         y = op.infer(TensorType(x), TensorType(w))[0].shape
-        sizes = {"output": None, "input": size, "kernel": w[:-2]}
+        sizes = {"forward": None, "backward_data": size, "backward_weights": w[:-2]}
         self.op = Contract(role, op.stride, op.pad, op.dilation, groups, sizes[role])
         self.flops, self.pool = 2 * math.prod(y) * math.prod(w[:-1]), pool
         rng = np.random.default_rng(0)
         self.arrays = dict(zip("xwy", (filled(s, rng) for s in (x, w, y)), strict=True))
-        order = {"output": "xwy", "input": "ywx", "kernel": "xyw"}[role]
+        order = {"forward": "xwy", "backward_data": "ywx", "backward_weights": "xyw"}[role]
         plan = plan_contract(self.op, geometry(self.op, x, w, y), pool.threads, Epilogue())
         buffers = {("operand", k): self.arrays[t] for k, t in enumerate(order[:2])}
         buffers["result", 0] = self.arrays[order[2]]
@@ -130,18 +130,18 @@ class Case:
         x, w, y = (torch.from_numpy(self.arrays[t].copy()) for t in "xwy")
         if w.ndim == 2:
             return {
-                "output": lambda: torch.mm(x, w),
-                "input": lambda: torch.mm(y, w.t()),
-                "kernel": lambda: torch.mm(x.t(), y),
+                "forward": lambda: torch.mm(x, w),
+                "backward_data": lambda: torch.mm(y, w.t()),
+                "backward_weights": lambda: torch.mm(x.t(), y),
             }[role]
         last = torch.channels_last
         x, y = (t.permute(0, 3, 1, 2).contiguous(memory_format=last) for t in (x, y))
         w = w.permute(3, 2, 0, 1).contiguous(memory_format=last)
         op = self.op
         pad = [p[0] for p in op.pad]
-        if role == "output":
+        if role == "forward":
             return lambda: torch.nn.functional.conv2d(x, w, None, op.stride, pad, op.dilation, op.groups)
-        mask = [role == "input", role == "kernel", False]
+        mask = [role == "backward_data", role == "backward_weights", False]
         return lambda: torch.ops.aten.convolution_backward(
             y, x, w, None, op.stride, pad, op.dilation, False, [0, 0], op.groups, mask
         )

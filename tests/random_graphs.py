@@ -14,12 +14,12 @@ from netdsl.autodiff import gradients
 from netdsl.ir import Graph, TensorType, Value
 from netdsl.primitives import (
     Contract,
-    Gather,
     Input,
     Param,
     PrimitiveBuilder,
+    ReduceWindow,
+    Slice,
     State,
-    Window,
 )
 from netdsl.scalar import Index, cast_float, eq, erf, exp, expm1, log, maximum, sigmoid, sqrt, tanh, where
 
@@ -126,7 +126,7 @@ class _Network:
     def transposed(self, x: Value) -> Value:
         _, h, w, c = self.b.type(x).shape
         f = self.rng.choice((2, 4))
-        op = Contract("input", (2, 2), ((0, 0),) * 2, (1, 1), 1, (2 * h, 2 * w))
+        op = Contract("backward_data", (2, 2), ((0, 0),) * 2, (1, 1), 1, (2 * h, 2 * w))
         y = self.b.add1(op, x, self.param("weight", 2, 2, f, c))
         return self.rng.choice((self.norm, self.activation, lambda v: self.bias(v, f)))(y)
 
@@ -181,12 +181,12 @@ class _Network:
 
     def pool(self, x: Value) -> Value:
         kind = self.rng.choice(("max", "avg"))
-        return self.b.add1(Window(kind, (2, 2), (2, 2), ((0, 0),) * 2, (1, 1), (0, 0)), x)
+        return self.b.add1(ReduceWindow(kind, (2, 2), (2, 2), ((0, 0),) * 2, (1, 1), (0, 0)), x)
 
     def crop(self, x: Value) -> Value:
         """One cell cut away on a side and a cell of zeros on the other."""
         shape = self.b.type(x).shape
-        return self.b.add1(Gather((0, 1, -1, 0), (1, 1, 1, 1), shape), x)
+        return self.b.add1(Slice((0, 1, -1, 0), (1, 1, 1, 1), shape), x)
 
     def head(self, x: Value) -> Value:
         b = self.b

@@ -39,7 +39,7 @@ def gather() -> dict[str, Any]:
 
 
 def _kernel_cache() -> dict[str, Any]:
-    from netdsl.cpu.library import CACHE
+    from netdsl.cpu.codegen.library import CACHE
 
     try:
         folder = CACHE.directory()

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.cpu.contract_words import BUFFER_BYTES
-from netdsl.cpu.nest import ITEM
+from netdsl.cpu.codegen.nest import ITEM
+from netdsl.cpu.contract.words import BUFFER_BYTES
 from netdsl.cpu.step import Slot, Step
 from netdsl.ir import TensorType
 

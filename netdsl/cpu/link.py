@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.cpu import host
-from netdsl.cpu.library import KernelLibrary, leave
+from netdsl.cpu.codegen.library import KernelLibrary, leave
 from netdsl.cpu.step import Generated, Step
 
 # The libraries of this process that hold generated kernels, by key and lanes: programs share what they can. A library
@@ -20,7 +20,7 @@ _KNOWN: weakref.WeakValueDictionary[tuple[str, int], KernelLibrary] = weakref.We
 
 @dataclass(frozen=True)
 class Linked:
-    """Rows of (code, argument block) addresses, as the pool runs them, and the generated kernels, if any.
+    """Rows of (code, argument block) addresses, as the team runs them, and the generated kernels, if any.
 
     The code lives as long as `table`, or any part of it.
     """

@@ -6,32 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netdsl.cpu.contract_plan import ContractPlan, geometry, plan_contract
-from netdsl.cpu.map import plan_concat, plan_gather, plan_map, plan_transpose
-from netdsl.cpu.reduce import plan_reduce
-from netdsl.cpu.region import plan_region
+from netdsl.cpu.contract.plan import ContractPlan, geometry, plan_contract
+from netdsl.cpu.kernels.gather import plan_gather
+from netdsl.cpu.kernels.map import plan_concat, plan_map, plan_slice, plan_transpose
+from netdsl.cpu.kernels.non_max_suppression import plan_suppress
+from netdsl.cpu.kernels.reduce import plan_reduce
+from netdsl.cpu.kernels.reduce_window import plan_window
+from netdsl.cpu.kernels.roi_reduce import plan_region
+from netdsl.cpu.kernels.top_k import plan_top
 from netdsl.cpu.step import Slot, Step
-from netdsl.cpu.suppress import plan_suppress
-from netdsl.cpu.take import plan_take
-from netdsl.cpu.top import plan_top
-from netdsl.cpu.window import plan_window
 from netdsl.ir import Node, TensorType
 from netdsl.primitives import (
     Concat,
     Contract,
     Gather,
     Map,
-    PutAdd,
+    NonMaxSuppression,
+    Pad,
     Reduce,
-    Region,
-    RegionGrad,
-    Scatter,
-    Suppress,
-    Take,
-    TopIndices,
+    ReduceWindow,
+    ReduceWindowGrad,
+    RoiReduce,
+    RoiReduceGrad,
+    ScatterAdd,
+    Slice,
+    TopK,
     Transpose,
-    Window,
-    WindowGrad,
 )
 from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
@@ -41,18 +41,18 @@ Planner = Callable[[Any, Sequence[TensorType], Sequence[TensorType]], list[Step]
 PLANNERS: Mapping[type, Planner] = {
     Map: plan_map,
     Reduce: plan_reduce,
-    Window: plan_window,
-    WindowGrad: plan_window,
-    Region: plan_region,
-    RegionGrad: plan_region,
-    Suppress: plan_suppress,
+    ReduceWindow: plan_window,
+    ReduceWindowGrad: plan_window,
+    RoiReduce: plan_region,
+    RoiReduceGrad: plan_region,
+    NonMaxSuppression: plan_suppress,
     Concat: plan_concat,
+    Slice: plan_slice,
+    Pad: plan_slice,
     Gather: plan_gather,
-    Scatter: plan_gather,
-    Take: plan_take,
-    PutAdd: plan_take,
+    ScatterAdd: plan_gather,
     Transpose: plan_transpose,
-    TopIndices: plan_top,
+    TopK: plan_top,
 }
 
 
@@ -137,7 +137,7 @@ class _Lowering:
     ) -> LoweredCall:
         """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
         shapes = [t.shape for t in (*operands[:2], *results)]
-        order = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[op.role]
+        order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[op.role]
         x, w, y = (shapes[k] for k in order)
         epilogue, rest = match_epilogue(op.epilogue, operands, results[0])
         plan = plan_contract(op, geometry(op, x, w, y), self.threads, epilogue)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu.library import AnyKernel, KernelLibrary
+from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary
 
 Place = Literal["operand", "result", "scratch", "packed"]
 Address = Callable[[], int]

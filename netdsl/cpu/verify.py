@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from netdsl.cpu import bounds_contract, bounds_kernels
 from netdsl.cpu.bounds import Broken, Claims, Room
+from netdsl.cpu.contract import bounds as bounds_contract
+from netdsl.cpu.kernels import bounds as bounds_kernels
 from netdsl.cpu.lower import Lowered, LoweredCall
 from netdsl.cpu.step import Slot, Step
 from netdsl.ir import Node

@@ -14,7 +14,7 @@ from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import onnx_windows
 from netdsl.ops.spatial import axis_names, per_axis, sizes, spatial_rank
-from netdsl.primitives import PrimitiveBuilder, Window
+from netdsl.primitives import PrimitiveBuilder, ReduceWindow
 
 MAX_ROWS = 2**22
 """Cells of all windows along an axis where they are not equal: a table says where each is taken from."""
@@ -49,12 +49,12 @@ class _AdaptivePool(LibraryOp):
                 raise ShapeError(message, operand=0, hint="a size that divides the map has no limit")
         return (TensorType((x.shape[0], *out, x.shape[-1])),)
 
-    def pool(self, x: TensorType) -> Window:
+    def pool(self, x: TensorType) -> ReduceWindow:
         """The primitive over cells that are laid side by side, or over the map where windows are equal."""
         axes = zip(x.shape[1:-1], self.out_size(x), strict=True)
         widths = tuple(_widest(n, out) for n, out in axes)
         none = (0,) * len(widths)
-        return Window(self.kind, widths, widths, ((0, 0),) * len(widths), (1,) * len(widths), none)
+        return ReduceWindow(self.kind, widths, widths, ((0, 0),) * len(widths), (1,) * len(widths), none)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """Rows taken where windows are not equal, and windows."""
@@ -62,7 +62,7 @@ class _AdaptivePool(LibraryOp):
         t = b.type(x)
         for axis, (n, out) in enumerate(zip(t.shape[1:-1], self.out_size(t), strict=True), 1):
             if n % out:
-                x = b.take(x, self.cells(n, out).ravel(), axis)
+                x = b.gather(x, self.cells(n, out).ravel(), axis)
         return (self.corrected(b, b.add1(self.pool(t), x), t),)
 
     def cells(self, size: int, out: int) -> Array:

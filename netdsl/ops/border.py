@@ -52,7 +52,7 @@ def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: flo
         return y if value == 0.0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
     for axis, (lo, hi) in enumerate(pads, 1):
         if lo or hi:
-            x = b.take(x, indices(shape[axis], lo, hi, mode), axis)
+            x = b.gather(x, indices(shape[axis], lo, hi, mode), axis)
     return x
 
 

@@ -63,8 +63,8 @@ class BoxDecode(LibraryOp):
             half = 0.5 * size * exp(minimum(scale * along(wider, higher, last), self.scale_clamp))
             return self._clipped(where(Index(last) < 2, centre - half, centre + half), last)
 
-        parts = [b.take(deltas, FIRST, -1), b.take(deltas, SECOND, -1)]
-        parts += [b.take(anchors, FIRST, -1), b.take(anchors, SECOND, -1)]
+        parts = [b.gather(deltas, FIRST, -1), b.gather(deltas, SECOND, -1)]
+        parts += [b.gather(anchors, FIRST, -1), b.gather(anchors, SECOND, -1)]
         return (b.map(element, *parts),)
 
     def _clipped(self, x: Expr, last: int) -> Expr:

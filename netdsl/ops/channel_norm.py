@@ -13,7 +13,7 @@ from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number, positive, positive_number
-from netdsl.primitives import PrimitiveBuilder, Window
+from netdsl.primitives import PrimitiveBuilder, ReduceWindow
 from netdsl.scalar import maximum, power, sqrt
 
 
@@ -54,7 +54,7 @@ class Lrn(_ChannelNorm):
         # What reaches past all channels adds nothing.
         low, high = (min(n, shape[-1] - 1) for n in ((self.size - 1) // 2, self.size // 2))
         near = low + 1 + high
-        window = Window("avg", (near,), (1,), ((low, high),), (1,), (0,))
+        window = ReduceWindow("avg", (near,), (1,), ((low, high),), (1,), (0,))
         share = self.alpha * near / self.size
         means = b.reshape(b.add1(window, squares), shape)
         return (b.map(lambda v, m: v * power(self.k + share * m, -self.beta), x, means),)

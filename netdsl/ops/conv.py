@@ -24,7 +24,7 @@ from netdsl.ops.spatial import (
     spatial_rank,
     windows,
 )
-from netdsl.primitives import Contract, Gather, PrimitiveBuilder
+from netdsl.primitives import Contract, PrimitiveBuilder, Slice
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Conv(LibraryOp):
         stride = per_axis("stride", self.stride, dims)
         dilation = per_axis("dilation", self.dilation, dims)
         pads = resolve_pads(self.pad, x.shape[1:-1], kernel, stride, dilation)
-        return Contract("output", stride, pads, dilation, self.groups)
+        return Contract("forward", stride, pads, dilation, self.groups)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """`[N, *O, channels]`."""
@@ -225,4 +225,4 @@ def turned(b: PrimitiveBuilder, w: Value) -> Value:
     shape = b.type(w).shape
     spatial = len(shape) - 2
     start = (*(k - 1 for k in shape[:-2]), 0, 0)
-    return b.add1(Gather(start, (*(-1,) * spatial, 1, 1), shape), w)
+    return b.add1(Slice(start, (*(-1,) * spatial, 1, 1), shape), w)

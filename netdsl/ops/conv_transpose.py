@@ -79,7 +79,7 @@ class ConvTranspose(LibraryOp):
             size = tuple(f - lo - hi + e for f, (lo, hi), e in zip(full, pads, extra, strict=True))
         if any(n < 1 for n in size):
             raise ShapeError(f"pad cuts off all of {list(full)}", setting="pad")
-        return Contract("input", stride, pads, dilation, self.groups, size)
+        return Contract("backward_data", stride, pads, dilation, self.groups, size)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """`[N, *O, channels]`."""

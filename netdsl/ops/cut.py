@@ -139,7 +139,7 @@ class Slice(_Move):
         at, kept = self.chosen(b.type(x))
         shape = self.infer(b.type(x))[0].shape
         if kept.step > 1:
-            return (b.take(x, np.array(kept), at),)
+            return (b.gather(x, np.array(kept), at),)
         return (b.slice(x, tuple(kept.start if k == at else 0 for k in range(len(shape))), shape),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
@@ -313,7 +313,7 @@ class Gather(_Move):
         """One primitive."""
         (x,) = values
         at = place_of(self.axis, b.type(x).rank)
-        return (b.take(x, np.array(self.indices) % b.type(x).shape[at], at),)
+        return (b.gather(x, np.array(self.indices) % b.type(x).shape[at], at),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """The cell itself; everything where cells change places."""

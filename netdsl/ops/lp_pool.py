@@ -13,7 +13,7 @@ from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows
 from netdsl.ops.settings import number
-from netdsl.primitives import PrimitiveBuilder, Window
+from netdsl.primitives import PrimitiveBuilder, ReduceWindow
 from netdsl.scalar import Expr, absolute, power, where
 
 
@@ -35,7 +35,7 @@ class LpPool(Pool):
     name: ClassVar[str] = "lp_pool"
     p: float = setting("the exponent, 1 or more", 2.0, _exponent)
 
-    def pooled(self, b: PrimitiveBuilder, x: Value, window: Window) -> Value:
+    def pooled(self, b: PrimitiveBuilder, x: Value, window: ReduceWindow) -> Value:
         """An average of powers, times its divisor."""
         powers = b.map(lambda v: power(absolute(v), self.p), x)
         cells = float(math.prod(window.size))
@@ -49,7 +49,7 @@ class LpPool(Pool):
         """A power and a sum per cell of each window, and a root."""
         return 2 * super().flops(*types) + self.infer(*types)[0].size
 
-    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str | None:
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str | None:
         """`LpPool`, whose exponent is whole."""
         if self.p != int(self.p):
             return None
@@ -69,7 +69,7 @@ class LpPool(Pool):
         )
 
 
-def summing(window: Window) -> Window:
+def summing(window: ReduceWindow) -> ReduceWindow:
     """Averages whose divisor is the size of the window everywhere: what it reaches outside counts as zeros."""
     ends = zip(window.pad, window.overhang, strict=True)
     return replace(

@@ -70,7 +70,7 @@ class MatMul(LibraryOp):
 
         x, y = values
         sides = side_by_side(x, self.transpose_a), side_by_side(y, self.transpose_b)
-        product = b.add1(Contract("output", groups=groups), *sides)
+        product = b.add1(Contract("forward", groups=groups), *sides)
         apart = b.transpose(b.reshape(product, (rows, groups, columns)), (1, 0, 2))
         return (b.reshape(apart, result.shape),)
 

@@ -15,7 +15,7 @@ from netdsl.ops.boxes import check_boxes
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import fraction, number, positive
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.primitives.suppress import Suppress
+from netdsl.primitives.non_max_suppression import NonMaxSuppression
 from netdsl.scalar import Expr, Index, where
 
 LOWEST = -FLOAT_MAX
@@ -65,7 +65,7 @@ class Nms(LibraryOp):
         n, count, *own = b.type(boxes).shape[:-1]
         classes = b.type(scores).size // (n * count)
         scores = b.transpose(b.reshape(scores, (n, count, classes)), (0, 2, 1))
-        op = Suppress(self.max_boxes, self.iou_threshold, self.score_threshold)
+        op = NonMaxSuppression(self.max_boxes, self.iou_threshold, self.score_threshold)
         kept = b.add1(op, b.transpose(boxes, (0, 2, 3, 1) if own else (0, 2, 1)), scores)
 
         def row(k: Expr) -> Expr:
@@ -75,8 +75,8 @@ class Nms(LibraryOp):
         def candidate(k: Expr) -> Expr:
             return where(k < 0, -1, Index(0) * (classes * count) + k)
 
-        chosen = b.take(b.reshape(boxes, (math.prod((n, count, *own)), 4)), b.map(row, kept), 0)
-        best = b.take(b.reshape(scores, (n * classes * count,)), b.map(candidate, kept), 0)
+        chosen = b.gather(b.reshape(boxes, (math.prod((n, count, *own)), 4)), b.map(row, kept), 0)
+        best = b.gather(b.reshape(scores, (n * classes * count,)), b.map(candidate, kept), 0)
         return chosen, best, b.map(lambda k: k // count, kept)
 
     def macs(self, *types: TensorType) -> int:

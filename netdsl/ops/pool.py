@@ -25,7 +25,7 @@ from netdsl.ops.spatial import (
     spatial_rank,
     windows,
 )
-from netdsl.primitives import PrimitiveBuilder, Window
+from netdsl.primitives import PrimitiveBuilder, ReduceWindow
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Pool(LibraryOp):
         "axes that windows run over, -1 is the channels; default: the spatial ones", None, axes_setting
     )
 
-    def pooled(self, b: PrimitiveBuilder, x: Value, window: Window) -> Value:
+    def pooled(self, b: PrimitiveBuilder, x: Value, window: ReduceWindow) -> Value:
         """The result for a map `[N, *S, C]`."""
         return b.add1(window, x)
 
-    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str | None:
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str | None:
         """The result for a map `[N, C, *S]` in ONNX nodes; None where ONNX has no such op."""
         raise NotImplementedError(f"{self.name} has no ONNX form")
 
@@ -60,7 +60,7 @@ class Pool(LibraryOp):
         """The definition for the cells of a window, `[N, cells, C] -> [N, C]`; NaN stands for what does not count."""
         raise NotImplementedError(f"{self.name} has no reference")
 
-    def window(self, x: TensorType) -> Window:
+    def window(self, x: TensorType) -> ReduceWindow:
         """The primitive for an input of this type."""
         spatial = self._view(x).shape[1:-1]
         dims = len(spatial)
@@ -73,7 +73,7 @@ class Pool(LibraryOp):
             past = self._overhang(n, (k - 1) * d + 1, s, lo, hi)
             _check_inside(n, k, s, d, (lo, hi + past))
             over.append(past)
-        return Window(self.kind, size, stride, pads, dilation, tuple(over), self._include_pad())
+        return ReduceWindow(self.kind, size, stride, pads, dilation, tuple(over), self._include_pad())
 
     def _include_pad(self) -> bool:
         return False
@@ -226,7 +226,7 @@ class MaxPool(Pool):
     name: ClassVar[str] = "max_pool"
     kind: ClassVar[str] = "max"
 
-    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str:
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str:
         """`MaxPool`."""
         return m.node("MaxPool", x, **onnx_windows(window))
 
@@ -249,7 +249,7 @@ class AvgPool(Pool):
     def _include_pad(self) -> bool:
         return self.include_pad
 
-    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str | None:
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str | None:
         """`AveragePool`; it has no cells past the padding that would not count where the padding does."""
         if window.include_pad and any(window.overhang):
             return None
@@ -265,7 +265,7 @@ class AvgPool(Pool):
         return (*super().samples(), Sample(cls(3, stride=2, pad=1, include_pad=False), ((1, 5, 6, 3),)))
 
 
-def onnx_windows(window: Window) -> dict[str, Sequence[int]]:
+def onnx_windows(window: ReduceWindow) -> dict[str, Sequence[int]]:
     """The geometry as ONNX' attributes.
 
     Cells past the padding are more padding there, since ONNX' own rounding up differs from PyTorch's.

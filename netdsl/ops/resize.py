@@ -71,7 +71,7 @@ class _Resize(LibraryOp):
             if size == out:
                 continue
             if self.mode == "nearest":
-                x = b.take(x, np.arange(out) * size // out, axis)
+                x = b.gather(x, np.arange(out) * size // out, axis)
             else:
                 x = self._mixed(b, x, axis, out)
         return (x,)
@@ -88,7 +88,7 @@ class _Resize(LibraryOp):
             return (1.0 - share) * v + share * w
 
         cells = b.const(low.reshape(-1, *(1,) * (len(shape) - axis - 1)))
-        return b.map(element, b.take(x, low, axis), b.take(x, high, axis), cells)
+        return b.map(element, b.gather(x, low, axis), b.gather(x, high, axis), cells)
 
     def _place(self, cell: int, size: int, out: int) -> Fraction:
         """Where a cell of the result lies: half-pixel centres, or corners on corners."""

@@ -13,7 +13,7 @@ from netdsl.ops.boxes import check_boxes, check_map, corners_of
 from netdsl.ops.settings import positive_number
 from netdsl.ops.spatial import per_axis, sizes
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.primitives.region import Region
+from netdsl.primitives.roi_reduce import RoiReduce
 from netdsl.scalar import (
     Arg,
     Expr,
@@ -77,7 +77,7 @@ class Roi(LibraryOp):
             e = self.weight(stop_gradient(Arg(0)), stop_gradient(Arg(1)), cells, size)
             space = (n, r, cells, self.samples_per_cell(cells), size)
             weights.append(b.reduce_expr("sum", e, low, high, axes=(3,), shape=space))
-        return (b.add1(Region(self.kind, self.split), x, *weights),)
+        return (b.add1(RoiReduce(self.kind, self.split), x, *weights),)
 
     def macs(self, *types: TensorType) -> int:
         """None: the weights are not learnt."""

@@ -14,7 +14,7 @@ from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.lp_pool import summing
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows
-from netdsl.primitives import Gather, PrimitiveBuilder, Window
+from netdsl.primitives import PrimitiveBuilder, ReduceWindow, Slice
 from netdsl.scalar import Expr, cast_float, eq, maximum, stop_gradient, where
 
 MAX_CELLS = 64
@@ -31,7 +31,7 @@ class StochasticPool(Pool):
 
     name: ClassVar[str] = "stochastic_pool"
 
-    def window(self, x: TensorType) -> Window:
+    def window(self, x: TensorType) -> ReduceWindow:
         """The primitive for an input of this type."""
         found = super().window(x)
         if math.prod(found.size) > MAX_CELLS:
@@ -39,7 +39,7 @@ class StochasticPool(Pool):
             raise ShapeError(message, setting="size")
         return found
 
-    def pooled(self, b: PrimitiveBuilder, x: Value, window: Window) -> Value:
+    def pooled(self, b: PrimitiveBuilder, x: Value, window: ReduceWindow) -> Value:
         """A draw in training, a quotient of two averages in inference."""
         if b.training:
             return _drawn(b, _cells(b, x, window))
@@ -52,7 +52,7 @@ class StochasticPool(Pool):
         """A maximum, a square and two sums per cell of each window, and a quotient."""
         return 4 * super().flops(*types) + self.infer(*types)[0].size
 
-    def onnx_pooled(self, m: OnnxBuilder, x: str, window: Window) -> str:
+    def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str:
         """Two `AveragePool` nodes and their quotient, whose divisor is kept off 0."""
         weight = m.node("Relu", x)
         first, second = (
@@ -85,7 +85,7 @@ def _weight(v: Expr) -> Expr:
     return maximum(v, 0.0)
 
 
-def _cells(b: PrimitiveBuilder, x: Value, window: Window) -> list[Value]:
+def _cells(b: PrimitiveBuilder, x: Value, window: ReduceWindow) -> list[Value]:
     """The first cell of every window, the second, and so on; 0 outside of the map."""
     shape = b.type(x).shape
     out = window.out_size(shape[1:-1])
@@ -94,7 +94,7 @@ def _cells(b: PrimitiveBuilder, x: Value, window: Window) -> list[Value]:
     )
     return [
         b.add1(
-            Gather(
+            Slice(
                 (0, *(o - lo for o, (lo, _) in zip(at, window.pad, strict=True)), 0),
                 (1, *window.stride, 1),
                 (shape[0], *out, shape[-1]),

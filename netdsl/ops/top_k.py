@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl import primitives
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import place_of
@@ -14,7 +15,7 @@ from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import integer, positive
 from netdsl.ops.spatial import axis_name
-from netdsl.primitives import PrimitiveBuilder, TopIndices
+from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Index
 
 
@@ -53,8 +54,8 @@ class TopK(LibraryOp):
         order = (*(a for a in range(len(shape)) if a != at), at)
         n, others = shape[at], tuple(shape[a] for a in order[:-1])
         rows = b.reshape(b.transpose(x, order), (math.prod(others), n))
-        indices = b.add1(TopIndices(self.k), rows)
-        found = b.take(b.reshape(rows, (size,)), b.map(lambda i: Index(0) * n + i, indices), 0)
+        indices = b.add1(primitives.TopK(self.k), rows)
+        found = b.gather(b.reshape(rows, (size,)), b.map(lambda i: Index(0) * n + i, indices), 0)
         back = tuple(order.index(a) for a in range(len(shape)))
         one, two = (b.transpose(b.reshape(v, (*others, self.k)), back) for v in (found, indices))
         return one, two

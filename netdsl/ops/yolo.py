@@ -60,7 +60,7 @@ class YoloDecode(LibraryOp):
             return where(Index(4) < 2, centre - half, centre + half)
 
         sizes = b.const(np.array(self.anchors)[:, [0, 1, 0, 1]])
-        boxes = b.map(element, b.take(x, (0, 1, 0, 1), -1), b.take(x, (2, 3, 2, 3), -1), sizes)
+        boxes = b.map(element, b.gather(x, (0, 1, 0, 1), -1), b.gather(x, (2, 3, 2, 3), -1), sizes)
         rest = b.slice(x, (0, 0, 0, 0, 4), (n, height, width, count, channels // count - 4))
         return (b.reshape(b.concat([boxes, b.map(sigmoid, rest)], -1), y.shape),)
 

@@ -52,6 +52,6 @@ def _flops(edit: Edit, node: Node) -> int:
         return max(edit.type(v).size for v in node.inputs) * (facts(op.expr).cost + 1)
     if isinstance(op, Contract):
         a, b, out = (*(edit.type(v).shape for v in node.inputs[:2]), node.types[0].shape)
-        kernel, result = {"output": (b, out), "input": (b, a), "kernel": (out, b)}[op.role]
+        kernel, result = {"forward": (b, out), "backward_data": (b, a), "backward_weights": (out, b)}[op.role]
         return 2 * op.macs(kernel, result)
     return 0

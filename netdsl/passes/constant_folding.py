@@ -12,7 +12,16 @@ from netdsl.passes.base import Rewrite
 from netdsl.passes.body import body_of, reads_only_in_body, with_body
 from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.log import Log
-from netdsl.primitives import Const, Contract, Map, Region, RegionGrad, Suppress, Window, WindowGrad
+from netdsl.primitives import (
+    Const,
+    Contract,
+    Map,
+    NonMaxSuppression,
+    ReduceWindow,
+    ReduceWindowGrad,
+    RoiReduce,
+    RoiReduceGrad,
+)
 from netdsl.scalar import Lit
 
 Match = tuple[Node, Value | None]
@@ -41,7 +50,9 @@ class ConstantFolding(Rewrite[Match]):
         node, value = match
         if value is not None:
             return None
-        if isinstance(node.op, (Contract, Window, WindowGrad, Region, RegionGrad, Suppress)):
+        if isinstance(
+            node.op, (Contract, ReduceWindow, ReduceWindowGrad, RoiReduce, RoiReduceGrad, NonMaxSuppression)
+        ):
             return f"a {node.op.name} is not computed while compiling"
         elements = sum(t.size for t in (*node.types, *(edit.type(v) for v in node.inputs)))
         return f"too large: {elements} elements, the limit is {self.limit}" if elements > self.limit else None

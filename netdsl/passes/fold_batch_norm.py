@@ -50,7 +50,11 @@ class FoldBatchNorm(Rewrite[Chain]):
 
     def match(self, edit: Edit, node: Node) -> Iterator[Chain]:
         """The longest chain that may be folded, or else one that may not, for the reason why."""
-        if not isinstance(node.op, Contract) or node.op.epilogue is not None or node.op.role == "kernel":
+        if (
+            not isinstance(node.op, Contract)
+            or node.op.epilogue is not None
+            or node.op.role == "backward_weights"
+        ):
             return
         value = node.outputs[0]
         for legal in (True, False):
@@ -74,7 +78,7 @@ class FoldBatchNorm(Rewrite[Chain]):
         for value in (node.inputs[1], *others):
             if value.node not in edit.weight_only:
                 return f"{value.node} changes from run to run"
-        if node.op.role == "input" and node.op.groups > 1:
+        if node.op.role == "backward_data" and node.op.groups > 1:
             return "a transposed convolution in groups has no kernel axis for the channels of its result"
         return None
 
@@ -86,7 +90,7 @@ class FoldBatchNorm(Rewrite[Chain]):
         flops = node.types[0].size * (facts(match.body.exprs[0]).cost - 1)
         with edit.within(last):
             factor = _per_channel(edit, match, scale)
-            if node.op.role == "input":
+            if node.op.role == "backward_data":
                 factor = edit.reshape(factor, (edit.type(factor).size, 1))
             kernel = edit.map(lambda w, s: w * s, node.inputs[1], factor)
             bias = _per_channel(edit, match, shift)

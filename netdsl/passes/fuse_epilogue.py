@@ -47,7 +47,7 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
             return f"{node.id} is a result of the graph"
         if uses > 1:
             return f"{node.id} has {uses} uses"
-        if node.op.role == "kernel":
+        if node.op.role == "backward_weights":
             return "the gradient of a kernel is summed in parts"
         if len(user.types) > 1 or user.types[0] != node.types[0]:
             return f"{user.id} has {', '.join(map(str, user.types))}, the contraction {node.types[0]}"

@@ -13,7 +13,7 @@ from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.expressions import simplified
 from netdsl.passes.log import Log
-from netdsl.primitives import Concat, Gather, Map, Reshape, Scatter
+from netdsl.primitives import Concat, Map, Pad, Reshape, Slice
 from netdsl.scalar import Arg
 
 
@@ -70,7 +70,7 @@ def _copies(node: Node) -> bool:
             return True
         case Concat():
             return len(node.inputs) == 1
-        case Gather(start=start, step=step) | Scatter(start=start, step=step):
+        case Slice(start=start, step=step) | Pad(start=start, step=step):
             return not any(start) and all(s == 1 for s in step)
     return False
 

@@ -44,7 +44,7 @@ class SinkReshapes(Rewrite[tuple[Node, Node]]):
             if (uses := len(edit.users(v))) > 1:
                 return f"{v.node} has {uses} uses"
         producer = edit.nodes[before.node].op
-        if isinstance(producer, Contract) and producer.role == "kernel":
+        if isinstance(producer, Contract) and producer.role == "backward_weights":
             return "the gradient of a kernel is summed in parts"
         if len(user.types) > 1 or user.types[0].shape != node.types[0].shape:
             return f"{user.id} is over another space"

@@ -2,34 +2,34 @@
 
 from netdsl.primitives.builder import PrimitiveBuilder
 from netdsl.primitives.contract import Contract
-from netdsl.primitives.gather import Concat, Gather, Reshape, Scatter
+from netdsl.primitives.gather import Gather, ScatterAdd
 from netdsl.primitives.leaf import Const, Input, Param, State
 from netdsl.primitives.map import Map
+from netdsl.primitives.non_max_suppression import NonMaxSuppression
 from netdsl.primitives.reduce import Reduce
-from netdsl.primitives.region import Region, RegionGrad
-from netdsl.primitives.suppress import Suppress
-from netdsl.primitives.take import PutAdd, Take
-from netdsl.primitives.top import TopIndices
+from netdsl.primitives.reduce_window import ReduceWindow, ReduceWindowGrad
+from netdsl.primitives.roi_reduce import RoiReduce, RoiReduceGrad
+from netdsl.primitives.slice import Concat, Pad, Reshape, Slice
+from netdsl.primitives.top_k import TopK
 from netdsl.primitives.transpose import Transpose
-from netdsl.primitives.window import Window, WindowGrad
 
 LEAVES = (Input, Param, State, Const)
 PRIMITIVES = (
     Map,
     Reduce,
     Contract,
-    Window,
-    WindowGrad,
-    Region,
-    RegionGrad,
-    Suppress,
+    ReduceWindow,
+    ReduceWindowGrad,
+    RoiReduce,
+    RoiReduceGrad,
+    NonMaxSuppression,
     Reshape,
     Concat,
+    Slice,
+    Pad,
     Gather,
-    Scatter,
-    Take,
-    PutAdd,
-    TopIndices,
+    ScatterAdd,
+    TopK,
     Transpose,
 )
 
@@ -42,19 +42,19 @@ __all__ = [
     "Gather",
     "Input",
     "Map",
+    "NonMaxSuppression",
+    "Pad",
     "Param",
     "PrimitiveBuilder",
-    "PutAdd",
     "Reduce",
-    "Region",
-    "RegionGrad",
+    "ReduceWindow",
+    "ReduceWindowGrad",
     "Reshape",
-    "Scatter",
+    "RoiReduce",
+    "RoiReduceGrad",
+    "ScatterAdd",
+    "Slice",
     "State",
-    "Suppress",
-    "Take",
-    "TopIndices",
+    "TopK",
     "Transpose",
-    "Window",
-    "WindowGrad",
 ]

@@ -10,11 +10,11 @@ from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Value
 from netdsl.ir.types import TensorType
 from netdsl.primitives.contract import Contract, Pads
-from netdsl.primitives.gather import Concat, Gather, Reshape
+from netdsl.primitives.gather import Gather
 from netdsl.primitives.leaf import Const, Input
 from netdsl.primitives.map import Map, prune
 from netdsl.primitives.reduce import Reduce
-from netdsl.primitives.take import Take
+from netdsl.primitives.slice import Concat, Reshape, Slice
 from netdsl.primitives.transpose import Transpose
 from netdsl.scalar import Arg, Expr, Uniform, as_expr
 
@@ -100,7 +100,7 @@ class PrimitiveBuilder(Builder):
     def slice(self, x: Value, start: Sequence[int], shape: Sequence[int]) -> Value:
         """A block of `shape` from `start`."""
         rank = self.type(x).rank
-        return self.add1(Gather(tuple(start), (1,) * rank, tuple(shape)), x)
+        return self.add1(Slice(tuple(start), (1,) * rank, tuple(shape)), x)
 
     def transpose(self, x: Value, order: Sequence[int]) -> Value:
         """The axes in another order; a reshape where only axes of size 1 move, nothing when it is the same."""
@@ -110,10 +110,10 @@ class PrimitiveBuilder(Builder):
             return self.reshape(x, [shape[a] for a in order])
         return self.add1(Transpose(tuple(order)), x)
 
-    def take(self, x: Value, index: Value | Array | Sequence[int], axis: int) -> Value:
+    def gather(self, x: Value, index: Value | Array | Sequence[int], axis: int) -> Value:
         """Rows along an axis, 0 for indices outside; the index is a value or a constant."""
         chosen = index if isinstance(index, Value) else self.const(np.asarray(index, np.int64))
-        return self.add1(Take(axis % self.type(x).rank), x, chosen)
+        return self.add1(Gather(axis % self.type(x).rank), x, chosen)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Side by side along `axis` (negative counts from the end)."""
@@ -129,11 +129,11 @@ class PrimitiveBuilder(Builder):
         groups: int = 1,
     ) -> Value:
         """The correlation of `x` `[N, *S, groups*C]` with the kernel `w` `[*K, C, groups*F]`."""
-        return self.add1(Contract("output", stride, pad, dilation, groups), x, w)
+        return self.add1(Contract("forward", stride, pad, dilation, groups), x, w)
 
     def matmul(self, x: Value, w: Value) -> Value:
         """`[N, C] @ [C, F]`."""
-        return self.add1(Contract("output"), x, w)
+        return self.add1(Contract("forward"), x, w)
 
     def key(self) -> Value:
         """The random key of the step, an i64 scalar input; see `random_key`."""

@@ -6,7 +6,7 @@ There is one trilinear form in an input x, a kernel w and an output y,
 
 over n, o, k, g, c, f, and three primitives: its partial derivatives.  `role` says which of the three tensors
 is produced from the other two, so the gradient of a contraction is two contractions, and transposed
-convolution is role "input".
+convolution is role "backward_data".
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ Pads = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Contract(Op):
-    """A contraction; the operands are (x, w), (y, w) or (x, y) for role "output", "input" or "kernel".
+    """A contraction; the operands are (x, w), (y, w) or (x, y) for roles "forward", "backward_data",
+    "backward_weights".
 
     Shapes: x `[N, *S, groups*C]`, w `[*K, C, groups*F]`, y `[N, *O, groups*F]`.  `stride`, `pad` and
-    `dilation` have one entry per spatial axis; `size` is the spatial size of the result for role "input" (S)
-    and "kernel" (K).  `epilogue` is a scalar expression of the sum (`x0`) and of further operands that
+    `dilation` have one entry per spatial axis; `size` is the spatial size of the result for role "backward_data" (S)
+    and "backward_weights" (K).  `epilogue` is a scalar expression of the sum (`x0`) and of further operands that
     broadcast to the result.
     """
 
@@ -56,7 +57,7 @@ class Contract(Op):
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The shape of the missing tensor."""
-        if self.role not in ("output", "input", "kernel") or not (
+        if self.role not in ("forward", "backward_data", "backward_weights") or not (
             len(self.pad) == len(self.dilation) == self.dims
         ):
             raise ShapeError("contract takes a role and one stride, pad and dilation per spatial axis")
@@ -77,21 +78,21 @@ class Contract(Op):
         common_shape(extra, shape)
         return (TensorType(shape, check_expr(self.epilogue, extra, len(shape)).dtype),)
 
-    def _output(self, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
+    def _forward(self, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
         if x[-1] != w[-2] * self.groups or w[-1] % self.groups:
             raise ShapeError(
                 f"{x[-1]} channels do not fit a kernel {list(w)} in {self.groups} groups", operand=1
             )
         return (x[0], *self.out_size(x[1:-1], w[:-2]), w[-1])
 
-    def _input(self, y: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
+    def _backward_data(self, y: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
         if y[-1] != w[-1] or w[-1] % self.groups:
             raise ShapeError(f"{y[-1]} channels do not fit a kernel {list(w)}", operand=1)
         if self.size is None or self.out_size(self.size, w[:-2]) != y[1:-1]:
             raise ShapeError(f"an input of size {self.size} does not give {list(y[1:-1])}")
         return (y[0], *self.size, w[-2] * self.groups)
 
-    def _kernel(self, x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
+    def _backward_weights(self, x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
         if x[0] != y[0] or x[-1] % self.groups or y[-1] % self.groups:
             raise ShapeError(f"{list(x)} and {list(y)} do not fit in {self.groups} groups", operand=1)
         if self.size is None or self.out_size(x[1:-1], self.size) != y[1:-1]:
@@ -136,14 +137,14 @@ class Contract(Op):
     def _grouped(self, a: Array) -> Array:
         return a.reshape(*a.shape[:-1], self.groups, -1)
 
-    def _sum_output(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    def _sum_forward(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
         y = np.zeros(self._grouped(np.empty(shape, np.bool_)).shape, np.result_type(x, w))
         xs, ws = self._grouped(self._padded(x)), self._grouped(w)
         for tap, cut in self._taps(w.shape[:-2], shape[1:-1]):
             y += np.einsum("...gc,cgf->...gf", xs[cut], ws[tap])
         return y.reshape(shape)
 
-    def _sum_input(self, y: Array, w: Array, shape: tuple[int, ...]) -> Array:
+    def _sum_backward_data(self, y: Array, w: Array, shape: tuple[int, ...]) -> Array:
         padded = [s + lo + hi for s, (lo, hi) in zip(shape[1:-1], self.pad, strict=True)]
         x = np.zeros((shape[0], *padded, self.groups, w.shape[-2]), np.result_type(y, w))
         ys, ws = self._grouped(y), self._grouped(w)
@@ -152,7 +153,7 @@ class Contract(Op):
         crop = [slice(lo, lo + s) for s, (lo, _) in zip(shape[1:-1], self.pad, strict=True)]
         return x[(slice(None), *crop)].reshape(shape)
 
-    def _sum_kernel(self, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
+    def _sum_backward_weights(self, x: Array, y: Array, shape: tuple[int, ...]) -> Array:
         xs, ys = self._grouped(self._padded(x)), self._grouped(y)
         w = np.zeros((*shape[:-1], self.groups, shape[-1] // self.groups), np.result_type(x, y))
         axes = "abde"[: self.dims + 1]
@@ -171,11 +172,23 @@ class Contract(Op):
         (g,) = grads
         assert g is not None and self.epilogue is None, "differentiate before fusing"
         first, second = inputs
-        tensors = {"output": (first, second, g), "input": (g, second, first), "kernel": (first, g, second)}
+        tensors = {
+            "forward": (first, second, g),
+            "backward_data": (g, second, first),
+            "backward_weights": (first, g, second),
+        }
         x, w, y = tensors[self.role]
-        sizes = {"output": None, "input": b.type(x).shape[1:-1], "kernel": b.type(w).shape[:-2]}
-        operands = {"output": (x, w), "input": (y, w), "kernel": (x, y)}
-        wanted = {"output": ("input", "kernel"), "input": ("output", "kernel"), "kernel": ("input", "output")}
+        sizes = {
+            "forward": None,
+            "backward_data": b.type(x).shape[1:-1],
+            "backward_weights": b.type(w).shape[:-2],
+        }
+        operands = {"forward": (x, w), "backward_data": (y, w), "backward_weights": (x, y)}
+        wanted = {
+            "forward": ("backward_data", "backward_weights"),
+            "backward_data": ("forward", "backward_weights"),
+            "backward_weights": ("backward_data", "forward"),
+        }
         return [
             b.add1(
                 Contract(role, self.stride, self.pad, self.dilation, self.groups, sizes[role]),

@@ -1,9 +1,7 @@
-"""Moving data: `reshape`, `concat`, and the affine `gather` with its adjoint `scatter`."""
+"""`gather` and its adjoint `scatter_add`: rows chosen by a tensor of indices, constant or computed."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -20,130 +18,72 @@ Grads = Sequence[Value | None]
 
 
 @dataclass(frozen=True)
-class Reshape(Op):
-    """The same elements in row-major order under another shape; costs nothing."""
+class Gather(Op):
+    """`out[..., i, ...] = x[..., index[i], ...]` along `axis`, 0 where the index is not one of the axis.
 
-    name: ClassVar[str] = "reshape"
-    shape: tuple[int, ...]
+    Operands x and index (i64 of any shape, which takes the place of the axis): `numpy.take` with zeros outside.
+    """
 
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The new shape, which must have as many elements."""
-        (x,) = types
-        if math.prod(self.shape) != x.size or any(s < 0 for s in self.shape):
-            raise ShapeError(f"cannot reshape {x} to {list(self.shape)}", operand=0)
-        return (TensorType(self.shape, x.dtype),)
-
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.reshape`."""
-        return (arrays[0].reshape(self.shape),)
-
-    def vjp(
-        self, b: PrimitiveBuilder, inputs: Sequence[Value], outputs: Sequence[Value], grads: Grads
-    ) -> list[Value | None]:
-        """Shape back."""
-        assert grads[0] is not None
-        return [b.reshape(grads[0], b.type(inputs[0]).shape)]
-
-
-@dataclass(frozen=True)
-class Concat(Op):
-    """Operands side by side along `axis`."""
-
-    name: ClassVar[str] = "concat"
+    name: ClassVar[str] = "gather"
     axis: int
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """All other sizes must agree; sizes along the axis add up."""
-        first, a = types[0], self.axis
-        for k, t in enumerate(types):
-            same = t.rank == first.rank and t.dtype == first.dtype and 0 <= a < t.rank
-            if not same or t.shape[:a] + t.shape[a + 1 :] != first.shape[:a] + first.shape[a + 1 :]:
-                raise ShapeError(f"cannot concat {t} with {first} along axis {a}", operand=k)
-        total = sum(t.shape[a] for t in types)
-        return (TensorType((*first.shape[:a], total, *first.shape[a + 1 :]), first.dtype),)
+        """The axis gives way to those of the index."""
+        x, index = types
+        if index.dtype != "i64":
+            raise ShapeError(f"indices are i64, not {index}", operand=1)
+        if not 0 <= self.axis < x.rank:
+            raise ShapeError(f"there is no axis {self.axis} in {x}", operand=0)
+        return (TensorType((*x.shape[: self.axis], *index.shape, *x.shape[self.axis + 1 :]), x.dtype),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.concatenate`."""
-        return (np.concatenate(arrays, self.axis),)
+        """`numpy.take` of an array with a row of zeros behind it."""
+        x, index = arrays
+        size = x.shape[self.axis]
+        widths = [(0, int(a == self.axis)) for a in range(x.ndim)]
+        inside = (index >= 0) & (index < size)
+        return (np.take(np.pad(x, widths), np.where(inside, index, size), self.axis),)
 
     def vjp(
         self, b: PrimitiveBuilder, inputs: Sequence[Value], outputs: Sequence[Value], grads: Grads
     ) -> list[Value | None]:
-        """A slice for each operand."""
+        """`scatter_add`."""
         assert grads[0] is not None
-        sizes = [b.type(v).shape for v in inputs]
-        starts = itertools.accumulate((s[self.axis] for s in sizes), initial=0)
-        return [
-            b.slice(grads[0], tuple(at if k == self.axis else 0 for k in range(len(s))), s)
-            for s, at in zip(sizes, starts, strict=False)
-        ]
+        op = ScatterAdd(self.axis, b.type(inputs[0]).shape[self.axis])
+        return [b.add1(op, grads[0], inputs[1]), None]
 
 
 @dataclass(frozen=True)
-class _Affine(Op):
-    start: tuple[int, ...]
-    step: tuple[int, ...]
-    shape: tuple[int, ...]
+class ScatterAdd(Op):
+    """`out[..., j, ...]` = the sum of x at the places of `index` that hold j: the adjoint of `gather`.
 
-    def check(self, t: TensorType) -> None:
-        """One start, step and size per axis, no step of 0."""
-        same = len(self.start) == len(self.step) == len(self.shape) == t.rank
-        if not same or 0 in self.step or any(s < 0 for s in self.shape):
-            raise ShapeError(f"{self.name} needs a start, a step and a size per axis of {t}", operand=0)
+    Operands x, whose axes from `axis` on begin with those of the index, and index; `size` is that of the new axis.
+    Indices outside of it add nothing.  Sums run in the order of the index.
+    """
 
-    def places(self, outer: Sequence[int], inner: Sequence[int]) -> tuple[list[Array], list[Array]]:
-        """Per axis the indices into the window (`inner`) and into the whole (`outer`) that meet."""
-        into, whole = [], []
-        for a, d, n, m in zip(self.start, self.step, inner, outer, strict=True):
-            at = a + d * np.arange(n)
-            ok = (at >= 0) & (at < m)
-            into.append(np.flatnonzero(ok))
-            whole.append(at[ok])
-        return into, whole
-
-
-@dataclass(frozen=True)
-class Gather(_Affine):
-    """`out[i] = x[start + i*step]` per axis, 0 outside: slices, crops, zero padding and flips."""
-
-    name: ClassVar[str] = "gather"
+    name: ClassVar[str] = "scatter_add"
+    axis: int
+    size: int
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The shape as set."""
-        self.check(types[0])
-        return (TensorType(self.shape, types[0].dtype),)
+        """The axes of the index give way to one."""
+        x, index = types
+        if index.dtype != "i64" or x.dtype != "f32":
+            raise ShapeError(f"scatter_add takes f32 and i64, not {x} and {index}", operand=1)
+        after = self.axis + index.rank
+        if self.axis < 0 or self.size < 0 or x.shape[self.axis : after] != index.shape:
+            raise ShapeError(f"the axes of {x} from {self.axis} on are not those of {index}", operand=0)
+        return (TensorType((*x.shape[: self.axis], self.size, *x.shape[after:]), x.dtype),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Index by axis."""
-        out = np.zeros(self.shape, arrays[0].dtype)
-        into, whole = self.places(arrays[0].shape, self.shape)
-        out[np.ix_(*into)] = arrays[0][np.ix_(*whole)]
-        return (out,)
-
-    def vjp(
-        self, b: PrimitiveBuilder, inputs: Sequence[Value], outputs: Sequence[Value], grads: Grads
-    ) -> list[Value | None]:
-        """`scatter`."""
-        assert grads[0] is not None
-        return [b.add1(Scatter(self.start, self.step, b.type(inputs[0]).shape), grads[0])]
-
-
-@dataclass(frozen=True)
-class Scatter(_Affine):
-    """`out[start + i*step] = x[i]` per axis, 0 elsewhere: the adjoint of `gather`."""
-
-    name: ClassVar[str] = "scatter"
-
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The shape as set."""
-        self.check(types[0])
-        return (TensorType(self.shape, types[0].dtype),)
-
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Index by axis."""
-        out = np.zeros(self.shape, arrays[0].dtype)
-        into, whole = self.places(self.shape, arrays[0].shape)
-        out[np.ix_(*whole)] = arrays[0][np.ix_(*into)]
+        """`numpy.add.at`."""
+        x, index = arrays
+        lead, rest = x.shape[: self.axis], x.shape[self.axis + index.ndim :]
+        out = np.zeros((*lead, self.size, *rest), x.dtype)
+        flat = index.reshape(-1)
+        inside = (flat >= 0) & (flat < self.size)
+        rows = x.reshape(*lead, flat.size, *rest)
+        np.add.at(np.moveaxis(out, self.axis, 0), flat[inside], np.moveaxis(rows, self.axis, 0)[inside])
         return (out,)
 
     def vjp(
@@ -151,4 +91,4 @@ class Scatter(_Affine):
     ) -> list[Value | None]:
         """`gather`."""
         assert grads[0] is not None
-        return [b.add1(Gather(self.start, self.step, b.type(inputs[0]).shape), grads[0])]
+        return [b.add1(Gather(self.axis), grads[0], inputs[1]), None]

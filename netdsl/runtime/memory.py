@@ -75,8 +75,8 @@ def _after_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # What is registered last is done first: these locks are taken before those of `cpu.pool` and `cpu.library`, as in
-    # a run. Importing this package imports those two first.
+    # What is registered last is done first: these locks are taken before those of the team and of the kernel
+    # libraries, as in a run. Importing this package imports those two first.
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 

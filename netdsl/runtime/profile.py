@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu.pool import Pool
 from netdsl.cpu.step import Step
+from netdsl.cpu.threads.team import Team
 from netdsl.ir import Node
 
 
@@ -26,14 +26,14 @@ class StepTime:
 
 
 def measure(
-    pool: Pool, table: NDArray[np.int64], nodes: Sequence[Node], steps: Sequence[Step], repeats: int
+    team: Team, table: NDArray[np.int64], nodes: Sequence[Node], steps: Sequence[Step], repeats: int
 ) -> list[StepTime]:
     """Run the program `repeats` times, one step at a time, and take the median of each."""
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats):
         for k in range(len(steps)):
             start = time.perf_counter()
-            pool.run(table[k : k + 1])
+            team.run(table[k : k + 1])
             times[k].append(time.perf_counter() - start)
     return [
         StepTime(step.title, node.id, node.origin, statistics.median(seconds))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.lower import LoweredCall
-from netdsl.cpu.pool import shared_pool
 from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.threads.team import shared_team
 from netdsl.cpu.verify import verify
 from netdsl.ir import Graph, TensorType
 from netdsl.ir.types import NUMPY_DTYPE
@@ -45,7 +45,7 @@ class Program:
         self.threads = host.threads(threads)
         self.layout: Layout = lay_out(graph, self.threads)
         self.footprint: Footprint = self.layout.footprint()
-        shared_pool(self.threads)  # its errors belong here, not into the first run
+        shared_team(self.threads)  # its errors belong here, not into the first run
         verify(self.layout.lowered)
         self._allocate(share)
         self._bind()
@@ -94,7 +94,7 @@ class Program:
             self._feed(feeds)
             self._execute()
             return measure(
-                shared_pool(self.threads), self._run_table, self._run_calls, self._run_steps, repeats
+                shared_team(self.threads), self._run_table, self._run_calls, self._run_steps, repeats
             )
 
     def get(self, leaf: str) -> Array:
@@ -145,11 +145,11 @@ class Program:
         np.copyto(target, array, casting="same_kind")
 
     def _execute(self) -> None:
-        pool = shared_pool(self.threads)
+        team = shared_team(self.threads)
         if self._stale or self._workspace.user != id(self):
-            pool.run(self._prepare_table)
+            team.run(self._prepare_table)
             self._stale, self._workspace.user = False, id(self)
-        pool.run(self._run_table)
+        team.run(self._run_table)
 
     def _allocate(self, share: Program | None) -> None:
         """Ask for the memory that is not shared."""

@@ -2,7 +2,7 @@ import ctypes
 
 import pytest
 
-from netdsl.cpu.library import Kernel, KernelLibrary
+from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from netdsl.cpu.contract_words import WORKSPACE_BYTES
+from netdsl.cpu.contract.words import WORKSPACE_BYTES
 from netdsl.cpu.link import link
 from netdsl.runtime.memory import aligned_bytes
 

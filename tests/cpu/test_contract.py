@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from netdsl.cpu.contract_plan import geometry, plan_contract
+from netdsl.cpu.contract.plan import geometry, plan_contract
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import Epilogue
@@ -35,12 +35,12 @@ SHAPES = {
 
 def tensors(shape, role):
     x_shape, kernel, features, stride, pad, dilation, groups = SHAPES[shape]
-    op = Contract("output", stride, pad, dilation, groups)
+    op = Contract("forward", stride, pad, dilation, groups)
     w_shape = (*kernel, x_shape[-1] // groups, features)
     y_shape = op.infer(TensorType(x_shape), TensorType(w_shape))[0].shape
-    sizes = {"output": None, "input": x_shape[1:-1], "kernel": kernel}
+    sizes = {"forward": None, "backward_data": x_shape[1:-1], "backward_weights": kernel}
     op = Contract(role, stride, pad, dilation, groups, sizes[role])
-    pick = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[role]
+    pick = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[role]
     shapes = (x_shape, w_shape, y_shape)
     rng = np.random.default_rng(3)
     a, b = (rng.standard_normal(shapes[k]).astype(np.float32) for k in pick[:2])
@@ -60,7 +60,7 @@ def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
     return result
 
 
-@pytest.mark.parametrize("role", ["output", "input", "kernel"])
+@pytest.mark.parametrize("role", ["forward", "backward_data", "backward_weights"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("lanes", ["4", "8", "16"])
 def test_equals_the_definition(shape, role, lanes, monkeypatch):
@@ -75,7 +75,7 @@ def test_equals_the_definition(shape, role, lanes, monkeypatch):
 
 @pytest.mark.parametrize(("shape", "bounded"), [*itertools.product(["same", "deep", "dense"], [True, False])])
 def test_bias_residual_and_bounds(shape, bounded):
-    op, g, a, b, result = tensors(shape, "output")
+    op, g, a, b, result = tensors(shape, "forward")
     rng = np.random.default_rng(5)
     bias, residual = (rng.standard_normal(s).astype(np.float32) for s in (result[-1], result))
     low, high = (0.0, 2.0) if bounded else (-np.inf, np.inf)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from netdsl.cpu import contract_words as w
-from netdsl.cpu.contract_geometry import backward, cut, forward, geometry, run_chunks, runs, split
-from netdsl.cpu.contract_plan import plan_contract
+from netdsl.cpu.contract import words as w
+from netdsl.cpu.contract.geometry import backward, cut, forward, geometry, run_chunks, runs, split
+from netdsl.cpu.contract.plan import plan_contract
 from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
 from netdsl.primitives import Contract
@@ -27,7 +27,7 @@ def draw(seed):
         stride = tuple(int(v) for v in rng.choice([1, 1, 2, 3], axes))
         dilation = tuple(int(v) for v in rng.choice([1, 1, 2, 3], axes))
         pad = tuple((int(a), int(b)) for a, b in rng.integers(0, 5, (axes, 2)) * rng.integers(0, 2))
-        op = Contract("output", stride, pad, dilation, groups)
+        op = Contract("forward", stride, pad, dilation, groups)
         x, kernel_shape = (int(rng.integers(1, 5)), *size, groups * c), (*kernel, c, groups * f)
         try:
             y = op.infer(TensorType(x), TensorType(kernel_shape))[0].shape
@@ -38,9 +38,9 @@ def draw(seed):
 
 def run(op, role, shapes, parts, epilogue=None, extra=()):
     x, kernel, y = shapes
-    size = {"output": None, "input": x[1:-1], "kernel": kernel[:-2]}[role]
+    size = {"forward": None, "backward_data": x[1:-1], "backward_weights": kernel[:-2]}[role]
     op = Contract(role, op.stride, op.pad, op.dilation, op.groups, size)
-    order = {"output": (0, 1, 2), "input": (2, 1, 0), "kernel": (0, 2, 1)}[role]
+    order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[role]
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal(shapes[k]).astype(np.float32) for k in order[:2])
     plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue or Epilogue())
@@ -55,7 +55,7 @@ def run(op, role, shapes, parts, epilogue=None, extra=()):
     return result, op.reference(a.astype(np.float64), b.astype(np.float64))[0], plan
 
 
-@pytest.mark.parametrize("role", ["output", "input", "kernel"])
+@pytest.mark.parametrize("role", ["forward", "backward_data", "backward_weights"])
 @pytest.mark.parametrize("seed", range(40))
 def test_equals_the_definition(seed, role):
     op, *shapes = draw(seed)
@@ -67,7 +67,7 @@ def test_equals_the_definition(seed, role):
 @pytest.mark.parametrize("seed", range(0, 40, 3))
 def test_epilogue_of_roles_that_have_pixels(seed):
     op, *shapes = draw(seed)
-    for role, shape in (("output", shapes[2]), ("input", shapes[0])):
+    for role, shape in (("forward", shapes[2]), ("backward_data", shapes[0])):
         rng = np.random.default_rng(seed)
         bias, residual = (rng.standard_normal(s).astype(np.float32) for s in (shape[-1:], shape))
         result, total, _ = run(op, role, shapes, 2, Epilogue(2, 3, -0.5, 1.5), (bias, residual))
@@ -89,34 +89,36 @@ MODES = {
 def test_rows_are_found_in_the_expected_way(name, monkeypatch):
     monkeypatch.setenv("NETDSL_LANES", "8")
     mode, x, kernel, stride, pad = MODES[name]
-    op = Contract("output", (stride, stride), ((pad, pad), (pad, pad)), (1, 1), 1)
+    op = Contract("forward", (stride, stride), ((pad, pad), (pad, pad)), (1, 1), 1)
     y = op.infer(TensorType(x), TensorType(kernel))[0].shape
-    result, expected, plan = run(op, "output", (x, kernel, y), 3)
+    result, expected, plan = run(op, "forward", (x, kernel, y), 3)
     assert plan.steps[0].args[w.MODE] == mode
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def test_long_rows_are_cut_into_blocks():
-    op = Contract("output", (1,), ((2, 2),), (1,), 1)
+    op = Contract("forward", (1,), ((2, 2),), (1,), 1)
     x, kernel = (1, 5000, 24), (5, 24, 16)
-    result, expected, plan = run(op, "output", (x, kernel, (1, 5000, 16)), 2)
+    result, expected, plan = run(op, "forward", (x, kernel, (1, 5000, 16)), 2)
     assert plan.steps[0].args[w.COLUMN_BLOCKS] > 1
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("role", ["output", "input", "kernel"])
+@pytest.mark.parametrize("role", ["forward", "backward_data", "backward_weights"])
 def test_nan_reaches_the_result(role):
     """Bounds do not hide that training went wrong."""
     op, x, kernel, y = (
-        Contract("output", (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+        Contract("forward", (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
         (1, 4, 4, 3),
         (3, 3, 3, 8),
         (1, 4, 4, 8),
     )
-    order = {"output": (x, kernel, y), "input": (y, kernel, x), "kernel": (x, y, kernel)}[role]
-    size = {"output": None, "input": (4, 4), "kernel": (3, 3)}[role]
+    order = {"forward": (x, kernel, y), "backward_data": (y, kernel, x), "backward_weights": (x, y, kernel)}[
+        role
+    ]
+    size = {"forward": None, "backward_data": (4, 4), "backward_weights": (3, 3)}[role]
     op = Contract(role, op.stride, op.pad, op.dilation, 1, size)
-    epilogue = Epilogue(low=0.0) if role != "kernel" else Epilogue()
+    epilogue = Epilogue(low=0.0) if role != "backward_weights" else Epilogue()
     plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue)
     result = aligned(np.zeros(order[2], np.float32))
     a, b = (aligned(np.full(s, v, np.float32)) for s, v in zip(order[:2], (np.nan, 1), strict=True))
@@ -128,7 +130,7 @@ def test_nan_reaches_the_result(role):
 
 
 def test_phases_multiply_no_zeros():
-    op = Contract("input", (2, 2), ((1, 1), (1, 1)), (1, 1), 1, (10, 10))
+    op = Contract("backward_data", (2, 2), ((1, 1), (1, 1)), (1, 1), 1, (10, 10))
     g = geometry(op, (1, 10, 10, 4), (3, 3, 4, 8), (1, 5, 5, 8))
     phases = list(backward(g))
     assert [len(p.taps[1]) * len(p.taps[2]) for p in phases] == [1, 2, 2, 4]
@@ -136,7 +138,7 @@ def test_phases_multiply_no_zeros():
 
 
 def test_runs_and_chunks():
-    op = Contract("output", (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    op = Contract("forward", (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     found = runs(forward(geometry(op, (1, 9, 9, 4), (3, 3, 4, 8), (1, 7, 7, 8))))
     assert [(r.first, r.length, r.height, r.start) for r in found] == [
         (0, 12, 0, 0),

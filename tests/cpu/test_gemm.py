@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from netdsl.cpu import gemm
-from netdsl.cpu.library import KernelLibrary
+from netdsl.cpu.codegen.library import KernelLibrary
+from netdsl.cpu.contract import gemm
 
 TARGETS = {"haswell": "8", "znver3": "8", "skylake-avx512": "16", "znver4": "16"}
 

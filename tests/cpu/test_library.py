@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from netdsl.cpu import host
-from netdsl.cpu.contract_step import depthwise_library, gradient_library
-from netdsl.cpu.contract_step import library as library_of_contractions
-from netdsl.cpu.library import Kernel, KernelLibrary, NumbaKernel
+from netdsl.cpu.codegen.library import Kernel, KernelLibrary, NumbaKernel
+from netdsl.cpu.contract.step import depthwise_library, gradient_library
+from netdsl.cpu.contract.step import library as library_of_contractions
 from netdsl.source import NetWarning
 
 
@@ -21,7 +21,7 @@ def double(e):
 
 
 def driver():
-    from netdsl.cpu.numba_ir import call3, load
+    from netdsl.cpu.codegen.numba_ir import call3, load
 
     def each_row(args, part, parts, workspace):
         for row in range(load(args, 3) * part // parts, load(args, 3) * (part + 1) // parts):

@@ -1,11 +1,11 @@
-"""`concat`, `gather`, `scatter`, `transpose`, `take`: bit for bit what NumPy moves."""
+"""`concat`, `slice`, `pad`, `transpose`, `gather`: bit for bit what NumPy moves."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.primitives import Concat, Gather, PutAdd, Scatter, Take, Transpose
+from netdsl.primitives import Concat, Gather, Pad, ScatterAdd, Slice, Transpose
 from tests.cpu.planned import run_primitive
 
 KINDS = (np.float32, np.int64, np.bool_)
@@ -40,14 +40,14 @@ def boxes(draw):
 @given(boxes(), st.sampled_from(KINDS))
 def test_gather_and_scatter(box, kind):
     whole, start, step, part = box
-    check(Gather(start, step, part), [values(whole, kind)])
-    check(Scatter(start, step, whole), [values(part, kind)])
+    check(Slice(start, step, part), [values(whole, kind)])
+    check(Pad(start, step, whole), [values(part, kind)])
 
 
 def test_padding_and_flip_of_images():
     x = values((2, 6, 7, 5), np.float32)
-    check(Gather((0, -2, -1, 0), (1, 1, 1, 1), (2, 9, 10, 5)), [x])
-    check(Gather((0, 0, 6, 0), (1, 1, -1, 1), (2, 6, 7, 5)), [x])
+    check(Slice((0, -2, -1, 0), (1, 1, 1, 1), (2, 9, 10, 5)), [x])
+    check(Slice((0, 0, 6, 0), (1, 1, -1, 1), (2, 6, 7, 5)), [x])
 
 
 @settings(max_examples=40)
@@ -71,13 +71,13 @@ def rows(draw):
 @given(rows(), st.sampled_from(KINDS))
 def test_take_and_put_add(case, kind):
     shape, axis, index = case
-    check(Take(axis), [values(shape, kind), index])
+    check(Gather(axis), [values(shape, kind), index])
     there = (*shape[:axis], *index.shape, *shape[axis + 1 :])
-    check(PutAdd(axis, shape[axis]), [values(there, np.float32, 1), index])
+    check(ScatterAdd(axis, shape[axis]), [values(there, np.float32, 1), index])
 
 
 def test_an_index_far_outside_reads_and_writes_nothing():
     index = np.array([2**62, -(2**62), 1, 2**31])
     x = values((3, 5), np.float32)
-    check(Take(0), [x, index])
-    check(PutAdd(0, 3), [values((4, 5), np.float32), index])
+    check(Gather(0), [x, index])
+    check(ScatterAdd(0, 3), [values((4, 5), np.float32), index])

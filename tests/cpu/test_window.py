@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netdsl.ir import ShapeError, TensorType
-from netdsl.primitives import Window, WindowGrad
+from netdsl.primitives import ReduceWindow, ReduceWindowGrad
 from tests.cpu.planned import run_primitive
 
 
@@ -22,7 +22,7 @@ def both_ways(op, x):
     (y,) = op.reference(x)
     g = np.random.default_rng(1).standard_normal(y.shape).astype(np.float32)
     settings_ = (op.kind, op.size, op.stride, op.pad, op.dilation, op.overhang, op.include_pad)
-    grad = WindowGrad(*settings_, x.shape[1:-1])
+    grad = ReduceWindowGrad(*settings_, x.shape[1:-1])
     check(grad, [x, y, g] if op.kind == "max" else [g])
 
 
@@ -42,7 +42,7 @@ def windows(draw):
     stride, dilation = each(st.integers(1, 3)), each(st.sampled_from([1, 1, 2]))
     pad = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in size)
     overhang = tuple(draw(st.integers(0, s - 1)) for s in stride)
-    op = Window(
+    op = ReduceWindow(
         draw(st.sampled_from(["max", "avg"])), size, stride, pad, dilation, overhang, draw(st.booleans())
     )
     shape = (draw(st.integers(1, 3)), *spatial, draw(st.sampled_from([1, 3, 6, 8, 17, 40])))
@@ -79,13 +79,13 @@ POOLS = {
 def test_pools(monkeypatch, name, channels, lanes):
     monkeypatch.setenv("NETDSL_LANES", lanes)
     for kind in ("max", "avg"):
-        both_ways(Window(kind, *POOLS[name]), image((2, 8, 11, channels)))
+        both_ways(ReduceWindow(kind, *POOLS[name]), image((2, 8, 11, channels)))
 
 
 def test_a_window_with_nan_gives_nan():
     x = image((1, 4, 4, 9))
     x[0, 0, 0, 3] = x[0, 1, 3, 8] = x[0, 2, 2, 0] = np.nan
-    op = Window("max", *POOLS["2x2"])
+    op = ReduceWindow("max", *POOLS["2x2"])
     (got,) = run_primitive(op, [x])
     np.testing.assert_array_equal(got, op.reference(x)[0])
 
@@ -96,7 +96,7 @@ def test_the_first_of_equal_cells_gets_the_gradient():
         np.ones((1, 2, 2, 5), np.float32),
         np.ones((1, 2, 2, 5), np.float32),
     )
-    (got,) = run_primitive(WindowGrad("max", *POOLS["2x2"], input=(4, 4)), [x, y, g])
+    (got,) = run_primitive(ReduceWindowGrad("max", *POOLS["2x2"], input=(4, 4)), [x, y, g])
     want = np.zeros((1, 4, 4, 5), np.float32)
     want[:, ::2, ::2] = 1
     np.testing.assert_array_equal(got, want)

@@ -14,19 +14,19 @@ from netdsl.primitives import (
     Gather,
     Input,
     Map,
+    NonMaxSuppression,
+    Pad,
     PrimitiveBuilder,
-    PutAdd,
     Reduce,
-    Region,
-    RegionGrad,
+    ReduceWindow,
+    ReduceWindowGrad,
     Reshape,
-    Scatter,
-    Suppress,
-    Take,
-    TopIndices,
+    RoiReduce,
+    RoiReduceGrad,
+    ScatterAdd,
+    Slice,
+    TopK,
     Transpose,
-    Window,
-    WindowGrad,
 )
 from netdsl.scalar import Arg, Index, Lit, Uniform, cast_float, exp, maximum, sigmoid, where
 
@@ -48,34 +48,34 @@ CASES = [
     (Reduce("sum", X * cast_float(Index(0)), (0,), False, (3, 2)), ((2,),)),
     (Reduce("max", X * Y, (1,)), ((3, 4), (4,))),
     (Reduce("min", where(X > 0.0, X, Y), (0,), True), ((3, 4), (3, 4))),
-    (Contract("output"), ((3, 4), (4, 5))),
-    (Contract("input", size=()), ((3, 5), (4, 5))),
-    (Contract("kernel", size=()), ((3, 4), (3, 5))),
-    (Contract("output", *GEOMETRY), ((2, 5, 6, 4), (2, 3, 2, 6))),
-    (Contract("input", *GEOMETRY, (5, 6)), ((2, 3, 5, 6), (2, 3, 2, 6))),
-    (Contract("kernel", *GEOMETRY, (2, 3)), ((2, 5, 6, 4), (2, 3, 5, 6))),
-    (Contract("output", (1,), ((2, 2),), (1,)), ((2, 4, 3), (3, 3, 2))),
-    (Contract("output", (1, 2, 1), ((0, 0), (1, 1), (0, 1)), (1, 1, 1)), ((1, 3, 4, 3, 2), (2, 3, 2, 2, 3))),
-    (Window(*AVG), ((2, 4, 5, 3),)),
-    (Window(*AVG, False), ((2, 4, 5, 3),)),
-    (Window(*MAX), ((2, 4, 5, 3),)),
-    (Region("sum"), ((1, 3, 2, 4), ROWS, COLUMNS)),
-    (Region("max", True), ((1, 3, 2, 4), ROWS, COLUMNS)),
+    (Contract("forward"), ((3, 4), (4, 5))),
+    (Contract("backward_data", size=()), ((3, 5), (4, 5))),
+    (Contract("backward_weights", size=()), ((3, 4), (3, 5))),
+    (Contract("forward", *GEOMETRY), ((2, 5, 6, 4), (2, 3, 2, 6))),
+    (Contract("backward_data", *GEOMETRY, (5, 6)), ((2, 3, 5, 6), (2, 3, 2, 6))),
+    (Contract("backward_weights", *GEOMETRY, (2, 3)), ((2, 5, 6, 4), (2, 3, 5, 6))),
+    (Contract("forward", (1,), ((2, 2),), (1,)), ((2, 4, 3), (3, 3, 2))),
+    (Contract("forward", (1, 2, 1), ((0, 0), (1, 1), (0, 1)), (1, 1, 1)), ((1, 3, 4, 3, 2), (2, 3, 2, 2, 3))),
+    (ReduceWindow(*AVG), ((2, 4, 5, 3),)),
+    (ReduceWindow(*AVG, False), ((2, 4, 5, 3),)),
+    (ReduceWindow(*MAX), ((2, 4, 5, 3),)),
+    (RoiReduce("sum"), ((1, 3, 2, 4), ROWS, COLUMNS)),
+    (RoiReduce("max", True), ((1, 3, 2, 4), ROWS, COLUMNS)),
     (Reshape((4, 3)), ((2, 6),)),
     (Concat(1), ((2, 3), (2, 1), (2, 4))),
-    (Gather((1, -1), (2, 1), (2, 6)), ((5, 4),)),
-    (Gather((4, 3), (-1, -2), (5, 2)), ((5, 4),)),
-    (Scatter((1, -1), (2, 1), (6, 4)), ((3, 6),)),
+    (Slice((1, -1), (2, 1), (2, 6)), ((5, 4),)),
+    (Slice((4, 3), (-1, -2), (5, 2)), ((5, 4),)),
+    (Pad((1, -1), (2, 1), (6, 4)), ((3, 6),)),
     (Transpose((2, 0, 1)), ((2, 3, 4),)),
-    (Take(1), ((2, 4, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
-    (PutAdd(1, 4), ((2, 2, 3, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
+    (Gather(1), ((2, 4, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
+    (ScatterAdd(1, 4), ((2, 2, 3, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
 ]
 
 
 def test_every_primitive_is_here():
     # The gradients of pooling are not differentiated again: those of max would need where the maximum was.
     # Places have none.
-    without = {WindowGrad.name, RegionGrad.name, Suppress.name, TopIndices.name}
+    without = {ReduceWindowGrad.name, RoiReduceGrad.name, NonMaxSuppression.name, TopK.name}
     assert {op.name for op in PRIMITIVES} - {op.name for op, _ in CASES} == without
 
 
@@ -123,7 +123,7 @@ def gradient_of(op, x):
 def test_ties():
     # A reduction shares the gradient among equals, pooling gives it to the first: PyTorch's amax and max_pool.
     np.testing.assert_allclose(gradient_of(Reduce("max", X, (0,)), np.array([2.0, 1.0, 2.0])), [0.5, 0, 0.5])
-    pool = Window("max", (2,), (2,), ((0, 0),), (1,), (0,))
+    pool = ReduceWindow("max", (2,), (2,), ((0, 0),), (1,), (0,))
     np.testing.assert_allclose(gradient_of(pool, np.ones((1, 4, 1)))[0, :, 0], [1, 0, 1, 0])
 
 

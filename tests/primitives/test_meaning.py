@@ -13,19 +13,19 @@ from netdsl.primitives import (
     Gather,
     Input,
     Map,
+    NonMaxSuppression,
+    Pad,
     PrimitiveBuilder,
-    PutAdd,
     Reduce,
-    Region,
-    RegionGrad,
+    ReduceWindow,
+    ReduceWindowGrad,
     Reshape,
-    Scatter,
-    Suppress,
-    Take,
-    TopIndices,
+    RoiReduce,
+    RoiReduceGrad,
+    ScatterAdd,
+    Slice,
+    TopK,
     Transpose,
-    Window,
-    WindowGrad,
 )
 from netdsl.primitives.builder import KEY
 from netdsl.scalar import Arg, Index, exp
@@ -49,16 +49,16 @@ def test_contract_is_one_form(stride, pad, dilation, groups, size, kernel):
     x = RNG.normal(size=(2, *size, 2 * groups))
     w = RNG.normal(size=(*kernel, 2, 3 * groups))
     geometry = (stride, pad, dilation, groups)
-    (out,) = Contract("output", *geometry).reference(x, w)
+    (out,) = Contract("forward", *geometry).reference(x, w)
     y = RNG.normal(size=out.shape)
-    (back,) = Contract("input", *geometry, size).reference(y, w)
-    (weight,) = Contract("kernel", *geometry, kernel).reference(x, y)
+    (back,) = Contract("backward_data", *geometry, size).reference(y, w)
+    (weight,) = Contract("backward_weights", *geometry, kernel).reference(x, y)
     total = by_definition(x, w, y, *geometry)
     np.testing.assert_allclose([(out * y).sum(), (back * x).sum(), (weight * w).sum()], total, rtol=1e-10)
     types = [TensorType(a.shape) for a in (x, w, y)]
-    assert Contract("output", *geometry).infer(types[0], types[1]) == (types[2],)
-    assert Contract("input", *geometry, size).infer(types[2], types[1]) == (types[0],)
-    assert Contract("kernel", *geometry, kernel).infer(types[0], types[2]) == (types[1],)
+    assert Contract("forward", *geometry).infer(types[0], types[1]) == (types[2],)
+    assert Contract("backward_data", *geometry, size).infer(types[2], types[1]) == (types[0],)
+    assert Contract("backward_weights", *geometry, kernel).infer(types[0], types[2]) == (types[1],)
     assert Contract.macs(w.shape, y.shape) == y.size * w[..., 0].size
 
 
@@ -77,31 +77,31 @@ def by_definition(x, w, y, stride, pad, dilation, groups):
 
 def test_contract_epilogue():
     x, w, bias = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 5)), RNG.normal(size=5)
-    (y,) = Contract("output", epilogue=exp(X + Y)).reference(x, w, bias)
+    (y,) = Contract("forward", epilogue=exp(X + Y)).reference(x, w, bias)
     np.testing.assert_allclose(y, np.exp(x @ w + bias))
 
 
 def test_gather_slices_pads_and_flips():
     x = np.arange(12.0).reshape(3, 4)
-    np.testing.assert_array_equal(Gather((1, 0), (1, 2), (2, 2)).reference(x)[0], x[1:, ::2])
-    np.testing.assert_array_equal(Gather((0, 3), (1, -1), (3, 4)).reference(x)[0], x[:, ::-1])
+    np.testing.assert_array_equal(Slice((1, 0), (1, 2), (2, 2)).reference(x)[0], x[1:, ::2])
+    np.testing.assert_array_equal(Slice((0, 3), (1, -1), (3, 4)).reference(x)[0], x[:, ::-1])
     np.testing.assert_array_equal(
-        Gather((-1, -2), (1, 1), (5, 7)).reference(x)[0], np.pad(x, ((1, 1), (2, 1)))
+        Slice((-1, -2), (1, 1), (5, 7)).reference(x)[0], np.pad(x, ((1, 1), (2, 1)))
     )
 
 
 @pytest.mark.parametrize("start, step", [((1, 0), (1, 2)), ((-1, 3), (2, -1)), ((2, -2), (-1, 1))])
 def test_scatter_is_the_adjoint_of_gather(start, step):
     x, y = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3))
-    (out,) = Gather(start, step, y.shape).reference(x)
-    (back,) = Scatter(start, step, x.shape).reference(y)
+    (out,) = Slice(start, step, y.shape).reference(x)
+    (back,) = Pad(start, step, x.shape).reference(y)
     np.testing.assert_allclose((out * y).sum(), (x * back).sum())
 
 
 def test_top_indices_of_ties_zeros_and_what_is_no_number():
     x = np.array([[1.0, np.nan, -0.0, 0.0, np.inf, 1.0, -np.inf, np.nan]])
-    np.testing.assert_array_equal(TopIndices(8).reference(x)[0], [[1, 7, 4, 0, 5, 2, 3, 6]])
-    np.testing.assert_array_equal(TopIndices(3).reference(x)[0], [[1, 7, 4]])
+    np.testing.assert_array_equal(TopK(8).reference(x)[0], [[1, 7, 4, 0, 5, 2, 3, 6]])
+    np.testing.assert_array_equal(TopK(3).reference(x)[0], [[1, 7, 4]])
 
 
 def test_map_and_reduce_broadcast():
@@ -135,44 +135,44 @@ REFUSED = [
     (Reduce("sum", X, (1, 0)), (F((2, 2)),), "are not ascending axes"),
     (Reduce("max", X, (0,)), (F((0,)),), "over an axis of size 0"),
     (Contract("product"), (F((2, 3)), F((3, 4))), "takes a role"),
-    (Contract("output"), (F((2, 3)), F((4, 4))), "3 channels do not fit a kernel"),
-    (Contract("output"), (F((2, 3)), F((3, 4), "i64")), "takes f32 of rank 2"),
-    (Contract("output", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((5, 1, 1))), "does not fit into 3"),
-    (Contract("output", (0,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 1, 1))), "from 1"),
-    (Contract("input", (1,), ((0, 0),), (1,), 1, (9,)), (F((2, 3, 1)), F((2, 1, 1))), "size"),
-    (Contract("kernel", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 3, 1))), "size"),
-    (Contract("output"), (F((2, 3)), F((3, 4)), F((4,))), "takes two operands"),
-    (Contract("output", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5, 1, 1))), "do not broadcast to"),
-    (Contract("output", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5,))), "does not broadcast"),
-    (Window("sum", *WINDOW), (F((1, 3, 1)),), "no window is called sum"),
-    (Window("max", *WINDOW), (F((1, 3, 3, 1)),), "do not fit"),
-    (Window("max", (4,), *WINDOW[1:]), (F((1, 3, 1)),), "a window of 4 does not fit"),
-    (Window("max", (2,), (0,), *WINDOW[2:]), (F((1, 3, 1)),), "from 1"),
-    (WindowGrad("max", *WINDOW, True, (3,)), (F((1, 2, 1)),), "is not"),
-    (Region("avg"), (F((1, 3, 4, 5)), F((1, 2, 1, 3)), F((1, 2, 1, 4))), "no region is called avg"),
-    (Region("sum"), (F((1, 3, 4)), F((1, 2, 1, 3)), F((1, 2, 1, 4))), "two of rank 4"),
-    (Region("sum"), (F((1, 3, 4, 5)), F((1, 2, 1, 4)), F((1, 2, 1, 4))), "rows .* do not weight"),
-    (Region("sum"), (F((1, 3, 4, 5)), F((1, 2, 1, 3)), F((1, 3, 1, 4))), "columns .* do not weight"),
-    (Region("sum", True), (F((1, 3, 4, 5)), F((1, 2, 2, 3)), F((1, 2, 1, 4))), "5 channels do not split"),
-    (RegionGrad("sum"), (F((1, 2, 2, 3)), F((1, 2, 1, 4)), F((1, 2, 1, 1, 5))), "is not"),
-    (Suppress(3, 0.5), (F((1, 5, 4)), F((1, 2, 4))), "takes boxes"),
-    (Suppress(3, 0.5), (F((1, 4, 5)), F((1, 2, 4))), "do not belong to boxes"),
-    (Suppress(3, 0.5), (F((1, 3, 4, 5)), F((1, 2, 5))), "do not belong to boxes"),
-    (Suppress(-1, 0.5), (F((1, 4, 5)), F((1, 2, 5))), "cannot keep -1 boxes"),
+    (Contract("forward"), (F((2, 3)), F((4, 4))), "3 channels do not fit a kernel"),
+    (Contract("forward"), (F((2, 3)), F((3, 4), "i64")), "takes f32 of rank 2"),
+    (Contract("forward", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((5, 1, 1))), "does not fit into 3"),
+    (Contract("forward", (0,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 1, 1))), "from 1"),
+    (Contract("backward_data", (1,), ((0, 0),), (1,), 1, (9,)), (F((2, 3, 1)), F((2, 1, 1))), "size"),
+    (Contract("backward_weights", (1,), ((0, 0),), (1,)), (F((2, 3, 1)), F((2, 3, 1))), "size"),
+    (Contract("forward"), (F((2, 3)), F((3, 4)), F((4,))), "takes two operands"),
+    (Contract("forward", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5, 1, 1))), "do not broadcast to"),
+    (Contract("forward", epilogue=X + Y), (F((2, 3)), F((3, 4)), F((5,))), "does not broadcast"),
+    (ReduceWindow("sum", *WINDOW), (F((1, 3, 1)),), "no window is called sum"),
+    (ReduceWindow("max", *WINDOW), (F((1, 3, 3, 1)),), "do not fit"),
+    (ReduceWindow("max", (4,), *WINDOW[1:]), (F((1, 3, 1)),), "a window of 4 does not fit"),
+    (ReduceWindow("max", (2,), (0,), *WINDOW[2:]), (F((1, 3, 1)),), "from 1"),
+    (ReduceWindowGrad("max", *WINDOW, True, (3,)), (F((1, 2, 1)),), "is not"),
+    (RoiReduce("avg"), (F((1, 3, 4, 5)), F((1, 2, 1, 3)), F((1, 2, 1, 4))), "no region is called avg"),
+    (RoiReduce("sum"), (F((1, 3, 4)), F((1, 2, 1, 3)), F((1, 2, 1, 4))), "two of rank 4"),
+    (RoiReduce("sum"), (F((1, 3, 4, 5)), F((1, 2, 1, 4)), F((1, 2, 1, 4))), "rows .* do not weight"),
+    (RoiReduce("sum"), (F((1, 3, 4, 5)), F((1, 2, 1, 3)), F((1, 3, 1, 4))), "columns .* do not weight"),
+    (RoiReduce("sum", True), (F((1, 3, 4, 5)), F((1, 2, 2, 3)), F((1, 2, 1, 4))), "5 channels do not split"),
+    (RoiReduceGrad("sum"), (F((1, 2, 2, 3)), F((1, 2, 1, 4)), F((1, 2, 1, 1, 5))), "is not"),
+    (NonMaxSuppression(3, 0.5), (F((1, 5, 4)), F((1, 2, 4))), "takes boxes"),
+    (NonMaxSuppression(3, 0.5), (F((1, 4, 5)), F((1, 2, 4))), "do not belong to boxes"),
+    (NonMaxSuppression(3, 0.5), (F((1, 3, 4, 5)), F((1, 2, 5))), "do not belong to boxes"),
+    (NonMaxSuppression(-1, 0.5), (F((1, 4, 5)), F((1, 2, 5))), "cannot keep -1 boxes"),
     (Reshape((4,)), (F((3,)),), "cannot reshape"),
     (Reshape((-1, -3)), (F((3,)),), "cannot reshape"),
     (Concat(0), (F((2, 3)), F((2, 4))), "cannot concat"),
     (Concat(2), (F((2, 3)),), "cannot concat"),
-    (Gather((0,), (0,), (1,)), (F((3,)),), "needs a start"),
-    (Scatter((0, 0), (1,), (1,)), (F((3,)),), "needs a start"),
+    (Slice((0,), (0,), (1,)), (F((3,)),), "needs a start"),
+    (Pad((0, 0), (1,), (1,)), (F((3,)),), "needs a start"),
     (Transpose((0, 2)), (F((3, 4)),), "is not an order"),
-    (TopIndices(4), (F((2, 3)),), "there are not 4 elements"),
-    (TopIndices(0), (F((2, 3)),), "there are not 0 elements"),
-    (TopIndices(1), (F((2, 3), "i64"),), "takes f32 with an axis"),
-    (TopIndices(1), (F(()),), "takes f32 with an axis"),
-    (Take(0), (F((3,)), F((2,))), "indices are i64"),
-    (Take(1), (F((3,)), F((2,), "i64")), "there is no axis 1"),
-    (PutAdd(0, 3), (F((3, 4)), F((2,), "i64")), "are not those of"),
+    (TopK(4), (F((2, 3)),), "there are not 4 elements"),
+    (TopK(0), (F((2, 3)),), "there are not 0 elements"),
+    (TopK(1), (F((2, 3), "i64"),), "takes f32 with an axis"),
+    (TopK(1), (F(()),), "takes f32 with an axis"),
+    (Gather(0), (F((3,)), F((2,))), "indices are i64"),
+    (Gather(1), (F((3,)), F((2,), "i64")), "there is no axis 1"),
+    (ScatterAdd(0, 3), (F((3, 4)), F((2,), "i64")), "are not those of"),
     (Const(np.array(["a"])), (), "neither float, int nor bool"),
     (Input(F((2,))), (F((2,)),), "takes no operands"),
 ]

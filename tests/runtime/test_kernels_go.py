@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl.cpu.library import Kernel, KernelLibrary
+from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.link import _KNOWN
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
@@ -126,7 +126,7 @@ THREADS = """
 import sys, threading, time
 import numpy as np
 import netdsl
-from netdsl.cpu.library import KernelLibrary
+from netdsl.cpu.codegen.library import KernelLibrary
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
 

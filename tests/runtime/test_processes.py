@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl.cpu import contract_words as w
-from netdsl.cpu.library import Kernel, KernelLibrary
+from netdsl.cpu.codegen.library import Kernel, KernelLibrary
+from netdsl.cpu.contract import words as w
 from netdsl.elaborate import elaborate
 from netdsl.runtime.memory import Workspace
 from netdsl.source import Source
@@ -145,7 +145,7 @@ def test_threads_with_little_stack(threads):
 import threading
 threading.stack_size(128 * 1024)
 import numpy as np
-from netdsl.cpu import contract_words as w
+from netdsl.cpu.contract import words as w
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
 import netdsl

@@ -96,7 +96,7 @@ def with_gradients(graph):
     y = primitives.outputs["y"]
     factors = b.add1(Input(b.type(y)), name="r")
     loss = b.reduce("sum", lambda p, q: p * q, y, factors, axes=range(b.type(y).rank))
-    leaves = [*primitives.leaves("input"), *primitives.leaves("param")]
+    leaves = [*primitives.leaves("backward_data"), *primitives.leaves("param")]
     found = gradients(b, loss, [leaf.outputs[0] for leaf in leaves])
     return b.finish({"y": y, **{f"grad/{v.node}": g for v, g in found.items()}})
 
@@ -107,12 +107,12 @@ def work(graph):
     for node in graph:
         if node.op.name == "contract":
             shapes = [graph.type(v).shape for v in node.inputs] + [node.types[0].shape]
-            w = {"output": 1, "input": 1, "kernel": 2}[node.op.role]
-            y = {"output": 2, "input": 0, "kernel": 1}[node.op.role]
+            w = {"forward": 1, "backward_data": 1, "backward_weights": 2}[node.op.role]
+            y = {"forward": 2, "backward_data": 0, "backward_weights": 1}[node.op.role]
             macs += int(np.prod([float(n) for n in shapes[w][:-1]])) * int(
                 np.prod([float(n) for n in shapes[y]])
             )
-        elif node.op.name in ("window", "window_grad"):
+        elif node.op.name in ("reduce_window", "reduce_window_grad"):
             macs += int(np.prod(node.op.size)) * min(
                 graph.type(v).size for v in (*node.inputs, *node.outputs)
             )
@@ -121,7 +121,7 @@ def work(graph):
 
 def feeds_of(graph, seed):
     rng = np.random.default_rng([seed, 1])
-    leaves = (*graph.leaves("input"), *graph.leaves("param"))
+    leaves = (*graph.leaves("backward_data"), *graph.leaves("param"))
     return {n.id: rng.standard_normal(n.types[0].shape).astype(np.float32) for n in leaves}
 
 

@@ -1,0 +1,72 @@
+"""Loop nests: axes of an iteration space, merged where every operand runs through them without a gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netdsl.cpu.codegen.emit import Emitter, Value
+from netdsl.ir import TensorType
+
+#: bytes of an element in memory
+ITEM = {"f32": 4, "i64": 8, "bool": 1}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of the space: its size, whether it is reduced, and the bytes that each operand moves along it."""
+
+    size: int
+    reduced: bool
+    strides: tuple[int, ...]
+
+
+def dense_strides(shape: Sequence[int], item: int) -> tuple[int, ...]:
+    """Byte strides of a row-major array."""
+    strides, step = [], item
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size
+    return tuple(reversed(strides))
+
+
+def broadcast_strides(t: TensorType, space: Sequence[int]) -> tuple[int, ...]:
+    """Byte strides of a dense operand over a space that it broadcasts to: 0 where it is repeated."""
+    own = dense_strides(t.shape, ITEM[t.dtype])
+    lead = len(space) - t.rank
+    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(t.shape, own, strict=True))
+
+
+def axes_of(
+    space: Sequence[int], operands: Sequence[Sequence[int]], reduced: Sequence[int] = ()
+) -> list[Axis]:
+    """The merged axes of a space, outermost first; one axis of size 1 for a space without any."""
+    axes: list[Axis] = []
+    for k, size in enumerate(space):
+        if size == 1:
+            continue
+        new = Axis(size, k in reduced, tuple(s[k] for s in operands))
+        last = axes[-1] if axes else None
+        if last is not None and last.reduced == new.reduced and _joins(last, new):
+            axes[-1] = Axis(last.size * size, new.reduced, new.strides)
+        else:
+            axes.append(new)
+    return axes or [Axis(1, False, (0,) * len(operands))]
+
+
+def _joins(outer: Axis, inner: Axis) -> bool:
+    return all(a == b * inner.size for a, b in zip(outer.strides, inner.strides, strict=True))
+
+
+def share(e: Emitter, total: Value, grain: int = 1) -> tuple[Value, Value]:
+    """The first and one past the last unit of this part, multiples of `grain` but for the end."""
+    _, part, parts, _ = e.args
+    grains = e.b.sdiv(e.add(total, grain - 1), e.i64(grain))
+    first, last = (e.mul(e.b.sdiv(e.mul(grains, p), parts), grain) for p in (part, e.add(part, 1)))
+    return first, e.min_int(last, total)
+
+
+def elements(space: Sequence[int]) -> int:
+    """Size of a space."""
+    return math.prod(space)

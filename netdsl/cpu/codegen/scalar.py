@@ -1,0 +1,336 @@
+"""Prints scalar expressions as vector code: every distinct subexpression once, all results together.
+
+The meaning is that of `netdsl.scalar.evaluate`: literals have the types of the tree, a float operand makes
+both floats, `max` and `min` give NaN when either operand is NaN, integers wrap, and an integer divided by
+zero is zero.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from llvmlite import ir
+
+from netdsl.cpu.codegen.emit import F32, I1, I32, I64, Emitter, Value
+from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
+from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
+from netdsl.scalar.operators import Dtype
+from netdsl.scalar.walk import children, rebuild
+
+ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
+# Rough cost of an element beside one addition, to decide what is worth a second thread or an unrolled loop.
+_COST = {"exp": 12, "expm1": 14, "log": 16, "log1p": 20, "tanh": 18, "sigmoid": 16, "erf": 20, "pow": 60}
+_COST |= {"sin": 60, "cos": 60, "div": 4, "sqrt": 5, "uniform": 50, "mod": 12, "floordiv": 12}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value: an operator, what it needs beside operands, and the numbers of the lines it reads."""
+
+    op: str
+    detail: tuple[int | str, ...]
+    kids: tuple[int, ...]
+    dtype: Dtype
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Expressions over typed operands in order of computation, common subexpressions merged."""
+
+    lines: tuple[Line, ...]
+    results: tuple[int, ...]
+
+    def key(self) -> str:
+        """A hash of the content."""
+        return hashlib.sha256(repr((self.lines, self.results)).encode()).hexdigest()[:24]
+
+    def cost(self) -> int:
+        """About how many additions an element costs."""
+        return sum(_COST.get(line.op, 1) for line in self.lines if line.kids)
+
+    def axes(self) -> tuple[int, ...]:
+        """The axes whose coordinate is used, ascending."""
+        return tuple(sorted({int(line.detail[0]) for line in self.lines if line.op == "index"}))
+
+    def args(self) -> tuple[int, ...]:
+        """The operands that are read, ascending."""
+        return tuple(sorted({int(line.detail[0]) for line in self.lines if line.op == "arg"}))
+
+    def random(self) -> bool:
+        """Whether random numbers are drawn, so that the flat index is needed."""
+        return any(line.op == "uniform" for line in self.lines)
+
+
+def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Sequence[Dtype]) -> Tape:
+    """The tape of several expressions whose results are cast to `as_types`."""
+    lines: list[Line] = []
+    known: dict[Line, int] = {}
+
+    def add(op: str, detail: tuple[int | str, ...], kids: tuple[int, ...], dtype: Dtype) -> int:
+        line = Line(op, detail, kids, dtype)
+        if line not in known:
+            known[line] = len(lines)
+            lines.append(line)
+        return known[line]
+
+    at: dict[int, int] = {}
+    results = []
+    for e, wanted in zip(expressions, as_types, strict=True):
+        for x in walk(e):
+            kids = tuple(at[id(k)] for k in children(x))
+            # The rule of this node alone: over operands that have the types of its kids.
+            alone = rebuild(x, [Arg(k) for k in range(len(kids))]) if kids else x
+            dtype = dtype_of(alone, [lines[k].dtype for k in kids] if kids else operands)
+            op, detail = _label(x)
+            at[id(x)] = kids[0] if op == "stop_gradient" else add(op, detail, kids, dtype)
+        root = at[id(e)]
+        results.append(root if lines[root].dtype == wanted else add("cast", (), (root,), wanted))
+    return Tape(tuple(lines), tuple(results))
+
+
+def _label(x: Expr) -> tuple[str, tuple[int | str, ...]]:
+    match x:
+        case Arg(index=i):
+            return "arg", (i,)
+        case Index(axis=axis):
+            return "index", (axis,)
+        case Lit(value=v):
+            return "lit", (repr(v),)
+        case Uniform(stream=stream, word=word):
+            return "uniform", (stream & 0xFFFFFFFF, word)
+        case Where():
+            return "where", ()
+        case Unary(op=op) | Binary(op=op):
+            return op, ()
+    raise TypeError(f"not an expression: {x!r}")
+
+
+class Printer:
+    """Writes a tape into a kernel, for vectors of `width` elements.
+
+    `leaf(kind, number)` gives the values from outside: ("arg", operand), ("index", axis) as an i64 vector
+    and ("flat", 0) as the i32 vector of flat indices modulo 2^32.
+    """
+
+    def __init__(self, e: Emitter, width: int, leaf: Callable[[str, int], Value]) -> None:
+        self.e, self.b, self.width, self.leaf = e, e.b, width, leaf
+        self.math = ElementaryFunctions(e)
+
+    def kind(self, dtype: str) -> ir.VectorType:
+        """The vector type of a dtype."""
+        return ir.VectorType(ELEMENT[dtype], self.width)
+
+    def print(self, program: Tape) -> list[Value]:
+        """Emit all lines; the values of the results."""
+        values: list[Value] = []
+        drawn: dict[tuple[int, int], tuple[Value, Value]] = {}
+        for line in program.lines:
+            kids = [values[k] for k in line.kids]
+            types = [program.lines[k].dtype for k in line.kids]
+            if line.op == "uniform":
+                stream, word = int(line.detail[0]), int(line.detail[1])
+                if (draw := (stream, line.kids[0])) not in drawn:
+                    drawn[draw] = self._threefry(self.cast(kids[0], types[0], "i64"), stream)
+                values.append(self._unit(drawn[draw][word]))
+            else:
+                values.append(self._line(line, kids, types))
+        return [values[r] for r in program.results]
+
+    def _line(self, line: Line, kids: list[Value], types: list[Dtype]) -> Value:
+        match line.op, kids:
+            case (("arg" | "index"), []):
+                return self.leaf(line.op, int(line.detail[0]))
+            case "lit", []:
+                return self._literal(str(line.detail[0]), line.dtype)
+            case "where", [c, a, b]:
+                a, b = (self.cast(v, t, line.dtype) for v, t in ((a, types[1]), (b, types[2])))
+                return self.b.select(self.cast(c, types[0], "bool"), a, b)
+            case (("cast" | "float" | "int"), [x]):
+                return self.cast(x, types[0], line.dtype)
+            case "not", [x]:
+                return self.b.not_(self.cast(x, types[0], "bool"))
+            case op, [x]:
+                return self._unary(op, self.cast(x, types[0], line.dtype), line.dtype)
+            case op, [a, b]:
+                return self._binary(op, a, b, types, line.dtype)
+        raise TypeError(f"no code for {line.op} of {len(kids)} operands")
+
+    def _literal(self, text: str, dtype: Dtype) -> Value:
+        kind = self.kind(dtype)
+        if dtype == "f32":
+            with np.errstate(over="ignore"):
+                return self.e.constant(kind, float(np.float32(float(text))))
+        return self.e.constant(kind, text == "True" if dtype == "bool" else int(text))
+
+    def cast(self, x: Value, source: Dtype, target: Dtype) -> Value:
+        """Another type: floats to integers towards zero, numbers to bool by `!= 0`."""
+        if source == target:
+            return x
+        kind = self.kind(target)
+        match source, target:
+            case "bool", "i64":
+                return self.b.zext(x, kind)
+            case "bool", "f32":
+                return self.b.uitofp(x, kind)
+            case "i64", "f32":
+                return self.b.sitofp(x, kind)
+            case "i64", "bool":
+                return self.b.icmp_signed("!=", x, ir.Constant(x.type, None))
+            case "f32", "bool":
+                return self.b.fcmp_unordered("!=", x, ir.Constant(x.type, None))
+        return self._to_i64(x, kind)
+
+    def _to_i64(self, x: Value, kind: ir.VectorType) -> Value:
+        """f32 to i64; saturates, NaN is 0 (plain fptosi would be undefined)."""
+        name = f"llvm.fptosi.sat.v{self.width}i64.v{self.width}f32"
+        f = self.b.module.globals.get(name)
+        if f is None:
+            f = ir.Function(self.b.module, ir.FunctionType(kind, [x.type]), name)
+        return self.b.call(f, [x])
+
+    # --- one operand -----------------------------------------------------------------------------
+
+    def _unary(self, op: str, x: Value, dtype: Dtype) -> Value:
+        if dtype == "f32":
+            return self._unary_float(op, x)
+        if dtype == "bool" and op in ("abs", "sign"):
+            return x
+        if dtype == "bool":
+            raise TypeError(f"{op} of a bool means nothing")
+        zero = ir.Constant(x.type, None)
+        negative = self.b.icmp_signed("<", x, zero)
+        if op == "neg":
+            return self.b.neg(x)
+        if op == "abs":
+            return self.b.select(negative, self.b.neg(x), x)
+        if op == "sign":
+            positive = self.b.zext(self.b.icmp_signed(">", x, zero), x.type)
+            return self.b.sub(positive, self.b.zext(negative, x.type))
+        raise TypeError(f"no code for {op} of i64")
+
+    def _unary_float(self, op: str, x: Value) -> Value:
+        match op:
+            case "neg":
+                return self.b.fneg(x)
+            case "abs":
+                return self.math.absolute(x)
+            case "sqrt" | "floor" | "ceil":
+                return self.e.math(op, x)
+            case "round":
+                return self.e.math("rint", x)
+            case "sign" | "exp" | "expm1" | "log" | "log1p" | "sin" | "cos" | "tanh" | "sigmoid" | "erf":
+                return cast(Callable[[Value], Value], getattr(self.math, op))(x)
+        raise TypeError(f"no code for {op} of f32")
+
+    # --- two operands ----------------------------------------------------------------------------
+
+    def combine(self, op: str, a: Value, b: Value, dtype: Dtype) -> Value:
+        """An arithmetic operator on two vectors of one type, f32 or i64."""
+        return self._float_pair(op, a, b) if dtype == "f32" else self._integer_pair(op, a, b)
+
+    def _binary(self, op: str, a: Value, b: Value, types: list[Dtype], dtype: Dtype) -> Value:
+        if op in ("and", "or"):
+            a, b = (self.cast(v, t, "bool") for v, t in zip((a, b), types, strict=True))
+            return self.b.and_(a, b) if op == "and" else self.b.or_(a, b)
+        common: Dtype = "f32" if "f32" in types or op == "div" else "i64"
+        if op in _COMPARE and types == ["bool", "bool"]:
+            common = "i64"
+        a, b = (self.cast(v, t, common) for v, t in zip((a, b), types, strict=True))
+        if op in _COMPARE:
+            return self._compare(_COMPARE[op], a, b, common)
+        return self.combine(op, a, b, common)
+
+    def _compare(self, symbol: str, a: Value, b: Value, dtype: Dtype) -> Value:
+        if dtype == "i64":
+            return self.b.icmp_signed(symbol, a, b)
+        return self.b.fcmp_unordered(symbol, a, b) if symbol == "!=" else self.b.fcmp_ordered(symbol, a, b)
+
+    def _float_pair(self, op: str, a: Value, b: Value) -> Value:
+        match op:
+            case "add":
+                return self.b.fadd(a, b)
+            case "sub":
+                return self.b.fsub(a, b)
+            case "mul":
+                return self.b.fmul(a, b)
+            case "div":
+                return self.b.fdiv(a, b)
+            case "max":
+                return self.math.maximum(a, b)
+            case "min":
+                return self.math.minimum(a, b)
+            case "pow":
+                return self.math.pow(a, b)
+        quotient, remainder = self.math.floordiv(a, b)
+        return quotient if op == "floordiv" else remainder
+
+    def _integer_pair(self, op: str, a: Value, b: Value) -> Value:
+        match op:
+            case "add":
+                return self.b.add(a, b)
+            case "sub":
+                return self.b.sub(a, b)
+            case "mul":
+                return self.b.mul(a, b)
+            case "max":
+                return self.b.select(self.b.icmp_signed("<", a, b), b, a)
+            case "min":
+                return self.b.select(self.b.icmp_signed("<", a, b), a, b)
+            case "pow":
+                return self._integer_power(a, b)
+        return self._integer_division(op, a, b)
+
+    def _integer_division(self, op: str, a: Value, b: Value) -> Value:
+        """Rounded down. The processor traps on x / 0 and on the smallest / -1: divide by 1 instead."""
+        zero, one = ir.Constant(a.type, None), self.e.constant(a.type, 1)
+        by_zero = self.b.icmp_signed("==", b, zero)
+        by_minus_one = self.b.icmp_signed("==", b, self.e.constant(a.type, -1))
+        safe = self.b.select(self.b.or_(by_zero, by_minus_one), one, b)
+        q = self.b.sdiv(a, safe)
+        r = self.b.sub(a, self.b.mul(q, safe))
+        crossed = self.b.icmp_signed("<", self.b.xor(r, safe), zero)
+        wrong = self.b.and_(self.b.icmp_signed("!=", r, zero), crossed)
+        if op == "mod":
+            return self.b.select(wrong, self.b.add(r, safe), r)
+        q = self.b.select(wrong, self.b.sub(q, one), q)
+        q = self.b.select(by_minus_one, self.b.neg(a), q)
+        return self.b.select(by_zero, zero, q)
+
+    def _integer_power(self, a: Value, b: Value) -> Value:
+        """Square and multiply, modulo 2^64; 0 for a negative exponent, which NumPy refuses."""
+        zero, one = ir.Constant(a.type, None), self.e.constant(a.type, 1)
+        with self.e.loop(0, 63, 1, (one, a, b)) as loop:
+            power, square, rest = loop.carried
+            odd = self.b.icmp_signed("!=", self.b.and_(rest, one), zero)
+            power = self.b.select(odd, self.b.mul(power, square), power)
+            loop.next(power, self.b.mul(square, square), self.b.lshr(rest, one))
+        return self.b.select(self.b.icmp_signed("<", b, zero), zero, loop.results[0])
+
+    # --- random numbers --------------------------------------------------------------------------
+
+    def _threefry(self, key: Value, stream: int) -> tuple[Value, Value]:
+        """Threefry-2x32-20 of counters (flat index, stream) under an i64 key; as in scalar/evaluate.py."""
+        b, kind = self.b, ir.VectorType(I32, self.width)
+        high = b.trunc(b.lshr(key, self.e.constant(key.type, 32)), kind)
+        low = b.trunc(key, kind)
+        keys = [high, low, b.xor(b.xor(high, low), self.e.constant(kind, 0x1BD11BDA))]
+        x0, x1 = b.add(self.leaf("flat", 0), high), b.add(self.e.constant(kind, stream), low)
+        for group in range(5):
+            for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+                x0 = b.add(x0, x1)
+                left, right = (self.e.constant(kind, n) for n in (turn, 32 - turn))
+                x1 = b.xor(b.or_(b.shl(x1, left), b.lshr(x1, right)), x0)
+            x0 = b.add(x0, keys[(group + 1) % 3])
+            x1 = b.add(b.add(x1, keys[(group + 2) % 3]), self.e.constant(kind, group + 1))
+        return x0, x1
+
+    def _unit(self, bits: Value) -> Value:
+        top = self.b.lshr(bits, self.e.constant(bits.type, 8))
+        return self.b.fmul(self.e.to_float(top), self.e.constant(self.kind("f32"), 2.0**-24))
+
+
+_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}

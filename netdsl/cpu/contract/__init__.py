@@ -1,0 +1,1 @@
+"""Contractions: geometry, plans, packing, micro-kernels and the loops around them."""

@@ -1,0 +1,134 @@
+"""Depthwise convolution: every channel is convolved with a kernel of its own, so channels are the vectors.
+
+No GEMM fits, since nothing is summed over channels. The kernels here take the taps that a stretch of pixels has;
+pixels at the border have fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netdsl.cpu.codegen.emit import F32, Emitter, Value
+from netdsl.cpu.codegen.library import Kernel
+from netdsl.cpu.contract import depthwise_words as w
+
+# Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.
+PIXELS, VECTORS = 6, 1
+TAPS, TAP_VECTORS = 3, 2
+
+
+def kernels() -> dict[str, Kernel]:
+    """Return the kernels of stretches of pixels under their names."""
+    return {"depthwise_sums": Kernel(_sums, 7), "depthwise_products": Kernel(_products, 6)}
+
+
+def _channel_blocks(
+    e: Emitter, channels: Value, vectors: int, body: Callable[[Value, int, Value | None], None]
+) -> None:
+    """Call `body(offset in bytes, vectors, count)` for blocks of channels; the last has only `count` of a vector."""
+    step = vectors * e.lanes
+    whole = e.b.sub(channels, e.b.srem(channels, e.i64(step)))
+    with e.loop(0, whole, step) as loop:
+        body(e.mul(loop.index, 4), vectors, None)
+    if vectors > 1:
+        ones = e.b.sub(channels, e.b.srem(channels, e.i64(e.lanes)))
+        with e.loop(whole, ones, e.lanes) as loop:
+            body(e.mul(loop.index, 4), 1, None)
+        whole = ones
+    with e.when(e.less(whole, channels)):
+        body(e.mul(whole, 4), 1, e.sub(channels, whole))
+
+
+def _load(e: Emitter, address: Value, count: Value | None) -> Value:
+    return e.load(e.f32s, address) if count is None else e.load_part(e.f32s, address, count)
+
+
+def _store(e: Emitter, value: Value, address: Value, count: Value | None) -> None:
+    if count is None:
+        e.store(value, address)
+    else:
+        e.store_part(value, address, count)
+
+
+def _sums(e: Emitter) -> None:
+    """(block, x, y, taps, tap_count, bias, residual): `pixels` results from the taps (offset in x, in w) they have.
+
+    `bias` and `residual` may be 0.
+    """
+    block, x, y, taps, tap_count, bias, residual = e.args
+    channels, pixels = e.field(block, w.CALL_CHANNELS), e.field(block, w.CALL_PIXELS)
+    low, high = (e.splat(e.load(F32, block, 8 * k)) for k in (w.CALL_LOW, w.CALL_HIGH))
+    x_pixel, y_pixel, weights = (e.field(block, k) for k in (w.CALL_X_PIXEL, w.CALL_Y_PIXEL, w.CALL_W))
+    has_bias, has_residual = (e.b.icmp_signed("!=", a, e.i64(0)) for a in (bias, residual))
+
+    def tile(height: int, first: Value, channel: Value, count: Value | None) -> None:
+        """`height` pixels from `first` on, one vector of channels."""
+        at_x = e.add(e.add(x, channel), e.mul(first, x_pixel))
+        zero = e.constant(e.f32s, 0)
+        (start,) = e.choose(has_bias, lambda: [_load(e, e.add(bias, channel), count)], lambda: [zero])
+        with e.loop(0, tap_count, 1, [start] * height) as loop:
+            tap = e.add(taps, e.mul(loop.index, 16))
+            weight = _load(e, e.add(e.add(weights, channel), e.field(tap, 1)), count)
+            at = e.add(at_x, e.field(tap, 0))
+            inputs = [_load(e, e.add(at, e.mul(x_pixel, p)), count) for p in range(height)]
+            loop.next(*(e.fma(v, weight, s) for v, s in zip(inputs, loop.carried, strict=True)))
+        place = e.add(e.mul(first, y_pixel), channel)
+        places = [e.add(place, e.mul(y_pixel, p)) for p in range(height)]
+        total = e.choose(
+            has_residual,
+            lambda: [
+                e.b.fadd(s, _load(e, e.add(residual, at), count))
+                for s, at in zip(loop.results, places, strict=True)
+            ],
+            lambda: loop.results,
+        )
+        for s, at in zip(total, places, strict=True):
+            _store(e, e.minimum(e.maximum(s, low), high), e.add(y, at), count)
+
+    def all_pixels(channel: Value, _: int, count: Value | None) -> None:
+        whole = e.b.sub(pixels, e.b.srem(pixels, e.i64(PIXELS)))
+        with e.loop(0, whole, PIXELS) as loop:
+            tile(PIXELS, loop.index, channel, count)
+        with e.loop(whole, pixels) as loop:
+            tile(1, loop.index, channel, count)
+
+    _channel_blocks(e, channels, VECTORS, all_pixels)
+
+
+def _products(e: Emitter) -> None:
+    """(block, x, y, taps, tap_count, _): add to each tap's weights the products of `pixels` inputs and gradients."""
+    block, x, y, taps, tap_count, _ = e.args
+    channels, pixels = e.field(block, w.CALL_CHANNELS), e.field(block, w.CALL_PIXELS)
+    x_pixel, y_pixel, weights = (e.field(block, k) for k in (w.CALL_X_PIXEL, w.CALL_Y_PIXEL, w.CALL_W))
+
+    def tile(height: int, first: Value, channel: Value, vectors: int, count: Value | None) -> None:
+        """`height` taps from `first` on."""
+        entries = [e.add(taps, e.mul(e.add(first, t), 16)) for t in range(height)]
+        places = [
+            e.add(e.add(e.add(weights, channel), e.field(entry, 1)), v * e.bytes)
+            for entry in entries
+            for v in range(vectors)
+        ]
+        starts = [e.add(e.add(x, channel), e.field(entry, 0)) for entry in entries]
+        old = [_load(e, place, count) for place in places]
+        with e.loop(0, pixels, 1, [e.add(y, channel), *starts, *old]) as loop:
+            at_y, *rest = loop.carried
+            inputs, sums = rest[:height], rest[height:]
+            gradients = [_load(e, e.add(at_y, v * e.bytes), count) for v in range(vectors)]
+            new = [
+                e.fma(_load(e, e.add(inputs[t], v * e.bytes), count), gradients[v], sums[t * vectors + v])
+                for t in range(height)
+                for v in range(vectors)
+            ]
+            loop.next(e.add(at_y, y_pixel), *(e.add(a, x_pixel) for a in inputs), *new)
+        for value, place in zip(loop.results[1 + height :], places, strict=True):
+            _store(e, value, place, count)
+
+    def all_taps(channel: Value, vectors: int, count: Value | None) -> None:
+        whole = e.b.sub(tap_count, e.b.srem(tap_count, e.i64(TAPS)))
+        with e.loop(0, whole, TAPS) as loop:
+            tile(TAPS, loop.index, channel, vectors, count)
+        with e.loop(whole, tap_count) as loop:
+            tile(1, loop.index, channel, vectors, count)
+
+    _channel_blocks(e, channels, TAP_VECTORS, all_taps)

@@ -1,0 +1,83 @@
+"""What all plans of contractions share: the plan itself, its epilogue, and the library of kernels and drivers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from netdsl.cpu import host
+from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, once
+from netdsl.cpu.contract import depthwise, gemm, pack
+from netdsl.cpu.contract import words as w
+from netdsl.cpu.contract.geometry import Geometry
+from netdsl.cpu.step import Code, Slot, Step
+
+
+@dataclass(frozen=True)
+class ContractPlan:
+    """Steps that compute, and those that pack the weights first (place "packed", `packed` bytes)."""
+
+    steps: tuple[Step, ...]
+    pack: tuple[Step, ...] = ()
+    packed: int = 0
+
+
+def library() -> KernelLibrary:
+    """The micro-kernels, and the drivers of roles "forward" and "backward_data": one set for every network."""
+    return _library("contract", host.lanes())
+
+
+def gradient_library() -> KernelLibrary:
+    """The driver of weight gradients, which only training needs."""
+    return _library("contract_gradient", host.lanes())
+
+
+def depthwise_library() -> KernelLibrary:
+    """The kernels and drivers of depthwise convolutions."""
+    return _library("depthwise", host.lanes())
+
+
+def code(key: str) -> Code:
+    """A kernel or driver of `library`."""
+    return Code(library, key)
+
+
+@once
+def _library(name: str, lanes: int) -> KernelLibrary:
+    kernels: dict[str, AnyKernel]
+    if name == "contract":
+        kernels = {**gemm.kernels(), **pack.kernels(), **_drivers("correlate", "pack", "add_parts_driver")}
+    elif name == "contract_gradient":
+        kernels = dict(_drivers("weight_gradient"))
+    else:
+        kernels = {**depthwise.kernels(), **_drivers("depthwise", "depthwise_gradient")}
+    return KernelLibrary(name, kernels)
+
+
+def _drivers(*names: str) -> dict[str, NumbaKernel]:
+    return {name: NumbaKernel(functools.partial(_driver, name)) for name in names}
+
+
+def _driver(name: str) -> Callable[..., None]:
+    """A driver by name; importing them imports Numba, which only a cold cache needs."""
+    from netdsl.cpu.contract import depthwise_drivers, drivers
+
+    module = depthwise_drivers if name.startswith("depthwise") else drivers
+    return getattr(module, name)  # type: ignore[no-any-return]
+
+
+def sum_step(g: Geometry, source: Slot, parts: int, size: int) -> Step:
+    """The step that adds the parts of a gradient of `size` bytes; zeros when there are none."""
+    words = np.zeros(w.SUM_WORDS, np.int64)
+    words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
+    slots = {w.S_TO: Slot("result"), w.S_FROM: source}
+    title = g.title("backward_weights").replace("contract", "add parts of")
+    return Step(title, code("add_parts_driver"), words, slots, links={w.S_KERNEL: code("add_parts")})
+
+
+def bits(x: float) -> int:
+    """The bits of an f32."""
+    return int(np.float32(x).view(np.uint32))

@@ -1,0 +1,1 @@
+"""The kernels of the primitives but `contract`: a planner each."""

@@ -1,0 +1,133 @@
+"""`gather` and `scatter_add` on the CPU: rows that are copied, or added in the order of the index."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+import numpy as np
+from llvmlite import ir
+
+from netdsl.cpu.codegen.emit import I1, I64, Emitter, Value
+from netdsl.cpu.codegen.library import Kernel
+from netdsl.cpu.codegen.nest import ITEM, elements, share
+from netdsl.cpu.codegen.scalar import ELEMENT
+from netdsl.cpu.kernels.map import load_elements, store_elements
+from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.ir import TensorType
+from netdsl.primitives import Gather, ScatterAdd
+from netdsl.scalar.operators import Dtype
+
+CHUNK = 4  # vectors of columns that one part of a scatter_add owns
+
+
+class Word(IntEnum):
+    """Words of the argument block; one side has SIZE rows per outer index, the other COUNT, of COLUMNS elements."""
+
+    X = 0
+    INDEX = 1
+    OUT = 2
+    OUTER = 3
+    SIZE = 4
+    COUNT = 5
+    COLUMNS = 6
+    WORDS = 7
+
+
+def plan_gather(
+    op: Gather | ScatterAdd, operands: Sequence[TensorType], results: Sequence[TensorType]
+) -> list[Step]:
+    """One step."""
+    (x, index), (y,) = operands, results
+    taking = isinstance(op, Gather)
+    size = x.shape[op.axis] if taking else y.shape[op.axis]
+    rest = x.shape[op.axis + (1 if taking else index.rank) :]
+    block = np.array([0, 0, 0, elements(x.shape[: op.axis]), size, index.size, elements(rest)], np.int64)
+    slots = {Word.X: Slot("operand", 0), Word.INDEX: Slot("operand", 1), Word.OUT: Slot("result", 0)}
+    kernel = Kernel(functools.partial(_take, x.dtype) if taking else _scatter_add)
+    title = f"{op.name} {index.size} of {size} x {elements(rest)}"
+    step: dict[int, Slot] = {int(word): slot for word, slot in slots.items()}
+    return [Step(title, Generated(op.name, f"{op.name}-{x.dtype}", kernel), block, step)]
+
+
+def _field(e: Emitter, word: Word) -> Value:
+    return e.field(e.args[0], word)
+
+
+def _vectors(e: Emitter, first: Value, last: Value, body: Callable[[Value, Value | None], None]) -> None:
+    """`body(column, count)` for vectors of columns from first to last; count None for whole ones."""
+    whole = e.add(first, e.mul(e.b.sdiv(e.sub(last, first), e.i64(e.lanes)), e.lanes))
+    with e.loop(first, whole, e.lanes) as loop:
+        body(loop.index, None)
+    with e.when(e.less(whole, last)):
+        body(whole, e.sub(last, whole))
+
+
+def _row_of(e: Emitter, place: Value, size: Value) -> tuple[Value, Value]:
+    """The index at a place, and whether it is one of `size` rows."""
+    index = e.load(I64, e.add(_field(e, Word.INDEX), e.mul(place, 8)))
+    # Unsigned: a negative index is a large one.
+    return index, e.b.icmp_unsigned("<", index, size)
+
+
+def _take(dtype: Dtype, e: Emitter) -> None:
+    """Units are rows of the result."""
+    size, count, columns = (_field(e, word) for word in (Word.SIZE, Word.COUNT, Word.COLUMNS))
+    item, row = ITEM[dtype], e.mul(columns, ITEM[dtype])
+    zero = ir.Constant(ir.VectorType(I1 if dtype == "bool" else ELEMENT[dtype], e.lanes), None)
+    first, last = share(e, e.mul(_field(e, Word.OUTER), count), 16)
+    with e.loop(first, last) as unit:
+        outer = e.b.sdiv(unit.index, count)
+        index, inside = _row_of(e, e.sub(unit.index, e.mul(outer, count)), size)
+        source = e.add(_field(e, Word.X), e.mul(e.add(e.mul(outer, size), index), row))
+        target = e.add(_field(e, Word.OUT), e.mul(unit.index, row))
+
+        def copied(column: Value, n: Value | None) -> None:
+            at = e.mul(column, item)
+            store_elements(e, dtype, load_elements(e, dtype, e.add(source, at), n), e.add(target, at), n)
+
+        def missing(column: Value, n: Value | None) -> None:
+            store_elements(e, dtype, zero, e.add(target, e.mul(column, item)), n)
+
+        with e.b.if_else(inside) as (yes, no):
+            with yes:
+                _vectors(e, e.i64(0), columns, copied)
+            with no:
+                _vectors(e, e.i64(0), columns, missing)
+
+
+def _scatter_add(e: Emitter) -> None:
+    """Units are a few vectors of columns of an outer index: each adds its own sums, in order."""
+    size, count, columns = (_field(e, word) for word in (Word.SIZE, Word.COUNT, Word.COLUMNS))
+    row, chunk = e.mul(columns, 4), e.i64(CHUNK * e.lanes)
+    chunks = e.b.sdiv(e.add(columns, e.sub(chunk, 1)), chunk)
+    begin, end = share(e, e.mul(_field(e, Word.OUTER), chunks))
+    with e.loop(begin, end) as unit:
+        outer = e.b.sdiv(unit.index, chunks)
+        first = e.mul(e.sub(unit.index, e.mul(outer, chunks)), chunk)
+        last = e.min_int(e.add(first, chunk), columns)
+        target = e.add(_field(e, Word.OUT), e.mul(e.mul(outer, size), row))
+        source = e.add(_field(e, Word.X), e.mul(e.mul(outer, count), row))
+
+        def at(base: Value, place: Value, column: Value) -> Value:
+            return e.add(base, e.add(e.mul(place, row), e.mul(column, 4)))
+
+        with e.loop(0, size) as place:
+            zero = e.constant(e.f32s, 0.0)
+            _vectors(e, first, last, lambda c, n: _put(e, zero, at(target, place.index, c), n))
+        with e.loop(0, count) as place:
+            index, inside = _row_of(e, place.index, size)
+            with e.when(inside):
+                _vectors(
+                    e, first, last, lambda c, n: _add(e, at(source, place.index, c), at(target, index, c), n)
+                )
+
+
+def _add(e: Emitter, source: Value, target: Value, count: Value | None) -> None:
+    total = e.b.fadd(load_elements(e, "f32", target, count), load_elements(e, "f32", source, count))
+    _put(e, total, target, count)
+
+
+def _put(e: Emitter, value: Value, target: Value, count: Value | None) -> None:
+    store_elements(e, "f32", value, target, count)

@@ -1,0 +1,288 @@
+"""`map` on the CPU, and every copy that is a map of the identity: `concat`, `slice`, `pad`, `transpose`.
+
+One kernel per expression, number of axes and kind of operand along the innermost one (contiguous or repeated);
+sizes and strides are data.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import ir
+
+from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
+from netdsl.cpu.codegen.library import Kernel
+from netdsl.cpu.codegen.nest import ITEM, Axis, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
+from netdsl.cpu.step import Generated, Place, Slot, Step
+from netdsl.ir import TensorType
+from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
+from netdsl.scalar import Arg, Lit
+from netdsl.scalar.operators import Dtype
+
+SMALL = 16_384  # elements times cost below which one thread does a map alone
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Where an operand or result lies: which buffer, from which byte on, with which strides over the space."""
+
+    place: Place
+    index: int
+    dtype: Dtype
+    strides: tuple[int, ...]
+    offset: int = 0
+
+
+def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+    """The step of a map."""
+    space = results[0].shape
+    reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
+    writes = [
+        Operand("result", k, t.dtype, dense_strides(space, ITEM[t.dtype])) for k, t in enumerate(results)
+    ]
+    program = tape(op.exprs, [t.dtype for t in operands], [t.dtype for t in results])
+    return [plan_tape("map", program, space, reads, writes)]
+
+
+def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+    """One copy per operand."""
+    (result,) = results
+    strides = dense_strides(result.shape, ITEM[result.dtype])
+    steps, at = [], 0
+    for k, t in enumerate(operands):
+        target = Operand("result", 0, t.dtype, strides, at * strides[op.axis])
+        source = Operand("operand", k, t.dtype, dense_strides(t.shape, ITEM[t.dtype]))
+        steps.append(copy("concat", t.shape, source, target))
+        at += t.shape[op.axis]
+    return steps
+
+
+def plan_transpose(
+    op: Transpose, operands: Sequence[TensorType], results: Sequence[TensorType]
+) -> list[Step]:
+    """A copy along the result."""
+    (x,), (y,) = operands, results
+    strides = dense_strides(x.shape, ITEM[x.dtype])
+    source = Operand("operand", 0, x.dtype, tuple(strides[a] for a in op.order))
+    target = Operand("result", 0, y.dtype, dense_strides(y.shape, ITEM[y.dtype]))
+    return [copy("transpose", y.shape, source, target)]
+
+
+def plan_slice(op: Slice | Pad, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+    """Zeros where nothing is read, and a copy of the box that is."""
+    (x,), (y,) = operands, results
+    whole, part = (x, y) if isinstance(op, Slice) else (y, x)
+    first, box = _box(op, whole.shape, part.shape)
+    item = ITEM[x.dtype]
+    in_whole, in_part = dense_strides(whole.shape, item), dense_strides(part.shape, item)
+    stepped = tuple(s * d for s, d in zip(in_whole, op.step, strict=True))
+    at_part = sum(i * s for i, s in zip(first, in_part, strict=True))
+    at_whole = sum((a + i * d) * s for a, i, d, s in zip(op.start, first, op.step, in_whole, strict=True))
+    steps = []
+    if elements(box) != y.size:
+        zero = tape([Lit(0)], [], [y.dtype])
+        target = Operand("result", 0, y.dtype, dense_strides(y.shape, item))
+        steps.append(plan_tape("zeros", zero, y.shape, [], [target]))
+    if elements(box):
+        sides = ((stepped, at_whole), (in_part, at_part))
+        (source, from_), (target_, to) = sides if isinstance(op, Slice) else reversed(sides)
+        read = Operand("operand", 0, x.dtype, source, from_)
+        steps.append(copy(op.name, box, read, Operand("result", 0, y.dtype, target_, to)))
+    return steps
+
+
+def _box(
+    op: Slice | Pad, whole: Sequence[int], part: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The first index into the part and the size, per axis, of what lies inside of the whole."""
+    into, _ = op.places(whole, part)
+    return tuple(int(i[0]) if len(i) else 0 for i in into), tuple(len(i) for i in into)
+
+
+def copy(title: str, space: Sequence[int], source: Operand, target: Operand) -> Step:
+    """The step that copies one box of elements."""
+    return plan_tape(title, tape([Arg(0)], [source.dtype], [target.dtype]), space, [source], [target])
+
+
+def plan_tape(
+    title: str, program: Tape, space: Sequence[int], reads: Sequence[Operand], writes: Sequence[Operand]
+) -> Step:
+    """The step that runs a tape over a space."""
+    used = {old: new for new, old in enumerate(program.args())}
+    reads = [reads[k] for k in used]
+    counters = _counters(program, space)
+    every = [*(o.strides for o in (*reads, *writes)), *counters]
+    axes = axes_of(space, every)
+    if any(s not in (0, ITEM[o.dtype]) for o, s in zip((*reads, *writes), axes[-1].strides, strict=False)):
+        axes = [*axes, Axis(1, False, (0,) * len(every))]
+    kinds = "".join("v" if s else "s" for s in axes[-1].strides[: len(reads)])
+    dtypes = [o.dtype for o in (*reads, *writes)]
+    key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
+    emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
+    block = _block(axes, len(every), small=elements(space) * (1 + program.cost()) < SMALL)
+    slots = {
+        1 + len(axes) + k * (1 + len(axes)): Slot(o.place, o.index, o.offset)
+        for k, o in enumerate((*reads, *writes))
+    }
+    name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
+    return Step(name, Generated("map", key, Kernel(emit)), block, slots)
+
+
+def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
+    """What coordinates and the flat index gain along each axis."""
+    counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
+    return [*counters, dense_strides(space, 1)] if program.random() else counters
+
+
+def _block(axes: Sequence[Axis], streams: int, small: bool) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Words: whether one part does it all, sizes, then for each stream its start and its strides."""
+    words = [int(small), *(a.size for a in axes)]
+    for k in range(streams):
+        words += [0, *(a.strides[k] for a in axes)]
+    return np.array(words, np.int64)
+
+
+class Streams:
+    """The run-time strides of a nest, read from the argument block."""
+
+    def __init__(self, e: Emitter, dims: int, count: int, first: int = 1) -> None:
+        self.sizes = [e.field(e.args[0], first + k) for k in range(dims)]
+        at = first + dims
+        self.starts = [e.field(e.args[0], at + s * (1 + dims)) for s in range(count)]
+        self.strides = [
+            [e.field(e.args[0], at + s * (1 + dims) + 1 + k) for k in range(dims)] for s in range(count)
+        ]
+
+
+def _emit(
+    program: Tape,
+    used: dict[int, int],
+    dims: int,
+    kinds: str,
+    dtypes: tuple[Dtype, ...],
+    reads: int,
+    e: Emitter,
+) -> None:
+    """The nest: outer loops move all streams, the innermost one runs over vectors."""
+    counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
+    streams = Streams(e, dims, len(dtypes) + len(counters))
+    alone = e.field(e.args[0], 0)
+    args, part, parts, workspace = e.args
+    single = e.b.icmp_signed("!=", alone, e.i64(0))
+    e.args = (
+        args,
+        part,
+        e.b.select(single, e.i64(1), parts),
+        workspace,
+    )
+    with e.when(e.b.or_(e.b.not_(single), e.b.icmp_signed("==", part, e.i64(0)))):
+        grain = 64 if dims == 1 else 1
+        first, last = share(e, streams.sizes[0], grain)
+        inner = _Inner(e, program, used, kinds, dtypes, reads, counters, [s[-1] for s in streams.strides])
+        _outer(e, streams, 0, dims, first, last, streams.starts, inner)
+
+
+def _outer(
+    e: Emitter,
+    streams: Streams,
+    k: int,
+    dims: int,
+    first: Value,
+    last: Value,
+    at: Sequence[Value],
+    inner: _Inner,
+) -> None:
+    if k == dims - 1:
+        inner.run(at, first, last)
+        return
+    with e.loop(first, last) as loop:
+        moved = [e.add(a, e.mul(loop.index, s[k])) for a, s in zip(at, streams.strides, strict=True)]
+        _outer(e, streams, k + 1, dims, e.i64(0), streams.sizes[k + 1], moved, inner)
+
+
+class _Inner:
+    """The innermost loop."""
+
+    def __init__(
+        self,
+        e: Emitter,
+        program: Tape,
+        used: dict[int, int],
+        kinds: str,
+        dtypes: Sequence[Dtype],
+        reads: int,
+        counters: Sequence[tuple[str, int]],
+        steps: Sequence[Value],
+    ) -> None:
+        self.e, self.program, self.used, self.kinds = e, program, used, kinds
+        self.dtypes, self.reads, self.counters, self.steps = dtypes, reads, counters, steps
+
+    def run(self, at: Sequence[Value], first: Value, last: Value) -> None:
+        """Elements first to last of the innermost axis; `at` are the starts of the streams."""
+        e, lanes = self.e, self.e.lanes
+        once = {k: splat_element(e, self.dtypes[k], at[k]) for k in range(self.reads) if self.kinds[k] == "s"}
+        whole = e.add(first, e.mul(e.b.sdiv(e.sub(last, first), e.i64(lanes)), lanes))
+        with e.loop(first, whole, lanes) as loop:
+            self._vector(at, loop.index, once, None)
+        with e.when(e.less(whole, last)):
+            self._vector(at, whole, once, e.sub(last, whole))
+
+    def _vector(self, at: Sequence[Value], index: Value, once: dict[int, Value], count: Value | None) -> None:
+        e = self.e
+
+        def leaf(kind: str, number: int) -> Value:
+            if kind == "arg":
+                k = self.used[number]
+                if k in once:
+                    return once[k]
+                return load_elements(
+                    e, self.dtypes[k], e.add(at[k], e.mul(index, ITEM[self.dtypes[k]])), count
+                )
+            stream = len(self.dtypes) + self.counters.index((kind, number))
+            step = self.steps[stream]
+            return ramp(e, e.add(at[stream], e.mul(index, step)), step, wide=kind == "index")
+
+        results = Printer(e, e.lanes, leaf).print(self.program)
+        for k, value in enumerate(results):
+            stream = self.reads + k
+            dtype = self.dtypes[stream]
+            store_elements(e, dtype, value, e.add(at[stream], e.mul(index, ITEM[dtype])), count)
+
+
+def splat_element(e: Emitter, dtype: Dtype, address: Value) -> Value:
+    """One element in every lane."""
+    value = e.load(I8 if dtype == "bool" else ELEMENT[dtype], address)
+    if dtype == "bool":
+        value = e.b.icmp_signed("!=", value, ir.Constant(I8, 0))
+    return e.splat(value)
+
+
+def load_elements(e: Emitter, dtype: Dtype, address: Value, count: Value | None) -> Value:
+    """A vector of elements; with `count` only the first ones."""
+    kind = ir.VectorType(I8 if dtype == "bool" else ELEMENT[dtype], e.lanes)
+    value = e.load(kind, address) if count is None else e.load_part(kind, address, count)
+    return e.b.icmp_signed("!=", value, ir.Constant(kind, None)) if dtype == "bool" else value
+
+
+def store_elements(e: Emitter, dtype: Dtype, value: Value, address: Value, count: Value | None) -> None:
+    """Store a vector of elements; with `count` only the first ones."""
+    if dtype == "bool":
+        value = e.b.zext(value, ir.VectorType(I8, e.lanes))
+    if count is None:
+        e.store(value, address)
+    else:
+        e.store_part(value, address, count)
+
+
+def ramp(e: Emitter, start: Value, step: Value, wide: bool) -> Value:
+    """`start + k * step` for lane k, as i64 or, modulo 2^32, as i32."""
+    element = I64 if wide else I32
+    kind = ir.VectorType(element, e.lanes)
+    if not wide:
+        start, step = (e.b.trunc(v, I32) for v in (start, step))
+    lanes = ir.Constant(kind, [ir.Constant(element, k) for k in range(e.lanes)])
+    return e.b.add(e.splat(start), e.b.mul(lanes, e.splat(step)))

@@ -1,0 +1,268 @@
+"""`reduce_window` and `reduce_window_grad` on the CPU, vectorised over the channels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+import numpy as np
+
+from netdsl.cpu.codegen.emit import Emitter, Value
+from netdsl.cpu.codegen.library import Kernel
+from netdsl.cpu.codegen.nest import share
+from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.ir import TensorType
+from netdsl.primitives import ReduceWindow, ReduceWindowGrad
+
+
+class Word(IntEnum):
+    """Words of the argument block; sizes of three spatial axes, leading ones of size 1."""
+
+    X = 0
+    Y = 1
+    G = 2
+    OUT = 3
+    N = 4
+    C = 5
+    SIZE = 6
+    COUNT = 9
+    WINDOW = 12
+    STRIDE = 15
+    LO = 18
+    HI = 21
+    DILATION = 24
+    WORDS = 27
+
+
+def plan_window(
+    op: ReduceWindow | ReduceWindowGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
+) -> list[Step]:
+    """One step."""
+    forward = isinstance(op, ReduceWindow)
+    x, y = (operands[0].shape, results[0].shape) if forward else (results[0].shape, operands[-1].shape)
+    lead = 3 - len(op.size)
+    ones = (1,) * lead
+    pads = [(0, 0)] * lead + list(op.pad)
+    block = np.array(
+        [
+            *(0, 0, 0, 0, x[0], x[-1]),
+            *(*ones, *x[1:-1], *ones, *y[1:-1], *ones, *op.size, *ones, *op.stride),
+            *(lo for lo, _ in pads),
+            *(hi for _, hi in pads),
+            *(*ones, *op.dilation),
+        ],
+        np.int64,
+    )
+    names = _slots(op)
+    slots = {word: Slot(place, index) for word, (place, index) in names.items()}  # type: ignore[arg-type]
+    include = op.include_pad or op.kind == "max"
+    dilated = any(d != 1 for d in op.dilation)
+    key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
+    emit = functools.partial(_Emit, op.kind, include, dilated)
+    kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
+    title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
+    return [Step(title, Generated(op.name, key, kernel), block, slots)]
+
+
+def _slots(op: ReduceWindow | ReduceWindowGrad) -> dict[int, tuple[str, int]]:
+    if isinstance(op, ReduceWindow):
+        return {Word.X: ("operand", 0), Word.OUT: ("result", 0)}
+    if op.kind == "avg":
+        return {Word.G: ("operand", 0), Word.OUT: ("result", 0)}
+    return {Word.X: ("operand", 0), Word.Y: ("operand", 1), Word.G: ("operand", 2), Word.OUT: ("result", 0)}
+
+
+def larger(e: Emitter, total: Value, value: Value) -> Value:
+    """The larger one, and NaN once there was one."""
+    found = e.b.select(e.b.fcmp_ordered(">", total, value), total, value)
+    return e.b.select(e.b.fcmp_unordered("uno", total, total), total, found)
+
+
+class _Emit:
+    def __init__(self, kind: str, include_pad: bool, dilated: bool, e: Emitter) -> None:
+        self.kind, self.include_pad, self.e = kind, include_pad, e
+
+        def three(word: int) -> list[Value]:
+            return [self.field(word + k) for k in range(3)]
+
+        self.n, self.c = self.field(Word.N), self.field(Word.C)
+        self.size, self.count, self.window = three(Word.SIZE), three(Word.COUNT), three(Word.WINDOW)
+        self.stride, self.lo, self.hi = three(Word.STRIDE), three(Word.LO), three(Word.HI)
+        self.dilated = dilated
+        self.dilation = three(Word.DILATION) if dilated else [e.i64(1)] * 3
+        self.row = e.mul(self.c, 4)
+
+    def field(self, word: int) -> Value:
+        """A word of the block."""
+        return self.e.field(self.e.args[0], word)
+
+    def forward(self) -> None:
+        """Units are rows of windows."""
+        e = self.e
+        rows = e.mul(e.mul(self.n, self.count[0]), self.count[1])
+        first, last = share(e, rows)
+        out = self.field(Word.OUT)
+        with e.loop(first, last) as unit:
+            plane = e.b.sdiv(unit.index, self.count[1])
+            oh = e.sub(unit.index, e.mul(plane, self.count[1]))
+            image = e.b.sdiv(plane, self.count[0])
+            od = e.sub(plane, e.mul(image, self.count[0]))
+            source = e.add(self.field(Word.X), e.mul(image, self._image()))
+            with e.loop(0, self.count[2]) as loop:
+                spans = [self._span(k, o) for k, o in enumerate((od, oh, loop.index))]
+                place = e.add(e.mul(unit.index, self.count[2]), loop.index)
+                target = e.add(out, e.mul(place, self.row))
+                share_ = self._share((od, oh, loop.index), spans)
+                self._channels(functools.partial(self._reduce, source, target, spans, share_))
+
+    def _image(self) -> Value:
+        e = self.e
+        return e.mul(e.mul(e.mul(self.size[0], self.size[1]), self.size[2]), self.row)
+
+    def _span(self, axis: int, o: Value) -> tuple[Value, Value]:
+        """First and one past the last input index of window `o`, inside the input."""
+        e = self.e
+        start = e.sub(e.mul(o, self.stride[axis]), self.lo[axis])
+        stop = e.min_int(self._stop(axis, start), self.size[axis])
+        if not self.dilated:
+            return e.max_int(start, 0), stop
+        missed = self._steps(axis, e.max_int(e.sub(0, start), 0))
+        return e.add(start, e.mul(missed, self.dilation[axis])), stop
+
+    def _stop(self, axis: int, start: Value) -> Value:
+        """One past the last index of a window that begins at `start`."""
+        e = self.e
+        if not self.dilated:
+            return e.add(start, self.window[axis])
+        return e.add(e.add(start, e.mul(e.sub(self.window[axis], 1), self.dilation[axis])), 1)
+
+    def _steps(self, axis: int, length: Value) -> Value:
+        """How many cells of a window lie in so many indices."""
+        e, d = self.e, self.dilation[axis]
+        return e.b.sdiv(e.add(length, e.sub(d, 1)), d) if self.dilated else length
+
+    def _share(self, place: Sequence[Value], spans: Sequence[tuple[Value, Value]]) -> Value | None:
+        """1 / the number of cells of a window, as a vector; None for max."""
+        if self.kind == "max":
+            return None
+        e = self.e
+        cells = e.i64(1)
+        for axis, (o, (a, b)) in enumerate(zip(place, spans, strict=True)):
+            if self.include_pad:
+                start = e.sub(e.mul(o, self.stride[axis]), self.lo[axis])
+                limit = e.add(self.size[axis], self.hi[axis])
+                a, b = start, e.min_int(self._stop(axis, start), limit)
+            cells = e.mul(cells, self._steps(axis, e.sub(b, a)))
+        count = e.b.sitofp(cells, e.f32s.element)
+        return e.splat(count)
+
+    def _channels(self, body: Callable[[Value, Value | None], None]) -> None:
+        """`body(byte offset, count)` for each vector of channels; count None for whole ones."""
+        e = self.e
+        whole = e.mul(e.b.sdiv(self.c, e.i64(e.lanes)), e.lanes)
+        with e.loop(0, whole, e.lanes) as loop:
+            body(e.mul(loop.index, 4), None)
+        with e.when(e.less(whole, self.c)):
+            body(e.mul(whole, 4), e.sub(self.c, whole))
+
+    def _load(self, address: Value, count: Value | None) -> Value:
+        return (
+            self.e.load(self.e.f32s, address)
+            if count is None
+            else self.e.load_part(self.e.f32s, address, count)
+        )
+
+    def _store(self, value: Value, address: Value, count: Value | None) -> None:
+        if count is None:
+            self.e.store(value, address)
+        else:
+            self.e.store_part(value, address, count)
+
+    def _reduce(
+        self,
+        source: Value,
+        target: Value,
+        spans: Sequence[tuple[Value, Value]],
+        cells: Value | None,
+        at: Value,
+        count: Value | None,
+    ) -> None:
+        e = self.e
+        start = e.constant(e.f32s, float("-inf") if self.kind == "max" else 0.0)
+        (d0, d1), (h0, h1), (w0, w1) = spans
+        by = self.dilation
+        with e.loop(d0, d1, by[0], [start]) as depth:
+            with e.loop(h0, h1, by[1], depth.carried) as height:
+                row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
+                with e.loop(w0, w1, by[2], height.carried) as width:
+                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.row))
+                    value = self._load(place, count)
+                    total = width.carried[0]
+                    width.next(larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value))
+                height.next(*width.results)
+            depth.next(*height.results)
+        result = depth.results[0] if cells is None else e.b.fdiv(depth.results[0], cells)
+        self._store(result, e.add(target, at), count)
+
+    def backward(self) -> None:
+        """Units are vectors of channels of an image: each writes its own cells, so windows may overlap."""
+        e = self.e
+        vectors = e.b.sdiv(e.add(self.c, e.lanes - 1), e.i64(e.lanes))
+        first, last = share(e, e.mul(self.n, vectors))
+        with e.loop(first, last) as unit:
+            image = e.b.sdiv(unit.index, vectors)
+            channel = e.mul(e.sub(unit.index, e.mul(image, vectors)), e.lanes)
+            at, rest = e.mul(channel, 4), e.sub(self.c, channel)
+            whole = e.b.icmp_signed(">=", rest, e.i64(e.lanes))
+            with e.b.if_else(whole) as (yes, no):
+                with yes:
+                    self._scatter(image, at, None)
+                with no:
+                    self._scatter(image, at, rest)
+
+    def _scatter(self, image: Value, at: Value, count: Value | None) -> None:
+        e = self.e
+        start = e.add(e.mul(image, self._image()), at)
+        target = e.add(self.field(Word.OUT), start)
+        cells = e.mul(e.mul(self.size[0], self.size[1]), self.size[2])
+        zero = e.constant(e.f32s, 0.0)
+        with e.loop(0, cells) as loop:
+            self._store(zero, e.add(target, e.mul(loop.index, self.row)), count)
+        windows = e.mul(e.mul(self.count[0], self.count[1]), self.count[2])
+        small = e.add(e.mul(e.mul(image, windows), self.row), at)
+        with e.loop(0, self.count[0]) as od, e.loop(0, self.count[1]) as oh, e.loop(0, self.count[2]) as ow:
+            place = (od.index, oh.index, ow.index)
+            number = e.add(e.mul(e.add(e.mul(od.index, self.count[1]), oh.index), self.count[2]), ow.index)
+            offset = e.add(small, e.mul(number, self.row))
+            self._spread(place, start, target, offset, count)
+
+    def _spread(
+        self, place: Sequence[Value], start: Value, target: Value, offset: Value, count: Value | None
+    ) -> None:
+        """Add one window's gradient to its cells."""
+        e = self.e
+        spans = [self._span(k, o) for k, o in enumerate(place)]
+        (d0, d1), (h0, h1), (w0, w1) = spans
+        g = self._load(e.add(self.field(Word.G), offset), count)
+        share_ = self._share(place, spans)
+        if share_ is not None:
+            g = e.b.fdiv(g, share_)
+        y = self._load(e.add(self.field(Word.Y), offset), count) if self.kind == "max" else g
+        source = e.add(self.field(Word.X), start)
+        zero = e.constant(e.f32s, 0.0)
+        by = self.dilation
+        with e.loop(d0, d1, by[0], [g]) as depth:
+            with e.loop(h0, h1, by[1], depth.carried) as height:
+                row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
+                with e.loop(w0, w1, by[2], height.carried) as width:
+                    move = e.mul(e.add(row, width.index), self.row)
+                    left, add = width.carried[0], g
+                    if self.kind == "max":
+                        hit = e.b.fcmp_ordered("==", self._load(e.add(source, move), count), y)
+                        add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
+                    cell = e.add(target, move)
+                    self._store(e.b.fadd(self._load(cell, count), add), cell, count)
+                    width.next(left)
+                height.next(*width.results)
+            depth.next(*height.results)

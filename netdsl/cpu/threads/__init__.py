@@ -1,0 +1,1 @@
+"""The team of threads that walks a program."""

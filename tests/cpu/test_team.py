@@ -1,0 +1,85 @@
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from netdsl.cpu import host
+from netdsl.cpu.contract.plan import geometry, plan_contract
+from netdsl.cpu.link import link
+from netdsl.cpu.threads import team as team_module
+from netdsl.cpu.threads.team import Team, shared_team
+from netdsl.primitives import Contract
+from netdsl.source import NetWarning
+from tests.cpu.running import aligned
+
+
+def program(a, b, result):
+    """A chain of steps: c = a @ b, many times over."""
+    op = Contract("forward")
+    plan = plan_contract(op, geometry(op, a.shape, b.shape, result.shape), 2)
+    places = {"operand": (a, b), "result": (result,), "packed": (np.zeros(plan.packed, np.float32),)}
+    steps = [*plan.pack, *plan.steps]
+    for step in steps:
+        step.bind(lambda slot: places[slot.place][slot.index].ctypes.data)
+    return np.tile(link(steps).table, (20, 1)), (plan, places)
+
+
+@pytest.fixture
+def matrices():
+    rng = np.random.default_rng(0)
+    a, b = (aligned(rng.standard_normal(s).astype(np.float32)) for s in ((40, 64), (64, 48)))
+    return a, b, aligned(np.zeros((40, 48), np.float32))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_runs_every_step_on_any_number_of_threads(threads, matrices):
+    a, b, result = matrices
+    table, keep = program(a, b, result)
+    team = Team(threads)
+    try:
+        for _ in range(50):
+            result[...] = np.nan
+            team.run(table)
+            np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+        time.sleep(0.05)  # long enough for the others to park
+        result[...] = np.nan
+        team.run(table)
+        np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+    finally:
+        team.close()
+    assert keep
+
+
+def test_runs_from_several_threads_take_turns(matrices):
+    a, b, result = matrices
+    table, keep = program(a, b, result)
+    team = shared_team(2)
+    threads = [threading.Thread(target=lambda: [team.run(table) for _ in range(20)]) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(20)
+        assert not t.is_alive()
+    np.testing.assert_allclose(result, a @ b, rtol=1e-4, atol=1e-4)
+    assert keep and shared_team(2) is team
+
+
+def test_no_threads_is_refused():
+    with pytest.raises(ValueError, match="from 1 to 1024"):
+        shared_team(0)
+
+
+def test_more_threads_than_processors_are_warned_of_once(monkeypatch):
+    monkeypatch.setattr(team_module, "_teams", {})
+    monkeypatch.setattr(host, "processors", lambda: 2)
+    monkeypatch.setattr(team_module, "Team", lambda threads: threads)
+    with pytest.warns(NetWarning, match="99 threads share 2 processors and wait for each other"):
+        assert shared_team(99) == 99
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [shared_team(threads) for threads in (99, 2, 1)] == [99, 2, 1]
+    monkeypatch.setattr(host, "processors", lambda: 1)
+    with pytest.warns(NetWarning, match="3 threads share 1 processor and wait"):
+        shared_team(3)
