@@ -33,10 +33,15 @@ def brief(text: str, limit: int = _VALUE) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """`1 epoch`, `2 epochs`, `1 class`, `2 classes`, `2 batches`."""
-    if number == 1:
-        return f"1 {what}"
-    return f"{number:,} {what}{'es' if what.endswith(('s', 'tch')) else 's'}"
+    """A number with its noun: `1 epoch`, `2 epochs`, `2 classes`, `2 batches`, `2 entries`, `2 axes`."""
+    return f"1 {what}" if number == 1 else f"{number:,} {_plural(what)}"
+
+
+def _plural(noun: str) -> str:
+    for end, plural in (("axis", "axes"), ("index", "indices"), ("entry", "entries")):
+        if noun.endswith(end):
+            return noun.removesuffix(end) + plural
+    return noun + ("es" if noun.endswith(("s", "x", "tch", "nch")) else "s")
 
 
 @dataclass(frozen=True)

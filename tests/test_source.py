@@ -4,7 +4,7 @@ import json
 import pytest
 
 from netdsl.cli.main import warnings_shown
-from netdsl.source import Diagnostic, NetError, NetWarning, Note, Source, Span, suggest, warn
+from netdsl.source import Diagnostic, NetError, NetWarning, Note, Source, Span, counted, suggest, warn
 
 
 def span_of(source: Source, text: str) -> Span:
@@ -122,3 +122,23 @@ def test_a_mistake_without_a_place_takes_the_one_it_is_given():
     here, there = Span(source, 0, 1), Span(source, 2, 3)
     found = NetError(Diagnostic("x", "m"), Diagnostic("x", "m", there)).at(here)
     assert [d.span for d in found.diagnostics] == [here, there]
+
+
+@pytest.mark.parametrize(
+    "one, many",
+    [
+        ("epoch", "epochs"),
+        ("class", "classes"),
+        ("batch", "batches"),
+        ("branch", "branches"),
+        ("box", "boxes"),
+        ("entry", "entries"),
+        ("spatial axis", "spatial axes"),
+        ("index", "indices"),
+        ("byte", "bytes"),
+    ],
+)
+def test_counts_are_in_the_singular_or_the_plural(one, many):
+    assert counted(1, one) == f"1 {one}"
+    assert counted(0, one) == f"0 {many}"
+    assert counted(1234, one) == f"1,234 {many}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.cli.command import Choice, UsageError, at_least_1, option
 from netdsl.cli.streams import columns, has_colours, say
-from netdsl.source import Diagnostic, NetError, painted
+from netdsl.source import Diagnostic, NetError, counted, painted
 from netdsl.terminal import fitted
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoRetur
     else:
         say("\n\n".join(map(shown, problems)))
         if len(problems) > 1:
-            say(f"\n{len(problems)} errors")
+            say(f"\n{counted(len(problems), 'error')}")
     raise SystemExit(1)
 
 

@@ -15,6 +15,7 @@ from netdsl.data.errors import data_error
 from netdsl.data.normalize import Normalization
 from netdsl.data.outline import Outline, outline_of
 from netdsl.data.preprocess import Step, check_preprocess, preprocessed, shape_after
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +143,7 @@ def check_batch(samples: int, batch: int, drop_last: bool) -> None:
         raise data_error(f"a batch needs at least one sample, not {batch}")
     if drop_last and batch > samples:
         raise data_error(
-            f"there are {samples} samples, which do not fill one batch of {batch}",
+            f"{counted(samples, 'sample')} cannot fill one batch of {batch}",
             fix="take a smaller batch, or set drop_last = false",
         )
 

@@ -14,7 +14,7 @@ from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.picture import pillow
 from netdsl.data.stream import reading
-from netdsl.source import NetError
+from netdsl.source import NetError, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,9 @@ def decode_records(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArra
     records or a label above 9.
     """
     if not content or len(content) % _RECORD:
-        raise data_error(f"{name} has {len(content)} bytes, which is no whole number of records of {_RECORD}")
+        raise data_error(
+            f"{name} has {counted(len(content), 'byte')}, which is no whole number of records of {_RECORD}"
+        )
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
     labels = records[:, 0].astype(np.int64)
     if labels.max() > 9:

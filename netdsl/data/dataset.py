@@ -117,7 +117,7 @@ def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
             f"samples need shape [n, ...] and labels [n], not {list(samples)} and {list(labels)}"
         )
     if samples[0] != labels[0]:
-        raise data_error(f"there are {samples[0]} samples but {labels[0]} labels")
+        raise data_error(f"{counted(samples[0], 'sample')} but {counted(labels[0], 'label')}")
     if math.prod(samples) == 0 or math.prod(labels) == 0:
         empty = samples if math.prod(samples) == 0 else labels
         raise data_error(f"there are no samples in an array of shape {list(empty)}")
@@ -126,7 +126,7 @@ def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
 def check_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     """The names of classes, which must be different and can be printed. Errors: NetError."""
     if not 0 < len(classes) <= MAX_CLASSES:
-        raise data_error(f"there are {len(classes)} names of classes; there may be 1 to {MAX_CLASSES}")
+        raise data_error(f"the number of names of classes must be 1 to {MAX_CLASSES}, not {len(classes)}")
     for number, name in enumerate(classes):
         if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
             raise data_error(

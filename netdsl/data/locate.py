@@ -13,6 +13,7 @@ from netdsl.data.errors import data_error
 from netdsl.data.registry import Content, Known
 from netdsl.data.stream import open_stream
 from netdsl.files import user_cache
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,14 @@ def read_content(content: Content, path: Path) -> bytes:
     fix = f"delete or replace {path}"
     with open_stream(path) as stream:
         if stream.exact and stream.size != content.size:
-            raise data_error(f"{path} has {stream.size} bytes, {content.name} has {content.size}", fix=fix)
+            raise data_error(
+                f"{path} has {counted(stream.size, 'byte')}, {content.name} has {content.size:,}", fix=fix
+            )
         data = bytearray(content.size)
         stream.fill(memoryview(data))
         if stream.file.read(1):
             raise data_error(
-                f"{path} unpacks to more than the {content.size} bytes of {content.name}", fix=fix
+                f"{path} unpacks to more than the {content.size:,} bytes of {content.name}", fix=fix
             )
     check_content(content, data, str(path))
     return bytes(data)

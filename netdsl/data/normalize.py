@@ -16,7 +16,7 @@ from netdsl.data.preprocess import Step, preprocessed, shape_after
 from netdsl.elaborate.values import shown
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 from netdsl.records import Finite
-from netdsl.source import Diagnostic, brief, warn
+from netdsl.source import Diagnostic, brief, counted, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +69,9 @@ class Normalization:
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise data_error(f"mean has {len(self.mean)} numbers and std {len(self.std)}; they must agree")
+            raise data_error(
+                f"mean has {counted(len(self.mean), 'number')} and std {len(self.std)}; they must agree"
+            )
         if not all(map(_is_number, (self.peak, *self.mean, *self.std))) or min((self.peak, *self.std)) <= 0:
             raise data_error("peak and std must be positive, and all of them numbers that a tensor holds")
 
@@ -150,7 +152,7 @@ def check_channels(normalizer: Normalizer, channels: int) -> None:
 
 def _check_channels(mean: tuple[float, ...], channels: int) -> None:
     if mean and len(mean) not in (1, channels):
-        raise data_error(f"mean and std are for {len(mean)} channels, the data has {channels}")
+        raise data_error(f"mean and std are for {counted(len(mean), 'channel')}, the data has {channels}")
 
 
 def channel_statistics(

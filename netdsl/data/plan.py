@@ -30,7 +30,7 @@ from netdsl.data.sources import (
 from netdsl.data.split import split_validation, validation_count
 from netdsl.data.usage import Usage
 from netdsl.elaborate.values import shown
-from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, counted, placed, suggest
 
 
 class DataPlan:
@@ -272,7 +272,7 @@ def _check_names_enough(outline: Outline, names: tuple[str, ...]) -> None:
     if outline.labels is not None:
         labels_of(outline.labels, names)
     elif outline.classes is not None and outline.classes > len(names):
-        raise data_error(f"there is a label {outline.classes - 1} but only {len(names)} classes")
+        raise data_error(f"there is a label {outline.classes - 1} but only {counted(len(names), 'class')}")
 
 
 def _check_names(settings: Mapping[str, object]) -> None:

@@ -16,7 +16,7 @@ from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.filetype import HEAD, open_file
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
-from netdsl.source import NetError
+from netdsl.source import NetError, counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,9 @@ class Stream:
         """Read exactly `count` bytes, which must be few; NetError when the file ends before."""
         data = self.file.read(count)
         if len(data) < count:
-            raise data_error(f"{self.name} ends too early: {count - len(data)} more bytes were to come")
+            raise data_error(
+                f"{self.name} ends too early: {counted(count - len(data), 'more byte')} expected"
+            )
         return data
 
     def read_array(self, shape: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -69,16 +71,16 @@ class Stream:
         array = np.empty(tuple(shape), dtype)
         self.fill(array.reshape(-1).view(np.uint8).data)
         if self.file.read(1):
-            raise data_error(f"{self.name} goes on after the {size} bytes that its header announces")
+            raise data_error(f"{self.name} has more than the {counted(size, 'byte')} that its header gives")
         return array
 
     def check_size(self, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
         """Bytes of an array of this shape, which the rest of the stream must have; errors as in `read_array`."""
         size = array_bytes(shape, dtype, self.name)
         if size != self.size if self.exact else size > self.size:
-            has = f"has {self.size} bytes" if self.exact else f"holds at most {self.size} bytes"
+            has = f"has {counted(self.size, 'byte')}" if self.exact else f"holds at most {self.size:,} bytes"
             raise data_error(
-                f"{self.name} says {list(shape)} of {dtype.name}, {size} bytes, but {has} after its header"
+                f"{self.name} says {list(shape)} of {dtype.name}, {counted(size, 'byte')}, but {has} after its header"
             )
         return size
 
@@ -88,7 +90,9 @@ class Stream:
         while done < len(target):
             count = self.file.readinto(target[done:])  # type: ignore[attr-defined]
             if not count:
-                raise data_error(f"{self.name} ends too early: {len(target) - done} more bytes were to come")
+                raise data_error(
+                    f"{self.name} ends too early: {counted(len(target) - done, 'more byte')} expected"
+                )
             done += count
 
 

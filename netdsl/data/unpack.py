@@ -12,6 +12,7 @@ from netdsl.data.locate import check_content, read_content
 from netdsl.data.registry import Archive, Content, Known
 from netdsl.data.stream import reading
 from netdsl.files import atomic_write
+from netdsl.source import counted
 
 
 def unpack_gz(content: Content, packed: Path, target: Path) -> None:
@@ -64,7 +65,8 @@ def _check_archive(archive: Archive, path: Path) -> None:
     size = path.stat().st_size
     if size != archive.size:
         raise data_error(
-            f"{path} has {size} bytes, {archive.name} has {archive.size}", fix=f"delete or replace {path}"
+            f"{path} has {counted(size, 'byte')}, {archive.name} has {archive.size:,}",
+            fix=f"delete or replace {path}",
         )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

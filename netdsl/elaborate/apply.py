@@ -183,7 +183,7 @@ class Applier:
             data = (*data, *(self._constant(v, span) for v, span in zip(f.args, places, strict=True)))
             f = replace(f, args=())
         if op.operands is not None and len(data) != op.operands:
-            count = "1 tensor" if op.operands == 1 else f"{op.operands} tensors"
+            count = counted(op.operands, "tensor")
             fix = "x[0] is one of several, concat joins them" if len(data) > op.operands == 1 else None
             self.context.fail("type", f"{op.name} takes {count}, not {len(data)}", where, fix=fix)
         try:
@@ -288,7 +288,7 @@ class Applier:
         usage = f"{block.name.id}({', '.join(names)})" if names else block.name.id
         note = (Note("it is defined here", block.name.span),)
         if len(f.args) > len(names):
-            count = f"{len(names)} setting{'' if len(names) == 1 else 's'}"
+            count = counted(len(names), "setting")
             message = f"{block.name.id} takes {count}, not {len(f.args)}"
             self.context.fail("setting", message, f.spans.get(len(names), f.span), notes=note, fix=usage)
         given = dict(zip(names, f.args, strict=False))

@@ -27,7 +27,7 @@ from netdsl.ir import Scope, TensorType, Value
 from netdsl.limits import MAX_ERRORS, MAX_EXPANSION_DEPTH, MAX_ITEMS, MAX_NESTING, MAX_NODES
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Param, PrimitiveBuilder, State
-from netdsl.source import Diagnostic, NetError, Note, Span, suggest
+from netdsl.source import Diagnostic, NetError, Note, Span, counted, suggest
 
 
 class Problems:
@@ -53,8 +53,7 @@ class Problems:
         found = [*self._found.values()]
         rest = len(found) - MAX_ERRORS
         if rest > 0:
-            count = f"{rest:_} more mistake{'' if rest == 1 else 's'}"
-            found[MAX_ERRORS:] = [Diagnostic("more", f"{count}, not shown")]
+            found[MAX_ERRORS:] = [Diagnostic("more", f"{counted(rest, 'more mistake')}, not shown")]
         return tuple(found)
 
 

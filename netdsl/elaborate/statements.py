@@ -13,7 +13,7 @@ from netdsl.elaborate.values import Function, Symbol, describe, shown
 from netdsl.ir import TensorType, Value
 from netdsl.limits import MAX_LOOP
 from netdsl.primitives import Input
-from netdsl.source import NetError, Note, brief
+from netdsl.source import NetError, Note, brief, counted
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterab
         elif isinstance(value, Value):
             fix = f"`-> split({len(names)})` cuts a tensor along its channels"
         span = names[0].span.to(names[-1].span)
-        evaluator.context.fail("type", f"{len(names)} names cannot take {found}", span, fix=fix)
+        evaluator.context.fail("type", f"{counted(len(names), 'name')} cannot take {found}", span, fix=fix)
     return [
         (n, v) for n, v in zip(names, parts, strict=True) if not (isinstance(n, tree.Name) and n.id == "_")
     ]

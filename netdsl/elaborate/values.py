@@ -13,7 +13,7 @@ from typing import Any
 from netdsl.elaborate.definitions import Definitions
 from netdsl.ir import Value
 from netdsl.ops.base import LibraryOp
-from netdsl.source import Span, brief
+from netdsl.source import Span, brief, counted
 from netdsl.syntax import tree
 
 
@@ -140,5 +140,5 @@ def describe(value: Any) -> str:
     if isinstance(value, (int, float, str)):
         return brief(shown(value))
     if isinstance(value, (list, tuple)) and len(value) > 1 and all(isinstance(v, Value) for v in value):
-        return f"a {type(value).__name__} of {len(value)} tensors"
+        return f"a {type(value).__name__} of {counted(len(value), 'tensor')}"
     return {"list": "a list", "tuple": "a tuple"}.get(type(value).__name__, "a value")

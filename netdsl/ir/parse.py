@@ -20,7 +20,7 @@ from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.limits import MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
 from netdsl.scalar import parse_expr
-from netdsl.source import Diagnostic, NetError, Source, Span, brief
+from netdsl.source import Diagnostic, NetError, Source, Span, brief, counted
 from netdsl.syntax.grammar import grammar_text
 
 _ARRAY_DTYPES = ("float32", "float64", "int64", "bool")
@@ -181,5 +181,5 @@ def _array(dtype: object, shape: Any, data: object) -> np.ndarray[Any, Any]:
     raw = base64.b64decode(_string(str(data)), validate=True)
     known = name in _ARRAY_DTYPES and isinstance(dims, tuple) and all(type(d) is int and d >= 0 for d in dims)
     if not known or len(raw) != math.prod(dims) * np.dtype(name).itemsize:
-        raise ValueError(f"array of {name} with shape {dims} does not match its {len(raw)} bytes")
+        raise ValueError(f"array of {name} with shape {dims} does not match its {counted(len(raw), 'byte')}")
     return np.frombuffer(raw, np.dtype(name)).reshape(dims)

@@ -16,6 +16,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number, positive_numbers
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Arg, Expr, Index, cast_float
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Anchors(LibraryOp):
     def steps(self) -> tuple[float, float]:
         """The distance of two rows and of two columns."""
         if len(self.stride) > 2:
-            raise ShapeError(f"stride has {len(self.stride)} entries, a map 2 axes", setting="stride")
+            raise ShapeError(
+                f"stride has {counted(len(self.stride), 'entry')}, a map 2 axes", setting="stride"
+            )
         return self.stride[0], self.stride[-1]
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -85,7 +88,7 @@ class Anchors(LibraryOp):
         """Cells times boxes of a cell."""
         _, height, width, _ = types[0].shape
         kinds = [(len(self.sizes), "size"), (len(self.scales), "scale"), (len(self.ratios), "ratio")]
-        per_cell = " x ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in kinds)
+        per_cell = " x ".join(counted(n, word) for n, word in kinds)
         return [f"boxes: {height} x {width} cells x {per_cell} = {result.shape[1]}"]
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

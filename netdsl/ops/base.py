@@ -15,6 +15,7 @@ from netdsl.ir import Op, ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ir.op import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
+from netdsl.source import counted
 
 __all__ = ["LibraryOp", "Reach", "setting"]
 
@@ -59,7 +60,8 @@ class LibraryOp(Op):
         """As many data operands as `operands` says, then the weights that `params` names."""
         data = types if self.operands is None else types[: self.operands]
         if len(data) < (1 if self.operands is None else self.operands):
-            raise ShapeError(f"{self.name} takes {self.operands or 'one or more'} tensors, not {len(data)}")
+            wanted = "one or more tensors" if self.operands is None else counted(self.operands, "tensor")
+            raise ShapeError(f"{self.name} takes {wanted}, not {len(data)}")
         self.check_samples(*data)
         wanted = [TensorType(spec.shape) for spec in self.params(*data)]
         given = list(types[len(data) :])

@@ -17,6 +17,7 @@ from netdsl.ops.spatial import axis_name, padding, resolve_pads, spatial_rank, w
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
 from netdsl.scalar import Expr, Index, logical_and, where
+from netdsl.source import counted
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap")
 MODE_DOC = (
@@ -31,7 +32,9 @@ def check_border(size: int, low: int, high: int, mode: str) -> None:
     """Raise ShapeError where a map is too small for a border that copies its cells."""
     most = {"reflect": size - 1, "symmetric": size, "edge": low + high, "wrap": size}[mode]
     if max(low, high) > most or not size:
-        raise ShapeError(f"{mode} pads {size} cells by at most {most}, not {max(low, high)}", setting="pad")
+        raise ShapeError(
+            f"{mode} pads {counted(size, 'cell')} by at most {most}, not {max(low, high)}", setting="pad"
+        )
 
 
 def indices(size: int, low: int, high: int, mode: str) -> Array:
@@ -168,7 +171,7 @@ class Pad(LibraryOp):
             Sample(cls(1, "edge", axes=(0,)), ((3, 5),)),
             Sample(cls(1, axes=(4,)), ((1, 4, 5, 2),), error="are not different axes"),
             Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),
-            Sample(cls(2, "reflect"), ((1, 2**32, 1, 1),), error="reflect pads 1 cells by at most 0"),
+            Sample(cls(2, "reflect"), ((1, 2**32, 1, 1),), error="reflect pads 1 cell by at most 0"),
             Sample(cls("same"), ((1, 4, 5, 2),), error="pad takes numbers"),
             Sample(cls(1, "edge", 2.0), ((1, 4, 5, 2),), error="value is for mode = constant"),
         )

@@ -13,6 +13,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.spatial import axis_name
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr
+from netdsl.source import counted
 
 
 def spread(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -28,7 +29,7 @@ def mend(shape: tuple[int, ...], other: tuple[int, ...]) -> str | None:
         return None
     pairs = list(zip(shape[1:-1], other[1:-1], strict=True))
     if all(a == b for a, b in pairs):
-        return f"conv({other[-1]}, 1) gives it {other[-1]} channels"
+        return f"conv({other[-1]}, 1) gives it {counted(other[-1], 'channel')}"
     if all(a == b for a, b in pairs if not _halved(a, b)):
         odd, even = next((max(p), min(p)) for p in pairs if _halved(*p))
         return f"{odd} is odd: halved and doubled again it is {even}"
@@ -72,7 +73,8 @@ class Broadcast(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The broadcast shape."""
         if not types or (self.operands is not None and len(types) != self.operands):
-            raise ShapeError(f"{self.name} takes {self.operands or 'one or more'} operands, not {len(types)}")
+            wanted = "one or more operands" if self.operands is None else counted(self.operands, "operand")
+            raise ShapeError(f"{self.name} takes {wanted}, not {len(types)}")
         self.check(types)
         rank = max(t.rank for t in types)
         shape: tuple[int, ...] = ()

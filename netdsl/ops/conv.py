@@ -25,6 +25,7 @@ from netdsl.ops.spatial import (
     windows,
 )
 from netdsl.primitives import Contract, PrimitiveBuilder, Slice
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Conv(LibraryOp):
         (x,) = data
         kernel = per_axis("kernel", self.kernel, spatial_rank("conv", x))
         if x.shape[-1] % self.groups or self.channels % self.groups:
-            message = f"{x.shape[-1]} and {self.channels} channels do not split into {self.groups} groups"
+            groups = counted(self.groups, "group")
+            message = f"cannot split {x.shape[-1]} and {counted(self.channels, 'channel')} into {groups}"
             raise ShapeError(message, setting="groups")
         depth, taps = x.shape[-1] // self.groups, math.prod(kernel)
         # An input value reaches the outputs of its own group alone.
@@ -210,7 +212,7 @@ class Conv(LibraryOp):
             Sample(cls(4, 3, stride=2), ((2, 9, 3),)),
             Sample(cls(3, 2, pad=1, dilation=2), ((1, 3, 4, 3, 2),)),
             Sample(cls(4, 5), ((1, 4, 4, 2),), error="does not fit into [4, 4, 2]"),
-            Sample(cls(4, 3, groups=3), ((1, 4, 4, 2),), error="do not split into 3 groups"),
+            Sample(cls(4, 3, groups=3), ((1, 4, 4, 2),), error="channels into 3 groups"),
             Sample(cls(4, (3, 3, 3)), ((1, 4, 4, 2),), error="kernel has 3 entries"),
             Sample(cls(4, 3), ((1, 4),), error="1 to 3 spatial axes"),
         )

@@ -15,6 +15,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import Init, boolean, initializer, positive
 from netdsl.ops.spatial import axis_names, counts, padding, per_axis, resolve_pads, sizes, spatial_rank
 from netdsl.primitives import Contract, PrimitiveBuilder
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class ConvTranspose(LibraryOp):
         (x,) = data
         kernel = per_axis("kernel", self.kernel, spatial_rank(self.name, x))
         if x.shape[-1] % self.groups or self.channels % self.groups:
-            message = f"{x.shape[-1]} and {self.channels} channels do not split into {self.groups} groups"
+            groups = counted(self.groups, "group")
+            message = f"cannot split {x.shape[-1]} and {counted(self.channels, 'channel')} into {groups}"
             raise ShapeError(message, setting="groups")
         width, taps = self.channels // self.groups, math.prod(kernel)
         fan = (taps * x.shape[-1] // self.groups, taps * width)
@@ -197,5 +199,5 @@ class ConvTranspose(LibraryOp):
             Sample(cls(2, 2, pad=2), ((1, 2, 2, 3),), error="cuts off all of"),
             Sample(cls(2, 2, output_padding=1), ((1, 2, 2, 3),), error="output_padding must be below stride"),
             Sample(cls(2, 2, 2, 1, 2, 3), ((1, 4, 4, 3),), error="output_padding must be below stride"),
-            Sample(cls(3, 3, groups=2), ((1, 4, 4, 2),), error="do not split into 2 groups"),
+            Sample(cls(3, 3, groups=2), ((1, 4, 4, 2),), error="channels into 2 groups"),
         )

@@ -17,6 +17,7 @@ from netdsl.ops.settings import fraction, label_number, number
 from netdsl.ops.softmax import log_softmax
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, as_expr, eq, where
+from netdsl.source import counted
 
 
 def _class_weights(value: Any) -> tuple[float, ...] | None:
@@ -68,7 +69,7 @@ class CrossEntropy(Loss):
             raise ShapeError("ignore_index is for labels", setting="ignore_index")
         classes = prediction.shape[-1]
         if self.class_weights is not None and len(self.class_weights) != classes:
-            message = f"{len(self.class_weights)} class weights for {classes} classes"
+            message = f"{counted(len(self.class_weights), 'class weight')} for {counted(classes, 'class')}"
             raise ShapeError(message, setting="class_weights")
 
     def weights_fit(self, prediction: TensorType, weights: TensorType) -> bool:
@@ -168,5 +169,5 @@ class CrossEntropy(Loss):
             Sample(cls(), ((2, 3, 2, 4), (2, 3, 2), (2, 3, 2)), integers={1: 4}, low=0.1),
             Sample(cls(ignore_index=1), ((5, 4), (5, 4)), error="ignore_index is for labels"),
             Sample(cls(), ((5, 4), (4,)), integers={1: 4}, error="the target of"),
-            Sample(cls(class_weights=(1.0,)), ((5, 4), (5,)), integers={1: 4}, error="1 class weights"),
+            Sample(cls(class_weights=(1.0,)), ((5, 4), (5,)), integers={1: 4}, error="1 class weight for"),
         )

@@ -16,6 +16,7 @@ from netdsl.ops.settings import integer, positive
 from netdsl.ops.spatial import axis_name, axis_names, padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,9 @@ class Stack(_Move):
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The new axis."""
-        return [f"axis {place_of(self.axis, result.rank) - 1}: a new one for {len(types)} operands"]
+        return [
+            f"axis {place_of(self.axis, result.rank) - 1}: a new one for {counted(len(types), 'operand')}"
+        ]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """Reshapes side by side."""
@@ -307,7 +310,9 @@ class Gather(_Move):
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The number of the indices."""
-        return [f"{axis_name(place_of(self.axis, result.rank), result.rank)}: {len(self.indices)} indices"]
+        return [
+            f"{axis_name(place_of(self.axis, result.rank), result.rank)}: {counted(len(self.indices), 'index')}"
+        ]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """One primitive."""

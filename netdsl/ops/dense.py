@@ -13,6 +13,7 @@ from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import Init, boolean, initializer, positive
 from netdsl.primitives import PrimitiveBuilder
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class Dense(LibraryOp):
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The setting of the units."""
-        return [f"units: {result.shape[-1]}, as set; the {types[0].shape[-1]} channels are summed over"]
+        return [
+            f"units: {result.shape[-1]}, as set; the sum is over {counted(types[0].shape[-1], 'channel')}"
+        ]
 
     def macs(self, *types: TensorType) -> int:
         """Inputs x outputs, per position."""

@@ -32,7 +32,7 @@ class _GlobalPool(LibraryOp):
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The spatial axes go."""
         return [
-            f"the spatial axes {list(types[0].shape[1:-1])} become one cell, {result.shape[-1]} channels stay"
+            f"the spatial axes {list(types[0].shape[1:-1])} become one cell, channels stay {result.shape[-1]}"
         ]
 
     def macs(self, *types: TensorType) -> int:

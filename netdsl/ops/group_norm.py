@@ -15,6 +15,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, positive, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import sqrt
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class GroupNorm(_SampleNorm):
     def grouped(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """`[N, positions, groups, C / groups]`."""
         if shape[-1] % self.groups:
-            message = f"{shape[-1]} channels do not split into {self.groups} groups"
+            message = f"cannot split {counted(shape[-1], 'channel')} into {counted(self.groups, 'group')}"
             raise ShapeError(message, setting="groups")
         return (shape[0], math.prod(shape[1:-1]), self.groups, shape[-1] // self.groups), (1, 3)
 
@@ -107,7 +108,7 @@ class GroupNorm(_SampleNorm):
             Sample(cls(groups=2), ((2, 3, 4, 6),)),
             Sample(cls(groups=3, affine=False), ((2, 5, 9),)),
             Sample(cls(groups=2, eps=1e-3), ((3, 8),)),
-            Sample(cls(groups=4), ((2, 3, 4, 6),), error="do not split into 4 groups"),
+            Sample(cls(groups=4), ((2, 3, 4, 6),), error="channels into 4 groups"),
         )
 
 

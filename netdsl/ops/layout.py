@@ -15,6 +15,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import positive
 from netdsl.ops.spatial import axis_names, spatial_rank
 from netdsl.primitives import PrimitiveBuilder
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Transpose(_Layout):
         resolve_axes(self.axes, len(shape))
         if len(self.axes) != len(shape) - 1:
             raise ShapeError(
-                f"{list(shape[1:])} has {len(shape) - 1} axes, not {len(self.axes)}", setting="axes"
+                f"{list(shape[1:])} has {counted(len(shape) - 1, 'axis')}, not {len(self.axes)}",
+                setting="axes",
             )
         return shape, (0, *(a + len(shape) if a < 0 else a + 1 for a in self.axes))
 
@@ -116,7 +118,10 @@ class PixelShuffle(_Layout):
         (x,) = types
         cells = self.factor ** spatial_rank(self.name, x)
         if x.shape[-1] % cells:
-            raise ShapeError(f"{x.shape[-1]} channels do not make {cells} pixels each", setting="factor")
+            raise ShapeError(
+                f"cannot make {counted(cells, 'pixel')} of {counted(x.shape[-1], 'channel')}",
+                setting="factor",
+            )
         spatial = (n * self.factor for n in x.shape[1:-1])
         return (TensorType((x.shape[0], *spatial, x.shape[-1] // cells)),)
 
@@ -148,7 +153,7 @@ class PixelShuffle(_Layout):
             Sample(cls(3), ((1, 2, 3, 18),)),
             Sample(cls(2), ((2, 5, 6),)),
             Sample(cls(2), ((1, 2, 3, 2, 16),)),
-            Sample(cls(2), ((1, 3, 3, 6),), error="do not make 4 pixels"),
+            Sample(cls(2), ((1, 3, 3, 6),), error="cannot make 4 pixels of 6 channels"),
         )
 
 
@@ -171,7 +176,7 @@ class ChannelShuffle(_Layout):
         """The same type."""
         (x,) = types
         if x.rank < 2 or x.shape[-1] % self.groups:
-            message = f"{x.shape[-1]} channels do not split into {self.groups} groups"
+            message = f"cannot split {counted(x.shape[-1], 'channel')} into {counted(self.groups, 'group')}"
             raise ShapeError(message, setting="groups")
         return (x,)
 
@@ -188,4 +193,4 @@ class ChannelShuffle(_Layout):
         """Maps and vectors, groups that do not divide."""
         cases: tuple[tuple[Any, ...], ...] = ((2, (2, 3, 4, 6)), (3, (4, 9)), (4, (1, 5, 8)))
         good = tuple(Sample(cls(groups), (shape,)) for groups, shape in cases)
-        return (*good, Sample(cls(4), ((2, 3, 6),), error="do not split into 4 groups"))
+        return (*good, Sample(cls(4), ((2, 3, 6),), error="channels into 4 groups"))

@@ -14,6 +14,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean
 from netdsl.primitives import Contract, PrimitiveBuilder
 from netdsl.scalar import Arg
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class MatMul(LibraryOp):
         both = f"cannot matmul {list(a.shape[1:])} and {list(b.shape[1:])}"
         if depth != other:
             hint = f"did you mean transpose_b = {str(not self.transpose_b).lower()}?"
-            message = f"{both}: {depth} columns meet {other} rows"
+            message = f"{both}: {counted(depth, 'column')} and {counted(other, 'row')}"
             raise ShapeError(message, operand=1, hint=hint if depth == columns else None)
         try:
             if a.rank != b.rank:
@@ -80,9 +81,8 @@ class MatMul(LibraryOp):
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """Rows, columns, and what is summed over."""
         (rows, depth), (_, columns) = self._matrices(types)
-        return [
-            f"{rows} rows of the first, {columns} columns of the second; the {depth} between are summed over"
-        ]
+        kept = f"{counted(rows, 'row')} of the first, {counted(columns, 'column')} of the second"
+        return [f"{kept}; the {depth} between are summed over"]
 
     def macs(self, *types: TensorType) -> int:
         """Elements of the result x terms of a sum."""
@@ -118,7 +118,7 @@ class MatMul(LibraryOp):
             Sample(cls(), ((2, 1, 6), (2, 6, 1))),
             Sample(cls(), ((2, 3, 1), (2, 1, 1))),
             Sample(
-                cls(), ((2, 3, 4), (2, 5, 4)), error="cannot matmul [3, 4] and [5, 4]: 4 columns meet 5 rows"
+                cls(), ((2, 3, 4), (2, 5, 4)), error="cannot matmul [3, 4] and [5, 4]: 4 columns and 5 rows"
             ),
             Sample(cls(), ((2, 3, 4, 5), (2, 2, 5, 6)), error="the axes before the matrices differ"),
             Sample(cls(), ((2, 2, 4, 5), (2, 5, 6)), error="the axes before the matrices differ"),

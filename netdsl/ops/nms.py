@@ -17,6 +17,7 @@ from netdsl.ops.settings import fraction, number, positive
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.non_max_suppression import NonMaxSuppression
 from netdsl.scalar import Expr, Index, where
+from netdsl.source import counted
 
 LOWEST = -FLOAT_MAX
 
@@ -51,10 +52,10 @@ class Nms(LibraryOp):
             message = f"nms takes boxes [B, 4] or [B, classes, 4], not {list(boxes.shape[1:])}"
             raise ShapeError(message, operand=0)
         if scores.shape[:2] != boxes.shape[:2] or scores.rank not in (2, 3) or scores.dtype != "f32":
-            message = f"nms takes a score, or one per class, for each of {boxes.shape[1]} boxes"
+            message = f"nms takes a score, or one per class, for each of {counted(boxes.shape[1], 'box')}"
             raise ShapeError(f"{message}, not {list(scores.shape[1:])}", operand=1)
         if boxes.rank == 4 and scores.shape != boxes.shape[:3]:
-            message = f"boxes of {boxes.shape[2]} classes have no scores {list(scores.shape[1:])}"
+            message = f"boxes of {counted(boxes.shape[2], 'class')} have no scores {list(scores.shape[1:])}"
             raise ShapeError(message, operand=1)
         kept = (boxes.shape[0], self.max_boxes)
         return TensorType((*kept, 4)), TensorType(kept), TensorType(kept, "i64")

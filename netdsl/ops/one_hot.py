@@ -13,6 +13,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import positive
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Arg, Index, eq, where
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class OneHot(LibraryOp):
 
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
         """The new axis."""
-        return [f"channels: {self.classes} classes, as set"]
+        return [f"channels: {counted(self.classes, 'class')}, as set"]
 
     def macs(self, *types: TensorType) -> int:
         """None."""

@@ -26,6 +26,7 @@ from netdsl.ops.spatial import (
     windows,
 )
 from netdsl.primitives import PrimitiveBuilder, ReduceWindow
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -291,7 +292,7 @@ def _check_inside(size: int, window: int, stride: int, dilation: int, pad: tuple
     if max(pad) >= extent:
         message = f"a window could lie in the padding alone: pad must be below {extent}"
         raise ShapeError(message, setting="pad")
-    message = f"a window of dilation {dilation} steps over all {size} cells of an axis"
+    message = f"a window of dilation {dilation} steps over all {counted(size, 'cell')} of an axis"
     raise ShapeError(message, setting="dilation")
 
 

@@ -14,6 +14,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, number, positive, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, expm1, maximum, minimum, where
+from netdsl.source import counted
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -353,7 +354,7 @@ class Maxout(LibraryOp):
         if x.rank < 2 or x.dtype != "f32":
             raise ShapeError(f"maxout takes channels, not {x.words}", operand=0)
         if x.shape[-1] % self.pieces:
-            message = f"{x.shape[-1]} channels do not split into pieces of {self.pieces}"
+            message = f"cannot split {counted(x.shape[-1], 'channel')} into pieces of {self.pieces}"
             raise ShapeError(message, setting="pieces")
         return (TensorType((*x.shape[:-1], x.shape[-1] // self.pieces)),)
 
@@ -392,5 +393,5 @@ class Maxout(LibraryOp):
         return (
             Sample(cls(), ((2, 3, 4, 6),)),
             Sample(cls(3), ((4, 9),)),
-            Sample(cls(2), ((4, 9),), error="do not split into pieces"),
+            Sample(cls(2), ((4, 9),), error="cannot split 9 channels"),
         )

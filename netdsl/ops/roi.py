@@ -21,6 +21,7 @@ from netdsl.scalar import (
     cast_float,
     stop_gradient,
 )
+from netdsl.source import counted
 
 #: the space in which the weights of rows, or of columns, are computed: [N, R, cell, sample, place]
 CELL, SAMPLE, PLACE = (cast_float(Index(axis)) for axis in (2, 3, 4))
@@ -54,7 +55,7 @@ class Roi(LibraryOp):
         height, width = self.cells()
         blocks = height * width if self.split else 1
         if channels % blocks:
-            message = f"{channels} channels do not split into {height} x {width} cells"
+            message = f"cannot split {counted(channels, 'channel')} into {height} x {width} cells"
             raise ShapeError(message, operand=0)
         return (TensorType((n, types[1].shape[1], height, width, channels // blocks)),)
 

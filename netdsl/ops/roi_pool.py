@@ -130,6 +130,6 @@ class PsRoiPool(_Binned):
         return (
             Sample(cls(2, 0.5), ((2, 6, 7, 12), (2, 5, 4)), boxes={1: 13.0}, fixed=fixed),
             Sample(cls((3, 2)), ((1, 9, 8, 6), (1, 4, 4)), boxes={1: 12.0}, fixed=fixed),
-            Sample(cls(3), ((1, 5, 5, 12), (1, 4, 4)), error="12 channels do not split"),
+            Sample(cls(3), ((1, 5, 5, 12), (1, 4, 4)), error="cannot split 12 channels"),
             *cls.refused(),
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from netdsl.ir.settings import Init, boolean, count, initializer, integer, number, positive
 from netdsl.ir.types import FLOAT_MIN
+from netdsl.source import counted
 
 __all__ = [
     "Init",
@@ -56,7 +57,7 @@ def four_positive(value: Any) -> tuple[float, ...]:
 
 def _several(value: Any, count: int) -> tuple[float, ...]:
     if not isinstance(value, (tuple, list)) or len(value) != count:
-        raise ValueError(f"must be {count} numbers, not {value!r}")
+        raise ValueError(f"must be {counted(count, 'number')}, not {value!r}")
     return positive_numbers(value)
 
 

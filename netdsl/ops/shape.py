@@ -12,6 +12,7 @@ from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Reshape(_Shape):
         total, known = math.prod(x.shape[1:]), math.prod(s for s in self.shape if s != -1)
         shape = tuple(total // known if s == -1 else s for s in self.shape)
         if math.prod(shape) != total:
-            message = f"cannot reshape {list(x.shape[1:])} to {list(self.shape)}: {total} elements"
+            message = f"cannot reshape {list(x.shape[1:])} to {list(self.shape)}: {counted(total, 'element')}"
             raise ShapeError(message, operand=0)
         return (TensorType((x.shape[0], *shape), x.dtype),)
 

@@ -9,6 +9,7 @@ from netdsl.ir import ShapeError, TensorType
 from netdsl.limits import MAX_WINDOW
 from netdsl.ops.base import Reach
 from netdsl.primitives.contract import Pads
+from netdsl.source import counted
 
 PAD_NAMES = ("same", "same_upper", "same_lower", "valid", "full")
 PAD_DOC = (
@@ -61,7 +62,7 @@ def per_axis(name: str, value: int | Sequence[int], dims: int) -> tuple[int, ...
     if isinstance(value, int):
         return (value,) * dims
     if len(value) != dims:
-        raise ShapeError(f"{name} has {len(value)} entries, the input {dims} spatial axes", setting=name)
+        raise ShapeError(_uneven(name, len(value), dims), setting=name)
     return tuple(value)
 
 
@@ -133,8 +134,12 @@ def resolve_pads(
     if isinstance(pad, int):
         return ((pad, pad),) * dims
     if len(pad) != dims:
-        raise ShapeError(f"pad has {len(pad)} entries, the input {dims} spatial axes", setting="pad")
+        raise ShapeError(_uneven("pad", len(pad), dims), setting="pad")
     return tuple((p, p) if isinstance(p, int) else (p[0], p[1]) for p in pad)
+
+
+def _uneven(name: str, entries: int, dims: int) -> str:
+    return f"{name} has {counted(entries, 'entry')}, the input {counted(dims, 'spatial axis')}"
 
 
 def _named(pad: str, span: int, size: int, stride: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import positive_number, two_positive
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, Index, cast_float, exp, sigmoid, where
+from netdsl.source import counted
 
 
 def _shapes(value: Any) -> tuple[tuple[float, ...], ...]:
@@ -44,7 +45,9 @@ class YoloDecode(LibraryOp):
         n, height, width, channels = check_map(self.name, types[0])
         count = len(self.anchors)
         if channels % count or channels // count < 5:
-            message = f"{channels} channels are not 5 and one per class for each of {count} anchors"
+            message = (
+                f"channels are 5 and one per class for each of {counted(count, 'anchor')}, not {channels}"
+            )
             raise ShapeError(message, operand=0)
         return (TensorType((n, height * width * count, channels // count)),)
 
@@ -81,8 +84,8 @@ class YoloDecode(LibraryOp):
         _, height, width, channels = types[0].shape
         count = len(self.anchors)
         return [
-            f"boxes: {height} x {width} cells x {count} anchors = {result.shape[1]}",
-            f"of each: {channels} / {count} = 4 + 1 + {result.shape[2] - 5} classes",
+            f"boxes: {height} x {width} cells x {counted(count, 'anchor')} = {result.shape[1]}",
+            f"of each: {channels} / {count} = 4 + 1 + {counted(result.shape[2] - 5, 'class')}",
         ]
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -122,6 +125,8 @@ class YoloDecode(LibraryOp):
         return (
             Sample(cls(((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)), 8.0), ((2, 3, 4, 24),)),
             Sample(cls(((5.0, 5.0),), 16.0), ((1, 2, 5, 5),)),
-            Sample(cls(((5.0, 5.0), (9.0, 7.0)), 16.0), ((1, 2, 5, 15),), error="15 channels are not 5"),
+            Sample(
+                cls(((5.0, 5.0), (9.0, 7.0)), 16.0), ((1, 2, 5, 15),), error="for each of 2 anchors, not 15"
+            ),
             Sample(cls(((5.0, 5.0),), 16.0), ((2, 5, 5),), error="takes maps [H, W, C]"),
         )

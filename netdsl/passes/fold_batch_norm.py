@@ -15,6 +15,7 @@ from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
 from netdsl.scalar import Arg, Expr, Lit
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class FoldBatchNorm(Rewrite[Chain]):
             if edit.is_result(step.outputs[0]):
                 return f"{step.id} is a result of the graph"
             if (uses := len(edit.users(step.outputs[0]))) > 1:
-                return f"{step.id} has {uses} uses"
+                return f"{step.id} has {counted(uses, 'use')}"
         others = [v for v in match.body.operands if v != node.outputs[0]]
         for value in (node.inputs[1], *others):
             if value.node not in edit.weight_only:

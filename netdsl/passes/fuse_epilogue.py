@@ -16,6 +16,7 @@ from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
 from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
         if edit.is_result(node.outputs[0]):
             return f"{node.id} is a result of the graph"
         if uses > 1:
-            return f"{node.id} has {uses} uses"
+            return f"{node.id} has {counted(uses, 'use')}"
         if node.op.role == "backward_weights":
             return "the gradient of a kernel is summed in parts"
         if len(user.types) > 1 or user.types[0] != node.types[0]:

@@ -16,6 +16,7 @@ from netdsl.passes.edit import Edit, nbytes
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class FuseMaps(Rewrite[Fusion]):
             if known.expensive:
                 return f"{len(users)} uses, and it computes {known.expensive}"
             if known.cost > self.copy_cost:
-                return f"{len(users)} uses, and {known.cost} operations are too many to repeat"
+                return f"{len(users)} uses, and {counted(known.cost, 'operation')} are too many to repeat"
             if self._saved(edit, match) <= 0:
                 return f"{len(users)} uses, which would read more than is saved"
         reasons = (

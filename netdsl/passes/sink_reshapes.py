@@ -12,6 +12,7 @@ from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map, Reshape
 from netdsl.scalar import Index, walk
+from netdsl.source import counted
 
 Shape = tuple[int, ...]
 
@@ -42,7 +43,7 @@ class SinkReshapes(Rewrite[tuple[Node, Node]]):
             if edit.is_result(v):
                 return f"{v.node} is a result of the graph"
             if (uses := len(edit.users(v))) > 1:
-                return f"{v.node} has {uses} uses"
+                return f"{v.node} has {counted(uses, 'use')}"
         producer = edit.nodes[before.node].op
         if isinstance(producer, Contract) and producer.role == "backward_weights":
             return "the gradient of a kernel is summed in parts"

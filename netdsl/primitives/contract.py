@@ -23,6 +23,7 @@ from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.primitives.map import check_expr, common_shape, floating_of
 from netdsl.scalar import Expr, evaluate
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -80,21 +81,22 @@ class Contract(Op):
 
     def _forward(self, x: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
         if x[-1] != w[-2] * self.groups or w[-1] % self.groups:
-            raise ShapeError(
-                f"{x[-1]} channels do not fit a kernel {list(w)} in {self.groups} groups", operand=1
-            )
+            channels, groups = counted(x[-1], "channel"), counted(self.groups, "group")
+            raise ShapeError(f"{channels} in {groups} and a kernel {list(w)} do not fit", operand=1)
         return (x[0], *self.out_size(x[1:-1], w[:-2]), w[-1])
 
     def _backward_data(self, y: tuple[int, ...], w: tuple[int, ...]) -> tuple[int, ...]:
         if y[-1] != w[-1] or w[-1] % self.groups:
-            raise ShapeError(f"{y[-1]} channels do not fit a kernel {list(w)}", operand=1)
+            raise ShapeError(f"{counted(y[-1], 'channel')} and a kernel {list(w)} do not fit", operand=1)
         if self.size is None or self.out_size(self.size, w[:-2]) != y[1:-1]:
             raise ShapeError(f"an input of size {self.size} does not give {list(y[1:-1])}")
         return (y[0], *self.size, w[-2] * self.groups)
 
     def _backward_weights(self, x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
         if x[0] != y[0] or x[-1] % self.groups or y[-1] % self.groups:
-            raise ShapeError(f"{list(x)} and {list(y)} do not fit in {self.groups} groups", operand=1)
+            raise ShapeError(
+                f"{list(x)} and {list(y)} do not fit in {counted(self.groups, 'group')}", operand=1
+            )
         if self.size is None or self.out_size(x[1:-1], self.size) != y[1:-1]:
             raise ShapeError(f"a kernel of size {self.size} does not give {list(y[1:-1])}")
         return (*self.size, x[-1] // self.groups, y[-1])

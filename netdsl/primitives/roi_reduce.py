@@ -10,6 +10,7 @@ from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -41,7 +42,7 @@ class Regions(Op):
         if (n, r, x.shape[2]) != (*columns.shape[:2], columns.shape[3]):
             raise ShapeError(f"columns {columns} do not weight {x} as the rows {rows} do")
         if self.split and x.shape[3] % (p * q):
-            raise ShapeError(f"{x.shape[3]} channels do not split into {p} x {q}", operand=0)
+            raise ShapeError(f"cannot split {counted(x.shape[3], 'channel')} into {p} x {q}", operand=0)
         return TensorType((n, r, p, q, x.shape[3] // (p * q) if self.split else x.shape[3]))
 
     def cells(self, rows: Array, columns: Array, channels: int) -> Iterator[tuple[Cell, Array, slice]]:

@@ -32,7 +32,7 @@ class TopK(Op):
         if x.dtype != "f32" or x.rank < 1:
             raise ShapeError(f"top_k takes f32 with an axis, not {x}", operand=0)
         if not 1 <= self.count <= x.shape[-1]:
-            raise ShapeError(f"there are not {self.count} elements along the last axis of {x}", operand=0)
+            raise ShapeError(f"cannot take {self.count} elements along the last axis of {x}", operand=0)
         return (TensorType((*x.shape[:-1], self.count), "i64"),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:

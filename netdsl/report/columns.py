@@ -9,6 +9,7 @@ from netdsl.ops.receptive_field import Field
 from netdsl.report.outline import Line
 from netdsl.report.sizes import bytes_text
 from netdsl.report.summary import Row, Summary
+from netdsl.source import counted
 
 Cell = Callable[[Line], str]
 
@@ -122,7 +123,7 @@ def totals_text(summary: Summary, view: str) -> list[str]:
     """The lines below the table."""
     t = summary.totals
     kept = "" if t.params == t.trainable else f", {t.params - t.trainable:,} frozen"
-    lines = [f"{t.params:,} params, {t.trainable:,} trainable{kept}"]
+    lines = [f"{counted(t.params, 'param')}, {t.trainable:,} trainable{kept}"]
     if view != "shapes":
         lines.append(f"{t.macs:,} MACs, {t.flops:,} FLOPs per sample")
     if view == "report":

@@ -117,7 +117,7 @@ def _line(c: Change) -> str:
         was = f" (was {c.before.name})" if c.before.name != row.name and row.kind != "input" else ""
         return f"~ {row.name}{was}: {'; '.join((*c.what, *c.follows))}"
     parts = [f"{row.kind} {shape_text(row.shape)}"]
-    parts += [f"{row.params:,} params"] if row.params else []
+    parts += [counted(row.params, "param")] if row.params else []
     parts += [f"reads {', '.join(row.sources)}"] if row.sources else []
     return f"{_SIGNS[c.kind]} {row.name}: {', '.join(parts)}"
 
@@ -127,8 +127,8 @@ def _series(path: str, changes: list[Change], name: str) -> str:
     first, last = changes[0], _row(changes[-1])
     params = sum(_row(c).params for c in changes)
     if first.kind != "changed":
-        text = f"{shape_text(last.shape)}" + (f", {params:,} params" if params else "")
-        return f"{_SIGNS[first.kind]} {path}: {name}{len(changes)} layers, {text}"
+        text = f"{shape_text(last.shape)}" + (f", {counted(params, 'param')}" if params else "")
+        return f"{_SIGNS[first.kind]} {path}: {name}{counted(len(changes), 'layer')}, {text}"
     olds = [c.before for c in changes if c.before is not None]
     parts = [f"{counted(len(changes), 'layer')} {'follows' if len(changes) == 1 else 'follow'}"]
     if olds[-1].shape != last.shape:

@@ -11,6 +11,7 @@ from netdsl.ir.literal import format_setting
 from netdsl.primitives import Param, State
 from netdsl.report.columns import shape_text
 from netdsl.report.summary import Row
+from netdsl.source import counted
 
 
 def settings_changed(a: Node, b: Node) -> Iterator[str]:
@@ -64,7 +65,7 @@ def consequences(graphs: tuple[Graph, Graph], a: Node, b: Node, rows: tuple[Row,
         yield f"{old.dtype} -> {new.dtype}"
     was, now = rows
     if was.params != now.params:
-        yield f"{was.params:,} -> {now.params:,} params"
+        yield f"{was.params:,} -> {counted(now.params, 'param')}"
     if was.macs != now.macs:
         yield f"{was.macs:,} -> {now.macs:,} MACs"
     elif was.flops != now.flops and (was.params, was.shape) == (now.params, now.shape):

@@ -10,6 +10,7 @@ from netdsl.ir import Value
 from netdsl.report.outline import Group, Line, outline, tree
 from netdsl.report.summary import Row, Summary
 from netdsl.report.titles import details, family, finishes, title
+from netdsl.source import counted
 
 _HEAVY = ("conv", "dense", "pool")
 
@@ -176,7 +177,7 @@ def _closed(summary: Summary, line: Line, block: Group) -> Unit:
 
 
 def _note(row: Row, settings: str) -> str:
-    facts = [f"{row.params:,} params"] if row.params else []
+    facts = [counted(row.params, "param")] if row.params else []
     facts += [f"shares the weights of {row.shared}"] if row.shared else []
     facts += [f"{row.macs:,} MACs"] if row.macs else []
     # Only the file's name: drawings are passed on, and where the file lay is nobody's business.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
 from netdsl.scalar.operators import BINARY, UNARY
 from netdsl.scalar.walk import children
+from netdsl.source import counted
 
 _INFIX = {
     "or": ("or", 1),
@@ -144,7 +145,7 @@ class _Parser:
             return Unary(name, args[0])
         if name in BINARY and len(args) == 2:
             return Binary(name, args[0], args[1])
-        raise ValueError(f"no scalar function {name} of {len(args)} operands")
+        raise ValueError(f"no scalar function {name} of {counted(len(args), 'operand')}")
 
 
 def _uniform(stream: Expr, key: Expr, word: Expr) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netdsl.ir import Graph, Op, ShapeError
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.rebatch import with_batch
-from netdsl.source import Diagnostic, Mistakes
+from netdsl.source import Diagnostic, Mistakes, counted
 
 FULL_BATCH = "train with a batch of 2 or more"
 LAST_BATCH = "drop_last = true leaves out the last, smaller batch; or choose another batch"
@@ -16,7 +16,7 @@ def check_batch_size(objective: Graph, size: int, fix: str) -> None:
     particular = [n.id for n in objective if _checks_training(n.op)]
     if not particular:
         return
-    where = f"in a batch of {size} {'sample' if size == 1 else 'samples'}"
+    where = f"in a batch of {counted(size, 'sample')}"
     graph, problems = with_batch(objective, size), Mistakes()
     for node in map(graph.__getitem__, particular):
         assert isinstance(node.op, LibraryOp)

@@ -11,7 +11,7 @@ from netdsl.data.dataset import check_sample_shape
 from netdsl.data.outline import Outline
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, counted, placed, suggest
 
 #: losses that take targets within bounds
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -99,7 +99,7 @@ class Inputs:
         if self.target_type.dtype == "i64" and not ours:
             fix = "flatten or global_avg_pool before the last dense gives one prediction for a sample"
         elif self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1:
-            fix = f"shares of classes, such as one-hot rows, have one number for each of the {self.classes} classes"
+            fix = f"shares of classes, such as one-hot rows, have {counted(self.classes, 'number')} each"
         elif not ours and outline.integers:
             fix = "cross_entropy compares predictions of classes with class numbers"
         raise self._error(message, fix)
@@ -124,7 +124,7 @@ class Inputs:
             fix = "ignore_index leaves out one label" if self.ignored is None else None
             raise self._error(f"the {name} set has the label {low}; class numbers count from 0", fix)
         if high >= self.classes:
-            classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
+            classes = counted(self.classes, "class")
             fix = "classes count from 0: the network needs one output for each"
             if high == VOID and self.classes < VOID:
                 fix = f"ignore_index = {VOID} leaves out cells of no class, in the loss and in every metric"

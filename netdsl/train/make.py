@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from netdsl import words
 from netdsl.elaborate import Call, shown
-from netdsl.source import Diagnostic, NetError, Span, brief, suggest
+from netdsl.source import Diagnostic, NetError, Span, brief, counted, suggest
 
 FLOAT32_MAX = 3.4e38
 
@@ -85,7 +85,7 @@ def _miscounted(call: Call, known: list[inspect.Parameter]) -> str | None:
     """What is wrong where a call has too many settings, one twice, or too few."""
     names = [p.name for p in known]
     if len(call.args) > len(names):
-        count = f"{len(names)} setting{'' if len(names) == 1 else 's'} ({', '.join(names)})"
+        count = f"{counted(len(names), 'setting')} ({', '.join(names)})"
         return f"{call.name} takes {count if names else 'no settings'}, not {len(call.args)}"
     given = names[: len(call.args)]
     twice = next((name for name in given if name in call.named), None)

@@ -101,7 +101,7 @@ class Step(Schedule):
         epoch = 1 + (self.every * (large + 1) if self.every else self.milestones[large])
         raise ValueError(
             f"the learning rate of epoch {epoch} is not a number that float32 holds: "
-            f"step multiplies {lr:g} by {self.factor:g}, {large + 1} times"
+            f"step multiplies {lr:g} by {self.factor:g}, {counted(large + 1, 'time')}"
         )
 
     def doubt(self, epochs: int) -> str | None:

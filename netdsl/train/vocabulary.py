@@ -12,6 +12,7 @@ from netdsl.data.registry import DATASETS
 from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, Named
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
+from netdsl.source import counted
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.schedules import SCHEDULES
@@ -40,7 +41,8 @@ def vocabulary() -> list[OpDoc]:
 def _split(name: str, family: str, split: Named) -> OpDoc:
     """A split of a data set known by name."""
     known = DATASETS[split.dataset]
-    size = f"{known.sizes[split.split]:,} samples {list(known.shape)} of {len(known.classes)} classes"
+    samples, classes = counted(known.sizes[split.split], "sample"), counted(len(known.classes), "class")
+    size = f"{samples} {list(known.shape)} of {classes}"
     text = f"{known.title}: {size}.\n\n{known.homepage}\nLicence: {known.licence}."
     return describe_other(name, family, text, f"data {{ {split.split} = {name} }}")
 

@@ -97,7 +97,7 @@ def test_batches_for_a_network_that_flattens():
 def test_wrong_batch_sizes():
     with pytest.raises(NetError, match="at least one sample"):
         Batches(data(), 0)
-    with pytest.raises(NetError, match="do not fill one batch of 104"):
+    with pytest.raises(NetError, match="cannot fill one batch of 104"):
         Batches(data(), 104, drop_last=True)
     assert len(Batches(data(), 104)) == 1
     with pytest.raises(IndexError):

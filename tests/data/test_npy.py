@@ -187,5 +187,5 @@ def test_a_bomb(tmp_path):
         archive.writestr(
             "x.npy", npy("{'descr': '|u1', 'fortran_order': False, 'shape': (1000,)}", bytes(2**24))
         )
-    with pytest.raises(NetError, match=r"says .1000. of uint8, 1000 bytes, but has 16777216 bytes"):
+    with pytest.raises(NetError, match=r"says .1000. of uint8, 1,000 bytes, but has 16,777,216 bytes"):
         read_npz(tmp_path / "a.npz", "x")

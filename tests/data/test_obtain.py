@@ -262,7 +262,7 @@ def test_wrong_archives(tmp_path, monkeypatch):
     path = tmp_path / "data" / "colour.tar.gz"
     path.parent.mkdir()
     path.write_bytes(TAR[:-1])
-    with pytest.raises(NetError, match=f"has {len(TAR) - 1} bytes"):
+    with pytest.raises(NetError, match=f"has {len(TAR) - 1:,} bytes"):
         get("colour")
     path.write_bytes(TAR[:-1] + b"\x01")
     with pytest.raises(NetError, match="not the known colour"):

@@ -131,7 +131,7 @@ W = "%w = param{type=f32[3,3,4,6]}() : f32[3,3,4,6]\n"
         ("%y = conv{channels=6, kernel=65536, bias=false}(%x, %w)", "the weights of conv are f32[65536,655"),
         ("%y = conv{channels=6, kernel=3}(%x, %w)", "the weights of conv are f32[3,3,4,6], f32[6], not f32["),
         ("%y = conv{channels=6, kernel=3, bias=false}(%w, %x)", "the weights of conv are"),
-        ("%y = conv{channels=6, kernel=3, bias=false}()", "conv takes 1 tensors, not 0"),
+        ("%y = conv{channels=6, kernel=3, bias=false}()", "conv takes 1 tensor, not 0"),
         ("%y = reshape{shape=(1, 77, -0.5, -4.0)}(%x)", "shape must be sizes, one of which may be -1"),
         ('%y = batch_norm{eps="x"}(%x)', "eps must be a number, not 'x'"),
         ("%y = relu{slope=3}(%x)", "relu has no setting slope"),
