@@ -60,8 +60,8 @@ class LibraryOp(Op):
         """As many data operands as `operands` says, then the weights that `params` names."""
         data = types if self.operands is None else types[: self.operands]
         if len(data) < (1 if self.operands is None else self.operands):
-            wanted = "one or more tensors" if self.operands is None else counted(self.operands, "tensor")
-            raise ShapeError(f"{self.name} takes {wanted}, not {len(data)}")
+            many = "one or more tensors" if self.operands is None else counted(self.operands, "tensor")
+            raise ShapeError(f"{self.name} takes {many}, not {len(data)}")
         self.check_samples(*data)
         wanted = [TensorType(spec.shape) for spec in self.params(*data)]
         given = list(types[len(data) :])

@@ -99,7 +99,7 @@ class Inputs:
         if self.target_type.dtype == "i64" and not ours:
             fix = "flatten or global_avg_pool before the last dense gives one prediction for a sample"
         elif self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1:
-            fix = f"shares of classes, such as one-hot rows, have {counted(self.classes, 'number')} each"
+            fix = "shares of classes, such as one-hot rows, have one number for each class"
         elif not ours and outline.integers:
             fix = "cross_entropy compares predictions of classes with class numbers"
         raise self._error(message, fix)

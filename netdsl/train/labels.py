@@ -8,7 +8,7 @@ from netdsl.data.outline import Outline
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, ShapeError, TensorType, Value, transform
 from netdsl.primitives import Input, PrimitiveBuilder
-from netdsl.source import Diagnostic, NetError, Span, counted, placed
+from netdsl.source import Diagnostic, NetError, Span, placed
 from netdsl.train.inputs import Inputs, network_inputs
 
 
@@ -23,7 +23,7 @@ def fit_labels(network: Network, outline: Outline, name: str, span: Span | None 
     if not _are_rows(inputs, outline):
         return network
     if outline.distribution is False:
-        message = f"a label of the {name} set holds {counted(inputs.classes, 'number')} that are no shares of classes"
+        message = f"a label of the {name} set is a row of numbers that are no shares of classes"
         fix = "shares are 0 or more and sum to 1; binary_cross_entropy takes samples of several classes"
         raise NetError(Diagnostic("data", message, span, fix=fix))
     assert network.objective is not None and network.evaluation is not None
