@@ -99,7 +99,8 @@ class Inputs:
         if self.target_type.dtype == "i64" and not ours:
             fix = "flatten or global_avg_pool before the last dense gives one prediction for a sample"
         elif self.target_type.dtype == "i64" and len(ours) == len(wanted) + 1:
-            fix = "shares of classes, such as one-hot rows, have one number for each class"
+            each = "class" if self.classes is None else f"of the {counted(self.classes, 'class')}"
+            fix = f"shares of classes, such as one-hot rows, have one number for each {each}"
         elif not ours and outline.integers:
             fix = "cross_entropy compares predictions of classes with class numbers"
         raise self._error(message, fix)
