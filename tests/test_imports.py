@@ -30,6 +30,7 @@ ORDER = [
     "ir",
     "primitives",
     "ops",
+    "cost",
     "elaborate",
 ]
 ORDER += [

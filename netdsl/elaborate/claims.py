@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netdsl.cost import count_flops, count_macs, count_params, count_trainable
 from netdsl.elaborate.arithmetic import COMPARISONS
 from netdsl.elaborate.budget import PER_NODE
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.statements import side_text
 from netdsl.ir import Graph, Value
-from netdsl.ops.costs import count_flops, count_macs, count_params, count_trainable
 from netdsl.ops.receptive_field import receptive_field
 from netdsl.source import NetError, Span
 from netdsl.syntax import tree

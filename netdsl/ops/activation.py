@@ -12,7 +12,7 @@ from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import number, positive_number
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Arg, Expr, absolute, exp, log1p, maximum, minimum, sigmoid, size, tanh
+from netdsl.scalar import Expr, absolute, exp, log1p, maximum, minimum, sigmoid, tanh
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,6 @@ class Activation(LibraryOp):
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """One map."""
         return (b.map(self.scalar, *values),)
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """The scalar operations of the expression, per element."""
-        return types[0].size * size(self.scalar(Arg(0)))
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """The node of the same name, with attributes where the activation has settings."""

@@ -62,8 +62,12 @@ class _AdaptivePool(LibraryOp):
         t = b.type(x)
         for axis, (n, out) in enumerate(zip(t.shape[1:-1], self.out_size(t), strict=True), 1):
             if n % out:
-                x = b.gather(x, self.cells(n, out).ravel(), axis)
+                x = b.gather(x, self._rows(b, n, out), axis)
         return (self.corrected(b, b.add1(self.pool(t), x), t),)
+
+    def _rows(self, b: PrimitiveBuilder, size: int, out: int) -> Value:
+        t = TensorType((out * _widest(size, out),), "i64")
+        return b.table(t, lambda: self.cells(size, out).ravel())
 
     def cells(self, size: int, out: int) -> Array:
         """The cells of each window of an axis, `[out, widest]`; beyond a shorter one its last cell again."""
@@ -83,17 +87,6 @@ class _AdaptivePool(LibraryOp):
         """As set."""
         axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return [f"{name}: {n} becomes {o}, as set" for name, n, o in axes]
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per cell of each window."""
-        (x,) = types
-        axes = zip(x.shape[1:-1], self.out_size(x), strict=True)
-        # Along an axis, windows overlap by a cell where their border lies within one.
-        return x.shape[0] * x.shape[-1] * math.prod(n + out - math.gcd(n, out) for n, out in axes)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """A pool of equal windows, behind `Gather` where they are not equal."""

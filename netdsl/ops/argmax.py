@@ -61,14 +61,6 @@ class ArgMax(LibraryOp):
         alone = self.keepdims and place_of(self.axis, result.rank) == result.rank - 1
         return super().reach(types, result) if alone else None
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """A maximum and a comparison per element."""
-        return 2 * types[0].size
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`ArgMax`."""
         at = place_of(self.axis, types[0].rank)

@@ -91,13 +91,9 @@ class LibraryOp(Op):
         """The results, made of primitives; `values` are the data operands followed by the params."""
         raise NotImplementedError(f"{self.name} has no expansion")
 
-    def macs(self, *types: TensorType) -> int:
-        """Multiply-adds in inference; `types` are those of all operands."""
-        raise NotImplementedError(f"{self.name} has no cost rule")
-
-    def flops(self, *types: TensorType) -> int:
-        """Floating-point operations in inference: 2 for each multiply-add, 1 for any other operation."""
-        raise NotImplementedError(f"{self.name} has no cost rule")
+    def published_flops(self, *types: TensorType) -> int | None:
+        """Floating-point operations in inference where a publication counts otherwise than `expand` adds up."""
+        return None
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """The results in inference as ONNX nodes, from the types and names of all operands.

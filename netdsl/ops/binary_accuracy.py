@@ -57,14 +57,6 @@ class BinaryAccuracy(Mean):
 
         return b.reduce("sum", hit, *values, axes=range(len(shape))), math.prod(shape)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """About three comparisons per element."""
-        return 3 * types[0].size
-
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """By `numpy.where`."""
         x, t = arrays

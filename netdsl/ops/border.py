@@ -37,10 +37,11 @@ def check_border(size: int, low: int, high: int, mode: str) -> None:
         )
 
 
-def indices(size: int, low: int, high: int, mode: str) -> Array:
+def _indices(b: PrimitiveBuilder, size: int, low: int, high: int, mode: str) -> Value:
     """For each cell of a padded axis the cell that it copies; raises ShapeError when the map is too small."""
     check_border(size, low, high, mode)
-    return np.pad(np.arange(size), (low, high), mode)  # type: ignore[call-overload, no-any-return]
+    t = TensorType((low + size + high,), "i64")
+    return b.table(t, lambda: np.pad(np.arange(size), (low, high), mode))  # type: ignore[call-overload]
 
 
 def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: float = 0.0) -> Value:
@@ -55,7 +56,7 @@ def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: flo
         return y if value == 0.0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
     for axis, (lo, hi) in enumerate(pads, 1):
         if lo or hi:
-            x = b.gather(x, indices(shape[axis], lo, hi, mode), axis)
+            x = b.gather(x, _indices(b, shape[axis], lo, hi, mode), axis)
     return x
 
 
@@ -130,14 +131,6 @@ class Pad(LibraryOp):
         pads = self.pads(types[0])[:-1]
         ones = (1,) * len(pads)
         return windows(ones, ones, ones, pads) if self.mode in ("zeros", "constant") else None
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """`Pad`, which has no symmetric mode."""

@@ -73,12 +73,8 @@ class BoxDecode(LibraryOp):
         height, width = self.clip
         return minimum(maximum(x, 0.0), along(width, height, last))
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Ten per coordinate, two more where boxes are cut."""
+    def published_flops(self, *types: TensorType) -> int:
+        """Ten per coordinate, two more where boxes are cut: Girshick et al. 2014, whose formulas have no weights."""
         return (10 if self.clip is None else 12) * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

@@ -111,14 +111,6 @@ class Broadcast(LibraryOp):
         alone = all(spatial == result.shape[1:-1] for spatial in maps)
         return (Reach(),) * (result.rank - 2) if alone else None
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per element and further operand."""
-        return (len(types) - 1) * self.infer(*types)[0].size
-
     @staticmethod
     def onnx_aligned(m: OnnxBuilder, types: Sequence[TensorType], names: Sequence[str]) -> list[str]:
         """The operands with vectors spread out."""

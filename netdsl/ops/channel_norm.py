@@ -25,10 +25,6 @@ class _ChannelNorm(LibraryOp):
             raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
 
 @dataclass(frozen=True)
 class Lrn(_ChannelNorm):
@@ -59,8 +55,8 @@ class Lrn(_ChannelNorm):
         means = b.reshape(b.add1(window, squares), shape)
         return (b.map(lambda v, m: v * power(self.k + share * m, -self.beta), x, means),)
 
-    def flops(self, *types: TensorType) -> int:
-        """A square, the sum, and a product, a sum, a power and a quotient per element."""
+    def published_flops(self, *types: TensorType) -> int:
+        """A square, the sum, a product, a sum, a power and a quotient: the formula of Krizhevsky et al. 2012."""
         return (self.size + 4) * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
@@ -105,8 +101,8 @@ class L2Normalize(_ChannelNorm):
         bound = max(self.eps * self.eps, FLOAT_MIN)
         return (b.map(lambda v, s: v / sqrt(maximum(s, bound)), x, total),)
 
-    def flops(self, *types: TensorType) -> int:
-        """A square, a sum and a quotient per element."""
+    def published_flops(self, *types: TensorType) -> int:
+        """A square, a sum and a quotient per element: the formula of Liu et al. 2015 (ParseNet)."""
         return 3 * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

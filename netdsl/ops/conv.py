@@ -126,15 +126,6 @@ class Conv(LibraryOp):
         spatial = types[0].shape[1:-1], kernel, op.stride, op.dilation, op.pad, result.shape[1:-1]
         return [*explain_windows(*spatial), f"channels: {self.channels}, as set"]
 
-    def macs(self, *types: TensorType) -> int:
-        """Outputs x taps x channels per group, padding included."""
-        (y,) = self.infer(*types)
-        return Contract.macs(types[1].shape, y.shape)
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per multiply-add, one per bias."""
-        return 2 * self.macs(*types) + (self.infer(*types)[0].size if self.bias else 0)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """`Conv` between transposes, behind `Pad` for another border; ONNX has no symmetric one."""
         op, rank, x, w = self.contraction(types[0]), types[0].rank, names[0], names[1]

@@ -117,14 +117,6 @@ class ConvTranspose(LibraryOp):
         ]
         return [*lines, f"channels: {self.channels}, as set"]
 
-    def macs(self, *types: TensorType) -> int:
-        """Inputs x taps x output channels per group, cells that are cut off included."""
-        return types[0].size * math.prod(types[1].shape[:-1])
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per multiply-add, one per bias."""
-        return 2 * self.macs(*types) + (self.infer(*types)[0].size if self.bias else 0)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`ConvTranspose` between transposes."""
         op, rank = self.contraction(types[0]), types[0].rank

@@ -81,7 +81,8 @@ class CrossEntropy(Loss):
         logits = log_softmax(b, values[0])
         shape = b.type(logits).shape
         operands = [logits, self._target_operand(b, values[1], shape)]
-        operands.append(b.const(np.array(self.class_weights or (1.0,) * shape[-1], np.float32)))
+        weights = self.class_weights or (1.0,) * shape[-1]
+        operands.append(b.table(TensorType(shape[-1:]), lambda: np.array(weights, np.float32)))
         if len(values) == 3:
             operands.append(b.reshape(values[2], _over_map(b.type(values[2]).shape, len(shape))))
         labels = b.type(values[1]).dtype == "i64"

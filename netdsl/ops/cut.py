@@ -20,18 +20,7 @@ from netdsl.source import counted
 
 
 @dataclass(frozen=True)
-class _Move(LibraryOp):
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-
-@dataclass(frozen=True)
-class Crop(_Move):
+class Crop(LibraryOp):
     """Cells cut off at the border of a map: `[*S, C] -> [*O, C]`.  Keras Cropping1D..3D."""
 
     name: ClassVar[str] = "crop"
@@ -104,7 +93,7 @@ class Crop(_Move):
 
 
 @dataclass(frozen=True)
-class Slice(_Move):
+class Slice(LibraryOp):
     """Elements `start` up to, not including, `stop` of one axis, every `step`-th.  NumPy's rules; ONNX Slice."""
 
     name: ClassVar[str] = "slice"
@@ -140,7 +129,7 @@ class Slice(_Move):
         at, kept = self.chosen(b.type(x))
         shape = self.infer(b.type(x))[0].shape
         if kept.step > 1:
-            return (b.gather(x, np.array(kept), at),)
+            return (b.gather(x, kept, at),)
         return (b.slice(x, tuple(kept.start if k == at else 0 for k in range(len(shape))), shape),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...]:
@@ -178,7 +167,7 @@ class Slice(_Move):
 
 
 @dataclass(frozen=True)
-class Split(_Move):
+class Split(LibraryOp):
     """Equal parts along an axis, as several results: `a, b = x -> split(2)`.  ONNX Split, PyTorch chunk."""
 
     name: ClassVar[str] = "split"
@@ -234,7 +223,7 @@ class Split(_Move):
 
 
 @dataclass(frozen=True)
-class Stack(_Move):
+class Stack(LibraryOp):
     """Operands of one shape along a new axis.  `numpy.stack`, PyTorch stack."""
 
     name: ClassVar[str] = "stack"
@@ -288,7 +277,7 @@ class Stack(_Move):
 
 
 @dataclass(frozen=True)
-class Gather(_Move):
+class Gather(LibraryOp):
     """Elements of one axis by their numbers, in any order, some more than once.  ONNX Gather, `numpy.take`."""
 
     name: ClassVar[str] = "gather"
@@ -318,7 +307,7 @@ class Gather(_Move):
         """One primitive."""
         (x,) = values
         at = place_of(self.axis, b.type(x).rank)
-        return (b.gather(x, np.array(self.indices) % b.type(x).shape[at], at),)
+        return (b.gather(x, [k % b.type(x).shape[at] for k in self.indices], at),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """The cell itself; everything where cells change places."""

@@ -61,15 +61,6 @@ class Dense(LibraryOp):
             f"units: {result.shape[-1]}, as set; the sum is over {counted(types[0].shape[-1], 'channel')}"
         ]
 
-    def macs(self, *types: TensorType) -> int:
-        """Inputs x outputs, per position."""
-        return types[0].size * self.units
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per multiply-add, one per bias."""
-        (y,) = self.infer(*types)
-        return 2 * self.macs(*types) + (y.size if self.bias else 0)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`MatMul` and `Add`."""
         y = m.node("MatMul", *names[:2])

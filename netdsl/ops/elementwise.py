@@ -156,10 +156,6 @@ class StopGradient(Activation):
         """`x`, for which differentiation knows no derivative."""
         return stop_gradient(x)
 
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
     def onnx_node(self) -> tuple[str, dict[str, Any]]:
         """`Identity`."""
         return "Identity", {}

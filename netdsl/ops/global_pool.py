@@ -35,14 +35,6 @@ class _GlobalPool(LibraryOp):
             f"the spatial axes {list(types[0].shape[1:-1])} become one cell, channels stay {result.shape[-1]}"
         ]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per input element."""
-        return types[0].size
-
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """1-D to 3-D, kept or not, no spatial axis refused."""

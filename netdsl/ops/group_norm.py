@@ -58,14 +58,6 @@ class _SampleNorm(LibraryOp):
         y = b.reshape(b.map(lambda a, m, s: (a - m) * s, v, mean, scale), shape)
         return (b.map(lambda a, w, c: a * w + c, y, *values[1:]) if self.affine else y,)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Mean 1, variance 3, normalisation 2, factor and offset 2 per element."""
-        return (8 if self.affine else 6) * types[0].size
-
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """NumPy's mean and variance."""
         x = arrays[0]

@@ -56,10 +56,6 @@ class Iou(Loss):
 
         return b.reduce("sum", weighted, *operands, axes=range(len(shape) + 1)), math.prod(shape)
 
-    def flops(self, *types: TensorType) -> int:
-        """About 25 operations per box."""
-        return 25 * (types[0].size // 4)
-
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Box by box."""
         pairs = zip(arrays[0].reshape(-1, 4), arrays[1].reshape(-1, 4), strict=True)
@@ -112,10 +108,6 @@ class Giou(Iou):
         common, around = area(overlap(p, t)), area(hull(p, t))
         union = area(p) + area(t) - common
         return 1.0 - common / (union + EPSILON) + (around - union) / (around + EPSILON)
-
-    def flops(self, *types: TensorType) -> int:
-        """About 36 operations per box."""
-        return 36 * (types[0].size // 4)
 
     def _loss(self, p: Array, t: Array) -> float:
         iou, union = self._areas(p, t)

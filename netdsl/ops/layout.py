@@ -33,14 +33,6 @@ class _Layout(LibraryOp):
         view, order = self.order(b.type(x).shape)
         return (b.reshape(b.transpose(b.reshape(x, view), order), result.shape),)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Reshape` and `Transpose`."""
         view, order = self.order(types[0].shape)

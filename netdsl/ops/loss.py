@@ -54,14 +54,6 @@ class Loss(Mean):
         if target != prediction:
             raise ShapeError(f"{self.name} compares {prediction} with {target}", operand=1)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """About five operations per predicted element."""
-        return 5 * types[0].size
-
 
 @dataclass(frozen=True)
 class ElementwiseLoss(Loss):

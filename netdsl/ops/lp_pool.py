@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
-from netdsl.ir import Sample, TensorType, Value
+from netdsl.ir import Sample, Value
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.pool import Pool, onnx_windows
@@ -44,10 +44,6 @@ class LpPool(Pool):
             return where(mean > 0.0, power(cells * mean, 1.0 / self.p), 0.0)
 
         return b.map(root, b.add1(summing(window), powers))
-
-    def flops(self, *types: TensorType) -> int:
-        """A power and a sum per cell of each window, and a root."""
-        return 2 * super().flops(*types) + self.infer(*types)[0].size
 
     def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str | None:
         """`LpPool`, whose exponent is whole."""

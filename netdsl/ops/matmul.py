@@ -84,14 +84,6 @@ class MatMul(LibraryOp):
         kept = f"{counted(rows, 'row')} of the first, {counted(columns, 'column')} of the second"
         return [f"{kept}; the {depth} between are summed over"]
 
-    def macs(self, *types: TensorType) -> int:
-        """Elements of the result x terms of a sum."""
-        return self.infer(*types)[0].size * self._matrices(types)[0][1]
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per multiply-add."""
-        return 2 * self.macs(*types)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`MatMul`, operands transposed."""
         rank = types[0].rank

@@ -156,14 +156,6 @@ class Concat(LibraryOp):
             f"{axis_name(at, result.rank)}: {' + '.join(str(t.shape[at]) for t in types)} = {result.shape[at]}"
         ]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Concat`."""
         return (m.node("Concat", *names, axis=place_of(self.axis, types[0].rank)),)

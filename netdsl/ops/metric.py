@@ -81,14 +81,6 @@ class TopKAccuracy(Mean):
         """The value, or 0 where the label says that the cell does not count."""
         return value if self.ignore_index is None else where(eq(t, self.ignore_index), 0, value)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """About three comparisons per element."""
-        return 3 * types[0].size
-
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """By a stable sort."""
         x, label = arrays

@@ -80,14 +80,6 @@ class Nms(LibraryOp):
         best = b.gather(b.reshape(scores, (n * classes * count,)), b.map(candidate, kept), 0)
         return chosen, best, b.map(lambda k: k // count, kept)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """About 16 for each pair of a kept box and any: as if none were missing."""
-        return 16 * types[0].shape[0] * self.max_boxes * types[0].shape[1]
-
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything: the scores say which."""
 

@@ -33,14 +33,6 @@ class _Noise(LibraryOp):
         """The operand with its noise."""
         raise NotImplementedError(f"{self.name} has no noise")
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None in inference."""
-        return 0
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """Nothing: there is no noise in inference."""
         return (m.node("Identity", *names),)

@@ -99,12 +99,8 @@ class BatchNorm(LibraryOp):
         b.update(old_var, b.map(lambda r, v: keep * r + (1 - keep) * unbiased * v, b.latest(old_var), var))
         return mean, var
 
-    def macs(self, *types: TensorType) -> int:
-        """None: the scale folds into the convolution before it."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """A product and a sum per element."""
+    def published_flops(self, *types: TensorType) -> int:
+        """A product and a sum per element: one linear map once trained, Ioffe and Szegedy 2015 (section 3.1)."""
         return 2 * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

@@ -47,14 +47,6 @@ class OneHot(LibraryOp):
         """The new axis."""
         return [f"channels: {counted(self.classes, 'class')}, as set"]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Equal` to the numbers of the classes: `OneHot` counts labels below 0 from the end."""
         labels = m.node("Unsqueeze", names[0], m.const((-1,)))

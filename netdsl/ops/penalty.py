@@ -52,14 +52,6 @@ class Penalty(LibraryOp):
         """All elements."""
         return ["one number for all weights"]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per weight."""
-        return 2 * sum(t.size for t in types)
-
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """One weight and several."""

@@ -144,14 +144,6 @@ class Pool(LibraryOp):
         size, out = ([shape[a] for a in over] for shape in (x.shape, result.shape))
         return explain_windows(size, op.size, op.stride, op.dilation, op.pad, out, op.overhang, names)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per cell of each window."""
-        return self.infer(*types)[0].size * math.prod(self.window(types[0]).size)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """The pool between transposes, and reshapes where it does not run over the spatial axes."""
         (t,), (result,) = types, self.infer(*types)

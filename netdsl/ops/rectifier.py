@@ -205,12 +205,8 @@ class PRelu(LibraryOp):
         """One map."""
         return (b.map(lambda x, w: where(x > 0.0, x, w * x), *values),)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """A comparison and a product per element."""
+    def published_flops(self, *types: TensorType) -> int:
+        """A comparison and a product per element: the formula of He et al. 2015."""
         return 2 * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -317,14 +313,6 @@ class Apl(LibraryOp):
 
         return (b.map(element, x, *rows(slope), *rows(knot)),)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """A maximum, and a difference, a maximum, a product and a sum per hinge."""
-        return (1 + 4 * self.hinges) * types[0].size
-
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """Hinge by hinge."""
         x, slope, knot = arrays
@@ -367,14 +355,6 @@ class Maxout(LibraryOp):
         (x,) = values
         shape = b.type(x).shape
         return (b.max(b.reshape(x, (*shape[:-1], shape[-1] // self.pieces, self.pieces)), (-1,)),)
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """A comparison per operand but one."""
-        return types[0].size // self.pieces * (self.pieces - 1)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`ReduceMax` of a reshape."""

@@ -45,14 +45,6 @@ class _Reduction(LibraryOp):
         alone = self.keepdims and resolve_axes(self.axes, types[0].rank) == (types[0].rank - 1,)
         return super().reach(types, result) if alone else None
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """One operation per element."""
-        return types[0].size
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """The op of this name."""
         op_type = "".join(word.capitalize() for word in self.name.split("_"))

@@ -41,6 +41,11 @@ class Line:
         return low, np.minimum(low + 1, size - 1)
 
 
+def _chosen(b: PrimitiveBuilder, size: int, out: int) -> Value:
+    """For each cell of the result the cell of the operand that it copies."""
+    return b.table(TensorType((out,), "i64"), lambda: np.arange(out) * size // out)
+
+
 @dataclass(frozen=True)
 class _Resize(LibraryOp):
     """Base: interpolation along one axis after the other.
@@ -71,7 +76,7 @@ class _Resize(LibraryOp):
             if size == out:
                 continue
             if self.mode == "nearest":
-                x = b.gather(x, np.arange(out) * size // out, axis)
+                x = b.gather(x, _chosen(b, size, out), axis)
             else:
                 x = self._mixed(b, x, axis, out)
         return (x,)
@@ -79,7 +84,6 @@ class _Resize(LibraryOp):
     def _mixed(self, b: PrimitiveBuilder, x: Value, axis: int, out: int) -> Value:
         shape = b.type(x).shape
         line = Line.of(shape[axis], out, self.align_corners)
-        low, high = line.neighbours(shape[axis], out)
         origin, step = line.first / line.unit, line.step / line.unit
 
         def element(v: Expr, w: Expr, cell: Expr) -> Expr:
@@ -87,7 +91,10 @@ class _Resize(LibraryOp):
             share = place - cast_float(cell)
             return (1.0 - share) * v + share * w
 
-        cells = b.const(low.reshape(-1, *(1,) * (len(shape) - axis - 1)))
+        t = TensorType((out,), "i64")
+        low = b.table(t, lambda: line.neighbours(shape[axis], out)[0])
+        high = b.table(t, lambda: line.neighbours(shape[axis], out)[1])
+        cells = b.reshape(low, (out, *(1,) * (len(shape) - axis - 1)))
         return b.map(element, b.gather(x, low, axis), b.gather(x, high, axis), cells)
 
     def _place(self, cell: int, size: int, out: int) -> Fraction:
@@ -102,21 +109,6 @@ class _Resize(LibraryOp):
         if self.mode == "nearest":
             return tuple(_reach(Line(0, n, out), "before") for n, out in axes)
         return tuple(_reach(Line.of(n, out, self.align_corners), "both") for n, out in axes)
-
-    def macs(self, *types: TensorType) -> int:
-        """None: the weights are fixed."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Three per cell and axis that is mixed."""
-        if self.mode == "nearest":
-            return 0
-        shape, total = list(types[0].shape), 0
-        for axis, out in enumerate(self.out_size(types[0]), 1):
-            changed = shape[axis] != out
-            shape[axis] = out
-            total += 3 * math.prod(shape) if changed else 0
-        return total
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Resize` between transposes."""

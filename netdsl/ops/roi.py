@@ -80,10 +80,6 @@ class Roi(LibraryOp):
             weights.append(b.reduce_expr("sum", e, low, high, axes=(3,), shape=space))
         return (b.add1(RoiReduce(self.kind, self.split), x, *weights),)
 
-    def macs(self, *types: TensorType) -> int:
-        """None: the weights are not learnt."""
-        return 0
-
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything: the boxes say where."""
 

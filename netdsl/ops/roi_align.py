@@ -56,8 +56,11 @@ class RoiAlign(Roi):
         near = 1.0 - absolute(minimum(maximum(at, 0.0), float(size - 1)) - PLACE)
         return where(inside, maximum(near, 0.0) / total, 0.0)
 
-    def flops(self, *types: TensorType) -> int:
-        """Four cells of the map for each sample, two operations each; one sample where their number is not set."""
+    def published_flops(self, *types: TensorType) -> int:
+        """Four cells of the map for each sample, two operations each: He et al. 2017.
+
+        One sample where their number is not set.
+        """
         return 8 * max(self.sampling_ratio, 1) ** 2 * self.infer(*types)[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

@@ -65,8 +65,8 @@ class RoiPool(_Binned):
         first, last = self.span(low, high, cells, size)
         return cast_float(logical_and(first <= PLACE, PLACE < last))
 
-    def flops(self, *types: TensorType) -> int:
-        """As if every cell of the map were in one cell of each box."""
+    def published_flops(self, *types: TensorType) -> int:
+        """As if every cell of the map were in one cell of each box, whose corners are free: Girshick 2015."""
         return types[0].size * types[1].shape[1]
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -113,8 +113,8 @@ class PsRoiPool(_Binned):
         first, last = self.span(low, high, cells, size)
         return where(logical_and(first <= PLACE, PLACE < last), 1.0 / (last - first), 0.0)
 
-    def flops(self, *types: TensorType) -> int:
-        """As if every cell of the map were in one cell of each box."""
+    def published_flops(self, *types: TensorType) -> int:
+        """As if every cell of the map were in one cell of each box, whose corners are free: Dai et al. 2016."""
         (y,) = self.infer(*types)
         return types[0].shape[0] * math.prod(types[0].shape[1:3]) * y.shape[1] * y.shape[-1]
 

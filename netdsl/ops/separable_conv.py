@@ -82,14 +82,6 @@ class DepthwiseConv(LibraryOp):
         lines = self.conv(types[0]).explain(types, result)[:-1]
         return [*lines, f"channels: {types[0].shape[-1]} * {self.depth_multiplier} = {result.shape[-1]}"]
 
-    def macs(self, *types: TensorType) -> int:
-        """Outputs x taps."""
-        return self.conv(types[0]).macs(*types)
-
-    def flops(self, *types: TensorType) -> int:
-        """Two per multiply-add, one per bias."""
-        return self.conv(types[0]).flops(*types)
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """`Conv` in groups."""
         return self.conv(types[0]).onnx(m, types, *names)
@@ -176,18 +168,6 @@ class SeparableConv(LibraryOp):
         """The formula of windows, and the setting of the channels."""
         first, _, middle = self.parts(types[0])
         return [*first.explain(types, middle)[:-1], f"channels: {self.channels}, as set"]
-
-    def macs(self, *types: TensorType) -> int:
-        """Those of both convolutions."""
-        x, depthwise, *rest = types
-        first, second, middle = self.parts(x)
-        return first.macs(x, depthwise) + second.macs(middle, *rest)
-
-    def flops(self, *types: TensorType) -> int:
-        """Those of both convolutions."""
-        x, depthwise, *rest = types
-        first, second, middle = self.parts(x)
-        return first.flops(x, depthwise) + second.flops(middle, *rest)
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
         """Two `Conv` nodes."""

@@ -28,14 +28,6 @@ class _Shape(LibraryOp):
         between = f"{types[0].size // types[0].shape[0]} = " if min(types[0].rank, result.rank) > 2 else ""
         return [f"{before} = {between}{after}"]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Reshape`."""
         return (m.node("Reshape", *names, m.const(self.infer(*types)[0].shape)),)

@@ -30,14 +30,6 @@ class LogSoftmax(LibraryOp):
         """Shift, exponentiate, sum, subtract."""
         return (log_softmax(b, values[0]),)
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Maximum, shift, exponential, sum and a last operation per element."""
-        return 5 * types[0].size
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`LogSoftmax` over the last axis."""
         return (m.node("LogSoftmax", *names, axis=-1),)
@@ -69,6 +61,10 @@ class Softmax(LogSoftmax):
         shifted = _shifted(b, values[0])
         total = b.reduce("sum", exp, shifted, axes=(-1,), keepdims=True)
         return (b.map(lambda x, s: exp(x) / s, shifted, total),)
+
+    def published_flops(self, *types: TensorType) -> int:
+        """Maximum, shift, exponential, sum and quotient per element: Clark et al. 2020 (ELECTRA)."""
+        return 5 * types[0].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Softmax` over the last axis."""

@@ -48,10 +48,6 @@ class StochasticPool(Pool):
         )
         return b.map(lambda s, q: where(s < FLOAT_MIN, 0.0, q / s), first, second)
 
-    def flops(self, *types: TensorType) -> int:
-        """A maximum, a square and two sums per cell of each window, and a quotient."""
-        return 4 * super().flops(*types) + self.infer(*types)[0].size
-
     def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str:
         """Two `AveragePool` nodes and their quotient, whose divisor is kept off 0."""
         weight = m.node("Relu", x)

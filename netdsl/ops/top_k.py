@@ -71,14 +71,6 @@ class TopK(LibraryOp):
         alone = place_of(self.axis, result.rank) == result.rank - 1
         return (Reach(),) * (result.rank - 2) if alone else None
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """About one comparison per element; more where the order is rising, and for the sort."""
-        return types[0].size
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`TopK`."""
         at = place_of(self.axis, types[0].rank)

@@ -80,12 +80,8 @@ class MaxUnpool(LibraryOp):
         axes = zip(axis_names(result.rank - 2), result.shape[1:-1], strict=True)
         return [f"{name}: {n}, as before the pool" for name, n in axes]
 
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Two comparisons per cell of the larger map."""
+    def published_flops(self, *types: TensorType) -> int:
+        """Two comparisons per cell of the larger map, to find and to use its place: Badrinarayanan et al. 2015."""
         return 2 * types[1].size
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:

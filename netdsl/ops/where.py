@@ -39,10 +39,6 @@ class Where(Broadcast):
             if t.dtype != "f32":
                 raise ShapeError(f"where takes numbers, not {t.words}", operand=1 + k)
 
-    def flops(self, *types: TensorType) -> int:
-        """One choice per element."""
-        return self.infer(*types)[0].size
-
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
         """`Where`."""
         return (m.node("Where", *self.onnx_aligned(m, types, names)),)

@@ -62,19 +62,10 @@ class YoloDecode(LibraryOp):
             centre, half = (cell + sigmoid(place)) * self.stride, 0.5 * size * exp(scale)
             return where(Index(4) < 2, centre - half, centre + half)
 
-        sizes = b.const(np.array(self.anchors)[:, [0, 1, 0, 1]])
+        sizes = b.table(TensorType((count, 4)), lambda: np.array(self.anchors)[:, [0, 1, 0, 1]])
         boxes = b.map(element, b.gather(x, (0, 1, 0, 1), -1), b.gather(x, (2, 3, 2, 3), -1), sizes)
         rest = b.slice(x, (0, 0, 0, 0, 4), (n, height, width, count, channels // count - 4))
         return (b.reshape(b.concat([boxes, b.map(sigmoid, rest)], -1), y.shape),)
-
-    def macs(self, *types: TensorType) -> int:
-        """None."""
-        return 0
-
-    def flops(self, *types: TensorType) -> int:
-        """Four per sigmoid, and eight per coordinate."""
-        (y,) = self.infer(*types)
-        return 4 * types[0].size + 8 * 4 * (y.size // y.shape[-1])
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything, since the axes change."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netdsl.ir import Graph, Node, Op, Value
+from netdsl.cost import nbytes
+from netdsl.ir import Graph, Op, Value
 from netdsl.passes.base import Pass
-from netdsl.passes.cost import facts
-from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
-from netdsl.primitives import Contract, Map, Reduce
+from netdsl.primitives import Map
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,9 @@ class CommonSubexpressions(Pass):
                 continue
             twin = edit.nodes[first.setdefault((node.op, node.inputs), name)]
             if twin.id != name:
-                log.rewrote(
-                    self.name, [node, twin], f"equal to {twin.id}", nbytes(node.types), _flops(edit, node)
-                )
+                log.rewrote(self.name, [node, twin], f"equal to {twin.id}", nbytes(node.types))
                 edit.replace(twin, twin.op, twin.inputs, merged=[node])
                 for old, new in zip(node.outputs, twin.outputs, strict=True):
                     edit.redirect(old, new)
                 edit.remove(node)
         return edit.done()
-
-
-def _flops(edit: Edit, node: Node) -> int:
-    """Scalar operations that a node costs: two per multiply-add of a contraction."""
-    op = node.op
-    if isinstance(op, Map):
-        return node.types[0].size * sum(facts(e).cost for e in op.exprs)
-    if isinstance(op, Reduce):
-        return max(edit.type(v).size for v in node.inputs) * (facts(op.expr).cost + 1)
-    if isinstance(op, Contract):
-        a, b, out = (*(edit.type(v).shape for v in node.inputs[:2]), node.types[0].shape)
-        kernel, result = {"forward": (b, out), "backward_data": (b, a), "backward_weights": (out, b)}[op.role]
-        return 2 * op.macs(kernel, result)
-    return 0

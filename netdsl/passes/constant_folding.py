@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array
+from netdsl.cost import nbytes
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import body_of, reads_only_in_body, with_body
-from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
 from netdsl.primitives import (
     Const,

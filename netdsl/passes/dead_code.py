@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.cost import nbytes
 from netdsl.ir import Graph
 from netdsl.passes.base import Pass
-from netdsl.passes.edit import nbytes
 from netdsl.passes.log import Log
 from netdsl.primitives.builder import KEY
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 
-from netdsl.ir import Graph, Node, Op, TensorType, Value
+from netdsl.ir import Graph, Node, Op, Value
 from netdsl.passes.weights import weight_only
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.source import Span
@@ -157,8 +157,3 @@ class Edit(PrimitiveBuilder):
 def origins(*nodes: Node) -> tuple[str, ...]:
     """The source-level nodes that several nodes came from, each once."""
     return tuple(dict.fromkeys(name for n in nodes for name in n.origin or (n.id,)))
-
-
-def nbytes(types: Iterable[TensorType]) -> int:
-    """Bytes of tensors together."""
-    return sum(t.nbytes for t in types)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.cost import facts
 from netdsl.ir import Node, Value
 from netdsl.passes.affine import affine
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body
-from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
@@ -88,7 +88,6 @@ class FoldBatchNorm(Rewrite[Chain]):
         node, last = match.contract, match.maps[-1]
         assert isinstance(node.op, Contract)
         scale, shift = match.parts()
-        flops = node.types[0].size * (facts(match.body.exprs[0]).cost - 1)
         with edit.within(last):
             factor = _per_channel(edit, match, scale)
             if node.op.role == "backward_data":
@@ -96,7 +95,7 @@ class FoldBatchNorm(Rewrite[Chain]):
             kernel = edit.map(lambda w, s: w * s, node.inputs[1], factor)
             bias = _per_channel(edit, match, shift)
         saved = 2 * node.types[0].nbytes * (len(match.maps) - 1)
-        log.rewrote(self.name, self.nodes(edit, match), f"scale folded into {node.inputs[1]}", saved, flops)
+        log.rewrote(self.name, self.nodes(edit, match), f"scale folded into {node.inputs[1]}", saved)
         edit.replace(node, node.op, (node.inputs[0], kernel), merged=match.maps)
         edit.replace(last, Map((Arg(0) + Arg(1),)), (node.outputs[0], bias), merged=(node, *match.maps))
         for old in reversed(match.maps[:-1]):

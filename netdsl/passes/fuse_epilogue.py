@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from netdsl.cost import facts
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of
-from netdsl.passes.cost import facts
 from netdsl.passes.edit import Edit
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from netdsl.cost import Facts, facts, nbytes
 from netdsl.ir import Node
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of, reads_only_in_body, with_body
-from netdsl.passes.cost import Facts, facts
-from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.edit import Edit
 from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
@@ -73,8 +73,8 @@ class FuseMaps(Rewrite[Fusion]):
         if len(users) > 1:
             if known.expensive:
                 return f"{len(users)} uses, and it computes {known.expensive}"
-            if known.cost > self.copy_cost:
-                return f"{len(users)} uses, and {counted(known.cost, 'operation')} are too many to repeat"
+            if known.work > self.copy_cost:
+                return f"{len(users)} uses, and {counted(known.work, 'operation')} are too many to repeat"
             if self._saved(edit, match) <= 0:
                 return f"{len(users)} uses, which would read more than is saved"
         reasons = (
@@ -86,10 +86,7 @@ class FuseMaps(Rewrite[Fusion]):
     def rewrite(self, edit: Edit, match: Fusion, log: Log) -> None:
         """Inline the map everywhere and remove it."""
         names = ", ".join(u.id for u in match.users)
-        flops = self._flops_saved(match)
-        log.rewrote(
-            self.name, [match.map, *match.users], f"inlined into {names}", self._saved(edit, match), flops
-        )
+        log.rewrote(self.name, [match.map, *match.users], f"inlined into {names}", self._saved(edit, match))
         for user, body in zip(match.users, match.bodies, strict=True):
             op, inputs = with_body(edit, user, body)
             edit.replace(user, op, inputs, merged=[match.map])
@@ -109,8 +106,8 @@ class FuseMaps(Rewrite[Fusion]):
         if node.types[0].shape != body.space:
             if known.placed:
                 return f"{node.id} reads coordinates or random numbers of another space than {user.id}"
-            if node.types[0].size < math.prod(body.space) and known.cost > self.repeat_cost:
-                what = known.expensive or f"{known.cost} operations"
+            if node.types[0].size < math.prod(body.space) and known.work > self.repeat_cost:
+                what = known.expensive or f"{known.work} operations"
                 return f"{user.id} would repeat {what} for each of {list(body.space)}"
         return oversize(body, len(user.types), self.max_size, self.max_operands)
 
@@ -124,10 +121,3 @@ class FuseMaps(Rewrite[Fusion]):
         for user in match.users:
             saved += nbytes(edit.type(v) for v in set(node.inputs) & set(user.inputs))
         return saved
-
-    @staticmethod
-    def _flops_saved(match: Fusion) -> int:
-        """What the map costs by itself, less what it costs inside its readers."""
-        assert isinstance(match.map.op, Map)
-        repeated = sum(math.prod(body.space) for body in match.bodies)
-        return facts(match.map.op.exprs[0]).cost * (match.map.types[0].size - repeated)

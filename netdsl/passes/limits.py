@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from netdsl.cost import facts
 from netdsl.passes.body import Body
-from netdsl.passes.cost import facts
 
 MAX_SIZE = 160
 """Operations and leaves of all expressions of a node, written out: past this a kernel runs out of registers."""

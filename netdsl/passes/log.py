@@ -15,8 +15,7 @@ class Event:
     """One rewrite that a pass made or refused.
 
     `nodes` are ids in the graph before the rewrite, `spans` the places of the source they came from.  The
-    savings are per run of the program, an estimate: memory traffic in bytes and scalar operations; negative
-    where work is done twice to save traffic.
+    memory traffic saved is per run of the program, an estimate.
     """
 
     by: str
@@ -25,7 +24,6 @@ class Event:
     reason: str
     spans: tuple[Span, ...] = ()
     bytes_saved: int = 0
-    flops_saved: int = 0
 
     def __str__(self) -> str:
         saved = f" [{self.bytes_saved} bytes]" if self.bytes_saved else ""
@@ -53,14 +51,10 @@ class Log:
         """Forget the refusals of the pass called `by`: it is about to look again."""
         self.events = [e for e in self.events if e.by != by or e.action != "refused"]
 
-    def rewrote(
-        self, by: str, nodes: Iterable[Node], reason: str, bytes_saved: int = 0, flops_saved: int = 0
-    ) -> None:
+    def rewrote(self, by: str, nodes: Iterable[Node], reason: str, bytes_saved: int = 0) -> None:
         """Note a rewrite."""
         found = tuple(nodes)
-        self.events.append(
-            Event(by, "rewrote", _ids(found), reason, spans_of(found), bytes_saved, flops_saved)
-        )
+        self.events.append(Event(by, "rewrote", _ids(found), reason, spans_of(found), bytes_saved))
 
     def refused(self, by: str, nodes: Iterable[Node], reason: str) -> None:
         """Note a refusal and its reason."""

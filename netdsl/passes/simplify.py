@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from netdsl.cost import facts, nbytes
 from netdsl.ir import Graph, Node, Value
 from netdsl.passes.base import Pass
 from netdsl.passes.body import body_of, with_body
-from netdsl.passes.cost import facts
-from netdsl.passes.edit import Edit, nbytes
+from netdsl.passes.edit import Edit
 from netdsl.passes.expressions import simplified
 from netdsl.passes.log import Log
 from netdsl.primitives import Concat, Map, Pad, Reshape, Slice

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from netdsl.arrays import Array, np
 from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Value
-from netdsl.ir.types import TensorType
+from netdsl.ir.types import TensorType, broadcast_shapes
 from netdsl.primitives.contract import Contract, Pads
 from netdsl.primitives.gather import Gather
 from netdsl.primitives.leaf import Const, Input
@@ -34,6 +34,10 @@ class PrimitiveBuilder(Builder):
         """A constant leaf."""
         return self.add1(Const(value))
 
+    def table(self, t: TensorType, make: Callable[[], Array]) -> Value:
+        """A constant array of type `t` that `make` makes; who counts what an op costs asks for the type alone."""
+        return self.const(make())
+
     def map(self, function: Callable[..., Expr | float], *values: Value) -> Value:
         """`function` of the operands' elements: `b.map(lambda x, y: x + y, x, y)`."""
         return self.map_expr(as_expr(function(*(Arg(k) for k in range(len(values))))), *values)
@@ -42,7 +46,7 @@ class PrimitiveBuilder(Builder):
         """A map with one result; an identity adds nothing."""
         if isinstance(e, Arg) and (shape is None or self.type(values[e.index]).shape == shape):
             return values[e.index]
-        full = np.broadcast_shapes(*(self.type(v).shape for v in values))
+        full = broadcast_shapes(*(self.type(v).shape for v in values))
         return self.add1(Map((e,), None if shape == full else shape), *values)
 
     def reduce(
@@ -70,10 +74,10 @@ class PrimitiveBuilder(Builder):
         shape: tuple[int, ...] | None = None,
     ) -> Value:
         """A reduce; operands that the expression does not use are dropped when the space stays the same."""
-        full = np.broadcast_shapes(*(self.type(v).shape for v in values))
+        full = broadcast_shapes(*(self.type(v).shape for v in values))
         space = full if shape is None else shape
         e, used = prune(e, values)
-        own = np.broadcast_shapes(*(self.type(v).shape for v in used))
+        own = broadcast_shapes(*(self.type(v).shape for v in used))
         return self.add1(Reduce(kind, e, axes, keepdims, None if own == space else space), *used)
 
     def sum(self, x: Value, axes: Sequence[int], keepdims: bool = False) -> Value:
@@ -110,10 +114,12 @@ class PrimitiveBuilder(Builder):
             return self.reshape(x, [shape[a] for a in order])
         return self.add1(Transpose(tuple(order)), x)
 
-    def gather(self, x: Value, index: Value | Array | Sequence[int], axis: int) -> Value:
-        """Rows along an axis, 0 for indices outside; the index is a value or a constant."""
-        chosen = index if isinstance(index, Value) else self.const(np.asarray(index, np.int64))
-        return self.add1(Gather(axis % self.type(x).rank), x, chosen)
+    def gather(self, x: Value, index: Value | Sequence[int], axis: int) -> Value:
+        """Rows along an axis, 0 for indices outside; the index is a value, or numbers."""
+        if not isinstance(index, Value):
+            numbers = index
+            index = self.table(TensorType((len(numbers),), "i64"), lambda: np.asarray(numbers, np.int64))
+        return self.add1(Gather(axis % self.type(x).rank), x, index)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Side by side along `axis` (negative counts from the end)."""

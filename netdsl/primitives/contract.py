@@ -12,7 +12,6 @@ convolution is role "backward_data".
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -110,11 +109,6 @@ class Contract(Op):
                 raise ShapeError(f"a kernel of {(k - 1) * d + 1} does not fit into {s} + {lo} + {hi}", 0)
             out.append(room // step + 1)
         return tuple(out)
-
-    @staticmethod
-    def macs(w: tuple[int, ...], y: tuple[int, ...]) -> int:
-        """Multiply-adds of the sum for a kernel and an output of these shapes (taps in padding included)."""
-        return math.prod(y) * math.prod(w[:-1])
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
         """A sum over kernel taps of matrix products."""

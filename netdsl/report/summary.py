@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from netdsl.cost import cost_of, nbytes
 from netdsl.elaborate.naming import Naming
 from netdsl.ir import Graph, Node, Value
 from netdsl.ir.graph import Scope
@@ -97,7 +98,7 @@ def summarize(network: str, graph: Graph, names: Sequence[Naming] = ()) -> Summa
         macs=sum(r.macs for r in rows),
         flops=sum(r.flops for r in rows),
         activations=sum(t.size for n in layers for t in n.types),
-        param_bytes=sum(n.types[0].nbytes for n in weights),
+        param_bytes=nbytes(n.types[0] for n in weights),
         activation_bytes=sum(r.bytes for r in rows if r.kind != "input"),
     )
     shapes = {name: graph.type(v).shape[1:] for name, v in graph.outputs.items()}
@@ -121,7 +122,7 @@ def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str], seen:
     weights = [graph[v.node] for v in node.inputs if graph[v.node].op.name == "param"]
     new = [w for w in weights if owner.setdefault(w.id, node.id) == node.id]
     types = [graph.type(v) for v in node.inputs]
-    size = sum(t.nbytes for t in node.types)
+    size, cost = nbytes(node.types), cost_of(op, *types)
     return Row(
         name=node.id,
         kind=op.name,
@@ -130,10 +131,10 @@ def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str], seen:
         params=sum(w.types[0].size for w in new),
         trainable=sum(w.types[0].size for w in new if getattr(w.op, "trainable", True)),
         shared=next((owner[w.id] for w in weights if owner[w.id] != node.id), None),
-        macs=op.macs(*types),
-        flops=op.flops(*types),
+        macs=cost.macs,
+        flops=cost.flops,
         bytes=size,
-        moved=size + sum(t.nbytes for t in types),
+        moved=size + nbytes(types),
         field=seen,
         sources=tuple(
             v.node for v in node.inputs if graph[v.node].op.name not in ("param", "state", "const")

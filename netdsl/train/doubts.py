@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from netdsl.cost import count_trainable
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node
-from netdsl.ops.costs import count_trainable
 from netdsl.source import Diagnostic, Note
 from netdsl.train.settings import TrainSettings
 

@@ -171,12 +171,8 @@ def test_a_shape_that_changes_explains_itself(sample):
 
 
 @pytest.mark.parametrize("op", LIBRARY, ids=lambda op: op.name)
-def test_every_op_is_documented_and_has_costs(op):
+def test_every_op_is_documented(op):
     assert op.__doc__ and len(op.__doc__) > 20
-    good = next(s for s in op.samples() if s.error is None)
-    graph, names = build(good)
-    types = [graph[n].types[0] for n in names]
-    assert isinstance(good.op.macs(*types), int) and isinstance(good.op.flops(*types), int)
 
 
 @pytest.mark.parametrize("sample", [s for s in EXACT if not s.training], ids=str)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from netdsl.cost import facts
 from netdsl.passes.affine import affine
-from netdsl.passes.cost import facts
 from netdsl.passes.expressions import simplified
 from netdsl.scalar import Arg, evaluate, format_expr, parse_expr
 
@@ -69,4 +69,4 @@ def test_facts_of_shared_parts_take_linear_time():
     for _ in range(24):
         e = e * e
     assert facts.__wrapped__(e).size == 2**25 - 1
-    assert facts.__wrapped__(e).cost == 24
+    assert facts.__wrapped__(e).work == 24

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from netdsl.cost import count_macs, count_params
 from netdsl.elaborate import elaborate
-from netdsl.ops.costs import count_macs, count_params
 from netdsl.syntax.read import read_source
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -1,15 +1,13 @@
-"""Counts over graphs, receptive fields and other batch sizes, against published figures."""
+"""Receptive fields and other batch sizes, against published figures."""
 
 import pytest
 
 from netdsl.ir import TensorType, Value, verify
 from netdsl.ops.activation import Tanh
 from netdsl.ops.conv import Conv
-from netdsl.ops.costs import count_flops, count_macs, count_params
 from netdsl.ops.dense import Dense
 from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.merge import Add
-from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import AvgPool, MaxPool
 from netdsl.ops.rebatch import with_batch
 from netdsl.ops.receptive_field import receptive_field
@@ -39,27 +37,6 @@ LENET = (
     *(Conv(6, 5, pad="same"), Tanh(), AvgPool(2), Conv(16, 5), Tanh(), AvgPool(2)),
     *(Flatten(), Dense(120), Tanh(), Dense(84), Tanh(), Dense(10)),
 )
-
-
-def test_lenet():
-    graph = chain((28, 28, 1), *LENET)
-    convs = 28 * 28 * 6 * 25 + 10 * 10 * 16 * 150
-    dense = 400 * 120 + 120 * 84 + 84 * 10
-    assert count_params(graph) == 61_706
-    assert count_macs(graph) == convs + dense == 416_520
-    biases = 28 * 28 * 6 + 10 * 10 * 16 + 120 + 84 + 10
-    tanhs, pools = 4704 + 1600 + 120 + 84, 4 * (14 * 14 * 6 + 5 * 5 * 16)
-    assert count_flops(graph) == 2 * 416_520 + biases + tanhs + pools
-
-
-def test_counts_are_exact_beyond_64_bits():
-    t = TensorType((2**30, 2**30, 2**30, 3))
-    op = Conv(2**20, 3, bias=False)
-    assert op.macs(t, TensorType((3, 3, 3, 2**20))) == 2**50 * (2**30 - 2) ** 2 * 27
-
-
-def test_running_statistics_are_no_params():
-    assert count_params(chain((8, 8, 4), BatchNorm())) == 8
 
 
 def test_receptive_field_of_vgg16():
