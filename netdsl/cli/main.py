@@ -122,7 +122,3 @@ def _unknown(name: str) -> int:
     say(f"netdsl: no command is called {name}{hint}")
     say("netdsl help lists the commands")
     return 2
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_kill_ends_a_command_with_its_status(folder):
             assert process.poll() is None
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(60) == 143 and process.stderr.read() == b""
+
+
+def test_ctrl_c_while_the_command_is_imported_shows_no_traceback():
+    """Importing takes a tenth of a second, in which people who mistyped press it."""
+    code = (
+        "import runpy, sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'netdsl.cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "runpy.run_module('netdsl', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
