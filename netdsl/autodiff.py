@@ -1,12 +1,13 @@
 """Reverse-mode differentiation as a graph transformation over primitives.
 
 It runs before fusion, so that backward code is fused, scheduled and memory-planned with the rest.  Each
-primitive carries its rule (`vjp`); this file only walks backwards and adds up.
+primitive carries its rule (`vjp`); this file only walks backwards and adds up.  What it appends are primitives
+again, so gradients have gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from netdsl.ir import Graph, TensorType, Value
 from netdsl.primitives import Map, PrimitiveBuilder
@@ -30,9 +31,28 @@ def gradients(b: PrimitiveBuilder, loss: Value, wrt: Sequence[Value]) -> Mapping
     """Append the backward pass of `loss` to `b`; returns the gradient of each value of `wrt`."""
     if b.type(loss) != TensorType(()):
         raise ValueError(f"only a scalar f32 has a gradient; {loss} is {b.type(loss)}")
+    return vector_jacobian(b, [(loss, b.map_expr(Lit(1.0), shape=()))], wrt)
+
+
+def hessian_vector(
+    b: PrimitiveBuilder, grads: Mapping[Value, Value], vectors: Mapping[Value, Value]
+) -> Mapping[Value, Value]:
+    """Append the product of the Hessian with `vectors`, a value for each that `grads` has the gradient of.
+
+    That is the gradient of the sum of `grads * vectors`, in which the vectors stay.  Source: Pearlmutter 1994.
+    """
+    return vector_jacobian(b, [(g, vectors[v]) for v, g in grads.items()], list(grads))
+
+
+def vector_jacobian(
+    b: PrimitiveBuilder, seeds: Iterable[tuple[Value, Value]], wrt: Sequence[Value]
+) -> Mapping[Value, Value]:
+    """Append the gradient of the sum over the `seeds` (value, weights of its elements) of `value * weights`."""
     nodes = list(b.nodes.values())
     needed = _depends_on(b, {v.node for v in wrt})
-    grads: dict[Value, Value] = {loss: b.map_expr(Lit(1.0), shape=())}
+    grads: dict[Value, Value] = {}
+    for value, weights in seeds:
+        _accumulate(b, grads, value, weights)
     for node in reversed(nodes):
         arrived = [grads.get(v) for v in node.outputs]
         if not node.inputs or node.id not in needed or not any(arrived):

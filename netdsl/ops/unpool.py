@@ -15,7 +15,8 @@ from netdsl.ops.border import with_border
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.spatial import axis_names, per_axis, sizes, spatial_rank
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Arg, Expr, Index, as_expr, eq, logical_or, ne, where
+from netdsl.primitives.first import first_place, place_along
+from netdsl.scalar import Arg, eq, logical_or, ne, where
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,9 @@ class MaxUnpool(LibraryOp):
         windows = (n, *itertools.chain(*zip(out, size, strict=True)), c)
         cells = b.reshape(b.slice(before, (0,) * (2 + len(size)), (n, *whole, c)), windows)
         inner = range(2, 2 + 2 * len(size), 2)
-        place, count = _place(size), math.prod(size)
-        top = b.max(cells, inner, keepdims=True)
-        first = b.reduce(
-            "min",
-            lambda v, m: where(logical_or(eq(v, m), ne(v, v)), place, count),
-            cells,
-            top,
-            axes=inner,
-            keepdims=True,
-        )
+        place, top = place_along(inner, size), b.max(cells, inner, keepdims=True)
+        largest = logical_or(eq(Arg(0), Arg(1)), ne(Arg(0), Arg(0)))
+        first = first_place(b, largest, (cells, top), place, inner)
         ones = (n, *itertools.chain(*((o, 1) for o in out)), c)
         kept = b.map_expr(where(eq(Arg(1), place), Arg(0), 0.0), b.reshape(x, ones), first, shape=windows)
         rest = tuple((0, s - w) for s, w in zip(spatial, whole, strict=True))
@@ -123,11 +117,3 @@ class MaxUnpool(LibraryOp):
             Sample(cls(2), ((1, 3, 3, 2), (1, 6, 6, 2)), low=0.5, high=0.5, smooth=False),
             Sample(cls(2), ((1, 3, 3, 2), (1, 8, 6, 2)), error="is pooled to [4, 3, 2], not [3, 3, 2]"),
         )
-
-
-def _place(size: Sequence[int]) -> Expr:
-    """The number of a cell within its window, in row-major order."""
-    place = as_expr(0)
-    for k, n in enumerate(size):
-        place = place * n + Index(2 + 2 * k)
-    return place

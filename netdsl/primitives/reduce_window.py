@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -11,6 +13,8 @@ from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
+from netdsl.primitives.first import first_place, place_along, value_at
+from netdsl.scalar import Arg, eq, logical_and
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -165,3 +169,39 @@ class ReduceWindowGrad(Windows):
                 open_ &= ~hit
         crop = [slice(lo, lo + s) for (lo, _), s in zip(self.pad, self.input, strict=True)]
         return (out[(slice(None), *crop)],)
+
+    def vjp(
+        self,
+        b: PrimitiveBuilder,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        grads: Sequence[Value | None],
+    ) -> list[Value | None]:
+        """Windows again; for max what arrives at the cells that attain the maxima: a small change moves none."""
+        (g,) = grads
+        assert g is not None
+        if self.kind == "avg":
+            geometry = {f.name: getattr(self, f.name) for f in dataclasses.fields(Windows)}
+            return [b.add1(ReduceWindow(**geometry), g)]
+        x, y, _ = inputs
+        n, *spatial, c = b.type(y).shape
+        cells = b.const(self.cells(tuple(spatial)))
+        count, taps = b.type(cells).shape
+        seen, arrived = (b.gather(b.reshape(v, (n, math.prod(self.input), c)), cells, 1) for v in (x, g))
+        best, known = b.reshape(y, (n, count, 1, c)), b.reshape(cells, (1, count, taps, 1))
+        place, axes = place_along((2,), (taps,)), (2,)
+        hit = logical_and(eq(Arg(0), Arg(1)), Arg(2) >= 0)
+        first = first_place(b, hit, (seen, best, known), place, axes)
+        return [None, None, b.reshape(value_at(b, arrived, first, place, axes), b.type(y).shape)]
+
+    def cells(self, out: tuple[int, ...]) -> Array:
+        """The cell of the input that each window `out` sees at each place, `[windows, places]`; -1 outside of it."""
+        found = np.zeros((1, 1), np.int64)
+        axes = zip(out, self.size, self.stride, self.pad, self.dilation, self.input, strict=True)
+        for o, k, step, (lo, _), d, size in axes:
+            at = np.arange(o)[:, None] * step + np.arange(k) * d - lo
+            whole = np.where((at >= 0) & (at < size), at, -1)
+            both = found[:, None, :, None] * size + whole[None, :, None, :]
+            both = np.where((found[:, None, :, None] < 0) | (whole[None, :, None, :] < 0), -1, both)
+            found = both.reshape(found.shape[0] * o, found.shape[1] * k)
+        return found

@@ -10,6 +10,8 @@ from netdsl.arrays import Array, np
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
+from netdsl.primitives.first import first_place, place_along, value_at
+from netdsl.scalar import Arg, eq, logical_and, ne
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -129,3 +131,33 @@ class RoiReduceGrad(Regions):
                 first = flat & (np.cumsum(flat, axis=0) == 1)
                 target += first.reshape(hit.shape) * g[at]
         return (out,)
+
+    def vjp(
+        self, b: PrimitiveBuilder, inputs: Sequence[Value], outputs: Sequence[Value], grads: Grads
+    ) -> list[Value | None]:
+        """Regions again; for max what arrives at the cells that attain the maxima: a small change moves none."""
+        (g,) = grads
+        assert g is not None
+        rows, columns, dy, *seen = inputs
+        if self.kind == "sum":
+            return [None, None, b.add1(RoiReduce("sum", self.split), g, rows, columns)]
+        n, r, p, q, c = b.type(dy).shape
+        h, w = b.type(g).shape[1:3]
+        x, arrived = (self._by_cell(b, v, (p, q, c)) for v in (seen[0], g))
+        over = (
+            x,
+            b.reshape(seen[1], (n, r, p, q, 1, 1, c)),
+            b.reshape(rows, (n, r, p, 1, h, 1, 1)),
+            b.reshape(columns, (n, r, 1, q, 1, w, 1)),
+        )
+        hit = logical_and(eq(Arg(0), Arg(1)), logical_and(ne(Arg(2), 0.0), ne(Arg(3), 0.0)))
+        place, axes = place_along((4, 5), (h, w)), (4, 5)
+        first = first_place(b, hit, over, place, axes)
+        return [None, None, value_at(b, arrived, first, place, axes), None, None]
+
+    def _by_cell(self, b: PrimitiveBuilder, x: Value, cells: tuple[int, int, int]) -> Value:
+        """The map as `[N, 1, P, Q, H, W, C]`, of P and Q 1 where all cells read the same channels."""
+        n, h, w, _ = b.type(x).shape
+        p, q, c = cells if self.split else (1, 1, cells[2])
+        split = b.reshape(x, (n, h, w, p, q, c))
+        return b.reshape(b.transpose(split, (0, 3, 4, 1, 2, 5)), (n, 1, p, q, h, w, c))
