@@ -7,11 +7,10 @@ import pytest
 
 from netdsl.autodiff import grad
 from netdsl.ir import TensorType, interpret, verify
-from netdsl.ops.activation import Softplus
+from netdsl.ops import BY_NAME
 from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
-from netdsl.ops.elementwise import StopGradient
 from netdsl.ops.expand import expand
 from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.loss import BinaryCrossEntropy
@@ -19,7 +18,6 @@ from netdsl.ops.merge import Add, Mul
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
-from netdsl.ops.rectifier import Relu
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 from netdsl.primitives.builder import KEY
 from netdsl.scalar import stop_gradient
@@ -56,8 +54,8 @@ def test_leaf_without_influence_has_gradient_zero():
 def test_what_stands_before_stop_gradient_learns_nothing():
     b = PrimitiveBuilder()
     w = leaf(b, "w", 1, 3)
-    held = b.add1(StopGradient(), w)
-    product = b.add1(Mul(), w, b.add1(Relu(), held))
+    held = b.add1(BY_NAME["stop_gradient"](), w)
+    product = b.add1(Mul(), w, b.add1(BY_NAME["relu"](), held))
     graph = expand(b.finish({"loss": product, "held": held}), training=True)
     b = PrimitiveBuilder(graph)
     x = np.array([[1.0, -2.0, 3.0]])
@@ -103,7 +101,7 @@ def test_binary_cross_entropy_at_zero_logits():
 @pytest.mark.parametrize("x", [-100.0, -20.0, 0.0, 20.0, 100.0])
 def test_softplus_slope_is_the_sigmoid_everywhere(x):
     b = PrimitiveBuilder()
-    (y,) = Softplus().expand(b, leaf(b, "x", 1, 1))
+    (y,) = BY_NAME["softplus"]().expand(b, leaf(b, "x", 1, 1))
     (g,) = gradients(b, b.sum(y, (0, 1)), {"x": np.array([[x]])}, "x")
     assert math.isclose(g[0, 0], 1 / (1 + math.exp(-x)), rel_tol=1e-12, abs_tol=1e-40)
 
@@ -122,7 +120,7 @@ def network():
         return b.add1(op, *values, *own, name=name)
 
     h = layer(Conv(4, 3, pad="same"), "conv", x)
-    h = b.add1(Relu(), layer(BatchNorm(), "norm", h))
+    h = b.add1(BY_NAME["relu"](), layer(BatchNorm(), "norm", h))
     h = b.add1(Add(), layer(Conv(4, 1, bias=False), "short", x), h)
     h = b.add1(MaxPool(2), b.add1(Dropout(0.3), h))
     shared = Dense(4)

@@ -12,6 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from netdsl.ir import Op
+from netdsl.ops.activation import ACTIVATIONS
+from netdsl.ops.elementwise import FUNCTIONS
 from netdsl.primitives import LEAVES
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     #: every op of the language, in the order of the documentation
     LIBRARY: tuple[type[LibraryOp], ...]
 
-#: where each op is, in the order of the documentation: module and class
+#: where each op is, in the order of the documentation: module and class, or the table that has its row
 PLACES: Mapping[str, tuple[str, str]] = {
     "conv": ("conv", "Conv"),
     "conv_transpose": ("conv_transpose", "ConvTranspose"),
@@ -78,37 +80,13 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "argmax": ("argmax", "ArgMax"),
     "one_hot": ("one_hot", "OneHot"),
     "top_k": ("top_k", "TopK"),
-    "exp": ("elementwise", "Exp"),
-    "log": ("elementwise", "Log"),
-    "sqrt": ("elementwise", "Sqrt"),
-    "abs": ("elementwise", "Abs"),
-    "power": ("elementwise", "Power"),
-    "clip": ("elementwise", "Clip"),
-    "stop_gradient": ("elementwise", "StopGradient"),
+    **dict.fromkeys(FUNCTIONS, ("elementwise", "FUNCTIONS")),
     "softmax": ("softmax", "Softmax"),
     "log_softmax": ("softmax", "LogSoftmax"),
-    "identity": ("activation", "Identity"),
-    "sigmoid": ("activation", "Sigmoid"),
-    "hard_sigmoid": ("activation", "HardSigmoid"),
-    "tanh": ("activation", "Tanh"),
-    "softsign": ("activation", "Softsign"),
-    "softplus": ("activation", "Softplus"),
-    "relu": ("rectifier", "Relu"),
-    "relu6": ("rectifier", "Relu6"),
-    "thresholded_relu": ("rectifier", "ThresholdedRelu"),
-    "leaky_relu": ("rectifier", "LeakyRelu"),
-    "vrelu": ("rectifier", "VRelu"),
-    "rrelu": ("rectifier", "RRelu"),
-    "prelu": ("rectifier", "PRelu"),
-    "elu": ("rectifier", "Elu"),
-    "selu": ("rectifier", "Selu"),
-    "apl": ("rectifier", "Apl"),
-    "maxout": ("rectifier", "Maxout"),
-    "gelu": ("gate", "Gelu"),
-    "silu": ("gate", "Silu"),
-    "swish": ("gate", "Swish"),
-    "hard_swish": ("gate", "HardSwish"),
-    "mish": ("gate", "Mish"),
+    **dict.fromkeys(ACTIVATIONS, ("activation", "ACTIVATIONS")),
+    "prelu": ("learnt_activation", "PRelu"),
+    "apl": ("learnt_activation", "Apl"),
+    "maxout": ("learnt_activation", "Maxout"),
     "roi_align": ("roi_align", "RoiAlign"),
     "roi_pool": ("roi_pool", "RoiPool"),
     "ps_roi_pool": ("roi_pool", "PsRoiPool"),
@@ -139,7 +117,8 @@ PLACES: Mapping[str, tuple[str, str]] = {
 @cache
 def _imported(name: str) -> type[LibraryOp]:
     module, kind = PLACES[name]
-    op: type[LibraryOp] = getattr(importlib.import_module(f"netdsl.ops.{module}"), kind)
+    found = getattr(importlib.import_module(f"netdsl.ops.{module}"), kind)
+    op: type[LibraryOp] = found[name].made(name, f"netdsl.ops.{module}") if isinstance(found, dict) else found
     return op
 
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from netdsl.arrays import Array, np
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Mean, Sum
-from netdsl.ops.activation import logistic_loss
 from netdsl.ops.base import setting
+from netdsl.ops.logistic import logistic_loss
 from netdsl.ops.settings import boolean, number, positive_number
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr, absolute, log, maximum, minimum, power, sigmoid, where

@@ -1,8 +1,7 @@
 """The rewriting engine: replaced nodes, kept nodes, renamed leaves with updates."""
 
 from netdsl.ir import TensorType, Value, transform, verify
-from netdsl.ops.activation import Tanh
-from netdsl.ops.rectifier import Relu
+from netdsl.ops import BY_NAME
 from netdsl.primitives import Input, PrimitiveBuilder, State
 
 
@@ -10,8 +9,8 @@ def test_replace_and_keep():
     b = PrimitiveBuilder()
     x = b.add1(Input(TensorType((2, 3))), name="x")
     s = b.add1(State(TensorType((2, 3))), name="s")
-    y = b.add1(Relu(), x, name="y")
-    z = b.add1(Tanh(), y, name="z")
+    y = b.add1(BY_NAME["relu"](), x, name="y")
+    z = b.add1(BY_NAME["tanh"](), y, name="z")
     b.update(s, z)
     graph = b.finish({"y": y, "z": z}, aux=["y"])
 

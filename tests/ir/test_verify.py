@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netdsl.ir import Graph, TensorType, Value, VerifyError, verify
-from netdsl.ops.rectifier import Relu
+from netdsl.ops import BY_NAME
 from netdsl.primitives import Input, PrimitiveBuilder, State
 
 
@@ -13,7 +13,7 @@ def small():
     b = PrimitiveBuilder()
     x = b.add1(Input(TensorType((2, 3))), name="x")
     s = b.add1(State(TensorType((2, 3))), name="s")
-    y = b.add1(Relu(), x, name="y")
+    y = b.add1(BY_NAME["relu"](), x, name="y")
     b.update(s, y)
     return b.finish({"out": y})
 

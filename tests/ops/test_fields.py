@@ -3,7 +3,7 @@
 import pytest
 
 from netdsl.ir import TensorType, Value, verify
-from netdsl.ops.activation import Tanh
+from netdsl.ops import BY_NAME
 from netdsl.ops.conv import Conv
 from netdsl.ops.dense import Dense
 from netdsl.ops.global_pool import GlobalAvgPool
@@ -11,7 +11,6 @@ from netdsl.ops.merge import Add
 from netdsl.ops.pool import AvgPool, MaxPool
 from netdsl.ops.rebatch import with_batch
 from netdsl.ops.receptive_field import receptive_field
-from netdsl.ops.rectifier import Relu
 from netdsl.ops.shape import Flatten
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 
@@ -34,8 +33,8 @@ def field(*layers, size=(224, 224, 3)):
 
 
 LENET = (
-    *(Conv(6, 5, pad="same"), Tanh(), AvgPool(2), Conv(16, 5), Tanh(), AvgPool(2)),
-    *(Flatten(), Dense(120), Tanh(), Dense(84), Tanh(), Dense(10)),
+    *(Conv(6, 5, pad="same"), BY_NAME["tanh"](), AvgPool(2), Conv(16, 5), BY_NAME["tanh"](), AvgPool(2)),
+    *(Flatten(), Dense(120), BY_NAME["tanh"](), Dense(84), BY_NAME["tanh"](), Dense(10)),
 )
 
 
@@ -44,7 +43,7 @@ def test_receptive_field_of_vgg16():
     layers = [
         op
         for channels, count in blocks
-        for op in (*(Conv(channels, 3, pad="same"), Relu()) * count, MaxPool(2))
+        for op in (*(Conv(channels, 3, pad="same"), BY_NAME["relu"]()) * count, MaxPool(2))
     ]
     # Araujo, Norris and Sim 2019: 212.
     assert field(*layers) == (212, 212)

@@ -3,15 +3,14 @@
 import pytest
 
 from netdsl.ir import ShapeError, TensorType
+from netdsl.ops import BY_NAME
 from netdsl.ops.border import Pad
 from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
-from netdsl.ops.gate import Gelu
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm
 from netdsl.ops.pool import MaxPool
-from netdsl.ops.rectifier import LeakyRelu
 from netdsl.ops.shape import Reshape
 
 
@@ -46,16 +45,22 @@ REFUSED = [
     (Conv, [3, 3], {"stride": [1, 0]}, "stride must be", "stride"),
     (Dropout, [1.0], {}, "rate must be at least 0 and below 1", "rate"),
     (BatchNorm, [], {"eps": 0}, "eps must be above 0, not 0", "eps"),
-    (Gelu, [], {"approximate": "tanh"}, "approximate must be true or false", "approximate"),
+    (BY_NAME["gelu"], [], {"approximate": "tanh"}, "approximate must be true or false", "approximate"),
     (BatchNorm, [], {"eps": 1e-60}, "eps must be at least 1.18e-38, as tensors hold numbers", "eps"),
     (
-        LeakyRelu,
+        BY_NAME["leaky_relu"],
         [1e39],
         {},
         "must be a number up to 3.40e+38, as tensors hold them, not 1e+39",
         "negative_slope",
     ),
-    (LeakyRelu, [2**1024], {}, "negative_slope must be a number up to 3.40e+38", "negative_slope"),
+    (
+        BY_NAME["leaky_relu"],
+        [2**1024],
+        {},
+        "negative_slope must be a number up to 3.40e+38",
+        "negative_slope",
+    ),
     (Dense, [3], {"init": "constant(-1e39)"}, "init must have a number up to 3.40e+38", "init"),
     (
         Conv,
