@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
-    from netdsl.api import compile, load, restore, summary  # noqa: A004 - the name of the thing
-    from netdsl.autodiff import grad
-    from netdsl.runtime import Program
-    from netdsl.source import NetError
-    from netdsl.train import Trainer
+    from netdsl.api import compile as compile  # noqa: A004 - the name of the thing
+    from netdsl.api import load as load
+    from netdsl.api import restore as restore
+    from netdsl.api import summary as summary
+    from netdsl.autodiff import grad as grad
+    from netdsl.runtime import Program as Program
+    from netdsl.source import NetError as NetError
+    from netdsl.train import Trainer as Trainer
 
-__all__ = ["NetError", "Program", "Trainer", "compile", "grad", "load", "restore", "summary"]
-
-_HOMES = {
-    "NetError": "netdsl.source",
-    "Program": "netdsl.runtime",
-    "Trainer": "netdsl.train",
-    "compile": "netdsl.api",
-    "grad": "netdsl.autodiff",
-    "load": "netdsl.api",
-    "restore": "netdsl.api",
-    "summary": "netdsl.api",
-}
-
-__getattr__, __dir__ = lazy("netdsl", _HOMES)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

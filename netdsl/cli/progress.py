@@ -13,7 +13,7 @@ from rich.table import Table
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
-from netdsl.train import FitResult, Listener
+from netdsl.train import Callback, EpochResult, FitResult, Loop
 from netdsl.train.checkpoint import Progress as Position
 
 SHORTEST_BAR = 8
@@ -57,33 +57,30 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class Lines(Listener):
+class Lines(Callback):
     """One plain line per epoch."""
 
     def __init__(self, where: str) -> None:
         self.where = where
 
-    def start(self, epochs: int, batches: int, progress: Position) -> None:
+    def on_train_begin(self, loop: Loop) -> None:
         """Say what begins."""
-        self.epochs = epochs
-        print(start_text(epochs, batches, progress, self.where), flush=True)
+        print(start_text(loop.epochs, len(loop.batches), loop.progress, self.where), flush=True)
 
-    def epoch(
-        self, epoch: int, train: dict[str, float], validation: dict[str, float] | None, seconds: float
-    ) -> None:
+    def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Print the epoch."""
-        text = f"epoch {epoch}/{self.epochs}  {values_text(train)}"
-        if validation is not None:
-            text += f"  validation: {values_text(validation)}"
-        print(f"{text}  ({seconds:.1f} s)", flush=True)
+        text = f"epoch {result.epoch}/{loop.epochs}  {values_text(result.train)}"
+        if result.validation is not None:
+            text += f"  validation: {values_text(result.validation)}"
+        print(f"{text}  ({loop.seconds:.1f} s)", flush=True)
 
-    def end(self, result: FitResult) -> None:
+    def on_train_end(self, loop: Loop, result: FitResult) -> None:
         """Print the result on the test set."""
         if result.test is not None:
             print(f"test: {values_text(result.test)}  ({result.seconds:.1f} s in all)", flush=True)
 
 
-class Bars(Listener):
+class Bars(Callback):
     """A bar for the running epoch, below a table with a row for each that is done.
 
     Both are as wide as the terminal is at the time. The bar is drawn by the thread that trains: one of its own would
@@ -96,8 +93,9 @@ class Bars(Listener):
         self.live = Live(console=self.console, transient=True, auto_refresh=False)
         self.headings: Sequence[str] = ()
 
-    def start(self, epochs: int, batches: int, progress: Position) -> None:
+    def on_train_begin(self, loop: Loop) -> None:
         """Say what begins, and show the bar."""
+        epochs, batches, progress = loop.epochs, len(loop.batches), loop.progress
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
         self.began = time.monotonic()
@@ -105,21 +103,21 @@ class Bars(Listener):
         self.live.start()
         self._draw()
 
-    def step(self, progress: Position, values: dict[str, float]) -> None:
+    def on_batch_end(self, loop: Loop, values: dict[str, float]) -> None:
         """Move the bar."""
+        progress = loop.progress
         self.at, self.values = (progress.epoch, progress.batch), values
         self.doing = "validating" if progress.batch == self.batches else ""
         if self.doing or time.monotonic() > self.drawn + REFRESH:
             self._draw()
 
-    def epoch(
-        self, epoch: int, train: dict[str, float], validation: dict[str, float] | None, seconds: float
-    ) -> None:
+    def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Leave a row and start the bar again."""
+        epoch = result.epoch
         done = epoch == self.epochs
         self.at, self.values = (epoch - done, done * self.batches), {}
         self.doing = "testing" if done else ""
-        columns = list(_columns(epoch, self.epochs, train, validation, seconds))
+        columns = list(_columns(result, self.epochs, loop.seconds))
         (head, rule, row), left = table(columns, self.console.width)
         headings = [c.heading for c in columns if c.heading not in left]
         if headings != self.headings:
@@ -128,7 +126,7 @@ class Bars(Listener):
         self.console.print(row)
         self._draw()
 
-    def end(self, result: FitResult) -> None:
+    def on_train_end(self, loop: Loop, result: FitResult) -> None:
         """Take the bar away and print the result."""
         self.close()
         if result.test is not None:
@@ -179,16 +177,10 @@ class Bars(Listener):
         return [time_text(seconds / done * rest)]
 
 
-def _columns(
-    epoch: int,
-    epochs: int,
-    train: Mapping[str, float],
-    validation: Mapping[str, float] | None,
-    seconds: float,
-) -> Iterator[Cells]:
+def _columns(result: EpochResult, epochs: int, seconds: float) -> Iterator[Cells]:
     """The cells of an epoch; in a narrow terminal training values go first, the last ones before the loss."""
-    yield _cell("epoch", f"{epoch}/{epochs}", len(f"{epochs}/{epochs}"), 100)
-    for rank, values, prefix in ((20, train, ""), (60, validation or {}, "val ")):
+    yield _cell("epoch", f"{result.epoch}/{epochs}", len(f"{epochs}/{epochs}"), 100)
+    for rank, values, prefix in ((20, result.train, ""), (60, result.validation or {}, "val ")):
         for n, (name, value) in enumerate(values.items()):
             yield _cell(prefix + name, value_text(name, value), 8, rank - n)
     yield _cell("time", f"{seconds:.1f} s", 6, 30)

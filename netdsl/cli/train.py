@@ -28,7 +28,7 @@ from netdsl.source import Diagnostic
 
 if TYPE_CHECKING:
     from netdsl.cli.runs import GoOn
-    from netdsl.train import FitResult, Listener, Trainer
+    from netdsl.train import Callback, FitResult, Trainer
 
 
 @command(
@@ -110,7 +110,8 @@ def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
 
     try:
         with on_signals(ENDING, ending):
-            result = trainer.fit(resume, _listener(trainer.out, resume))
+            trainer.callbacks += _progress(trainer.out, resume)
+            result = trainer.fit(resume)
     except KeyboardInterrupt:
         say("\n".join(["interrupted at once", *go_on.resume()]))
         raise SystemExit(INTERRUPTED) from None
@@ -126,13 +127,12 @@ def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
     return result
 
 
-def _listener(folder: Path | None, resume: bool) -> Listener:
+def _progress(folder: Path | None, resume: bool) -> list[Callback]:
     """A progress bar in a terminal, plain lines elsewhere, nothing where nobody listens."""
     from netdsl.cli.progress import Bars, Lines
-    from netdsl.train import Listener
 
     if is_closed():
-        return Listener()
+        return []
     where = f" in {folder}" if resume else f" into {folder}" if folder else "; nothing is kept (--no-save)"
     bars = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return Bars(where) if bars else Lines(where)
+    return [Bars(where) if bars else Lines(where)]

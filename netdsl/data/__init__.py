@@ -7,65 +7,27 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
-    from netdsl.data.batches import Batch, Batches
-    from netdsl.data.dataset import Dataset, Split, from_arrays
-    from netdsl.data.load import load_dataset, load_split
-    from netdsl.data.loader import Loader
-    from netdsl.data.normalize import Normalization
-    from netdsl.data.obtain import get, list_datasets
-    from netdsl.data.plan import DataPlan
-    from netdsl.data.preprocess import CenterCrop, Resize, Step
-    from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SETTINGS, SOURCES
-    from netdsl.data.usage import Meaning, Usage
+    from netdsl.data.batches import Batch as Batch
+    from netdsl.data.batches import Batches as Batches
+    from netdsl.data.dataset import Dataset as Dataset
+    from netdsl.data.dataset import Split as Split
+    from netdsl.data.dataset import from_arrays as from_arrays
+    from netdsl.data.load import load_dataset as load_dataset
+    from netdsl.data.load import load_split as load_split
+    from netdsl.data.loader import Loader as Loader
+    from netdsl.data.normalize import Normalization as Normalization
+    from netdsl.data.obtain import get as get
+    from netdsl.data.obtain import list_datasets as list_datasets
+    from netdsl.data.plan import DataPlan as DataPlan
+    from netdsl.data.preprocess import CenterCrop as CenterCrop
+    from netdsl.data.preprocess import Resize as Resize
+    from netdsl.data.preprocess import Step as Step
+    from netdsl.data.sources import AUGMENTATIONS as AUGMENTATIONS
+    from netdsl.data.sources import NORMALIZERS as NORMALIZERS
+    from netdsl.data.sources import PREPROCESSING as PREPROCESSING
+    from netdsl.data.sources import SETTINGS as SETTINGS
+    from netdsl.data.sources import SOURCES as SOURCES
+    from netdsl.data.usage import Meaning as Meaning
+    from netdsl.data.usage import Usage as Usage
 
-__all__ = [
-    "AUGMENTATIONS",
-    "NORMALIZERS",
-    "PREPROCESSING",
-    "SETTINGS",
-    "SOURCES",
-    "Batch",
-    "Batches",
-    "CenterCrop",
-    "DataPlan",
-    "Dataset",
-    "Loader",
-    "Meaning",
-    "Normalization",
-    "Resize",
-    "Split",
-    "Step",
-    "Usage",
-    "from_arrays",
-    "get",
-    "list_datasets",
-    "load_dataset",
-    "load_split",
-]
-
-_HOMES = {
-    "AUGMENTATIONS": "netdsl.data.sources",
-    "Batch": "netdsl.data.batches",
-    "Batches": "netdsl.data.batches",
-    "CenterCrop": "netdsl.data.preprocess",
-    "DataPlan": "netdsl.data.plan",
-    "Dataset": "netdsl.data.dataset",
-    "Loader": "netdsl.data.loader",
-    "Meaning": "netdsl.data.usage",
-    "NORMALIZERS": "netdsl.data.sources",
-    "Normalization": "netdsl.data.normalize",
-    "PREPROCESSING": "netdsl.data.sources",
-    "Resize": "netdsl.data.preprocess",
-    "SETTINGS": "netdsl.data.sources",
-    "SOURCES": "netdsl.data.sources",
-    "Split": "netdsl.data.dataset",
-    "Step": "netdsl.data.preprocess",
-    "Usage": "netdsl.data.usage",
-    "from_arrays": "netdsl.data.dataset",
-    "get": "netdsl.data.obtain",
-    "list_datasets": "netdsl.data.obtain",
-    "load_dataset": "netdsl.data.load",
-    "load_split": "netdsl.data.load",
-}
-
-__getattr__, __dir__ = lazy("netdsl.data", _HOMES)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -50,6 +51,8 @@ class Program:
         self._allocate(share)
         self._bind()
         self._stale = True
+        self._sharing: weakref.WeakSet[Program] = weakref.WeakSet() if share is None else share._sharing
+        self._sharing.add(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -103,13 +106,17 @@ class Program:
         return self._leaves[leaf].copy()
 
     def set(self, leaf: str, array: Array) -> None:
-        """Replace a param or state; raises KeyError or ValueError when there is no such leaf or shape."""
+        """Replace a param or state, of all programs that share it.
+
+        Raises KeyError or ValueError when there is no such leaf or shape.
+        """
         self._check_weight(leaf)
         self._copy(leaf, array)
-        self._stale = True
+        for program in self._sharing:
+            program.weights_changed()
 
     def weights_changed(self) -> None:
-        """Say that shared weights changed, so that what was computed from them is computed again."""
+        """Say that a run of another program changed shared weights: what was computed from them is computed again."""
         self._stale = True
 
     def state_dict(self) -> dict[str, Array]:

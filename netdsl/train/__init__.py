@@ -1,4 +1,4 @@
-"""Training: optimisers, schedules, the loop, checkpoints."""
+"""Training: optimisers, schedules, the loop and its callbacks, checkpoints."""
 
 from __future__ import annotations
 
@@ -7,50 +7,25 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
-    from netdsl.train.checkpoint import EpochResult, load_checkpoint
-    from netdsl.train.evaluator import Evaluator
-    from netdsl.train.listener import FitResult, Listener
-    from netdsl.train.memory import predict_memory
-    from netdsl.train.optimizers import OPTIMIZERS
-    from netdsl.train.restore import evaluate_checkpoint, inference_program, restore_graph, restored_program
-    from netdsl.train.schedules import SCHEDULES
-    from netdsl.train.settings import data_plan, train_settings
-    from netdsl.train.trainer import Trainer
+    from netdsl.train.callback import Callback as Callback
+    from netdsl.train.callback import FitResult as FitResult
+    from netdsl.train.callbacks import EarlyStopping as EarlyStopping
+    from netdsl.train.callbacks import Freeze as Freeze
+    from netdsl.train.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
+    from netdsl.train.checkpoint import EpochResult as EpochResult
+    from netdsl.train.checkpoint import load_checkpoint as load_checkpoint
+    from netdsl.train.evaluator import Evaluator as Evaluator
+    from netdsl.train.learner import Learner as Learner
+    from netdsl.train.loop import Loop as Loop
+    from netdsl.train.memory import predict_memory as predict_memory
+    from netdsl.train.optimizers import OPTIMIZERS as OPTIMIZERS
+    from netdsl.train.restore import evaluate_checkpoint as evaluate_checkpoint
+    from netdsl.train.restore import inference_program as inference_program
+    from netdsl.train.restore import restore_graph as restore_graph
+    from netdsl.train.restore import restored_program as restored_program
+    from netdsl.train.schedules import SCHEDULES as SCHEDULES
+    from netdsl.train.settings import data_plan as data_plan
+    from netdsl.train.settings import train_settings as train_settings
+    from netdsl.train.trainer import Trainer as Trainer
 
-__all__ = [
-    "OPTIMIZERS",
-    "SCHEDULES",
-    "EpochResult",
-    "Evaluator",
-    "FitResult",
-    "Listener",
-    "Trainer",
-    "data_plan",
-    "evaluate_checkpoint",
-    "inference_program",
-    "load_checkpoint",
-    "predict_memory",
-    "restore_graph",
-    "restored_program",
-    "train_settings",
-]
-
-_HOMES = {
-    "EpochResult": "netdsl.train.checkpoint",
-    "Evaluator": "netdsl.train.evaluator",
-    "FitResult": "netdsl.train.listener",
-    "Listener": "netdsl.train.listener",
-    "OPTIMIZERS": "netdsl.train.optimizers",
-    "SCHEDULES": "netdsl.train.schedules",
-    "Trainer": "netdsl.train.trainer",
-    "data_plan": "netdsl.train.settings",
-    "evaluate_checkpoint": "netdsl.train.restore",
-    "inference_program": "netdsl.train.restore",
-    "load_checkpoint": "netdsl.train.checkpoint",
-    "predict_memory": "netdsl.train.memory",
-    "restore_graph": "netdsl.train.restore",
-    "restored_program": "netdsl.train.restore",
-    "train_settings": "netdsl.train.settings",
-}
-
-__getattr__, __dir__ = lazy("netdsl.train", _HOMES)
+__getattr__, __dir__, __all__ = lazy(__name__, __file__)

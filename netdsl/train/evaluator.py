@@ -50,6 +50,11 @@ class Evaluator:
         """What tells the best epoch: see `Measures.criterion`."""
         return self._measures.criterion
 
+    @property
+    def signs(self) -> dict[str, int]:
+        """The values by name, and 1 for those that are to grow, -1 for those that are to fall."""
+        return self._measures.signs
+
     def run(self, split: str) -> Values:
         """Loss and metrics over `train`, `validation` or `test`; raises NetError for data that does not fit."""
         sums: Sums = {}

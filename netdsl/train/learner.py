@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netdsl import passes
 from netdsl.data import Batch
 from netdsl.elaborate import Network
+from netdsl.ir import Graph
 from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
@@ -18,9 +19,10 @@ from netdsl.runtime import Program
 from netdsl.source import NetError
 from netdsl.train.batch_size import FULL_BATCH, check_batch_size
 from netdsl.train.diagnose import not_finite
+from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.inputs import Inputs, network_inputs
+from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
-from netdsl.train.schedules import Clock
 from netdsl.train.settings import TrainSettings
 from netdsl.train.step import HYPER, training_graph
 
@@ -28,21 +30,22 @@ Array = NDArray[Any]
 
 
 class Learner:
-    """Weights, running statistics and optimiser slots, and the program whose runs improve them.
+    """Weights, running statistics and optimiser slots, and the programs whose runs improve them.
 
-    Weights start from their initialisers.  The last batch of an epoch, where it is smaller, has a program of its
-    own over the same weights.
+    Weights start from their initialisers.  `program` holds them all; the last batch of an epoch, where it is smaller,
+    and every set of frozen weights have programs of their own over the same memory.
     """
 
     def __init__(self, network: Network, settings: TrainSettings, threads: int | None = None) -> None:
         assert network.objective is not None
         self.settings = settings
         self.inputs: Inputs = network_inputs(network)
-        self._objective = network.objective
+        self.objective = network.objective
+        self.measures = Measures(network.objective)
         self._threads = threads
         self.check_batch(settings.batch, FULL_BATCH)
-        self.program = self._compile(settings.batch, None)
-        self._programs = {settings.batch: self.program}
+        self.program = self._running = self._compile(settings.batch, frozenset(), None)
+        self._programs = {(settings.batch, frozenset[str]()): self.program}
         self._keyed = KEY in self.program.inputs
         slots = settings.optimizer.used_slots()
         weights = [n.id for n in self.program.graph.leaves("param")]
@@ -62,57 +65,66 @@ class Learner:
 
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""
-        check_batch_size(self._objective, size, fix)
+        check_batch_size(self.objective, size, fix)
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take over weights, statistics and slots."""
         self.program.load_state_dict(arrays)
-        self._weights_changed()
+        self._running = self.program
 
     def forget(self) -> None:
         """Empty the optimiser's slots: a new run starts."""
         for leaf in self.program.graph.leaves("state"):
             if leaf.id in self._slots:
                 self.program.set(leaf.id, initialize(leaf, self.settings.seed))
-        self._weights_changed()
+        self._running = self.program
 
-    def learning_rate(self, clock: Clock) -> float:
-        """The learning rate of a step."""
-        return self.settings.schedule.at(self.optimizer.lr, clock)[0]
+    def step(
+        self,
+        batch: Batch,
+        number: int,
+        lr: float,
+        momentum: float | None = None,
+        frozen: Set[str] = frozenset(),
+    ) -> dict[str, Array]:
+        """Make step `number` (from 0) with a batch; returns its `loss` before, and what loss and metrics add up.
 
-    def step(self, batch: Batch, clock: Clock) -> dict[str, Array]:
-        """Learn from a batch; returns its `loss` before the step, and what loss and metrics add up.
+        `momentum` None is the optimiser's own; the weights `frozen` keep their bits, and so do their slots.
 
         Raises NetError, naming the first layer, when the loss, a weight, a statistic or a slot would not be finite;
         then nothing has changed.
         """
-        program = self._program(batch.size)
-        lr, momentum = self.settings.schedule.at(self.optimizer.lr, clock)
-        scalars = self.optimizer.scalars(clock.step, lr, momentum)
+        program = self._program(batch.size, frozenset(frozen))
         feeds = self.inputs.feeds(batch)
-        for name, value in scalars.items():
+        for name, value in self.optimizer.scalars(number, lr, momentum).items():
             feeds[HYPER + name] = np.asarray(value, np.float32)
         if self._keyed:
-            feeds[KEY] = random_key(self.settings.seed, clock.step)
-        values = program.run(feeds)
+            feeds[KEY] = random_key(self.settings.seed, number)
+        values = program.run({name: feeds[name] for name in program.inputs})
         if not np.isfinite(values["finite"]):
-            objective = with_batch(self._objective, batch.size)
-            graph = training_graph(objective, self.optimizer, self.settings.clip_norm)
-            raise NetError(
-                not_finite(objective, graph, {**program.state_dict(), **feeds}, clock.step, self.optimizer)
-            )
+            objective = self._objective(batch.size, frozen)
+            arrays = {**program.state_dict(), **feeds}
+            raise NetError(not_finite(objective, self._graph(objective), arrays, number, self.optimizer))
         return values
 
-    def _program(self, size: int) -> Program:
-        if size not in self._programs:
-            self._programs[size] = self._compile(size, self.program)
-        return self._programs[size]
-
-    def _compile(self, size: int, share: Program | None) -> Program:
-        objective = with_batch(self._objective, size)
-        graph = training_graph(objective, self.optimizer, self.settings.clip_norm)
-        return Program(passes.training().run(graph), self._threads, share)
-
-    def _weights_changed(self) -> None:
-        for program in self._programs.values():
+    def _program(self, size: int, frozen: frozenset[str]) -> Program:
+        """The program for so many samples that leaves these weights alone, ready for what others made of the rest."""
+        key = (size, frozen)
+        if key not in self._programs:
+            self._programs[key] = self._compile(size, frozen, self.program)
+        program = self._programs[key]
+        if program is not self._running:
             program.weights_changed()
+        self._running = program
+        return program
+
+    def _objective(self, size: int, frozen: Set[str]) -> Graph:
+        objective = with_batch(self.objective, size)
+        return with_frozen(objective, frozen) if frozen else objective
+
+    def _graph(self, objective: Graph) -> Graph:
+        return training_graph(objective, self.optimizer, self.settings.clip_norm)
+
+    def _compile(self, size: int, frozen: Set[str], share: Program | None) -> Program:
+        graph = passes.training().run(self._graph(self._objective(size, frozen)))
+        return Program(graph, self._threads, share)

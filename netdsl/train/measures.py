@@ -77,16 +77,21 @@ class Measures:
         return self._objective.type(value).rank
 
     @property
-    def criterion(self) -> tuple[str, int]:
-        """What tells the best epoch, and 1 where it is to grow, -1 where it is to fall.
+    def signs(self) -> dict[str, int]:
+        """The loss and the metrics by name, and 1 where they are to grow, -1 where they are to fall.
 
-        That is the first metric that is a single op, else the loss.
+        Expressions over several ops count as losses.
         """
-        ops = {Value(node.id): op for node, op in self._accumulators}
-        for name, value in self._reported.items():
-            if name != "loss" and value in ops:
-                return name.removeprefix("metric/"), 1 if ops[value].larger_is_better else -1
-        return "loss", -1
+        larger = {Value(node.id) for node, op in self._accumulators if op.larger_is_better}
+        return {_short(name): 1 if value in larger else -1 for name, value in self._reported.items()}
+
+    @property
+    def criterion(self) -> tuple[str, int]:
+        """What tells the best epoch, and its sign: the first metric that is a single op, else the loss."""
+        single = {Value(node.id) for node, _ in self._accumulators}
+        names = [_short(n) for n, v in self._reported.items() if n != "loss" and v in single]
+        name = next(iter(names), "loss")
+        return name, self.signs[name]
 
     def expanded(self, training: bool) -> tuple[Graph, dict[str, Value]]:
         """The objective in primitives, and what its runs have to put out for `update`."""
@@ -119,7 +124,12 @@ class Measures:
             found[v] = sums[_plain(v)][0] / sums[SAMPLES][0]
         for node in self._rest:
             found.update(zip(node.outputs, _computed(node, [found[v] for v in node.inputs]), strict=True))
-        return {name.removeprefix("metric/"): float(found[v]) for name, v in self._reported.items()}
+        return {_short(name): float(found[v]) for name, v in self._reported.items()}
+
+
+def _short(name: str) -> str:
+    """The name that an output of the objective is reported under."""
+    return name.removeprefix("metric/")
 
 
 def _plain(value: Value) -> str:

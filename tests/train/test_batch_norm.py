@@ -9,7 +9,7 @@ from netdsl.ir import interpret
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import NetError, Source
-from netdsl.train import Listener, Trainer, load_checkpoint
+from netdsl.train import Callback, Trainer, load_checkpoint
 from netdsl.train.memory import predict_memory
 from netdsl.train.restore import restored_program
 
@@ -152,10 +152,10 @@ def test_tags_of_a_shared_layer_stand_where_it_is_made():
         network("layer bn = batch_norm; output y = (x -> bn) + (x -> bn @freeze)")
 
 
-class Steps(Listener):
+class Steps(Callback):
     count = 0
 
-    def step(self, progress, values):
+    def on_batch_end(self, loop, values):
         self.count += 1
 
 
@@ -177,18 +177,18 @@ def test_a_single_value_is_diagnosed_at_the_layer_before_anything_is_trained(
 ):
     x = np.random.default_rng(0).random((samples, 4), np.float32)
     data = DataPlan({"train": from_arrays(x, x), "drop_last": drop_last})
-    listener = Steps()
+    steps = Steps()
     if message is None:
         assert np.isfinite(
-            Trainer(network(f"output y = {flow}", batch=batch), data=data)
-            .fit(listener=listener)
+            Trainer(network(f"output y = {flow}", batch=batch), data=data, callbacks=[steps])
+            .fit()
             .train["loss"]
         )
         return
     with pytest.raises(NetError, match=message) as caught:
-        Trainer(network(f"output y = {flow}", batch=batch), tmp_path / "run", data).fit(listener=listener)
+        Trainer(network(f"output y = {flow}", batch=batch), tmp_path / "run", data, callbacks=[steps]).fit()
     (found,) = caught.value.diagnostics
-    assert found.span.text == "batch_norm" and found.fix and listener.count == 0
+    assert found.span.text == "batch_norm" and found.fix and steps.count == 0
     assert not (tmp_path / "run").exists()
 
 

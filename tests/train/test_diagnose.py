@@ -8,7 +8,7 @@ import pytest
 from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
-from netdsl.train import Listener, Trainer, load_checkpoint
+from netdsl.train import Callback, Trainer, load_checkpoint
 from netdsl.train.diagnose import not_finite
 from netdsl.train.optimizers import Sgd
 from netdsl.train.step import HYPER, training_graph
@@ -76,20 +76,20 @@ def test_the_loss_itself():
 
 
 def test_a_run_that_diverges(tmp_path):
-    class Closed(Listener):
+    class Closed(Callback):
         closed = False
 
         def close(self):
             self.closed = True
 
-    listener = Closed()
+    closed = Closed()
     x = np.full((16, 4), 1e30, np.float32)
     data = DataPlan({"train": from_arrays(x, np.arange(16) % 3)})
     net = network(("dense(8) -> tanh", "dense(8) -> batch_norm"), ("lr = 0.1", "lr = 1e30"))
-    trainer = Trainer(net, tmp_path, data)
+    trainer = Trainer(net, tmp_path, data, callbacks=[closed])
     with pytest.raises(NetError) as caught:
-        trainer.fit(listener=listener)
-    assert caught.value.diagnostics[0].code == "nan" and listener.closed
+        trainer.fit()
+    assert caught.value.diagnostics[0].code == "nan" and closed.closed
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["event"] == "error" and last["message"] == caught.value.diagnostics[0].message
     kept = load_checkpoint(tmp_path / "last.safetensors").arrays
@@ -200,17 +200,18 @@ def test_a_step_that_is_not_finite_changes_nothing(
 def test_nothing_that_is_not_finite_is_saved(tmp_path, name):
     trainer = Trainer(network(), tmp_path, plan())
     with pytest.raises(NetError):
-        trainer.fit(listener=Poison(trainer, name))
+        trainer.callbacks.append(Poison(trainer, name))
+        trainer.fit()
     saved = load_checkpoint(tmp_path / "last.safetensors").arrays
     assert all(np.isfinite(a).all() for a in saved.values())
 
 
-class Poison(Listener):
+class Poison(Callback):
     """Makes a value NaN behind the trainer's back."""
 
     def __init__(self, trainer, name):
         self.trainer, self.name = trainer, name
 
-    def step(self, progress, values):
-        if progress.step == 5:
+    def on_batch_end(self, loop, values):
+        if loop.progress.step == 5:
             self.trainer.program.set(self.name, np.full_like(self.trainer.program.get(self.name), np.nan))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from netdsl.source import NetError, NetWarning
-from netdsl.train import Listener, Trainer, lock
+from netdsl.train import Callback, Trainer, lock
 from netdsl.train.lock import LOCK, locked
 
 from .nets import network, plan
@@ -53,13 +53,13 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path, holder):
 
 
 def test_it_is_held_while_a_training_runs_and_given_back_whatever_happens(tmp_path):
-    class Second(Listener):
-        def step(self, progress, values):
+    class Second(Callback):
+        def on_batch_end(self, loop, values):
             assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
             Trainer(network(), tmp_path, plan()).fit()
 
     with pytest.raises(NetError, match=f"process {os.getpid()}"):
-        Trainer(network(), tmp_path, plan()).fit(listener=Second())
+        Trainer(network(), tmp_path, plan(), callbacks=[Second()]).fit()
     assert not (tmp_path / LOCK).exists()
     assert Trainer(network(), tmp_path, plan()).fit(resume=True).epochs == 3
 

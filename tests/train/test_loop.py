@@ -9,31 +9,31 @@ import pytest
 
 from netdsl.data import DataPlan, from_arrays
 from netdsl.source import NetError
-from netdsl.train import Listener, Trainer, load_checkpoint
+from netdsl.train import Callback, Trainer, load_checkpoint
 from netdsl.train.resume import describe_run
 
 from .nets import TEXT, arrays, network, plan
 
 
-class Recorder(Listener):
+class Recorder(Callback):
     """Writes down every call; presses Ctrl-C after step `stop`."""
 
     def __init__(self, stop=None):
         self.calls, self.stop, self.values = [], stop, []
 
-    def start(self, epochs, batches, progress):
-        self.calls.append(("start", epochs, batches, progress.step))
+    def on_train_begin(self, loop):
+        self.calls.append(("start", loop.epochs, len(loop.batches), loop.progress.step))
 
-    def step(self, progress, values):
+    def on_batch_end(self, loop, values):
         self.calls.append("step")
         self.values.append(values)
-        if self.stop == progress.step:
+        if self.stop == loop.progress.step:
             os.kill(os.getpid(), signal.SIGINT)
 
-    def epoch(self, epoch, train, validation, seconds):
-        self.calls.append(("epoch", epoch))
+    def on_epoch_end(self, loop, result):
+        self.calls.append(("epoch", result.epoch))
 
-    def end(self, result):
+    def on_train_end(self, loop, result):
         self.calls.append("end")
 
     def close(self):
@@ -56,7 +56,7 @@ def assert_same(a, b):
 
 def test_it_learns_and_reports(tmp_path):
     recorder = Recorder()
-    result = Trainer(network(epochs=8), tmp_path, plan()).fit(listener=recorder)
+    result = Trainer(network(epochs=8), tmp_path, plan(), callbacks=[recorder]).fit()
     assert result.epochs == 8 and result.steps == 40 and not result.interrupted
     assert result.history[0].train["loss"] > result.train["loss"]
     assert result.test["accuracy"] > 0.7 and result.validation["accuracy"] > 0.6
@@ -120,7 +120,7 @@ def test_the_last_smaller_batch_learns_as_a_batch_of_its_size():
     x, labels = arrays(12)
     rest._data = DataPlan({"train": from_arrays(x[8:], labels[8:]), "shuffle": False})
     rest.program.load_state_dict(weights(halves))
-    rest._learner.forget = lambda: None  # the second half of the same epoch, not a new run
+    rest.learner.forget = lambda: None  # the second half of the same epoch, not a new run
     last = rest.fit()
     assert_same(weights(whole), weights(rest))
     first = 8 * Trainer(network(epochs=1), data=plan(8, shuffle=False)).fit().train["loss"]
@@ -135,7 +135,8 @@ def test_stopped_and_resumed_ends_with_the_same_bits(tmp_path, stop):
         trainer = Trainer(
             network(("-> tanh", "-> batch_norm -> tanh -> dropout(0.2)")), tmp_path / "b", plan()
         )
-        result = trainer.fit(part == "resumed", Recorder(stop if part == "stopped" else None))
+        trainer.callbacks.append(Recorder(stop if part == "stopped" else None))
+        result = trainer.fit(part == "resumed")
         assert result.interrupted == (part == "stopped")
     assert result.history == expected.history and result.test == expected.test
     for name in ("last.safetensors", "best.safetensors"):
@@ -149,7 +150,7 @@ def test_stopped_and_resumed_ends_with_the_same_bits(tmp_path, stop):
 def test_ctrl_c_saves_what_is_done(tmp_path):
     recorder = Recorder(stop=7)
     before = signal.getsignal(signal.SIGINT)
-    result = Trainer(network(), tmp_path, plan()).fit(listener=recorder)
+    result = Trainer(network(), tmp_path, plan(), callbacks=[recorder]).fit()
     assert signal.getsignal(signal.SIGINT) is before
     assert result.interrupted and result.steps == 7 and result.epochs == 1 and result.test is None
     assert recorder.calls[-2:] == ["end", "close"]
@@ -169,30 +170,46 @@ class Failing(Recorder):
         if (event, at) == (self.event, self.at):
             raise self.error
 
-    def start(self, epochs, batches, progress):
+    def on_train_begin(self, loop):
         self.raise_at("start", 0)
 
-    def step(self, progress, values):
-        self.raise_at("step", progress.step)
+    def on_epoch_begin(self, loop):
+        self.raise_at("epoch begin", loop.progress.epoch)
 
-    def epoch(self, epoch, train, validation, seconds):
-        self.raise_at("epoch", epoch)
+    def on_batch_begin(self, loop):
+        self.raise_at("step begin", loop.progress.step)
 
-    def end(self, result):
+    def on_batch_end(self, loop, values):
+        self.raise_at("step", loop.progress.step)
+
+    def on_epoch_end(self, loop, result):
+        self.raise_at("epoch", result.epoch)
+
+    def on_train_end(self, loop, result):
         self.raise_at("end", 0)
 
 
 @pytest.mark.parametrize("error", [KeyError("text"), BrokenPipeError(), SystemExit(3)], ids=repr)
 @pytest.mark.parametrize(
     ("event", "at", "steps"),
-    [("start", 0, 0), ("step", 3, 3), ("step", 5, 5), ("epoch", 1, 5), ("epoch", 3, 15), ("end", 0, 15)],
+    [
+        ("start", 0, 0),
+        ("step", 3, 3),
+        ("step", 5, 5),
+        ("epoch", 1, 5),
+        ("epoch", 3, 15),
+        ("end", 0, 15),
+        ("epoch begin", 0, 0),
+        ("epoch begin", 1, 5),
+        ("step begin", 7, 7),
+    ],
 )
-def test_a_listener_that_fails_costs_nothing(tmp_path, event, at, steps, error):
+def test_a_callback_that_fails_costs_nothing(tmp_path, event, at, steps, error):
     expected = Trainer(network(), tmp_path / "a", plan()).fit()
-    listener = Failing(event, at, error)
+    callback = Failing(event, at, error)
     with pytest.raises(type(error)) as caught:
-        Trainer(network(), tmp_path / "b", plan()).fit(listener=listener)
-    assert caught.value is error and listener.calls == ["close"]
+        Trainer(network(), tmp_path / "b", plan(), callbacks=[callback]).fit()
+    assert caught.value is error and callback.calls == ["close"]
     assert load_checkpoint(tmp_path / "b" / "last.safetensors").progress.step == steps
     assert sum(e["event"] == "epoch" for e in events(tmp_path / "b")) == steps // 5
     assert (tmp_path / "b" / "best.safetensors").exists() == (steps >= 5)
@@ -205,26 +222,26 @@ def test_a_listener_that_fails_costs_nothing(tmp_path, event, at, steps, error):
 def test_an_epoch_is_on_disk_before_it_is_told(tmp_path):
     told = []
 
-    class Look(Listener):
-        def epoch(self, epoch, train, validation, seconds):
+    class Look(Callback):
+        def on_epoch_end(self, loop, result):
             saved = [load_checkpoint(tmp_path / f"{name}.safetensors").progress for name in ("last", "best")]
-            told.append((epoch, saved[0].epoch, saved[1].history[-1].validation == validation))
+            told.append((result.epoch, saved[0].epoch, saved[1].history[-1] == result))
 
-    Trainer(network(epochs=1), tmp_path, plan()).fit(listener=Look())
+    Trainer(network(epochs=1), tmp_path, plan(), callbacks=[Look()]).fit()
     assert told == [(1, 1, True)]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     class Impatient(Recorder):
-        def step(self, progress, values):
-            if progress.step == 3:
+        def on_batch_end(self, loop, values):
+            if loop.progress.step == 3:
                 os.kill(os.getpid(), signal.SIGINT)
                 os.kill(os.getpid(), signal.SIGINT)
 
-    listener = Impatient()
+    callback = Impatient()
     with pytest.raises(KeyboardInterrupt):
-        Trainer(network(), tmp_path, plan()).fit(listener=listener)
-    assert listener.calls[-1] == "close"
+        Trainer(network(), tmp_path, plan(), callbacks=[callback]).fit()
+    assert callback.calls[-1] == "close"
     assert load_checkpoint(tmp_path / "last.safetensors").progress.step == 0
 
 
@@ -245,11 +262,11 @@ def test_more_epochs_may_be_asked_for(tmp_path):
 def test_checkpoints_within_an_epoch(tmp_path):
     steps = []
 
-    class Look(Listener):
-        def step(self, progress, values):
+    class Look(Callback):
+        def on_batch_end(self, loop, values):
             steps.append(load_checkpoint(tmp_path / "last.safetensors").progress.step)
 
-    Trainer(network(epochs=1, checkpoint_seconds=1e-9), tmp_path, plan()).fit(listener=Look())
+    Trainer(network(epochs=1, checkpoint_seconds=1e-9), tmp_path, plan(), callbacks=[Look()]).fit()
     assert steps == [0, 1, 2, 3, 4]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "best.safetensors",
@@ -294,7 +311,7 @@ def test_a_second_fit_starts_from_the_weights_there_are():
     ],
 )
 def test_another_run_is_not_gone_on_with(tmp_path, changes, overrides, message):
-    Trainer(network(), tmp_path, plan()).fit(listener=Recorder(stop=7))
+    Trainer(network(), tmp_path, plan(), callbacks=[Recorder(stop=7)]).fit()
     before = (tmp_path / "last.safetensors").read_bytes()
     with pytest.raises(NetError) as caught:
         Trainer(network(*changes, **overrides), tmp_path, plan()).fit(resume=True)
@@ -303,7 +320,7 @@ def test_another_run_is_not_gone_on_with(tmp_path, changes, overrides, message):
 
 
 def test_other_data_is_not_gone_on_with(tmp_path):
-    Trainer(network(), tmp_path, plan()).fit(listener=Recorder(stop=7))
+    Trainer(network(), tmp_path, plan(), callbacks=[Recorder(stop=7)]).fit()
     with pytest.raises(NetError, match="trained on 40 samples; now there are 48"):
         Trainer(network(), tmp_path, plan(48)).fit(resume=True)
 

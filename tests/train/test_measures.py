@@ -14,7 +14,7 @@ from netdsl.ops import LIBRARY
 from netdsl.ops.accumulator import Accumulator
 from netdsl.ops.initializers import initialize
 from netdsl.source import NetError, Source
-from netdsl.train import Evaluator, Listener, Trainer, load_checkpoint
+from netdsl.train import Callback, Evaluator, Trainer, load_checkpoint
 
 BATCHES = (1, 2, 3, 7, 10)
 RNG = np.random.default_rng(0)
@@ -204,11 +204,11 @@ def test_a_penalty_on_weights_counts_once_for_any_batch():
         assert [result.train["loss"], result.test["loss"]] == pytest.approx([expected] * 2, rel=1e-6)
 
 
-class StopAfter(Listener):
+class StopAfter(Callback):
     def __init__(self, steps):
         self.left = steps
 
-    def step(self, progress, values):
+    def on_batch_end(self, loop, values):
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGINT)
@@ -219,12 +219,12 @@ def test_the_sums_of_an_epoch_go_on_after_a_resume_bit_for_bit(tmp_path, steps):
     flow, x, labels, loss, _ = SETS["two losses"]
     metrics = "accuracy(y, t, ignore_index = 255)"
 
-    def trainer(out):
+    def trainer(out, *callbacks):
         net = network(flow, loss, metrics, batch=3, epochs=2, optimizer="sgd(lr = 0.1)")
-        return Trainer(net, tmp_path / out, plan(x, labels, drop_last=False))
+        return Trainer(net, tmp_path / out, plan(x, labels, drop_last=False), callbacks=callbacks)
 
     whole = trainer("a").fit()
-    assert trainer("b").fit(listener=StopAfter(steps)).interrupted
+    assert trainer("b", StopAfter(steps)).fit().interrupted
     assert trainer("b").fit(resume=True).history == whole.history
     assert (tmp_path / "a/last.safetensors").read_bytes() == (tmp_path / "b/last.safetensors").read_bytes()
 

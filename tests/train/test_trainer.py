@@ -14,7 +14,7 @@ import pytest
 
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
-from netdsl.train import Listener, Trainer, load_checkpoint
+from netdsl.train import Callback, Trainer, load_checkpoint
 
 TEXT = """
 net Tiny {
@@ -40,13 +40,13 @@ def final(path: Path):
     return load_checkpoint(path / "last.safetensors").arrays
 
 
-class StopAfter(Listener):
+class StopAfter(Callback):
     """Presses Ctrl-C after some steps."""
 
     def __init__(self, steps):
         self.left = steps
 
-    def step(self, progress, values):
+    def on_batch_end(self, loop, values):
         self.left -= 1
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGINT)
@@ -56,7 +56,7 @@ class StopAfter(Listener):
 @pytest.mark.parametrize("steps", [1, 20, 25])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, optimizer, steps):
     Trainer(network(optimizer), tmp_path / "a", threads=2).fit()
-    first = Trainer(network(optimizer), tmp_path / "b", threads=1).fit(listener=StopAfter(steps))
+    first = Trainer(network(optimizer), tmp_path / "b", threads=1, callbacks=[StopAfter(steps)]).fit()
     assert first.interrupted and first.steps == steps
     second = Trainer(network(optimizer), tmp_path / "b", threads=2).fit(resume=True)
     assert not second.interrupted

@@ -1,0 +1,81 @@
+"""What a training calls at its turns, and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netdsl.train.checkpoint import EpochResult
+from netdsl.train.measures import Values
+
+if TYPE_CHECKING:
+    from netdsl.train.loop import Loop
+
+
+class Callback:
+    """Base: hooks that do nothing, under Keras' names; each is handed the `Loop` that calls it.
+
+    The hooks `..._begin` act: before each step `loop.lr`, `loop.momentum` and `loop.frozen` are set anew, and the
+    callbacks change them in the order of their list; `loop.finish()` and `loop.stop()` end the training.  The hooks
+    `..._end` tell what has been done; of an epoch, it is on disk by then.  Keras has both in `on_epoch_end`: here a
+    run that is killed at any moment is told again of what it had not begun, and nothing twice.
+
+    So a resumed run ends with the same bits if what a callback does follows from `loop.progress` and the epochs in it
+    alone, which checkpoints hold.  What a hook raises ends the run as Ctrl-C does, with a checkpoint, and is raised
+    by `fit` then; what `on_train_begin`, `on_save` and `on_train_end` raise is raised at once.
+    """
+
+    def on_train_begin(self, loop: Loop) -> None:
+        """Training begins or goes on; nothing has been computed."""
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """An epoch begins; not called where a resumed run goes on within one."""
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        """A step is about to be made, with `loop.lr`, `loop.momentum` and `loop.frozen`."""
+
+    def on_batch_end(self, loop: Loop, values: Values) -> None:
+        """A step is done; `values` are those of the epoch so far."""
+
+    def on_save(self, loop: Loop, result: EpochResult | None) -> None:
+        """The moment to save: after a step, with the epoch that it has ended, and after a stop."""
+
+    def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
+        """An epoch is done and saved; it took `loop.seconds`, or what is after a resume took them."""
+
+    def on_train_end(self, loop: Loop, result: FitResult) -> None:
+        """Training is over: by the last epoch, by `finish`, or by `stop` and Ctrl-C."""
+
+    def close(self) -> None:
+        """Nothing more comes, be it after `on_train_end` or after an error: give the terminal back."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The outcome of a run.
+
+    `history` has every epoch that is done, those before a resume included; `epochs` and `steps` count the same.
+    `train` and `validation` are the values of the last epoch, `test` those over the test set; None without one,
+    and `test` is None too when Ctrl-C ended the run early (`interrupted`).  `seconds` are those of this run.
+    """
+
+    history: tuple[EpochResult, ...]
+    steps: int
+    test: Values | None
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    @property
+    def train(self) -> Values:
+        """Values over the training batches of the last epoch, each before its step."""
+        return self.history[-1].train if self.history else {}
+
+    @property
+    def validation(self) -> Values | None:
+        """Values over the validation set after the last epoch."""
+        return self.history[-1].validation if self.history else None

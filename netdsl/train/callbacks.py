@@ -1,0 +1,137 @@
+"""Callbacks for every training: to follow a schedule, to stop early, to slow down, to freeze.
+
+What they do follows from the epochs that are done, so a resumed run needs no state of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.train.callback import Callback
+from netdsl.train.freeze import weights_named
+from netdsl.train.loop import Loop
+from netdsl.train.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class FollowSchedule(Callback):
+    """Sets the learning rate and the momentum of every step as a schedule says."""
+
+    schedule: Schedule
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        """Set those of this step."""
+        loop.lr, loop.momentum = self.schedule.at(loop.learner.optimizer.lr, loop.clock)
+
+
+@dataclass(frozen=True)
+class Monitor(Callback):
+    """Base of those that watch a value of the validation set; the settings are Keras'.
+
+    `monitor` is the name of the value, by default the one that tells the best checkpoint.  An epoch is better where
+    the value beats the best one so far by more than `min_delta`.
+
+    Raises NetError at the start where there is no validation set, or no value of the name; ValueError for a patience
+    below 1 or a negative `min_delta`.
+    """
+
+    monitor: str | None = None
+    patience: int = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"patience is a number of epochs from 1, not {self.patience}")
+        if self.min_delta < 0:
+            raise ValueError(f"min_delta is 0 or more, not {self.min_delta}")
+
+    def on_train_begin(self, loop: Loop) -> None:
+        """Check that there is what is to be watched."""
+        self.values(loop)
+
+    def values(self, loop: Loop) -> list[float]:
+        """The value of every epoch, with its sign changed where less is better."""
+        if loop.evaluator is None:
+            message = f"{type(self).__name__} watches the validation set, and there is none"
+            raise NetError(Diagnostic("data", message, fix="set data.validation, for example to 0.1"))
+        signs = loop.evaluator.signs
+        name = self.monitor or loop.evaluator.criterion[0]
+        if name not in signs:
+            near = suggest(name, signs)
+            fix = f"did you mean {near}?" if near else f"there are {', '.join(signs)}"
+            message = f"{type(self).__name__} watches {name}, which is no value of the validation set"
+            raise NetError(Diagnostic("setting", message, fix=fix))
+        return [signs[name] * (result.validation or {})[name] for result in loop.progress.history]
+
+    def waits(self, values: Sequence[float]) -> list[int]:
+        """After each epoch, how many have passed since the last better one, or since `patience` ran out."""
+        best, wait, found = -float("inf"), 0, []
+        for value in values:
+            if value > best + self.min_delta:
+                best, wait = value, 0
+            else:
+                wait = wait % self.patience + 1
+            found.append(wait)
+        return found
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Monitor):
+    """Ends the training when a value of the validation set got no better for `patience` epochs; Keras EarlyStopping.
+
+    The run is over then, as after its last epoch; resumed, it ends at once.  The weights of the best epoch are in
+    `best.safetensors`.
+    """
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """Look at the epochs that are done."""
+        if self.patience in self.waits(self.values(loop)):
+            loop.finish()
+
+
+@dataclass(frozen=True)
+class ReduceLROnPlateau(Monitor):
+    """Multiplies the learning rate by `factor` after every `patience` epochs that got no better, down to `min_lr`.
+
+    As Keras' ReduceLROnPlateau; on top of the schedule that the file names.
+
+    Raises ValueError for a factor that is not between 0 and 1.
+    """
+
+    min_delta: float = 1e-4
+    factor: float = 0.1
+    min_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.factor < 1:
+            raise ValueError(f"factor is between 0 and 1, not {self.factor}")
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        """Lower the rate of this step."""
+        for _ in range(self.waits(self.values(loop)).count(self.patience)):
+            loop.lr = min(loop.lr, max(loop.lr * self.factor, self.min_lr))
+
+
+class Freeze(Callback):
+    """Keeps weights as they are, bit for bit, in the first `epochs` epochs or throughout.
+
+    `names` are layers, weights or patterns, as in `l2(weights, "stage*.conv1")`.  It is `@freeze` for a time: the
+    weights get no gradients and no decay, their slots rest, and a batch norm is what it is in inference.
+
+    Raises NetError at the start for a name that fits no weight.
+    """
+
+    def __init__(self, *names: str, epochs: int | None = None) -> None:
+        self._names, self._epochs = names, epochs
+
+    def on_train_begin(self, loop: Loop) -> None:
+        """Find the weights."""
+        self._weights = weights_named(loop.learner.objective, self._names)
+
+    def on_batch_begin(self, loop: Loop) -> None:
+        """Freeze them for this step."""
+        if self._epochs is None or loop.progress.epoch < self._epochs:
+            loop.frozen |= self._weights

@@ -1,0 +1,117 @@
+"""The loop of training: a learner, batches, and callbacks at their turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from netdsl.data import Batch, Batches, Loader
+from netdsl.train.callback import Callback
+from netdsl.train.checkpoint import EpochResult, Progress
+from netdsl.train.evaluator import Evaluator
+from netdsl.train.learner import Learner
+from netdsl.train.schedules import Clock
+
+
+class Loop:
+    """Lets a learner learn from batches, epoch by epoch, and calls the callbacks.
+
+    `lr`, `momentum` (None: the optimiser's own) and `frozen`, names of weights that stay, are those of the next step
+    or of the one just made; callbacks set them in `on_batch_begin`.  `progress` is where training is, `epochs` how
+    many there are to be, `batches` what an epoch is made of, `seconds` the time of the running epoch so far,
+    `evaluator` gives the values of the validation set, None without one.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+        self.lr: float = learner.optimizer.lr
+        self.momentum: float | None = None
+        self.frozen: frozenset[str] = frozenset()
+        self.progress = Progress()
+        self.stopping = self.finished = False
+        self.seconds = 0.0
+        self._failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """End after the running step, with a checkpoint, to be resumed; for signal handlers and other threads too."""
+        self.stopping = True
+
+    def finish(self) -> None:
+        """End after the running step as after the last one: there is nothing left to learn."""
+        self.finished = True
+
+    @property
+    def ending(self) -> bool:
+        """Whether no step follows."""
+        return self.stopping or self.finished
+
+    @property
+    def clock(self) -> Clock:
+        """The number of the next step, and how many there are to be."""
+        return Clock(self.progress.step, self.epochs * len(self.batches), len(self.batches))
+
+    def run(
+        self,
+        batches: Batches,
+        epochs: int,
+        callbacks: Sequence[Callback] = (),
+        progress: Progress | None = None,
+        evaluator: Evaluator | None = None,
+    ) -> Progress:
+        """Train from `progress` on to the end of the last epoch; returns where it ended.
+
+        Raises what a callback has raised, after a checkpoint, and NetError for a step that is not finite.
+        """
+        self.batches, self.epochs, self.callbacks = batches, epochs, tuple(callbacks)
+        self.evaluator = evaluator
+        self.progress = p = progress or Progress()
+        for callback in self.callbacks:
+            callback.on_train_begin(self)
+        self._began = time.monotonic()
+        with Loader(batches, epochs, (p.epoch, p.batch)) as loader:
+            for batch in loader:
+                self._save(self._step(batch))
+                if self.ending:
+                    break
+        if self._failure is not None:
+            raise self._failure
+        return p
+
+    def _step(self, batch: Batch) -> EpochResult | None:
+        """Make a step, unless a callback ends the training before it; returns the epoch that it ends."""
+        p, learner = self.progress, self.learner
+        if p.batch == 0:
+            self._tell(lambda c: c.on_epoch_begin(self))
+        self.lr, self.momentum, self.frozen = learner.optimizer.lr, None, frozenset()
+        self._tell(lambda c: c.on_batch_begin(self))
+        if self.ending:
+            return None
+        sums = learner.step(batch, p.step, self.lr, self.momentum, self.frozen)
+        learner.measures.update(p.sums, sums, batch.size)
+        p.step, p.batch = p.step + 1, p.batch + 1
+        values = learner.measures.result(p.sums)
+        self._tell(lambda c: c.on_batch_end(self, values))
+        self.seconds = time.monotonic() - self._began
+        if not batch.last:
+            return None
+        validation = self.evaluator.run("validation") if self.evaluator is not None else None
+        p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
+        p.history.append(EpochResult(p.epoch, self.lr, values, validation))
+        return p.history[-1]
+
+    def _save(self, result: EpochResult | None) -> None:
+        """Let callbacks save, then tell them of the epoch that has ended."""
+        for callback in self.callbacks:
+            callback.on_save(self, result)
+        if result is not None:
+            self._tell(lambda c: c.on_epoch_end(self, result))
+            self._began = time.monotonic()
+
+    def _tell(self, hook: Callable[[Callback], None]) -> None:
+        """Call a hook of every callback; what one raises ends the run as Ctrl-C does, with a checkpoint first."""
+        for callback in self.callbacks:
+            try:
+                hook(callback)
+            except (Exception, SystemExit) as error:
+                self._failure = self._failure or error
+                self.stop()
