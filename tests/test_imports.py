@@ -154,5 +154,8 @@ def test_public_names_are_not_replaced_by_modules(package):
     names = getattr(room, "__all__", [])
     modules = [name for name in names if isinstance(getattr(room, name), ModuleType)]
     assert not modules
-    for name, home in public_names(Path(room.__file__)).items():
+    made_by = getattr(vars(room).get("__getattr__"), "__module__", None)
+    homes = public_names(Path(room.__file__)) if made_by == "netdsl.lazy" else {}
+    assert names == sorted(homes) or not homes
+    for name, home in homes.items():
         assert getattr(room, name) is getattr(importlib.import_module(home), name)
