@@ -1,8 +1,8 @@
 """Changes to artifacts and checkpoints: of their bytes, and of what they say, under a checksum that is right again.
 
-python -m tests.mutations [COUNT [SEED]] reads COUNT changed files and says what became of them: the same thing,
-another network that may be built, or a diagnostic.  Anything else - another exception, more than 2 s of computing,
-more than 2 GiB - is a fault, printed with the number that `read_changed` repeats it by.
+python -m tests.hostile.changed_files [COUNT [SEED]] reads COUNT changed files and says what became of them: the same
+thing, another network that may be built, or a diagnostic.  Anything else - another exception, more than 2 s of
+computing, more than 2 GiB - is a fault, printed with the number that `read_changed` repeats it by.
 """
 
 import collections

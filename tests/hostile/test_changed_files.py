@@ -1,8 +1,8 @@
-"""A share of the changed files of `tests/mutations.py`: each reads as the same thing or ends in a diagnostic."""
+"""A share of the changed files of `changed_files.py`: each reads as the same thing or ends in a diagnostic."""
 
 import time
 
-from tests.mutations import SECONDS, corpus, read_changed
+from tests.hostile.changed_files import SECONDS, corpus, read_changed
 
 
 def test_changed_files_end_in_a_diagnostic(tmp_path):
