@@ -16,6 +16,7 @@ from netdsl.lazy import public_names
 
 ROOT = Path(__file__).parent.parent / "netdsl"
 ORDER = [
+    "compat",
     "lazy",
     "terminal",
     "words",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -35,8 +36,8 @@ class _AdaptivePool(LibraryOp):
         """The spatial size of the result."""
         return per_axis("size", self.size, spatial_rank(self.name, x))
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """Another size, the same channels."""
         (x,) = types
         out = self.out_size(x)
         if not all(x.shape[1:-1]):
@@ -83,8 +84,8 @@ class _AdaptivePool(LibraryOp):
         axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return tuple(Reach(_widest(n, out), n, out, unit=out) for n, out in axes)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """As set."""
         axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return [f"{name}: {n} becomes {o}, as set" for name, n, o in axes]
 

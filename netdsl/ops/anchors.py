@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import along, check_map
@@ -84,19 +85,19 @@ class Anchors(LibraryOp):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Said to be everything, since the axes change; the values of the operand do not matter."""
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Cells times boxes of a cell."""
         _, height, width, _ = types[0].shape
         kinds = [(len(self.sizes), "size"), (len(self.scales), "scale"), (len(self.ratios), "ratio")]
         per_cell = " x ".join(counted(n, word) for n, word in kinds)
         return [f"boxes: {height} x {width} cells x {per_cell} = {result.shape[1]}"]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """A constant."""
         return (m.const(self._boxes(types[0].shape)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Box by box."""
         return (self._boxes(arrays[0].shape),)
 
     def _boxes(self, shape: tuple[int, ...]) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
@@ -49,8 +50,8 @@ class ArgMax(LibraryOp):
         largest = b.max(x, (at,), keepdims=True)
         return (b.reduce("min", attained, x, largest, axes=(at,), keepdims=self.keepdims),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The axis that is searched."""
         shape = types[0].shape
         at = place_of(self.axis, len(shape))
         kept = "1 in its place" if self.keepdims else "gone"
@@ -61,13 +62,13 @@ class ArgMax(LibraryOp):
         alone = self.keepdims and place_of(self.axis, result.rank) == result.rank - 1
         return super().reach(types, result) if alone else None
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ArgMax`."""
         at = place_of(self.axis, types[0].rank)
         return (m.node("ArgMax", *names, axis=at, keepdims=int(self.keepdims)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.argmax`."""
         (x,) = arrays
         return (np.asarray(np.argmax(x, place_of(self.axis, x.ndim), keepdims=self.keepdims)),)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Mean, Sum
 from netdsl.ops.base import setting
@@ -34,15 +35,15 @@ class BinaryAccuracy(Mean):
         """Zeros and ones, as many as predictions."""
         return prediction
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A scalar."""
         if len(types) != 2 or types[0].dtype != "f32" or types[1] != types[0]:
             message = f"binary_accuracy compares {types[0].words} with {types[-1].words}"
             raise ShapeError(message, operand=1, hint="a target of 0 or 1 for each prediction")
         return (TensorType(()),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """One number."""
         return ["one number for the whole batch"]
 
     def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
@@ -57,8 +58,8 @@ class BinaryAccuracy(Mean):
 
         return b.reduce("sum", hit, *values, axes=range(len(shape))), math.prod(shape)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """By `numpy.where`."""
         x, t = arrays
         wanted = np.where(t > 0.5, x > self.threshold, x <= self.threshold)
         return (np.asarray(wanted.mean(), x.dtype),)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import axes_setting, place_of, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
@@ -109,8 +110,8 @@ class Pad(LibraryOp):
         resolve_axes(self.axes, x.rank)
         return tuple(place_of(a, x.rank) for a in self.axes)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A larger map."""
         (x,) = types
         sizes = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:], self.pads(x), strict=True))
         return (TensorType((x.shape[0], *sizes), x.dtype),)
@@ -141,8 +142,8 @@ class Pad(LibraryOp):
         mode = "constant" if self.mode == "zeros" else self.mode
         return (m.node("Pad", names[0], m.const(ends), m.const(np.array(self.value)), mode=mode),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.pad`."""
         (x,) = arrays
         widths = ((0, 0), *self.pads(TensorType(x.shape)))
         if self.mode in ("zeros", "constant"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value, broadcast_shapes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import along, check_boxes
@@ -77,8 +78,8 @@ class BoxDecode(LibraryOp):
         """Ten per coordinate, two more where boxes are cut: Girshick et al. 2014, whose formulas have no weights."""
         return (10 if self.clip is None else 12) * types[0].size
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """Four `Gather` and arithmetic."""
         picks = ((names[0], FIRST), (names[0], SECOND), (names[1], FIRST), (names[1], SECOND))
         move, scale, low, high = (m.node("Gather", x, m.const(k), axis=types[0].rank - 1) for x, k in picks)
         factors = 1.0 / np.array(self.weights)
@@ -94,8 +95,8 @@ class BoxDecode(LibraryOp):
         limits = m.const(np.array(self.clip)[[1, 0, 1, 0]])
         return (m.node("Min", m.node("Max", box, m.const(np.array(0.0))), limits),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """By centres and sizes."""
         deltas, anchors = arrays
         move, scale = np.split(deltas / np.array(self.weights), 2, axis=-1)
         low, high = np.split(anchors, 2, axis=-1)

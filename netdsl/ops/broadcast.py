@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import ShapeError, TensorType, Value, broadcast_shapes
 from netdsl.ops.base import LibraryOp, Reach
 from netdsl.ops.onnx import OnnxBuilder
@@ -70,8 +71,8 @@ class Broadcast(LibraryOp):
             if t.dtype != "f32":
                 raise ShapeError(f"{self.name} takes numbers, not {t.words}", operand=k)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The broadcast shape."""
         if not types or (self.operands is not None and len(types) != self.operands):
             wanted = "one or more operands" if self.operands is None else counted(self.operands, "operand")
             raise ShapeError(f"{self.name} takes {wanted}, not {len(types)}")
@@ -88,8 +89,8 @@ class Broadcast(LibraryOp):
                 raise ShapeError(message, operand=k, hint=mend(t.shape, types[0].shape)) from None
         return (TensorType(shape),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The sizes that broadcast."""
         if types[0].shape == result.shape:
             return ()
         shapes = [(1,) * (result.rank - t.rank) + spread(t.shape, result.rank) for t in types]
@@ -100,8 +101,8 @@ class Broadcast(LibraryOp):
             if len(set(ns)) > 1
         ]
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One map over all operands."""
         rank = max(b.type(v).rank for v in values)
         return (b.map(self.scalar, *(b.reshape(v, spread(b.type(v).shape, rank)) for v in values)),)
 

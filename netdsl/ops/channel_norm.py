@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.base import LibraryOp, setting
@@ -19,8 +20,8 @@ from netdsl.scalar import maximum, power, sqrt
 
 @dataclass(frozen=True)
 class _ChannelNorm(LibraryOp):
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
             raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         return (types[0],)
@@ -67,8 +68,8 @@ class Lrn(_ChannelNorm):
         y = m.node("LRN", x, size=self.size, alpha=self.alpha, beta=self.beta, bias=self.k)
         return (m.channels_last(y, types[0].rank),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Channel by channel."""
         (x,) = arrays
         y = np.empty_like(x)
         for c in range(x.shape[-1]):
@@ -94,8 +95,8 @@ class L2Normalize(_ChannelNorm):
     name: ClassVar[str] = "l2_normalize"
     eps: float = setting("smallest length to divide by", 1e-12, positive_number)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A sum of squares and a quotient."""
         (x,) = values
         total = b.reduce("sum", lambda v: v * v, x, axes=(-1,), keepdims=True)
         bound = max(self.eps * self.eps, FLOAT_MIN)
@@ -109,12 +110,12 @@ class L2Normalize(_ChannelNorm):
         """`LpNormalization`, which has no bound of its own."""
         return (m.node("LpNormalization", *names, axis=-1, p=2),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.linalg.norm`."""
         (x,) = arrays
         return (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), self.eps),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Maps and vectors."""
         return (Sample(cls(), ((2, 3, 4, 5),), low=0.1), Sample(cls(), ((3, 9),), low=0.1))

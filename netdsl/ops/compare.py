@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType
 from netdsl.ops.broadcast import Broadcast
 from netdsl.ops.onnx import OnnxBuilder
@@ -43,8 +44,8 @@ class Comparison(Broadcast):
             ]
         return (m.node(self.onnx_type, *x),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """NumPy's function of this name."""
         return (np.asarray(getattr(np, self.name)(*self.aligned(arrays))),)
 
     @classmethod
@@ -69,8 +70,8 @@ class Greater(Comparison):
     name: ClassVar[str] = "greater"
     onnx_type: ClassVar[str] = "Greater"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x > y`."""
         x, y = operands
         return x > y
 
@@ -82,8 +83,8 @@ class GreaterEqual(Comparison):
     name: ClassVar[str] = "greater_equal"
     onnx_type: ClassVar[str] = "GreaterOrEqual"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x >= y`."""
         x, y = operands
         return x >= y
 
@@ -95,8 +96,8 @@ class Less(Comparison):
     name: ClassVar[str] = "less"
     onnx_type: ClassVar[str] = "Less"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x < y`."""
         x, y = operands
         return x < y
 
@@ -108,8 +109,8 @@ class LessEqual(Comparison):
     name: ClassVar[str] = "less_equal"
     onnx_type: ClassVar[str] = "LessOrEqual"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x <= y`."""
         x, y = operands
         return x <= y
 
@@ -121,8 +122,8 @@ class Equal(Comparison):
     name: ClassVar[str] = "equal"
     onnx_type: ClassVar[str] = "Equal"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x == y`."""
         x, y = operands
         return eq(x, y)
 
@@ -134,11 +135,11 @@ class NotEqual(Comparison):
     name: ClassVar[str] = "not_equal"
     onnx_type: ClassVar[str] = "Equal"
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """`x != y`."""
         x, y = operands
         return ne(x, y)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Not` of `Equal`."""
         return (m.node("Not", *super().onnx(m, types, *names)),)

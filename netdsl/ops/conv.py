@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, MODES, border_mode, check_border, with_border
@@ -99,8 +100,8 @@ class Conv(LibraryOp):
             for n, (lo, hi) in zip(x.shape[1:-1], self.contraction(x).pad, strict=True):
                 check_border(n, lo, hi, self.pad_mode)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A contraction and a bias."""
         x, w = values[:2]
         op = self.contraction(b.type(x))
         if self.convolve:

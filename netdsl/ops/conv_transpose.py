@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -91,8 +92,8 @@ class ConvTranspose(LibraryOp):
         assert size is not None
         return (TensorType((x.shape[0], *size, self.channels)),)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A contraction and a bias."""
         x, w = values[:2]
         y = b.add1(self.contraction(b.type(x)), x, w)
         return (b.map(lambda a, c: a + c, y, values[2]) if self.bias else y,)

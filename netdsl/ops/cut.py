@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.limits import MAX_LOOP
 from netdsl.ops.axes import axes_setting, place_of
@@ -36,8 +37,8 @@ class Crop(LibraryOp):
             raise ShapeError(f"crop takes numbers, not {self.cells}", setting="cells")
         return resolve_pads(self.cells, x.shape[1:-1], ones, ones, ones)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A smaller map."""
         (x,) = types
         spatial = tuple(n - lo - hi for n, (lo, hi) in zip(x.shape[1:-1], self.pads(x), strict=True))
         if any(n < 1 for n in spatial):
@@ -55,8 +56,8 @@ class Crop(LibraryOp):
         )
         return [f"{name}: {n} - {lo} - {hi} = {o}" for name, n, (lo, hi), o in axes]
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A box."""
         (x,) = values
         start = (0, *(lo for lo, _ in self.pads(b.type(x))), 0)
         return (b.slice(x, start, self.infer(b.type(x))[0].shape),)
@@ -67,16 +68,16 @@ class Crop(LibraryOp):
         ones = (1,) * len(pads)
         return windows(ones, ones, ones, tuple((-lo, 0) for lo, _ in pads))
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Slice`."""
         pads, (y,) = self.pads(types[0]), self.infer(*types)
         starts = [lo for lo, _ in pads]
         ends = [lo + n for lo, n in zip(starts, y.shape[1:-1], strict=True)]
         axes = list(range(1, 1 + len(pads)))
         return (m.node("Slice", names[0], m.const(starts), m.const(ends), m.const(axes)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """NumPy's slices."""
         (x,) = arrays
         axes = zip(x.shape[1:-1], self.pads(TensorType(x.shape)), strict=True)
         return (x[(slice(None), *(slice(lo, n - hi) for n, (lo, hi) in axes))],)
@@ -140,14 +141,14 @@ class Slice(LibraryOp):
             Reach(stride=kept.step, pad=-kept.start) if k + 1 == at else Reach() for k in range(dims)
         )
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Slice`."""
         at, kept = self.chosen(types[0])
         numbers = ((kept.start,), (kept.stop,), (at,), (kept.step,))
         return (m.node("Slice", names[0], *(m.const(n) for n in numbers)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """NumPy's slice."""
         (x,) = arrays
         front = (slice(None),) * place_of(self.axis, x.ndim)
         return (x[(*front, slice(self.start, self.stop, self.step))],)
@@ -187,28 +188,28 @@ class Split(LibraryOp):
             TensorType((*x.shape[:at], x.shape[at] // self.parts, *x.shape[at + 1 :]), x.dtype),
         ) * self.parts
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The share of each part."""
         at = place_of(self.axis, result.rank)
         return [f"{axis_name(at, result.rank)}: {types[0].shape[at]} / {self.parts} = {result.shape[at]}"]
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A box each."""
         (x,) = values
         at, parts = place_of(self.axis, b.type(x).rank), self.infer(b.type(x))
         size = parts[0].shape[at]
         starts = ([k * size if a == at else 0 for a in range(len(t.shape))] for k, t in enumerate(parts))
         return tuple(b.slice(x, start, t.shape) for start, t in zip(starts, parts, strict=True))
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Slice` for each part."""
         at = place_of(self.axis, types[0].rank)
         size = types[0].shape[at] // self.parts
         bounds = ((m.const((k * size,)), m.const(((k + 1) * size,))) for k in range(self.parts))
         return tuple(m.node("Slice", names[0], a, z, m.const((at,))) for a, z in bounds)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.split`."""
         return tuple(np.split(arrays[0], self.parts, place_of(self.axis, arrays[0].ndim)))
 
     @classmethod
@@ -230,8 +231,8 @@ class Stack(LibraryOp):
     operands: ClassVar[int | None] = None
     axis: int = setting("place of the new axis in the shape without the batch; -1 is the last", -1, integer)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """One axis more."""
         if not types:
             raise ShapeError("stack takes one or more operands, not 0")
         first = types[0]
@@ -241,14 +242,14 @@ class Stack(LibraryOp):
                 raise ShapeError(f"cannot stack {list(first.shape[1:])} and {list(t.shape[1:])}", operand=k)
         return (TensorType((*first.shape[:at], len(types), *first.shape[at:]), first.dtype),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The new axis."""
         return [
             f"axis {place_of(self.axis, result.rank) - 1}: a new one for {counted(len(types), 'operand')}"
         ]
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Reshapes side by side."""
         shape = b.type(values[0]).shape
         at = place_of(self.axis, len(shape) + 1)
         return (b.concat([b.reshape(v, (*shape[:at], 1, *shape[at:])) for v in values], at),)
@@ -256,14 +257,14 @@ class Stack(LibraryOp):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything, since the axes change."""
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Unsqueeze` and `Concat`."""
         at = place_of(self.axis, types[0].rank + 1)
         parts = [m.node("Unsqueeze", name, m.const((at,))) for name in names]
         return (m.node("Concat", *parts, axis=at),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.stack`."""
         return (np.stack(arrays, place_of(self.axis, arrays[0].ndim + 1)),)
 
     @classmethod
@@ -297,14 +298,14 @@ class Gather(LibraryOp):
                 raise ShapeError(message, setting="indices")
         return (TensorType((*x.shape[:at], len(self.indices), *x.shape[at + 1 :]), x.dtype),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The number of the indices."""
         return [
             f"{axis_name(place_of(self.axis, result.rank), result.rank)}: {counted(len(self.indices), 'index')}"
         ]
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One primitive."""
         (x,) = values
         at = place_of(self.axis, b.type(x).rank)
         return (b.gather(x, [k % b.type(x).shape[at] for k in self.indices], at),)
@@ -314,13 +315,13 @@ class Gather(LibraryOp):
         over_channels = place_of(self.axis, result.rank) == result.rank - 1
         return super().reach(types, result) if over_channels else None
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Gather`."""
         at = place_of(self.axis, types[0].rank)
         return (m.node("Gather", names[0], m.const(self.indices), axis=at),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.take`."""
         (x,) = arrays
         return (np.take(x, self.indices, place_of(self.axis, x.ndim)),)
 

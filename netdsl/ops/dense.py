@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -55,19 +56,19 @@ class Dense(LibraryOp):
             y = b.map(lambda a, c: a + c, y, values[2])
         return (b.reshape(y, (*shape[:-1], self.units)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The setting of the units."""
         return [
             f"units: {result.shape[-1]}, as set; the sum is over {counted(types[0].shape[-1], 'channel')}"
         ]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`MatMul` and `Add`."""
         y = m.node("MatMul", *names[:2])
         return (m.node("Add", y, names[2]) if self.bias else y,)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`x @ W + b`."""
         y = arrays[0] @ arrays[1]
         return (y + arrays[2] if self.bias else y,)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Sum
 from netdsl.ops.base import setting
@@ -47,8 +48,8 @@ class Dice(Loss):
         weights = [b.reshape(values[2], (shape[0], 1))] if len(values) == 3 else []
         return b.reduce("sum", element, both, sums, *weights, axes=(0, 1)), shape[0] * shape[-1]
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The definition."""
         x, t = arrays[:2]
         p, over = 1 / (1 + np.exp(-x)), tuple(range(1, x.ndim - 1))
         losses = 1 - (2 * (p * t).sum(over) + self.smooth) / ((p + t).sum(over) + self.smooth)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -29,8 +30,8 @@ class _GlobalPool(LibraryOp):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """The whole map, also where it has one cell."""
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The spatial axes go."""
         return [
             f"the spatial axes {list(types[0].shape[1:-1])} become one cell, channels stay {result.shape[-1]}"
         ]
@@ -53,8 +54,8 @@ class GlobalAvgPool(_GlobalPool):
 
     name: ClassVar[str] = "global_avg_pool"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A mean."""
         (x,) = values
         return (b.mean(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
 
@@ -63,8 +64,8 @@ class GlobalAvgPool(_GlobalPool):
         axes = m.const(range(1, types[0].rank - 1))
         return (m.node("ReduceMean", names[0], axes, keepdims=int(self.keep)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.mean`."""
         (x,) = arrays
         return (x.mean(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
 
@@ -75,8 +76,8 @@ class GlobalMaxPool(_GlobalPool):
 
     name: ClassVar[str] = "global_max_pool"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A maximum."""
         (x,) = values
         return (b.max(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
 
@@ -85,7 +86,7 @@ class GlobalMaxPool(_GlobalPool):
         axes = m.const(range(1, types[0].rank - 1))
         return (m.node("ReduceMax", names[0], axes, keepdims=int(self.keep)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.max`."""
         (x,) = arrays
         return (x.max(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)

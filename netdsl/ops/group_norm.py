@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.moments import moments
@@ -35,8 +36,8 @@ class _SampleNorm(LibraryOp):
         both = (ParamSpec("weight", shape, "ones", decay=False), ParamSpec("bias", shape, decay=False))
         return both if self.affine else ()
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
             raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         self.grouped(types[0].shape)
@@ -58,8 +59,8 @@ class _SampleNorm(LibraryOp):
         y = b.reshape(b.map(lambda a, m, s: (a - m) * s, v, mean, scale), shape)
         return (b.map(lambda a, w, c: a * w + c, y, *values[1:]) if self.affine else y,)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """NumPy's mean and variance."""
         x = arrays[0]
         view, within = self.grouped(x.shape)
         v = x.reshape(view)
@@ -150,8 +151,8 @@ class LayerNorm(_SampleNorm):
         return (m.node("LayerNormalization", names[0], *learnt, axis=-1, epsilon=self.eps),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Maps and vectors."""
         return (
             Sample(cls(), ((2, 3, 4, 5),)),
             Sample(cls(affine=False), ((3, 9),)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.accumulator import Sum
 from netdsl.ops.boxes import Corners, area, check_boxes, corners_of, hull, overlap
@@ -56,8 +57,8 @@ class Iou(Loss):
 
         return b.reduce("sum", weighted, *operands, axes=range(len(shape) + 1)), math.prod(shape)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Box by box."""
         pairs = zip(arrays[0].reshape(-1, 4), arrays[1].reshape(-1, 4), strict=True)
         losses = np.array([self._loss(p, t) for p, t in pairs]).reshape(arrays[0].shape[:-1])
         if len(arrays) == 3:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
@@ -33,8 +34,8 @@ class _Layout(LibraryOp):
         view, order = self.order(b.type(x).shape)
         return (b.reshape(b.transpose(b.reshape(x, view), order), result.shape),)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Reshape` and `Transpose`."""
         view, order = self.order(types[0].shape)
         moved = m.node("Transpose", m.node("Reshape", names[0], m.const(view)), perm=order)
         return (m.node("Reshape", moved, m.const(self.infer(*types)[0].shape)),)
@@ -48,8 +49,8 @@ class Transpose(_Layout):
     positional: ClassVar[tuple[str, ...]] = ("axes",)
     axes: tuple[int, ...] = setting("for each axis of the result, an axis of the operand", check=axes_setting)
 
+    @override
     def order(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """As set."""
         resolve_axes(self.axes, len(shape))
         if len(self.axes) != len(shape) - 1:
             raise ShapeError(
@@ -58,21 +59,21 @@ class Transpose(_Layout):
             )
         return shape, (0, *(a + len(shape) if a < 0 else a + 1 for a in self.axes))
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The sizes in the new order."""
         shape = types[0].shape
         return (TensorType(tuple(shape[a] for a in self.order(shape)[1]), types[0].dtype),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Where each axis comes from."""
         axes = enumerate(zip(self.order(types[0].shape)[1][1:], result.shape[1:], strict=True))
         return [f"axis {k}: axis {at - 1} of the operand, {n}" for k, (at, n) in axes]
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything, since axes trade places."""
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.transpose`."""
         return (arrays[0].transpose(self.order(arrays[0].shape)[1]),)
 
     @classmethod
@@ -117,8 +118,8 @@ class PixelShuffle(_Layout):
         spatial = (n * self.factor for n in x.shape[1:-1])
         return (TensorType((x.shape[0], *spatial, x.shape[-1] // cells)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Channels that become pixels."""
         (x,), dims, f = types, result.rank - 2, self.factor
         axes = zip(axis_names(dims), x.shape[1:-1], result.shape[1:-1], strict=True)
         lines = [f"{name}: {n} * {f} = {o}" for name, n, o in axes]
@@ -128,8 +129,8 @@ class PixelShuffle(_Layout):
         """The cell that the pixel was a channel of."""
         return (Reach(unit=self.factor),) * (result.rank - 2)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Pixel by pixel."""
         (x,) = arrays
         f, dims = self.factor, x.ndim - 2
         y = np.empty(self.infer(TensorType(x.shape))[0].shape, x.dtype)
@@ -164,16 +165,16 @@ class ChannelShuffle(_Layout):
         """Groups and their channels change places."""
         return (math.prod(shape[:-1]), self.groups, shape[-1] // self.groups), (0, 2, 1)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         (x,) = types
         if x.rank < 2 or x.shape[-1] % self.groups:
             message = f"cannot split {counted(x.shape[-1], 'channel')} into {counted(self.groups, 'group')}"
             raise ShapeError(message, setting="groups")
         return (x,)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Group by group."""
         (x,) = arrays
         y = np.empty_like(x)
         for g, part in enumerate(np.split(x, self.groups, axis=-1)):

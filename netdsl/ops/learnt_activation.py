@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -33,14 +34,14 @@ class PRelu(LibraryOp):
         shape = (1,) if self.shared else data[0].shape[-1:]
         return (ParamSpec("weight", shape, "constant", self.slope, decay=False),)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2:
             raise ShapeError(f"prelu takes channels, not {types[0].words}", operand=0)
         return (types[0],)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One map."""
         return (b.map(lambda x, w: where(x > 0.0, x, w * x), *values),)
 
     def published_flops(self, *types: TensorType) -> int:
@@ -57,8 +58,8 @@ class PRelu(LibraryOp):
         return (np.maximum(x, 0) + w * np.minimum(x, 0),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Maps and vectors, a slope for all."""
         return (
             Sample(cls(), ((2, 3, 4, 5),)),
             Sample(cls(0.1), ((4, 3),)),
@@ -84,8 +85,8 @@ class Apl(LibraryOp):
         init = f"normal({self.std})"
         return (ParamSpec("slope", shape, init), ParamSpec("knot", shape, init, decay=False))
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
             raise ShapeError(f"apl takes channels, not {types[0].words}", operand=0)
         if self.hinges > MAX_HINGES:
@@ -109,14 +110,14 @@ class Apl(LibraryOp):
 
         return (b.map(element, x, *rows(slope), *rows(knot)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Hinge by hinge."""
         x, slope, knot = arrays
         return (np.maximum(x, 0) + sum(a * np.maximum(k - x, 0) for a, k in zip(slope, knot, strict=True)),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """One hinge and three, too many."""
         return (
             Sample(cls(), ((2, 3, 4, 5),)),
             Sample(cls(3), ((4, 3),)),
@@ -142,8 +143,8 @@ class Maxout(LibraryOp):
             raise ShapeError(message, setting="pieces")
         return (TensorType((*x.shape[:-1], x.shape[-1] // self.pieces)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The pieces that become one."""
         return [f"channels: {types[0].shape[-1]} / {self.pieces} = {result.shape[-1]}"]
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
@@ -152,8 +153,8 @@ class Maxout(LibraryOp):
         shape = b.type(x).shape
         return (b.max(b.reshape(x, (*shape[:-1], shape[-1] // self.pieces, self.pieces)), (-1,)),)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ReduceMax` of a reshape."""
         shape = types[0].shape
         split = m.node("Reshape", *names, m.const((*shape[:-1], shape[-1] // self.pieces, self.pieces)))
         return (m.node("ReduceMax", split, m.const((len(shape),)), keepdims=0),)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Mean, Sum
 from netdsl.ops.base import setting
@@ -32,8 +33,8 @@ class Loss(Mean):
         """The type of the target that belongs to a prediction."""
         return prediction
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A scalar."""
         if not 2 <= len(types) <= 3:
             raise ShapeError(f"{self.name} takes a prediction, a target and perhaps weights", operand=0)
         self.check_target(types[0], types[1])
@@ -41,8 +42,8 @@ class Loss(Mean):
             raise ShapeError(f"weights are one per sample, not {list(types[2].shape[1:])}", operand=2)
         return (TensorType(()),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Everything goes."""
         return ["one number for the whole batch"]
 
     def weights_fit(self, prediction: TensorType, weights: TensorType) -> bool:
@@ -107,12 +108,12 @@ class Mse(ElementwiseLoss):
 
     name: ClassVar[str] = "mse"
 
+    @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """`(x - t)^2`."""
         return (x - t) * (x - t)
 
+    @override
     def elements(self, x: Array, t: Array) -> Array:
-        """`numpy.square`."""
         return np.asarray(np.square(x - t))
 
 
@@ -122,12 +123,12 @@ class Mae(ElementwiseLoss):
 
     name: ClassVar[str] = "mae"
 
+    @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """`|x - t|`."""
         return absolute(x - t)
 
+    @override
     def elements(self, x: Array, t: Array) -> Array:
-        """`numpy.abs`."""
         return np.asarray(np.abs(x - t))
 
 
@@ -138,8 +139,8 @@ class Huber(ElementwiseLoss):
     name: ClassVar[str] = "huber"
     delta: float = setting("where the loss turns linear", 1.0, positive_number)
 
+    @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """Two pieces."""
         error = absolute(x - t)
         return where(error <= self.delta, 0.5 * (error * error), self.delta * (error - 0.5 * self.delta))
 
@@ -150,8 +151,8 @@ class Huber(ElementwiseLoss):
         return np.asarray(0.5 * inner**2 + self.delta * (error - inner))
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Both pieces."""
         return (*super().samples(), Sample(cls(0.2), ((5, 4), (5, 4)), low=-1.0, high=1.0))
 
 
@@ -162,8 +163,8 @@ class SmoothL1(ElementwiseLoss):
     name: ClassVar[str] = "smooth_l1"
     beta: float = setting("where the loss turns linear", 1.0, positive_number)
 
+    @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """Two pieces."""
         error = absolute(x - t)
         return where(error <= self.beta, (0.5 / self.beta) * (error * error), error - 0.5 * self.beta)
 
@@ -174,8 +175,8 @@ class SmoothL1(ElementwiseLoss):
         return np.asarray(0.5 * inner**2 / self.beta + (error - inner))
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Both pieces."""
         return (*super().samples(), Sample(cls(0.2), ((5, 4), (5, 4)), low=-1.0, high=1.0))
 
 
@@ -190,8 +191,8 @@ class Hinge(ElementwiseLoss):
         """What is missing to the margin."""
         return maximum(self.margin - t * x, 0.0)
 
+    @override
     def elements(self, x: Array, t: Array) -> Array:
-        """`numpy.maximum`."""
         return np.asarray(np.maximum(self.margin - t * x, 0))
 
 
@@ -208,8 +209,8 @@ class KlDivergence(ElementwiseLoss):
         """The definition, without the logarithm of 0."""
         return where(t > 0.0, t * (log(maximum(t, 1e-38)) - x), 0.0)
 
+    @override
     def elements(self, x: Array, t: Array) -> Array:
-        """The definition."""
         return np.asarray(t * (np.log(np.where(t > 0, t, 1)) - x))
 
 
@@ -242,8 +243,8 @@ class BinaryCrossEntropy(ElementwiseLoss):
         return np.asarray(-(t * np.log(p) + (1 - t) * np.log(1 - p)))
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Probabilities too."""
         return (*super().samples(), Sample(cls(from_logits=False), ((3, 4), (3, 4)), low=0.1, high=0.9))
 
 
@@ -271,8 +272,8 @@ class Focal(ElementwiseLoss):
         loss = where(wrong > 0.0, power(wrong, self.gamma), 0.0) * logistic_loss(x, t)
         return loss if self.alpha < 0 else loss * (self.alpha * t + (1.0 - self.alpha) * (1.0 - t))
 
+    @override
     def elements(self, x: Array, t: Array) -> Array:
-        """The definition."""
         p = 1 / (1 + np.exp(-x))
         wrong = t * (1 - p) + (1 - t) * p
         loss = wrong**self.gamma * (np.logaddexp(x, 0) - x * t)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, Value
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -45,14 +46,14 @@ class LpPool(Pool):
 
         return b.map(root, b.add1(summing(window), powers))
 
+    @override
     def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str | None:
-        """`LpPool`, whose exponent is whole."""
         if self.p != int(self.p):
             return None
         return m.node("LpPool", x, p=int(self.p), **onnx_windows(window))
 
+    @override
     def reference_cells(self, cells: Array) -> Array:
-        """The definition."""
         return np.asarray(np.nansum(np.abs(cells) ** self.p, 1) ** (1 / self.p))
 
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value, broadcast_shapes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -84,15 +85,15 @@ class MatMul(LibraryOp):
         kept = f"{counted(rows, 'row')} of the first, {counted(columns, 'column')} of the second"
         return [f"{kept}; the {depth} between are summed over"]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`MatMul`, operands transposed."""
         rank = types[0].rank
         order = (*range(rank - 2), rank - 1, rank - 2)
         turned = zip(names, (self.transpose_a, self.transpose_b), strict=True)
         return (m.node("MatMul", *(m.transpose(x, order) if turn else x for x, turn in turned)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.matmul`."""
         turned = zip(arrays, (self.transpose_a, self.transpose_b), strict=True)
         a, b = (x.swapaxes(-1, -2) if turn else x for x, turn in turned)
         return (np.matmul(a, b),)

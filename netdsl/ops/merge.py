@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, setting
@@ -30,12 +31,12 @@ class Arithmetic(Broadcast):
         """The operation on one pair of elements."""
         raise NotImplementedError(f"{self.name} has no expression")
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """The operation from left to right."""
         return functools.reduce(self.pair, operands)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Add`, `Sub`, `Mul` or `Div`."""
         aligned = self.onnx_aligned(m, types, names)
         return (functools.reduce(functools.partial(m.node, self.name.capitalize()), aligned),)
 
@@ -64,8 +65,8 @@ class Add(Arithmetic):
     name: ClassVar[str] = "add"
     verb: ClassVar[str] = "add"
 
+    @override
     def pair(self, x: Expr, y: Expr) -> Expr:
-        """`x + y`."""
         return x + y
 
     @classmethod
@@ -81,8 +82,8 @@ class Mul(Arithmetic):
     name: ClassVar[str] = "mul"
     verb: ClassVar[str] = "mul"
 
+    @override
     def pair(self, x: Expr, y: Expr) -> Expr:
-        """`x * y`."""
         return x * y
 
 
@@ -94,8 +95,8 @@ class Sub(Arithmetic):
     verb: ClassVar[str] = "sub"
     operands: ClassVar[int | None] = 2
 
+    @override
     def pair(self, x: Expr, y: Expr) -> Expr:
-        """`x - y`."""
         return x - y
 
 
@@ -107,8 +108,8 @@ class Div(Arithmetic):
     verb: ClassVar[str] = "div"
     operands: ClassVar[int | None] = 2
 
+    @override
     def pair(self, x: Expr, y: Expr) -> Expr:
-        """`x / y`."""
         return x / y
 
 
@@ -149,19 +150,19 @@ class Concat(LibraryOp):
             return values
         return (b.concat(values, place_of(self.axis, b.type(values[0]).rank)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The sizes that add up."""
         at = place_of(self.axis, result.rank)
         return [
             f"{axis_name(at, result.rank)}: {' + '.join(str(t.shape[at]) for t in types)} = {result.shape[at]}"
         ]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Concat`."""
         return (m.node("Concat", *names, axis=place_of(self.axis, types[0].rank)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.concatenate`."""
         return (np.concatenate(arrays, place_of(self.axis, arrays[0].ndim)),)
 
     @classmethod

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Mean, Sum
 from netdsl.ops.base import setting
@@ -35,8 +36,8 @@ class TopKAccuracy(Mean):
         """Labels."""
         return TensorType(prediction.shape[:-1], "i64")
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A scalar."""
         if types[0].rank >= 2 and types[0].shape[-1] == 1:
             message = f"{self.name} chooses among classes; of one logit it is always 1"
             raise ShapeError(
@@ -49,8 +50,8 @@ class TopKAccuracy(Mean):
             raise ShapeError(message, operand=1, hint=hint)
         return (TensorType(()),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Everything goes."""
         return ["one number for the whole batch"]
 
     def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops.base import LibraryOp, setting
@@ -44,8 +45,8 @@ class Nms(LibraryOp):
         "scores must be above it; default: above minus infinity", None, number
     )
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """As many boxes as set."""
         boxes, scores = types
         check_boxes(self.name, boxes, 0)
         if boxes.rank not in (3, 4):
@@ -83,8 +84,8 @@ class Nms(LibraryOp):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything: the scores say which."""
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """How many of how many."""
         return [f"boxes: {self.max_boxes} of {types[0].shape[1]}, as set"]
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -18,8 +19,8 @@ from netdsl.scalar import Arg, Expr, cos, log, sqrt, where
 
 @dataclass(frozen=True)
 class _Noise(LibraryOp):
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].dtype != "f32":
             raise ShapeError(f"{self.name} takes numbers, not {types[0].words}", operand=0)
         return (types[0],)
@@ -37,8 +38,8 @@ class _Noise(LibraryOp):
         """Nothing: there is no noise in inference."""
         return (m.node("Identity", *names),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The operand."""
         return (arrays[0],)
 
 
@@ -151,8 +152,8 @@ class GaussianNoise(_Noise):
         return b.map(element, x, b.key())
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Both modes."""
         return (
             Sample(cls(0.5), ((3, 4),)),
             Sample(cls(0.5), ((40, 100),), low=1.0, high=1.0, training=True, random=True),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.moments import moments
@@ -69,8 +70,8 @@ class BatchNorm(LibraryOp):
         var = ParamSpec("running_var", shape, "ones", trainable=False)
         return (*((weight,) if self.scale else ()), *((bias,) if self.center else ()), mean, var)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2 or types[0].dtype != "f32":
             raise ShapeError(f"batch_norm takes channels, not {types[0].words}", operand=0)
         return (types[0],)

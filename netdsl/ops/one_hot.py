@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -29,22 +30,22 @@ class OneHot(LibraryOp):
     takes_labels: ClassVar[bool] = True
     classes: int = setting("number of classes", check=positive)
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """One axis more."""
         (x,) = types
         if x.dtype != "i64":
             raise ShapeError(f"one_hot takes labels, not {x.words}", operand=0)
         return (TensorType((*x.shape, self.classes)),)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One map."""
         (x,) = values
         shape = b.type(x).shape
         hit = where(eq(Index(len(shape)), Arg(0)), 1.0, 0.0)
         return (b.map_expr(hit, b.reshape(x, (*shape, 1)), shape=(*shape, self.classes)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The new axis."""
         return [f"channels: {counted(self.classes, 'class')}, as set"]
 
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -53,8 +54,8 @@ class OneHot(LibraryOp):
         hit = m.node("Equal", labels, m.const(range(self.classes)))
         return (m.node("Where", hit, m.const(np.array(1.0)), m.const(np.array(0.0))),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """A comparison with all classes."""
         return ((arrays[0][..., None] == np.arange(self.classes)).astype(np.float64),)
 
     @classmethod

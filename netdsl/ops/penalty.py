@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.primitives import PrimitiveBuilder
@@ -37,8 +38,8 @@ class Penalty(LibraryOp):
         """What one weight adds."""
         raise NotImplementedError(f"{self.name} has no expression")
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """A scalar."""
         if not types or any(t.dtype != "f32" for t in types):
             raise ShapeError(f"{self.name} takes weights", operand=0)
         return (TensorType(()),)
@@ -48,13 +49,13 @@ class Penalty(LibraryOp):
         sums = [b.reduce("sum", self.scalar, v, axes=range(b.type(v).rank)) for v in values]
         return (reduce(lambda x, y: b.map(lambda p, q: p + q, x, y), sums),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """All elements."""
         return ["one number for all weights"]
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """One weight and several."""
         return (
             Sample(cls(), ((3, 4),)),
             Sample(cls(), ((3, 3, 2, 5), (5,), (7, 9))),
@@ -71,12 +72,12 @@ class L1(Penalty):
 
     name: ClassVar[str] = "l1"
 
+    @override
     def scalar(self, w: Expr) -> Expr:
-        """`|w|`."""
         return absolute(w)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.abs`."""
         return (np.asarray(sum(np.abs(a).sum() for a in arrays)),)
 
 
@@ -89,10 +90,10 @@ class L2(Penalty):
 
     name: ClassVar[str] = "l2"
 
+    @override
     def scalar(self, w: Expr) -> Expr:
-        """`w^2`."""
         return w * w
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.square`."""
         return (np.asarray(sum(np.square(a).sum() for a in arrays)),)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import axes_setting, place_of, resolve_axes
 from netdsl.ops.base import LibraryOp, Reach, setting
@@ -136,8 +137,8 @@ class Pool(LibraryOp):
         found = dict(zip(self._over(x), windows(op.size, op.stride, op.dilation, op.pad), strict=True))
         return tuple(found.get(a, Reach()) for a in range(1, x.rank - 1))
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The formula of windows."""
         op, (x,) = self.window(types[0]), types
         over = self._over(x)
         names = [axis_name(a, x.rank) for a in over]
@@ -219,12 +220,12 @@ class MaxPool(Pool):
     name: ClassVar[str] = "max_pool"
     kind: ClassVar[str] = "max"
 
+    @override
     def onnx_pooled(self, m: OnnxBuilder, x: str, window: ReduceWindow) -> str:
-        """`MaxPool`."""
         return m.node("MaxPool", x, **onnx_windows(window))
 
+    @override
     def reference_cells(self, cells: Array) -> Array:
-        """`numpy.max` of what is there."""
         return np.asarray(np.nanmax(cells, 1))
 
 
@@ -248,8 +249,8 @@ class AvgPool(Pool):
             return None
         return m.node("AveragePool", x, count_include_pad=int(window.include_pad), **onnx_windows(window))
 
+    @override
     def reference_cells(self, cells: Array) -> Array:
-        """`numpy.mean` of what is there."""
         return np.asarray(np.nanmean(cells, 1))
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, setting
@@ -33,8 +34,8 @@ class _Reduction(LibraryOp):
         kept = [(1 if a in over else n) for a, n in enumerate(x.shape) if self.keepdims or a not in over]
         return (TensorType(tuple(kept)),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The axes that are reduced."""
         shape = types[0].shape
         over = [f"{axis_name(a, len(shape))} {shape[a]}" for a in resolve_axes(self.axes, len(shape))]
         word = {"sum": "summed", "mean": "averaged", "max": "maximum"}[self.name.removeprefix("reduce_")]
@@ -45,14 +46,14 @@ class _Reduction(LibraryOp):
         alone = self.keepdims and resolve_axes(self.axes, types[0].rank) == (types[0].rank - 1,)
         return super().reach(types, result) if alone else None
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """The op of this name."""
         op_type = "".join(word.capitalize() for word in self.name.split("_"))
         axes = m.const(resolve_axes(self.axes, types[0].rank))
         return (m.node(op_type, *names, axes, keepdims=int(self.keepdims)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """NumPy's reduction of this name."""
         (x,) = arrays
         function = getattr(np, self.name.removeprefix("reduce_"))
         return (np.asarray(function(x, axis=resolve_axes(self.axes, x.ndim), keepdims=self.keepdims)),)
@@ -76,8 +77,8 @@ class ReduceSum(_Reduction):
 
     name: ClassVar[str] = "reduce_sum"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One reduction."""
         return (b.sum(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
 
 
@@ -87,8 +88,8 @@ class ReduceMean(_Reduction):
 
     name: ClassVar[str] = "reduce_mean"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One reduction."""
         return (b.mean(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
 
 
@@ -98,6 +99,6 @@ class ReduceMax(_Reduction):
 
     name: ClassVar[str] = "reduce_max"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """One reduction."""
         return (b.max(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)

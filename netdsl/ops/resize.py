@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import ClassVar, Literal
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -61,8 +62,8 @@ class _Resize(LibraryOp):
         """The spatial size of the result."""
         raise NotImplementedError(f"{self.name} has no size")
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """Another size, the same channels."""
         (x,) = types
         if self.align_corners and self.mode == "nearest":
             raise ShapeError("align_corners is for mode = bilinear", setting="align_corners")
@@ -110,8 +111,8 @@ class _Resize(LibraryOp):
             return tuple(_reach(Line(0, n, out), "before") for n, out in axes)
         return tuple(_reach(Line.of(n, out, self.align_corners), "both") for n, out in axes)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Resize` between transposes."""
         rank, (y,) = types[0].rank, self.infer(*types)
         how = {"coordinate_transformation_mode": "align_corners" if self.align_corners else "half_pixel"}
         if self.mode == "nearest":
@@ -155,13 +156,13 @@ class Upsample(_Resize):
     positional: ClassVar[tuple[str, ...]] = ("scale", "mode")
     scale: int | tuple[int, ...] = setting("how many times larger, or one number per axis", 2, sizes)
 
+    @override
     def out_size(self, x: TensorType) -> tuple[int, ...]:
-        """Sizes times the scale."""
         scale = per_axis("scale", self.scale, spatial_rank(self.name, x))
         return tuple(n * s for n, s in zip(x.shape[1:-1], scale, strict=True))
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Each size times the scale."""
         scale = per_axis("scale", self.scale, result.rank - 2)
         axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], scale, result.shape[1:-1], strict=True)
         return [f"{name}: {n} * {s} = {o}" for name, n, s, o in axes]
@@ -191,12 +192,12 @@ class Resize(_Resize):
     positional: ClassVar[tuple[str, ...]] = ("size", "mode")
     size: int | tuple[int, ...] = setting("the new spatial size", 1, sizes)
 
+    @override
     def out_size(self, x: TensorType) -> tuple[int, ...]:
-        """As set."""
         return per_axis("size", self.size, spatial_rank(self.name, x))
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """As set."""
         axes = zip(axis_names(result.rank - 2), types[0].shape[1:-1], result.shape[1:-1], strict=True)
         return [f"{name}: {n} becomes {o}, as set" for name, n, o in axes]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import check_boxes, check_map, corners_of
@@ -83,16 +84,16 @@ class Roi(LibraryOp):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """Everything: the boxes say where."""
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """Boxes and cells."""
         _, r, height, width, channels = result.shape
         lines = [f"boxes: {r}", f"height, width: {height}, {width}, as set"]
         if self.split:
             lines.append(f"channels: {types[0].shape[-1]} / ({height} x {width}) = {channels}")
         return lines
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Cell by cell."""
         x, boxes = arrays
         (y,) = self.infer(*(TensorType(a.shape) for a in arrays))
         out = np.zeros(y.shape, x.dtype)

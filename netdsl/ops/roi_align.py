@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, TensorType
 from netdsl.ops.base import setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -80,8 +81,8 @@ class RoiAlign(Roi):
         )
         return (m.node("Reshape", m.channels_last(y, 4), m.const((n, r, height, width, channels))),)
 
+    @override
     def cell_of(self, x: Array, box: Array, cell: tuple[int, int]) -> Array:
-        """Sample by sample."""
         shift = 0.5 if self.aligned else 0.0
         start, length = box[1::-1] - shift, box[:1:-1] - box[1::-1]
         step = (length if self.aligned else np.maximum(length, 1)) / self.cells()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, TensorType
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.roi import CELL, PLACE, Roi
@@ -79,8 +80,8 @@ class RoiPool(_Binned):
         y = m.node("MaxRoiPool", x, rois, pooled_shape=size, spatial_scale=self.spatial_scale)
         return (m.node("Reshape", m.channels_last(y, 4), m.const((n, r, height, width, channels))),)
 
+    @override
     def cell_of(self, x: Array, box: Array, cell: tuple[int, int]) -> Array:
-        """The largest."""
         seen = self.covered(x, box, cell)
         return np.asarray(seen.max(0)) if len(seen) else np.zeros(x.shape[-1])
 
@@ -118,8 +119,8 @@ class PsRoiPool(_Binned):
         (y,) = self.infer(*types)
         return types[0].shape[0] * math.prod(types[0].shape[1:3]) * y.shape[1] * y.shape[-1]
 
+    @override
     def cell_of(self, x: Array, box: Array, cell: tuple[int, int]) -> Array:
-        """The mean."""
         seen = self.covered(x, box, cell)
         return np.asarray(seen.mean(0)) if len(seen) else np.zeros(x.shape[-1])
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import MODE_DOC, border_mode
@@ -77,17 +78,17 @@ class DepthwiseConv(LibraryOp):
         """The window of the kernel."""
         return self.conv(types[0]).reach(types, result)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The formula of windows."""
         lines = self.conv(types[0]).explain(types, result)[:-1]
         return [*lines, f"channels: {types[0].shape[-1]} * {self.depth_multiplier} = {result.shape[-1]}"]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
-        """`Conv` in groups."""
         return self.conv(types[0]).onnx(m, types, *names)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """That of `conv`."""
         return self.conv(TensorType(arrays[0].shape)).reference(*arrays)
 
     @classmethod
@@ -154,8 +155,8 @@ class SeparableConv(LibraryOp):
         _, second, middle = self.parts(types[0])
         return second.infer(middle)
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Two contractions and a bias."""
         x, depthwise, *rest = values
         first, second, _ = self.parts(b.type(x))
         return second.expand(b, *first.expand(b, x, depthwise), *rest)
@@ -169,14 +170,14 @@ class SeparableConv(LibraryOp):
         first, _, middle = self.parts(types[0])
         return [*first.explain(types, middle)[:-1], f"channels: {self.channels}, as set"]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...] | None:
-        """Two `Conv` nodes."""
         first, second, middle = self.parts(types[0])
         between = first.onnx(m, types[:2], *names[:2])
         return None if between is None else second.onnx(m, (middle, *types[2:]), *between, *names[2:])
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Those of both convolutions."""
         x, depthwise, *rest = arrays
         first, second, _ = self.parts(TensorType(x.shape))
         return second.reference(*first.reference(x, depthwise), *rest)

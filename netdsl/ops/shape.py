@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -17,23 +18,23 @@ from netdsl.source import counted
 
 @dataclass(frozen=True)
 class _Shape(LibraryOp):
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """A reshape."""
         (x,) = values
         return (b.reshape(x, self.infer(b.type(x))[0].shape),)
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The product that stays."""
         before, after = (" * ".join(map(str, t.shape[1:])) for t in (types[0], result))
         between = f"{types[0].size // types[0].shape[0]} = " if min(types[0].rank, result.rank) > 2 else ""
         return [f"{before} = {between}{after}"]
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Reshape`."""
         return (m.node("Reshape", *names, m.const(self.infer(*types)[0].shape)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.reshape`."""
         (x,) = arrays
         return (x.reshape(self.infer(TensorType(x.shape))[0].shape),)
 
@@ -50,8 +51,8 @@ class Flatten(_Shape):
         return (TensorType((x.shape[0], math.prod(x.shape[1:])), x.dtype),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Maps and vectors."""
         return (Sample(cls(), ((2, 3, 4, 5),)), Sample(cls(), ((3, 7),)))
 
 

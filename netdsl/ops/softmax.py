@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.onnx import OnnxBuilder
@@ -20,8 +21,8 @@ class LogSoftmax(LibraryOp):
 
     name: ClassVar[str] = "log_softmax"
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         if types[0].rank < 2:
             raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
         return (types[0],)
@@ -30,8 +31,8 @@ class LogSoftmax(LibraryOp):
         """Shift, exponentiate, sum, subtract."""
         return (log_softmax(b, values[0]),)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`LogSoftmax` over the last axis."""
         return (m.node("LogSoftmax", *names, axis=-1),)
 
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -41,8 +42,8 @@ class LogSoftmax(LibraryOp):
         return ((x - total).astype(x.dtype),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Rows, maps, large values."""
         return (
             Sample(cls(), ((3, 10),)),
             Sample(cls(), ((2, 3, 2, 5),)),
@@ -56,8 +57,8 @@ class Softmax(LogSoftmax):
 
     name: ClassVar[str] = "softmax"
 
+    @override
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Shift, exponentiate, sum, divide."""
         shifted = _shifted(b, values[0])
         total = b.reduce("sum", exp, shifted, axes=(-1,), keepdims=True)
         return (b.map(lambda x, s: exp(x) / s, shifted, total),)
@@ -66,12 +67,12 @@ class Softmax(LogSoftmax):
         """Maximum, shift, exponential, sum and quotient per element: Clark et al. 2020 (ELECTRA)."""
         return 5 * types[0].size
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Softmax` over the last axis."""
         return (m.node("Softmax", *names, axis=-1),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The exponential of log-softmax."""
         return (np.exp(super().reference(*arrays)[0]),)
 
 

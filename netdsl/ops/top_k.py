@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from netdsl import primitives
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
@@ -60,8 +61,8 @@ class TopK(LibraryOp):
         one, two = (b.transpose(b.reshape(v, (*others, self.k)), back) for v in (found, indices))
         return one, two
 
+    @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
-        """The axis that is searched."""
         shape = types[0].shape
         at = place_of(self.axis, len(shape))
         return [f"{axis_name(at, len(shape))}: the {self.k} largest of {shape[at]}"]
@@ -71,8 +72,8 @@ class TopK(LibraryOp):
         alone = place_of(self.axis, result.rank) == result.rank - 1
         return (Reach(),) * (result.rank - 2) if alone else None
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`TopK`."""
         at = place_of(self.axis, types[0].rank)
         return m.nodes("TopK", 2, *names, m.const((self.k,)), axis=at)
 

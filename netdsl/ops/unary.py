@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.onnx import OnnxBuilder
@@ -76,8 +77,8 @@ class Unary(LibraryOp):
     def _values(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The same type."""
         (x,) = types
         if self.row.check is not None:
             self.row.check(**self._values())
@@ -104,6 +105,6 @@ class Unary(LibraryOp):
         return (np.asarray(self.row.reference(x, **self._values()), x.dtype),)
 
     @classmethod
+    @override
     def samples(cls) -> Sequence[Sample]:
-        """Those of the row."""
         return tuple(make(cls) for make in cls.row.samples)

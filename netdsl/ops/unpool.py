@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.border import with_border
@@ -94,8 +95,8 @@ class MaxUnpool(LibraryOp):
         back = m.transpose(m.node("Reshape", kept, m.const((*x.shape, *size))), np.argsort(order).tolist())
         return (m.node("Reshape", back, m.const(before.shape)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Window by window."""
         x, before = arrays
         y = np.zeros(before.shape, x.dtype)
         size = self.windows(TensorType(before.shape))

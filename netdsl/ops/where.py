@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType
 from netdsl.ops.broadcast import Broadcast
 from netdsl.ops.onnx import OnnxBuilder
@@ -24,8 +25,8 @@ class Where(Broadcast):
     name: ClassVar[str] = "where"
     operands: ClassVar[int | None] = 3
 
+    @override
     def scalar(self, *operands: Expr) -> Expr:
-        """One or the other."""
         condition, x, y = operands
         return where(condition, x, y)
 
@@ -39,12 +40,12 @@ class Where(Broadcast):
             if t.dtype != "f32":
                 raise ShapeError(f"where takes numbers, not {t.words}", operand=1 + k)
 
+    @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`Where`."""
         return (m.node("Where", *self.onnx_aligned(m, types, names)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.where`."""
         return (np.where(*self.aligned(arrays)),)
 
     @classmethod

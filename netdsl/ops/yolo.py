@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.boxes import along, check_map
@@ -96,8 +97,8 @@ class YoloDecode(LibraryOp):
         corners = m.node("Sub", centre, half), m.node("Add", centre, half)
         return (m.node("Reshape", m.node("Concat", *corners, rest, axis=4), m.const(y.shape)),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Row by row."""
         (x,) = arrays
         (y,) = self.infer(TensorType(x.shape))
         out = np.empty(y.shape, x.dtype)
