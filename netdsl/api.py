@@ -37,7 +37,7 @@ def load(
 
 
 def _written(name: str, value: Any) -> str:
-    """A value as the language writes it."""
+    """A Python value as text of the language."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -16,7 +16,7 @@ else:
     Array = DTypeLike = Any
 
     class _NumPy:
-        """Stands for the module: what was asked for once is an attribute from then on."""
+        """A stand-in for the module `numpy`; it keeps every name it was asked for as an attribute."""
 
         def __getattr__(self, name: str) -> Any:
             import numpy

@@ -72,7 +72,7 @@ def _accumulate(b: PrimitiveBuilder, grads: dict[Value, Value], value: Value, pa
 
 
 def _depends_on(b: PrimitiveBuilder, leaves: set[str]) -> set[str]:
-    """The nodes from which a gradient can flow on to one of the leaves."""
+    """The nodes that one of the leaves reaches: only they need gradients."""
     needed = set(leaves)
     for node in b.nodes.values():
         if any(v.node in needed for v in node.inputs):

@@ -1,4 +1,4 @@
-"""What can be made again, kept on disk: private to the user, checked when read, bounded in size, and never needed."""
+"""A cache on disk: private to the user, checked when read, bounded in size; every entry can be made again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0
 class Cache:
     """Entries by name in the folder `kind` of the user's cache, or where the environment variable `moved_by` says.
 
-    Where the folder cannot be used, or an entry not be written, nothing is kept, and one warning says why.
+    Where the folder cannot be used or an entry cannot be written, nothing is stored, and one warning says why.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Cache:
         return private_directory(Path(asked).absolute() if asked else user_cache() / self.kind)
 
     def load(self, name: str) -> bytes | None:
-        """What was stored under `name`, or None; an entry that was damaged or stored as another is deleted."""
+        """The entry `name`, or None.  A damaged entry, or one stored under another name, is deleted."""
         try:
             path = self.directory() / name
             data = _content(path)
@@ -43,12 +43,12 @@ class Cache:
         start = len(_MAGIC) + _DIGEST
         payload = data[start:]
         whole = data[:start] == _head(name, payload)
-        with contextlib.suppress(OSError):  # a folder that is only read from
+        with contextlib.suppress(OSError):  # a read-only folder
             os.utime(path) if whole else path.unlink()
         return payload if whole else None
 
     def store(self, name: str, payload: bytes) -> None:
-        """Keep `payload` under `name`, and forget the entries unused for longest when there are too many."""
+        """Store `payload` under `name`; when there are too many entries, delete the least recently used."""
         try:
             folder = self.directory()
             atomic_write(folder / name, _head(name, payload) + payload, private=True)
@@ -60,13 +60,13 @@ class Cache:
 
 
 def _reason(error: OSError) -> str:
-    """Why, the same for all entries of a folder, so that it is said once."""
+    """The reason, the same text for all entries of a folder, so that it is printed once."""
     where = f"in {Path(str(error.filename)).parent}: " if error.filename else "as "
     return f"{where}{error.strerror or error}"
 
 
 def _head(name: str, payload: bytes) -> bytes:
-    """What an entry begins with: a copy under another name is no entry."""
+    """The header of an entry.  It holds the name, so a copy under another name is not accepted."""
     return _MAGIC + hashlib.sha256(name.encode() + b"\0" + payload).digest()
 
 

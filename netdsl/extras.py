@@ -1,7 +1,7 @@
-"""What to type to get a library that is not installed, in the environment at hand.
+"""How to install an optional library in the user's environment.
 
-netdsl's optional libraries are named by themselves, not as `netdsl[image]`: pip would look for that on its index,
-where a copy that was installed from a folder or a wheel need not be.
+The hint names the library itself, not `netdsl[image]`: pip would look for netdsl on its index, but netdsl may
+have been installed from a folder or a wheel.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def install_hint(library: str) -> str:
 
 def _requirement(library: str) -> str:
     """The library with the versions that netdsl asks for."""
-    # It imports the parser of e-mails, for which those wait who need no extra.
+    # Imported here because it is slow: it imports the parser of e-mails.
     from importlib import metadata
 
     try:
@@ -52,7 +52,7 @@ def _requirement(library: str) -> str:
 
 
 def _installer() -> str:
-    """`pip install` where that is the pip of this Python; else what is."""
+    """`pip install` if that is the pip of this Python; else the command that runs the right pip."""
     if _ours("pip"):
         return "pip install"
     python = "python" if _ours("python") else shlex.quote(sys.executable)
@@ -64,6 +64,6 @@ def _installer() -> str:
 
 
 def _ours(program: str) -> bool:
-    """Whether this name on a command line is the program that belongs to this Python."""
+    """Whether this command is the one that belongs to this Python."""
     found = shutil.which(program)
     return found is not None and Path(found).parent == Path(sys.executable).parent

@@ -1,4 +1,4 @@
-"""Opening files that may be anything: no waiting for pipes, and words for what a file is where another belongs."""
+"""Open files of unknown kind without waiting for pipes, and name the kind of a wrong file in the error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netdsl.source import Diagnostic, NetError, suggest
 HEAD = 4096
 """Bytes from the start of a file by which `content` tells what it is."""
 
-# Without waiting: a pipe may have taken the file's place since it was looked at.
+# Without blocking: a pipe may have replaced the file since the check.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG\r\n", "a PNG image"),
@@ -96,7 +96,7 @@ def _text(head: bytes) -> str:
 
 
 def _inside(folder: Path, wanted: str) -> str | None:
-    """What to write instead of the folder of a training run, where its checkpoint is wanted."""
+    """The checkpoint to name instead of the folder of its training run."""
     names = ("best.safetensors", "last.safetensors") if "checkpoint" in wanted else ()
     found = next((folder / name for name in names if (folder / name).is_file()), None)
     return f"did you mean {found}?" if found else None
@@ -111,7 +111,7 @@ def _special(mode: int) -> str:
 
 
 def _near(path: Path) -> str | None:
-    """What to write instead of a name that is not there, where a file beside it has nearly this name."""
+    """A file with a similar name beside a missing one."""
     try:
         with os.scandir(path.parent) as entries:
             near = suggest(path.name, [e.name for e in islice(entries, 1000)])

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first used, so that nobody waits for what is not needed."""
+"""Packages whose names are imported on first use, so that a command does not wait for imports it does not need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of the language: past each of them stands a diagnostic, not an allocation or a crash.
+"""The limits of the language: beyond each of them netdsl reports an error instead of allocating or crashing.
 
 They are far above what any published network needs. All are plain integers, checked before memory
 is asked for.

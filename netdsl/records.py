@@ -1,4 +1,4 @@
-"""Dataclasses as JSON and back: the one strict reader of what netdsl's own files say beside their arrays."""
+"""Dataclasses as JSON and back: a strict reader for the headers of netdsl's own files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Finite = Annotated[float, _finite]
 
 
 def to_json(record: Any) -> dict[str, Any]:
-    """A dataclass as plain values, which `from_json` reads back exactly."""
+    """A dataclass as JSON values, which `from_json` reads back exactly."""
     return dataclasses.asdict(record)
 
 
@@ -87,7 +87,7 @@ _WORDS = {str: "a text", bool: "true or false", int: "an integer", float: "a num
 
 
 def _plain(kind: type, value: Any, where: str) -> Any:
-    # JSON writes 1.0 as it likes, and true is no number.
+    # JSON may write 1.0 as 1; a boolean is not accepted as a number.
     fits = type(value) is kind or (kind is float and type(value) is int)
     if not fits:
         raise ValueError(f"{where} is {_shown(value)}, not {_WORDS[kind]}")
@@ -102,7 +102,7 @@ def _checked(check: Callable[[Any], Any], value: Any, where: str) -> Any:
 
 
 def _shown(value: object) -> str:
-    """A value in a message, short: it may be anything."""
+    """A value in a message, shortened."""
     if isinstance(value, int) and value.bit_length() > 200:
         return "a huge number"
     return (

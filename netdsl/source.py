@@ -1,4 +1,4 @@
-"""What a mistake looks like: a text with a name, places in it, and diagnostics that point at them.
+"""Diagnostics: sources with a name, places in them, and errors and warnings that point at the places.
 
 This module knows nothing of networks. Every room reports its mistakes as one `NetError` carrying
 `Diagnostic`s.
@@ -25,7 +25,7 @@ _VALUE = 80  # characters of a value that are shown in a message
 
 
 def brief(text: str, limit: int = _VALUE) -> str:
-    """A text as messages quote it: its two ends where it is long."""
+    """A text as messages quote it; the middle of a long one is left out."""
     if len(text) <= limit:
         return text
     head = limit * 2 // 3
@@ -120,7 +120,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Note:
-    """Another place that takes part in a mistake."""
+    """Another place that is part of the explanation."""
 
     message: str
     span: Span | None = None
@@ -132,9 +132,9 @@ class Note:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One mistake: what it is, where it is, and what could be done.
+    """One error or warning: the message, its place and a suggested fix.
 
-    A `warning` stops nothing: it says what was assumed, or what is probably not meant; see `warn`.
+    A `warning` does not stop the command: it says what was assumed, or what is probably a mistake; see `warn`.
     `code` names the kind (`syntax`, `shape`, …), `label` stands behind the carets, `trail` lists the uses
     that led here, innermost first, each as the text of the use and its place; `fix` says what to write
     instead.
@@ -205,7 +205,7 @@ class NetError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = diagnostics
 
     def at(self, span: Span | None) -> "NetError":
-        """The same mistakes, those without a place at this one."""
+        """The same errors; those without a place get this one."""
         return NetError(*(diagnostic.at(span) for diagnostic in self.diagnostics))
 
     def __str__(self) -> str:
@@ -213,32 +213,32 @@ class NetError(Exception):
 
 
 class Mistakes:
-    """Mistakes, collected so that all are told in one go."""
+    """Collects errors, to report all of them at once."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
 
     @contextmanager
     def at(self, span: Span | None = None) -> Iterator[None]:
-        """Keep the mistakes that the body raises, at this place unless they have one, and go on."""
+        """Collect the errors that the body raises and go on; those without a place get this one."""
         try:
             yield
         except NetError as error:
             self.add(error.at(span).diagnostics)
 
     def add(self, diagnostics: Iterable[Diagnostic]) -> None:
-        """Keep more of them, each once."""
+        """Add errors, each once."""
         self.found += (d for d in diagnostics if d not in self.found)
 
     def done(self) -> None:
-        """Raise NetError with everything found; nothing when there is none."""
+        """Raise NetError with all errors found, if there are any."""
         if self.found:
             raise NetError(*self.found)
 
 
 @contextmanager
 def placed(span: Span | None) -> Iterator[None]:
-    """Let the mistakes of the body stand at a place, unless they have one."""
+    """Give the errors of the body this place, unless they have one."""
     try:
         yield
     except NetError as error:
@@ -246,7 +246,7 @@ def placed(span: Span | None) -> Iterator[None]:
 
 
 class NetWarning(UserWarning):
-    """A diagnostic that stops nothing, as Python's `warnings` carry it; `str()` renders it."""
+    """A diagnostic as a warning of Python; `str()` renders it."""
 
     def __init__(self, diagnostic: Diagnostic):
         super().__init__(diagnostic)
@@ -257,7 +257,7 @@ class NetWarning(UserWarning):
 
 
 def warn(diagnostic: Diagnostic) -> None:
-    """Tell of something that stops nothing: as a Python warning, which the commands print on stderr."""
+    """Issue a Python warning, which the commands print on stderr."""
     warnings.warn(NetWarning(replace(diagnostic, severity="warning")), stacklevel=3)
 
 
@@ -270,7 +270,7 @@ def painted(text: str) -> str:
 
 
 def suggest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like `name`, or None where none is near; case does not count."""
+    """The candidate most similar to `name`, ignoring case; None if none is similar."""
     pool: Sequence[str] = sorted(set(candidates))
     by_lower = {candidate.lower(): candidate for candidate in reversed(pool)}
     if name.lower() in by_lower:
@@ -280,7 +280,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
 
 
 def _bound(owner: object, *names: str) -> None:
-    """Cut what a message quotes at length, so that no value floods the screen."""
+    """Shorten long quotes in a message."""
     for name in names:
         text = getattr(owner, name)
         if text is not None and len(text) > _MESSAGE:
@@ -327,12 +327,12 @@ def _window(text: str, first: int, last: int, room: int | None) -> tuple[str, in
 
 
 def _fitting(text: str, columns: int) -> int:
-    """How many of the characters fit."""
+    """How many of the characters fit in the width."""
     return sum(total <= columns for total in accumulate(_cell(char)[1] for char in text))
 
 
 def _cell(char: str) -> tuple[str, int]:
-    """How a character is printed and how many terminal columns it takes."""
+    """A character as it is printed, and the terminal columns it takes."""
     if char == "\t":
         return " " * _TAB, _TAB
     if unicodedata.combining(char):

@@ -1,11 +1,11 @@
-"""How wide the page is, and lines that are wider."""
+"""The width of the terminal, and wrapping of lines that are too long."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 
-#: a blank at which `wrapped` breaks no line
+#: a space at which `wrapped` does not break a line
 JOINT = "\N{NO-BREAK SPACE}"
 
 
@@ -17,7 +17,7 @@ def terminal_width() -> int:
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
-    """A line in several that fit, where there is a blank to break at; those behind the first are indented.
+    """Break a line at spaces into lines that fit; those after the first are indented.
 
     Shapes and `a -> b` stay in one piece where there is room.
     """
@@ -31,9 +31,9 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def fitted(text: str, width: int | None) -> str:
-    """A page whose lines that are too wide are broken and go on below the text of their column; None is any width.
+    """Wrap the long lines of a page; they continue below the text of their column.  A width of None wraps nothing.
 
-    A column begins behind two blanks: what is broken in `name  what it is` goes on below `what`.
+    A column begins after two spaces: a broken line `name  what it is` continues below `what`.
     """
     if width is None:
         return text

@@ -1,6 +1,6 @@
-"""The words that people bring from Keras, PyTorch, Darknet and programming languages, and what they are here.
+"""Names from Keras, PyTorch, Darknet and programming languages, and what to write here instead.
 
-One table: messages answer with it, and docs/words.md is generated from it.
+Hints in messages use this table, and docs/words.md is generated from it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-#: what to write for layers that other libraries call otherwise; those that differ in spelling alone are found without
+#: what to write for layers with another name; names that differ only in spelling are found without the table
 LAYERS: Mapping[str, str] = {
     "conv(channels, kernel)": "Convolution2D convolutional",
     "conv_transpose(channels, kernel)": "Conv2DTranspose ConvTranspose2d deconv deconvolutional",
@@ -55,7 +55,7 @@ LAYERS: Mapping[str, str] = {
     "an input is a statement: input image: [28, 28, 1]": "InputLayer Input",
 }
 
-#: what to write for settings, the first of them that an op has; or a sentence
+#: what to write for settings: the first of these that the op has, or a sentence
 SETTINGS: Mapping[str, str] = {
     "channels units": "filters out_channels out_features num_filters n_filters output_dim",
     "kernel size": "kernel_size pool_size ksize filter_size",
@@ -153,13 +153,13 @@ MODULES = frozenset(
     {"nn", "F", "torch", "tf", "keras", "layers", "self", "model", "np", "optim", "functional"}
 )
 
-#: the layers that stand in most lines and differ in spelling alone
+#: common layers whose names differ only in spelling
 _COMMON = {"conv": "conv(channels, kernel)", "dense": "dense(units)"}
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
 
 
 def plain(word: str) -> str:
-    """A word without what spelling adds to it: `Conv2D`, `conv2d` and `Conv_2d` are `conv`."""
+    """A name without case, underscores and dimension: `Conv2D`, `conv2d` and `Conv_2d` become `conv`."""
     return re.sub(r"[123]d", "", word.lower().replace("_", ""))
 
 
@@ -217,12 +217,12 @@ def value(word: str) -> str | None:
 
 
 def question(write: str | None) -> str | None:
-    """A word as a hint; a sentence is one by itself."""
+    """A name as a hint ("did you mean ...?"); a sentence stays as it is."""
     return write if write is None or ":" in write else f"did you mean {write}?"
 
 
 def in_line(line: str) -> str | None:
-    """A hint for a line that was pasted from another library: the first layer in it, as it is written here."""
+    """A hint for a line copied from another library: the first layer in it, as netdsl writes it."""
     for word in _CALL.findall(line):
         write = layer(word) or (_COMMON.get(plain(word)) if word[0].isupper() else None)
         if write is not None and ":" not in write:

@@ -22,7 +22,7 @@ class Shell(StrEnum):
 
 
 @dataclass(frozen=True)
-class Line:
+class CommandLine:
     """A command as it is typed, `("data", "get")`, with what it is and what may follow."""
 
     words: tuple[str, ...]
@@ -39,7 +39,7 @@ def app(shell: Shell) -> None:
     print(getattr(shells, shell)(list(lines())), end="")
 
 
-def lines() -> Iterator[Line]:
+def lines() -> Iterator[CommandLine]:
     """Every command and, for a group, every command in it."""
     from netdsl.cli.command import HELP, Group
     from netdsl.cli.main import COMMANDS, find_command
@@ -54,4 +54,4 @@ def lines() -> Iterator[Line]:
         for words, one in inner.items():
             arguments = tuple(o for o in one.options if o.is_argument)
             options = (*(o for o in one.options if not o.is_argument), HELP)
-            yield Line(words, text if len(words) == 1 else one.text, options, arguments)
+            yield CommandLine(words, text if len(words) == 1 else one.text, options, arguments)

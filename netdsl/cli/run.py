@@ -60,13 +60,13 @@ def app(
 
     Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.
     """
-    from netdsl.predict import Target, answers, load_trained, predict, read_samples
+    from netdsl.predict import Destination, answers, load_trained, predict, read_samples
     from netdsl.predict.text import as_json, lines
 
     with diagnostics(form):
         need_device(device)
         trained = load_trained(model)
-        target = None if out is None else Target(out, trained.outputs, trained.usage)
+        target = None if out is None else Destination(out, trained.outputs, trained.usage)
         samples = read_samples(inputs, trained.inputs, trained.usage, resize)
         outputs = predict(trained, samples, seed, threads)
         found = answers(outputs, trained.usage, top)

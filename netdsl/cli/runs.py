@@ -33,7 +33,7 @@ class GoOn:
 
     def after(self, result: FitResult) -> list[str]:
         """What a finished run left, and how to evaluate and to use it."""
-        from netdsl.train.output import BEST, LAST, LOG
+        from netdsl.train.run_folder import BEST, LAST, LOG
 
         if self.folder is None:
             return []
@@ -85,7 +85,7 @@ def new_run(name: str) -> Iterator[Path]:
 
 def latest_run(name: str) -> Path:
     """The folder of the newest run of this name that left a checkpoint."""
-    from netdsl.train.output import LAST
+    from netdsl.train.run_folder import LAST
 
     runs = [(n, folder) for n, folder in _numbered(name) if (folder / LAST).exists()]
     if not runs:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netdsl.cli.command import Option
-    from netdsl.cli.completion import Line
+    from netdsl.cli.completion import CommandLine
 
 _BASH = """\
 # netdsl for bash: put this line into ~/.bashrc
@@ -56,7 +56,7 @@ complete -F _netdsl netdsl
 """
 
 
-def bash(lines: Sequence[Line]) -> str:
+def bash(lines: Sequence[CommandLine]) -> str:
     """A function that walks over the words typed, as bash 3.2 and later can do it."""
     groups, options, values, arguments = [], [], [], []
     for group in _groups(lines):
@@ -118,7 +118,7 @@ _ZSH_GROUP = """\
             esac ;;"""
 
 
-def zsh(lines: Sequence[Line]) -> str:
+def zsh(lines: Sequence[CommandLine]) -> str:
     """Specifications for zsh's own `_arguments`."""
     commands = [f"        {_quoted(f'{name}:{text}')}" for name, text in _commands(lines).items()]
     cases = [_zsh_line(line, " " * 8) for line in lines if len(line.words) == 1]
@@ -130,7 +130,7 @@ def zsh(lines: Sequence[Line]) -> str:
     return _ZSH.replace("@COMMANDS@", "\n".join(commands)).replace("@LINES@", "\n".join(cases))
 
 
-def _zsh_line(line: Line, indent: str) -> str:
+def _zsh_line(line: CommandLine, indent: str) -> str:
     """The case of a command."""
     specs = []
     for o in line.options:
@@ -170,7 +170,7 @@ complete -c netdsl -n 'test (count (commandline -opc)) -eq 1' -l version -d 'tel
 """
 
 
-def fish(lines: Sequence[Line]) -> str:
+def fish(lines: Sequence[CommandLine]) -> str:
     """One `complete` for each command, option and argument."""
     out = []
     first = "test (count (commandline -opc)) -eq 1"
@@ -196,14 +196,14 @@ def _fish_value(o: Option) -> str:
     return f" -a '{' '.join(o.words)}'" if o.words else ""
 
 
-def _commands(lines: Sequence[Line]) -> dict[str, str]:
+def _commands(lines: Sequence[CommandLine]) -> dict[str, str]:
     """Name and text of the commands, a group being one."""
     from netdsl.cli.main import COMMANDS
 
     return {line.words[0]: COMMANDS[line.words[0]] for line in lines}
 
 
-def _groups(lines: Sequence[Line]) -> list[str]:
+def _groups(lines: Sequence[CommandLine]) -> list[str]:
     return list(dict.fromkeys(line.words[0] for line in lines if len(line.words) == 2))
 
 

@@ -19,8 +19,8 @@ from netdsl.data.outline import Outline
 from netdsl.data.preprocess import Step, check_preprocess, shape_after
 from netdsl.data.sources import (
     SETTINGS,
-    Named,
-    Source,
+    DataSource,
+    NamedSource,
     as_augmentations,
     as_classes,
     as_normalizer,
@@ -59,7 +59,7 @@ class DataPlan:
         self._base = base if base is not None else Path()
         self._seed = check_seed(seed)
         self._given = given
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, DataSource] = {}
         self._outlines: dict[str, Outline] = {}
         self._share = 0.0
         self._problems = Mistakes()
@@ -169,7 +169,7 @@ class DataPlan:
         problems = Mistakes()
         for source in self._sources.values():
             with problems.at():
-                if isinstance(source, Named):
+                if isinstance(source, NamedSource):
                     check_present(source.dataset)
         return tuple(problems.found)
 
@@ -246,7 +246,7 @@ class DataPlan:
         with placed(self.place("validation")):
             return split_validation(whole, self._share, self._seed)
 
-    def _source(self, name: str) -> Source:
+    def _source(self, name: str) -> DataSource:
         if name not in self._sources:
             fix = (
                 f"add: {name} = mnist.{name}"

@@ -37,7 +37,7 @@ from netdsl.source import brief, suggest
 
 
 @runtime_checkable
-class Source(Protocol):
+class DataSource(Protocol):
     """A value of the settings `train`, `test` and `validation`."""
 
     def load(self, base: Path) -> Split:
@@ -48,7 +48,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedSource:
     """`mnist.train`: a split of a data set known by name."""
 
     dataset: str
@@ -176,8 +176,12 @@ def _outline(
     return outline_of_arrays(samples, shape, dtype.kind in "biu", read() if few else None, classes)
 
 
-SOURCES: Mapping[str, Source | Callable[..., Source]] = {
-    **{f"{name}.{split}": Named(name, split) for name, known in DATASETS.items() for split in known.sizes},
+SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
+    **{
+        f"{name}.{split}": NamedSource(name, split)
+        for name, known in DATASETS.items()
+        for split in known.sizes
+    },
     "idx": Idx,
     "npz": Npz,
     "npy": Npy,
@@ -199,34 +203,38 @@ AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "fli
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingDoc:
     """A setting of the section: its default (None: must be given or is left out) and what it does."""
 
     default: object
     text: str
 
 
-SETTINGS: Mapping[str, Setting] = {
-    "train": Setting(None, "the training set: a named split (mnist.train), idx(...), npz(...) or npy(...)"),
-    "test": Setting(None, "the test set, looked at only when training is over"),
-    "validation": Setting(
+SETTINGS: Mapping[str, SettingDoc] = {
+    "train": SettingDoc(
+        None, "the training set: a named split (mnist.train), idx(...), npz(...) or npy(...)"
+    ),
+    "test": SettingDoc(None, "the test set, looked at only when training is over"),
+    "validation": SettingDoc(
         0.0,
         "the share of the training set kept for validation, from 0 to below 1: stratified by label, drawn "
         "with the seed; or a source of its own",
     ),
-    "classes": Setting(
+    "classes": SettingDoc(
         None, "the names of the classes, in the order of their numbers, where the data has none"
     ),
-    "preprocess": Setting(
+    "preprocess": SettingDoc(
         (),
         "a list of resize(side), resize(height, width) and center_crop(side), applied in order to every sample",
     ),
-    "normalize": Setting(
+    "normalize": SettingDoc(
         Scale(), "raw, scale, scale(max), standardize or standardize(mean, std); after augmenting"
     ),
-    "augment": Setting((), "a list of shift(pixels), flip and flip(p), applied in order to training samples"),
-    "shuffle": Setting(True, "a new order of the training set in each epoch, drawn with the seed"),
-    "drop_last": Setting(
+    "augment": SettingDoc(
+        (), "a list of shift(pixels), flip and flip(p), applied in order to training samples"
+    ),
+    "shuffle": SettingDoc(True, "a new order of the training set in each epoch, drawn with the seed"),
+    "drop_last": SettingDoc(
         True,
         "leave out the last training samples of an epoch that do not fill a batch; if false, they make a "
         "batch padded with samples of weight 0, as is always done in evaluation",
@@ -235,14 +243,16 @@ SETTINGS: Mapping[str, Setting] = {
 """The settings of `data { }`."""
 
 
-def as_source(value: object, setting: str) -> Source:
+def as_source(value: object, setting: str) -> DataSource:
     """Check a value of `train`, `test` or `validation`; a name may be given as text. Errors: NetError."""
     made = SOURCES.get(value) if isinstance(value, str) else value
     if isinstance(made, Split):
         return InMemory(made)
-    if not isinstance(made, type) and isinstance(made, Source):
+    if not isinstance(made, type) and isinstance(made, DataSource):
         return made
-    names = ", ".join(name if isinstance(kind, Named) else f"{name}(...)" for name, kind in SOURCES.items())
+    names = ", ".join(
+        name if isinstance(kind, NamedSource) else f"{name}(...)" for name, kind in SOURCES.items()
+    )
     fix = meant_source(value, setting) if isinstance(value, str) else None
     raise data_error(f"{setting} is {_shown(value)}; it must be one of {names}", fix=fix)
 

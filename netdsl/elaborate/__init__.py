@@ -9,14 +9,14 @@ from netdsl.elaborate.network import (
     elaborate_partial,
     need_network,
 )
-from netdsl.elaborate.sections import Setting
-from netdsl.elaborate.values import Call, shown
+from netdsl.elaborate.sections import SectionSetting
+from netdsl.elaborate.values import CallValue, shown
 
 __all__ = [
-    "Call",
+    "CallValue",
     "Claim",
     "Network",
-    "Setting",
+    "SectionSetting",
     "elaborate",
     "elaborate_all",
     "elaborate_each",

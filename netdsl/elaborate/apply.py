@@ -17,7 +17,7 @@ from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.hints import channels_last, fitting, one_of, required, usage
 from netdsl.elaborate.lookup import unknown
 from netdsl.elaborate.statements import run
-from netdsl.elaborate.values import Call, Function, Symbol, Tags, Target, Tensors, as_tuple, describe
+from netdsl.elaborate.values import CallValue, Function, Symbol, Tags, TargetName, Tensors, as_tuple, describe
 from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
@@ -27,7 +27,7 @@ from netdsl.source import Note, Span, counted, suggest
 from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
-_OPERANDS = (Value, Target)
+_OPERANDS = (Value, TargetName)
 _USE = 500  # characters of a use that are looked at for a line about it
 
 
@@ -89,10 +89,10 @@ class Applier:
             return self._weights(function, data)
         rule = getattr(function.target, "target", None)
         if getattr(function.target, "takes_labels", False):
-            data = tuple(self._labels(v) if isinstance(v, Target) else v for v in data)
+            data = tuple(self._labels(v) if isinstance(v, TargetName) else v for v in data)
         values: list[Value] = []
         for k, v in enumerate(data):
-            if not isinstance(v, Target):
+            if not isinstance(v, TargetName):
                 values.append(v)
                 continue
             if k == 0 and rule is not None and len(data) > 1 and isinstance(data[1], Value):
@@ -108,7 +108,7 @@ class Applier:
             values.append(value)
         return tuple(values)
 
-    def _labels(self, target: Target) -> Value:
+    def _labels(self, target: TargetName) -> Value:
         """The input for a label per sample that nothing has named before."""
         batch = next(n.types[0].shape[0] for n in self.context.builder.nodes.values() if n.op.name == "input")
         name = self.context.claim(target.name, target.span)
@@ -118,7 +118,7 @@ class Applier:
 
     def _weights(self, function: Function, data: Sequence[Any]) -> Tensors:
         """The weights that a penalty sums: those that learn and decay, or those that its pattern names."""
-        if [v.name for v in data if isinstance(v, Target)] != ["weights"] or len(data) > 1:
+        if [v.name for v in data if isinstance(v, TargetName)] != ["weights"] or len(data) > 1:
             fix = f'{function.name}(weights), or {function.name}(weights, "conv1")'
             self.context.fail("type", f"{function.name} sums weights alone", function.span, fix=fix)
         of = function.named.get("of", function.args[0] if function.args else None)
@@ -368,7 +368,7 @@ def _counts(name: str, weight: Param, of: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """A setting as ops take it: `normal(0.02)` is text, `relu` as a value its name."""
-    if isinstance(value, Call):
+    if isinstance(value, CallValue):
         return f"{value.name}({', '.join(map(repr, value.args))})"
     if isinstance(value, Function):
         return value.name

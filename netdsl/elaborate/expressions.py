@@ -16,7 +16,7 @@ from netdsl.elaborate.flows import pipe
 from netdsl.elaborate.hints import OF_TENSORS, SETTINGS_OF_SHAPES, a_block, feed
 from netdsl.elaborate.lookup import lookup, need_defined, no_library, unknown
 from netdsl.elaborate.tags import no_name, tags_of
-from netdsl.elaborate.values import Call, Function, Symbol, Target, describe
+from netdsl.elaborate.values import CallValue, Function, Symbol, TargetName, describe
 from netdsl.ir import Value
 from netdsl.ops import BY_NAME
 from netdsl.source import Span
@@ -66,7 +66,7 @@ class Evaluator:
     def setting(self, e: tree.Expr, what: str) -> Any:
         """The value of an expression that must not be a tensor."""
         value = self.evaluate(e)
-        if isinstance(value, (Value, Target)):
+        if isinstance(value, (Value, TargetName)):
             self._tensor_as_setting(e.span, what)
         return value
 
@@ -103,7 +103,7 @@ class Evaluator:
         if found is not None or e.id in self.frame.variables:
             return found
         if self.frame.targets:
-            return Target(e.id, e.span)
+            return TargetName(e.id, e.span)
         if self.frame.symbols:
             return Symbol(e.id, e.span)
         return unknown(self.context, self.frame, e.id, e.span)
@@ -138,7 +138,7 @@ class Evaluator:
             return left if left == (e.op == "or") else self.condition(e.right, e.op)
         a, b = self.evaluate(e.left), self.evaluate(e.right)
         for value in (a, b):
-            if isinstance(value, Target) or e.op not in ("==", "!="):
+            if isinstance(value, TargetName) or e.op not in ("==", "!="):
                 need_defined(self.context, self.frame, value)
         if isinstance(a, Value) or isinstance(b, Value):
             return self._tensor_binary(e, a, b)
@@ -202,7 +202,7 @@ class Evaluator:
                 return Function(block, e.span, home=home)
             fix = self.context.nearest(e.name.id, value.blocks, e.span)
             self.context.fail("name", f"the import defines no block {e.name.id}", e.name.span, fix=fix)
-        if isinstance(value, (Symbol, Target)) and self.frame.symbols:
+        if isinstance(value, (Symbol, TargetName)) and self.frame.symbols:
             return Symbol(f"{value}.{e.name.id}", e.span)
         fix = (
             f"{e.value.span.text} -> {e.name.id}"
@@ -238,7 +238,7 @@ class Evaluator:
             args = [(a.name, self.evaluate(a.value), a.span) for a in e.arguments]
         self.context.hold([value for _, value, _ in args], e.span)
         function = self.evaluate(e.function)
-        if isinstance(function, (Symbol, Target)):
+        if isinstance(function, (Symbol, TargetName)):
             return self._symbolic(function, args, e.span)
         if getattr(function, "target", None) is BY_NAME["abs"] and not self._tensors(args):
             return self._builtin("abs", e, [value for _, value, _ in args])
@@ -259,20 +259,20 @@ class Evaluator:
         finally:
             self.frame.symbols = saved
 
-    def _symbolic(self, function: Symbol | Target, args: list[tuple[Any, Any, Span]], span: Span) -> Any:
+    def _symbolic(self, function: Symbol | TargetName, args: list[tuple[Any, Any, Span]], span: Span) -> Any:
         """A call of a name that only an op or another room knows, such as `normal(0.02)` or `sgd(lr = 0.1)`."""
-        name = function.name if isinstance(function, Target) else str(function)
-        if isinstance(function, Target):
+        name = function.name if isinstance(function, TargetName) else str(function)
+        if isinstance(function, TargetName):
             unknown(self.context, self.frame, name, function.span)
         positional = tuple(value for key, value, _ in args if key is None)
         named = {key.id: value for key, value, _ in args if key is not None}
         spans: dict[str | int, Span] = {key.id: place for key, _, place in args if key is not None}
         spans |= {k: place for k, (key, _, place) in enumerate(args) if key is None}
-        return Call(name, positional, named, span, spans)
+        return CallValue(name, positional, named, span, spans)
 
     def _tensors(self, args: list[tuple[Any, Any, Span]]) -> bool:
         """Whether tensors are among the arguments of `abs`, which is an op and a function of settings."""
-        return any(isinstance(value, (Value, Target)) for _, value, _ in args)
+        return any(isinstance(value, (Value, TargetName)) for _, value, _ in args)
 
     def _builtin(self, name: str, e: tree.Call, values: list[Any]) -> Any:
         self.context.hold(values, e.span)

@@ -8,7 +8,7 @@ from netdsl import words
 from netdsl.elaborate.builtins import OF_SETTINGS, OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned
 from netdsl.elaborate.hints import foreign
-from netdsl.elaborate.values import Function, Symbol, Target
+from netdsl.elaborate.values import Function, Symbol, TargetName
 from netdsl.ops import BY_NAME
 from netdsl.source import Span
 from netdsl.syntax import tree
@@ -50,8 +50,8 @@ def unknown(context: Context, frame: Frame, name: str, span: Span, fed: bool = F
 
 def need_defined(context: Context, frame: Frame, value: Any) -> None:
     """Fail for what is only a name."""
-    if isinstance(value, (Symbol, Target)):
-        unknown(context, frame, value.name if isinstance(value, Target) else str(value), value.span)
+    if isinstance(value, (Symbol, TargetName)):
+        unknown(context, frame, value.name if isinstance(value, TargetName) else str(value), value.span)
 
 
 def need_known(context: Context, frame: Frame, function: tree.Expr) -> None:

@@ -16,7 +16,7 @@ from netdsl.elaborate.expressions import Evaluator
 from netdsl.elaborate.naming import Naming
 from netdsl.elaborate.overrides import Overrides
 from netdsl.elaborate.process import deep_recursion, no_collection
-from netdsl.elaborate.sections import Setting, objectives, settings_of
+from netdsl.elaborate.sections import SectionSetting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
 from netdsl.ir.settings import positive
@@ -43,9 +43,9 @@ class Network:
     graph: Graph
     objective: Graph | None
     evaluation: Graph | None
-    data: Mapping[str, Setting]
-    train: Mapping[str, Setting]
-    eval: Mapping[str, Setting]
+    data: Mapping[str, SectionSetting]
+    train: Mapping[str, SectionSetting]
+    eval: Mapping[str, SectionSetting]
     settings: Mapping[str, Any]
     claims: tuple[Claim, ...]
     names: tuple[Naming, ...]

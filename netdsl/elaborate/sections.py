@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl import words
 from netdsl.elaborate.context import Poisoned
-from netdsl.elaborate.values import Call, Function, Symbol, describe
+from netdsl.elaborate.values import CallValue, Function, Symbol, describe
 from netdsl.ir import TensorType, Value
 from netdsl.source import Diagnostic, NetError, Span, suggest
 from netdsl.syntax import tree
@@ -48,8 +48,8 @@ TENSOR_SETTINGS = ("loss", "metrics")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A setting of a section: a plain value, a list, or a `Call`; and where it stands, each item of a list too."""
+class SectionSetting:
+    """A setting of a section: a plain value, a list or a `CallValue`, with its place and those of the items of a list."""
 
     value: Any
     span: Span
@@ -69,7 +69,7 @@ NEEDED: Mapping[str, str] = {
 
 def settings_of(
     evaluator: Evaluator, file: tree.File, kind: str, given: Mapping[str, tree.Expr]
-) -> dict[str, Setting]:
+) -> dict[str, SectionSetting]:
     """The settings of a section, overridden ones in their place; mistakes go to the context."""
     section = file.sections.get(kind)
     entries = {e.name.id: e for e in section.entries if isinstance(e, tree.Setting)} if section else {}
@@ -92,7 +92,7 @@ def settings_of(
                 continue
             try:
                 items = tuple(x.span for x in e.items) if isinstance(e, (tree.List, tree.Tuple)) else ()
-                result[name] = Setting(_call(evaluator.evaluate(e)), e.span, items)
+                result[name] = SectionSetting(_call(evaluator.evaluate(e)), e.span, items)
             except NetError as error:
                 evaluator.context.problems.extend(error.diagnostics)
             except Poisoned:
@@ -114,10 +114,10 @@ def _only_settings(evaluator: Evaluator) -> Iterator[None]:
 def _call(value: Any) -> Any:
     """Symbols and ops as calls: `mnist.train`, `flip`, `softmax`."""
     if isinstance(value, Symbol):
-        return Call(str(value), span=value.span)
-    if isinstance(value, (Function, Call)):
+        return CallValue(str(value), span=value.span)
+    if isinstance(value, (Function, CallValue)):
         args = tuple(map(_call, value.args))
-        return Call(value.name, args, _calls(value.named), value.span, value.spans)
+        return CallValue(value.name, args, _calls(value.named), value.span, value.spans)
     if isinstance(value, (list, tuple)):
         return type(value)(map(_call, value))
     return value

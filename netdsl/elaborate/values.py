@@ -31,7 +31,7 @@ class Symbol(str):
 
 
 @dataclass(frozen=True)
-class Call:
+class CallValue:
     """A call that another room understands: `sgd(lr = 0.1)`, `shift(2)`, or a bare name such as `mnist.train`.
 
     `spans` has the place of each setting, by its name or its position.
@@ -79,7 +79,7 @@ class Function:
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetName:
     """A name in a loss that is not defined: the label, whose type the loss knows."""
 
     name: str
@@ -102,14 +102,14 @@ def parts(value: Any) -> Iterable[Any]:
         return value
     if isinstance(value, dict):
         return value.values()
-    if isinstance(value, (Call, Function)):
+    if isinstance(value, (CallValue, Function)):
         return (*value.args, *value.named.values())
     return ()
 
 
 def shown(value: Any) -> str:
     """A setting as it is written in a file: `sgd(lr = 0.1)`, `conv(8, 3)`, `[flip]`, `"a.npz"`, `same`, `none`."""
-    if isinstance(value, (Call, Function)):
+    if isinstance(value, (CallValue, Function)):
         given = [*map(shown, value.args), *(f"{key} = {shown(v)}" for key, v in value.named.items())]
         return f"{value.name}({', '.join(given)})" if given else value.name
     if isinstance(value, (list, tuple)):
@@ -127,7 +127,7 @@ def describe(value: Any) -> str:
         return "a tensor"
     if isinstance(value, Function):
         return f"the function {value.name}"
-    if isinstance(value, Target):
+    if isinstance(value, TargetName):
         return f"the unknown name {value.name}"
     if isinstance(value, Symbol):
         return f"the unknown name {value}"

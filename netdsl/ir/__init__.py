@@ -1,4 +1,4 @@
-"""One graph type all the way down: types, op contract, graph, builder, verifier, text, interpreter."""
+"""The graph of ops and of primitives: types, op contract, builder, verifier, text form, interpreter."""
 
 from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Graph, Node, Scope, Value

@@ -1,4 +1,4 @@
-"""The only way to make nodes: every addition is typed at once."""
+"""The builder makes all nodes and infers the type of each at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netdsl.source import Span
 
 
 class Builder:
-    """Grows a graph.  `training` tells the expansion of ops which mode they are in."""
+    """Builds a graph.  `training` is the mode that ops expand for."""
 
     def __init__(self, nodes: Iterable[Node] = (), training: bool = False) -> None:
         self.nodes: dict[str, Node] = {n.id: n for n in nodes}
@@ -26,7 +26,7 @@ class Builder:
         self._next: dict[str, int] = {}
 
     def fresh(self, hint: str) -> str:
-        """An unused node id or path: the hint itself, or with the first free number behind it."""
+        """An unused node id or path: the hint, with the first free number after it if it is taken."""
         if hint not in self.nodes and hint not in self.scopes:
             return hint
         for number in itertools.count(self._next.get(hint, 1)):
@@ -63,7 +63,7 @@ class Builder:
 
     @contextmanager
     def within(self, node: Node, path: str | None = None) -> Iterator[None]:
-        """Name new nodes below `node` and point them at its source while the context lasts."""
+        """Within the context, new nodes get names below `node` and its place in the source."""
         saved = self._prefix, self._span, self._origin
         self._prefix = f"{node.id if path is None else path}."
         self._span, self._origin = node.span, node.origin or (node.id,)
@@ -77,7 +77,7 @@ class Builder:
         self.updates[leaf.node] = new
 
     def latest(self, leaf: Value) -> Value:
-        """The value of a leaf after the updates so far: what a layer that is used again goes on from."""
+        """The value of a leaf after the updates so far, which the next use of a shared layer reads."""
         return self.updates.get(leaf.node, leaf)
 
     def finish(

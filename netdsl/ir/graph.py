@@ -30,7 +30,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An op applied to values.  `origin` names the source-level nodes that a rewritten node came from."""
+    """An op applied to values.  `origin` names the nodes of the source that a rewritten node comes from."""
 
     id: str
     op: Op
@@ -47,7 +47,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A block instance of the source: the block's name, the text that made it, where it is used and what it is fed.
+    """An instance of a block: the block's name, the text that uses it, the place of the use and its inputs.
 
     `inputs` are values of the graph that was elaborated, by their names in the block.
     """
@@ -133,7 +133,7 @@ class Graph:
         return tuple(n for n in self if n.op.name == kind)
 
     def with_outputs(self, outputs: Mapping[str, Value], updates: Mapping[str, Value] | None = None) -> Graph:
-        """The same nodes with other results."""
+        """The same nodes with other outputs."""
         new = self.updates if updates is None else updates
         return Graph(self, outputs, new, self.aux & outputs.keys(), self.scopes)
 

@@ -1,4 +1,4 @@
-"""Run a graph, of ops or of primitives, node by node in NumPy: slow, plain, the oracle of every pass."""
+"""Run a graph of ops or primitives node by node in NumPy: slow and simple, to test every pass against."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The op contract: what an op must say of itself so that the rest of the house can work with it.
+"""The op contract: what every op must define.
 
 An op is a frozen dataclass whose fields are its settings.  Primitives and library ops share this contract;
 library ops add `expand`, `params`, costs and samples (see `netdsl.ops`).
@@ -29,9 +29,9 @@ _REQUIRED: Any = dataclasses.MISSING
 
 
 class ShapeError(Exception):
-    """An operand or a setting does not fit.  Knows no source text; names the guilty operand or setting.
+    """An operand or a setting does not fit.  It names the wrong operand or setting, but no place in a source text.
 
-    `hint` is a fix in words, where one can be named ("did you mean stride = 1?").
+    `hint` suggests a fix if there is one ("did you mean stride = 1?").
     """
 
     def __init__(

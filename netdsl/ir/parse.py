@@ -1,4 +1,4 @@
-"""Read the text form of graphs, of which nothing is taken on trust: it may come from a file."""
+"""Read the text form of graphs.  It may come from a file, so everything in it is checked."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Reader:
 
     @contextmanager
     def at(self, tree: Tree[Token] | Token) -> Iterator[None]:
-        """Give what is wrong in the body its place."""
+        """Add the place to an error that the body raises."""
         try:
             yield
         except (ShapeError, ValueError) as error:
@@ -113,7 +113,7 @@ class _Reader:
             raise ValueError(problem)
 
     def op(self, kind: type[Op], settings: Sequence[Tree[Token]]) -> Op:
-        """The op with its settings, a mistake at the one that it is about."""
+        """The op with its settings; an error points at the wrong setting."""
         named: dict[str, Any] = {}
         for s in settings:
             with self.at(s):

@@ -1,4 +1,4 @@
-"""One engine for all rewrites: walk the nodes in order, let a function replace each, keep the rest."""
+"""The engine for rewrites: visit the nodes in order; a function may replace each of them."""
 
 from __future__ import annotations
 

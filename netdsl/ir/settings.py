@@ -1,7 +1,7 @@
 """Checks of settings: each returns the value to store or raises ValueError with a reason.
 
-The caller puts the setting's name in front: "channels must be a positive integer, not 0".  They are the one way of a
-setting into an op, from the text of a network as from that of a graph.
+The caller puts the setting's name in front: "channels must be a positive integer, not 0".  Every
+setting of an op passes them, whether it comes from a network or from the text form of a graph.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def positive(value: Any) -> int:
 
 
 def count(value: Any) -> int:
-    """An integer from 0 on."""
+    """An integer of at least 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"must be an integer, 0 or more, not {value!r}")
     return _bounded(value, MAX_ELEMENTS)
@@ -68,7 +68,7 @@ def boolean(value: Any) -> bool:
 
 
 def number(value: Any) -> float:
-    """A number that a tensor can hold."""
+    """A finite number that fits in a float32."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number, not {value!r}")
     if not abs(value) <= FLOAT_MAX:
@@ -84,7 +84,7 @@ def integer(value: Any) -> int:
 
 
 def _bounded(value: int, limit: int) -> int:
-    """An integer that floats and 64 bits hold, whatever is done with it."""
+    """An integer small enough that arithmetic on it overflows neither floats nor 64-bit integers."""
     if abs(value) > limit:
         raise ValueError(f"must be at most {limit:_}, not {value!r}")
     return value
@@ -110,12 +110,12 @@ def initializer(value: Any) -> Init:
 
 
 def leaf_initializer(value: Any) -> Init:
-    """An initialiser of a leaf, whose number may stand apart."""
+    """An initialiser of a leaf; its number may be a setting of its own."""
     return "constant" if value == "constant" else initializer(value)
 
 
 def tensor_type(value: Any) -> TensorType:
-    """The type of a tensor that may be."""
+    """The type of a tensor within the limits."""
     if not isinstance(value, TensorType):
         raise ValueError(f"must be a type such as f32[1,28,28,1], not {value!r}")
     if problem := value.over_limits():
@@ -124,7 +124,7 @@ def tensor_type(value: Any) -> TensorType:
 
 
 def fans(value: Any) -> tuple[int, int]:
-    """How many values a weight sums up, and in how many sums each value is."""
+    """`(fan_in, fan_out)`: inputs per output, and outputs per input."""
     if not isinstance(value, tuple) or len(value) != 2:
         raise ValueError(f"must be two positive integers, not {value!r}")
     return positive(value[0]), positive(value[1])

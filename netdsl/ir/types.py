@@ -10,7 +10,7 @@ from netdsl.scalar.operators import Dtype
 
 NUMPY_DTYPE: dict[str, str] = {"f32": "float32", "i64": "int64", "bool": "bool"}
 FLOAT_MAX = (2 - 2.0**-23) * 2.0**127  # the largest f32
-FLOAT_MIN = 2.0**-126  # the smallest above 0 with all of its digits
+FLOAT_MIN = 2.0**-126  # the smallest normal number above 0
 WORDS: dict[str, str] = {"f32": "numbers", "i64": "labels", "bool": "conditions"}
 ITEM_SIZE = {"f32": 4, "i64": 8, "bool": 1}
 
@@ -27,7 +27,7 @@ class TensorType:
 
     @property
     def words(self) -> str:
-        """As messages say it, without the batch: `numbers [28, 28, 1]`, `labels []`, `conditions [4]`."""
+        """The type in messages, without the batch: `numbers [28, 28, 1]`, `labels []`, `conditions [4]`."""
         return f"{WORDS[self.dtype]} {list(self.shape[1:])}"
 
     @property
@@ -41,7 +41,7 @@ class TensorType:
         return self.size * ITEM_SIZE[self.dtype]
 
     def over_limits(self) -> str | None:
-        """What is too large about it, found in exact integers before anything is allocated; None: nothing."""
+        """The limit that this type exceeds, in words; None if it exceeds none.  Nothing is allocated."""
         if self.rank > MAX_RANK:
             return f"a tensor of rank {self.rank}; at most {MAX_RANK} are allowed"
         if self.size > MAX_ELEMENTS:

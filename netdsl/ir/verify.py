@@ -6,7 +6,7 @@ from netdsl.ir.graph import Graph, Node, Value
 
 
 class VerifyError(Exception):
-    """A graph breaks an invariant: a fault of a pass, never of the user."""
+    """A graph breaks an invariant: a bug in a pass, never a mistake of the user."""
 
 
 def verify(graph: Graph, known: Graph | None = None) -> Graph:

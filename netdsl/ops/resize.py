@@ -22,7 +22,7 @@ MODES = ("nearest", "bilinear")
 
 
 @dataclass(frozen=True)
-class Line:
+class Sampling:
     """Where the cells of the result lie in the operand: cell k at `(first + k * step) / unit`, exactly."""
 
     first: int
@@ -30,7 +30,7 @@ class Line:
     unit: int
 
     @classmethod
-    def of(cls, size: int, out: int, align_corners: bool) -> Line:
+    def of(cls, size: int, out: int, align_corners: bool) -> Sampling:
         """Half-pixel centres, or corners on corners."""
         if align_corners:
             return cls(0, size - 1, out - 1) if out > 1 else cls(0, 0, 1)
@@ -84,7 +84,7 @@ class _Resize(LibraryOp):
 
     def _mixed(self, b: PrimitiveBuilder, x: Value, axis: int, out: int) -> Value:
         shape = b.type(x).shape
-        line = Line.of(shape[axis], out, self.align_corners)
+        line = Sampling.of(shape[axis], out, self.align_corners)
         origin, step = line.first / line.unit, line.step / line.unit
 
         def element(v: Expr, w: Expr, cell: Expr) -> Expr:
@@ -108,8 +108,8 @@ class _Resize(LibraryOp):
         """The cell at a place, or those on both sides of it."""
         axes = zip(types[0].shape[1:-1], result.shape[1:-1], strict=True)
         if self.mode == "nearest":
-            return tuple(_reach(Line(0, n, out), "before") for n, out in axes)
-        return tuple(_reach(Line.of(n, out, self.align_corners), "both") for n, out in axes)
+            return tuple(_reach(Sampling(0, n, out), "before") for n, out in axes)
+        return tuple(_reach(Sampling.of(n, out, self.align_corners), "both") for n, out in axes)
 
     @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class _Resize(LibraryOp):
         return (x,)
 
 
-def _reach(line: Line, between: Literal["before", "both"]) -> Reach:
+def _reach(line: Sampling, between: Literal["before", "both"]) -> Reach:
     common = math.gcd(line.first, line.step, line.unit)
     first, step, unit = (n // common for n in (line.first, line.step, line.unit))
     return Reach(stride=step, pad=-first, unit=unit, between=between)

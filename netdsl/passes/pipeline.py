@@ -54,7 +54,7 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Repeat:
+class FixedPoint:
     """Passes that run in turn until none of them changes the graph, at most `limit` times."""
 
     passes: tuple[Pass, ...]
@@ -65,20 +65,20 @@ class Repeat:
 class Pipeline:
     """Passes in order."""
 
-    stages: tuple[Pass | Repeat, ...]
+    stages: tuple[Pass | FixedPoint, ...]
 
     def __iter__(self) -> Iterator[Pass]:
         """The passes, those that repeat once."""
         for stage in self.stages:
-            yield from stage.passes if isinstance(stage, Repeat) else (stage,)
+            yield from stage.passes if isinstance(stage, FixedPoint) else (stage,)
 
     def without(self, names: Iterable[str]) -> Pipeline:
         """The pipeline with the named passes left out; raises NetError for a name that is no pass."""
         skip = set(known(names))
-        stages: list[Pass | Repeat] = []
+        stages: list[Pass | FixedPoint] = []
         for stage in self.stages:
-            if isinstance(stage, Repeat):
-                stages.append(Repeat(tuple(p for p in stage.passes if p.name not in skip), stage.limit))
+            if isinstance(stage, FixedPoint):
+                stages.append(FixedPoint(tuple(p for p in stage.passes if p.name not in skip), stage.limit))
             elif stage.name not in skip:
                 stages.append(stage)
         return Pipeline(tuple(stages))
@@ -90,7 +90,7 @@ class Pipeline:
         """
         between = _Between(graph, hooks or Hooks())
         for stage in self.stages:
-            if isinstance(stage, Repeat):
+            if isinstance(stage, FixedPoint):
                 graph = _repeat(stage, graph, between)
             else:
                 graph = between.run(stage, graph)
@@ -107,13 +107,13 @@ def training() -> Pipeline:
     return Pipeline((DeadCode(), _clean(), *_fuse()))
 
 
-def _clean() -> Repeat:
-    return Repeat((ConstantFolding(), Simplify(), CommonSubexpressions()))
+def _clean() -> FixedPoint:
+    return FixedPoint((ConstantFolding(), Simplify(), CommonSubexpressions()))
 
 
-def _fuse() -> tuple[Pass | Repeat, ...]:
+def _fuse() -> tuple[Pass | FixedPoint, ...]:
     """Epilogues first: a map that joins a contraction is worth more than one that joins another map."""
-    fusion = Repeat((SinkReshapes(), FuseEpilogue(), FuseMaps(), Simplify()))
+    fusion = FixedPoint((SinkReshapes(), FuseEpilogue(), FuseMaps(), Simplify()))
     return (fusion, MergeMaps(), DeadCode())
 
 
@@ -133,7 +133,7 @@ def _unknown(name: str, passes: list[str]) -> Diagnostic:
     return Diagnostic("pass", f"no pass is called {name}", fix=fix)
 
 
-def _repeat(stage: Repeat, graph: Graph, between: _Between) -> Graph:
+def _repeat(stage: FixedPoint, graph: Graph, between: _Between) -> Graph:
     unchanged = 0
     for _ in range(stage.limit):
         for p in stage.passes:

@@ -2,13 +2,13 @@
 
 from netdsl.predict.answers import Answer, answers, probabilities
 from netdsl.predict.model import Trained, load_trained, predict
-from netdsl.predict.output import Target
+from netdsl.predict.output import Destination
 from netdsl.predict.samples import Samples, read_samples
 
 __all__ = [
     "Answer",
     "Samples",
-    "Target",
+    "Destination",
     "Trained",
     "answers",
     "load_trained",

@@ -30,7 +30,7 @@ ENDINGS = (".npz", ".npy", ".json", ".csv", ".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
-class Target:
+class Destination:
     """A file that outputs of these types are to be written to.
 
     Raises NetError at once for an ending that is not known or that cannot hold the outputs.

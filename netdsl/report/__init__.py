@@ -1,6 +1,6 @@
 """What a network is made of: shapes, parameters, costs, receptive fields."""
 
-from netdsl.report.memory import Memory, Peak
+from netdsl.report.peak_memory import Memory, Peak
 from netdsl.report.render import FORMATS, render, to_json
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary, summarize

@@ -30,7 +30,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedChange:
     """A setting or an output that was `added`, `removed` or `changed`, and what is different, in words."""
 
     kind: str
@@ -48,9 +48,9 @@ class Difference:
 
     before: Summary
     after: Summary
-    settings: tuple[Named, ...]
+    settings: tuple[NamedChange, ...]
     changes: tuple[Change, ...]
-    outputs: tuple[Named, ...]
+    outputs: tuple[NamedChange, ...]
     renamed: tuple[tuple[str, str], ...]
     totals: Mapping[str, tuple[int, int]]
 
@@ -113,7 +113,7 @@ def _merged(
     yield from ((row, None) for row in gone)
 
 
-def _outputs(before: Graph, after: Graph, wiring: Wiring) -> Iterator[Named]:
+def _outputs(before: Graph, after: Graph, wiring: Wiring) -> Iterator[NamedChange]:
     """Outputs that read something else, have another name, came or went; the loss and metrics are outputs too."""
     new = [name for name in after.outputs if name not in before.outputs]
     for name, value in before.outputs.items():
@@ -122,27 +122,27 @@ def _outputs(before: Graph, after: Graph, wiring: Wiring) -> Iterator[Named]:
             if (name in before.aux) != (name in after.aux):
                 words.append("there in training only" if name in after.aux else "there in inference too")
             if words:
-                yield Named("changed", name, "; ".join(words))
+                yield NamedChange("changed", name, "; ".join(words))
             continue
         other = next((n for n in new if wiring.same(value, after.outputs[n])), None)
         if other is not None:
             new.remove(other)
-            yield Named("changed", name, f"called {other} now")
+            yield NamedChange("changed", name, f"called {other} now")
         else:
-            yield Named("removed", name, f"read {wiring.text_before(value)}")
-    yield from (Named("added", name, f"reads {wiring.text_after(after.outputs[name])}") for name in new)
+            yield NamedChange("removed", name, f"read {wiring.text_before(value)}")
+    yield from (NamedChange("added", name, f"reads {wiring.text_after(after.outputs[name])}") for name in new)
 
 
-def _settings(before: Network, after: Network) -> Iterator[Named]:
+def _settings(before: Network, after: Network) -> Iterator[NamedChange]:
     """Settings of the net and of the sections, as `--set` names them."""
     old, new = _named(before), _named(after)
     for name in dict.fromkeys((*old, *new)):
         if name not in new:
-            yield Named("removed", name, old[name])
+            yield NamedChange("removed", name, old[name])
         elif name not in old:
-            yield Named("added", name, new[name])
+            yield NamedChange("added", name, new[name])
         elif old[name] != new[name]:
-            yield Named("changed", name, f"{old[name]} -> {new[name]}")
+            yield NamedChange("changed", name, f"{old[name]} -> {new[name]}")
 
 
 def _named(network: Network) -> dict[str, str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 from netdsl.report.columns import shape_text
-from netdsl.report.layout import Placed, fit, place
 from netdsl.report.parts import Part
+from netdsl.report.placement import Placed, fit, place
 from netdsl.report.units import Unit
 
 COLOURS = {

@@ -11,8 +11,8 @@ from netdsl.ir import Graph, Node, Value
 from netdsl.ir.graph import Scope
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.receptive_field import Fields, receptive_fields, whole_input
-from netdsl.report.memory import Memory
 from netdsl.report.names import names_of_parts, names_of_values
+from netdsl.report.peak_memory import Memory
 from netdsl.source import Span
 
 

@@ -1,7 +1,7 @@
 """Scalar expressions: what a `map`, a `reduce` or an epilogue computes for one element.
 
-A tiny typed tree with one symbolic derivative, one NumPy meaning, one text form that parses back and one
-printer per backend.  Nothing here is a string that gets evaluated.
+A small typed tree with one symbolic derivative, one NumPy meaning, one text form that parses back and one
+printer per backend.  No string is ever evaluated.
 """
 
 from netdsl.scalar.algebra import product, total

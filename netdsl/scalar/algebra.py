@@ -1,7 +1,7 @@
-"""Algebra of derivatives: f32, with zeros and ones that mean that nothing flows, or all of it.
+"""Simplification of derivatives, where a literal 0 means that there is no gradient.
 
-Such a 0 stays 0 whatever it is multiplied with, infinity too: where a branch is not taken, or an operand not read,
-there is no gradient.  So `x * 0` is 0 here, and what `where` masks stays masked.
+Here `x * 0` is 0 even where x is infinite.  So a branch of `where` that is not taken, and an operand that is not
+read, get a gradient of 0 and never NaN.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The symbolic derivative of a scalar expression, and the one by its own result."""
+"""The symbolic derivative of a scalar expression, also in terms of its own result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netdsl.scalar.walk import children, walk
 
 
 def partial(e: Expr, arg: int) -> Expr:
-    """d e / d Arg(arg).  At kinks the convention is PyTorch's: relu'(0) = 0, equal operands of max share."""
+    """d e / d Arg(arg).  At kinks as PyTorch: relu'(0) = 0, and equal operands of max get half each."""
     memo: dict[int, Expr] = {}
     for x in walk(e):
         memo[id(x)] = _rule(x, [memo[id(k)] for k in children(x)], arg)
@@ -21,8 +21,8 @@ def partial(e: Expr, arg: int) -> Expr:
 def derivative(e: Expr, arg: int, result: Expr) -> Expr:
     """d e / d Arg(arg), written with `result` (the value of `e`) where that is cheaper.
 
-    With `max(x, 0)`, `exp`, `tanh`, `sigmoid` and `sqrt` at the root the backward pass then needs the layer's
-    output, which is kept anyway, and not its input.
+    With `max(x, 0)`, `exp`, `tanh`, `sigmoid` or `sqrt` at the root, the backward pass then reads the layer's
+    output, which is stored anyway, instead of its input.
     """
     match e:
         case Unary(op="exp", x=x):
@@ -79,7 +79,7 @@ def _unary_rule(op: str, y: Expr, value: Expr, d: Expr) -> Expr:
             return product(exp(-(y * y)) * (2.0 / math.sqrt(math.pi)), d)
         case "float":
             return d
-    # sign, floor, ceil, round, int, not: flat; stop_gradient: cut on purpose
+    # The derivative of sign, floor, ceil, round, int and not is 0; stop_gradient is 0 by definition.
     return ZERO
 
 

@@ -1,4 +1,4 @@
-"""The meaning of a scalar expression in NumPy: the reference that every backend is held against."""
+"""Scalar expressions in NumPy: the reference that every backend is compared with."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _binary() -> Mapping[str, Callable[[Array, Array], Array]]:
 def evaluate(
     e: Expr, args: Sequence[Array], shape: tuple[int, ...], floating: DTypeLike = "float32"
 ) -> Array:
-    """The value of `e` over operands that broadcast to `shape`; floats are computed as `floating`."""
+    """The value of `e` over operands that broadcast to `shape`; `floating` is the type of its floats."""
     memo: dict[int, Array] = {}
     with np.errstate(all="ignore"):
         for x in walk(e):
@@ -110,7 +110,7 @@ def _node(
 
 
 def _floats(pair: list[Array], floating: DTypeLike) -> list[Array]:
-    """NumPy would widen i64 with f32 to f64; here a float operand makes both `floating`."""
+    """Convert both to `floating` if one is a float.  NumPy would widen i64 with f32 to f64."""
     if any(k.dtype.kind == "f" for k in pair):
         return [k.astype(floating) if k.dtype.kind != "f" else k for k in pair]
     return pair

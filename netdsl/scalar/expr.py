@@ -149,7 +149,7 @@ def as_expr(x: Expr | Number) -> Expr:
 
 
 def kind_of(x: Expr, depth: int = 4) -> Dtype | None:
-    """The type that an expression has over any operands; None where theirs decide, or it is not seen at once."""
+    """The type of an expression; None where it depends on the operands, or on a subexpression below `depth`."""
     match x:
         case Lit(value=v):
             return literal_dtype(v)
@@ -174,7 +174,7 @@ def _is(x: Expr, value: float) -> bool:
 
 
 def _alone(x: Expr, neutral: Expr) -> Expr | None:
-    """What is left of `x + 0` or `x * 1`: x in the type of the whole; None where this cannot be said."""
+    """`x + neutral` or `x * neutral` simplified to x, cast to the result's type; None where the type is unknown."""
     assert isinstance(neutral, Lit)
     kind = kind_of(x)
     if kind == "f32" or (kind == "i64" and isinstance(neutral.value, int)):
@@ -189,7 +189,7 @@ def _fold(op: str, x: Expr, y: Expr, function: Callable[[Number, Number], Number
 
 
 def _wrapped(value: Number) -> Number:
-    """Integers as 64 bits hold them."""
+    """Integers modulo 2**64, as 64-bit arithmetic has them."""
     return value if isinstance(value, (bool, float)) else (value + 2**63) % 2**64 - 2**63
 
 

@@ -76,7 +76,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 class _Parser:
-    """Precedence climbing over a list of tokens: forty lines, where a second Lark grammar would be more."""
+    """Precedence climbing over a list of tokens.  It is shorter than a second Lark grammar would be."""
 
     def __init__(self, text: str) -> None:
         self.tokens = list(_tokens(text))
@@ -155,7 +155,7 @@ def _uniform(stream: Expr, key: Expr, word: Expr) -> Expr:
 
 
 def _depth(e: Expr) -> int:
-    """Levels of the tree, found without recursion: a chain of sums is deep too."""
+    """The depth of the tree, without recursion, because a long sum is a deep tree too."""
     deepest, stack = 0, [(e, 1)]
     while stack:
         x, level = stack.pop()

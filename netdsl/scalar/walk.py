@@ -52,7 +52,7 @@ def walk(e: Expr) -> Iterator[Expr]:
 
 
 def size(e: Expr) -> int:
-    """How many distinct operations an element costs (leaves are free)."""
+    """The number of distinct operations per element; leaves are not counted."""
     return sum(1 for x in set(walk(e)) if children(x))
 
 
@@ -71,7 +71,7 @@ def substitute(e: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
 
 
 def dtype_of(e: Expr, args: Sequence[Dtype]) -> Dtype:
-    """The type of an expression over operands of the given types; raises TypeError for nonsense."""
+    """The type of an expression over operands of the given types; raises TypeError where it is not well formed."""
     memo: dict[int, Dtype] = {}
     for x in walk(e):
         memo[id(x)] = _dtype(x, [memo[id(k)] for k in children(x)], args)

@@ -1,6 +1,6 @@
 """From a graph of primitives to an ordered list of calls over buffers, and a static plan of their memory."""
 
-from netdsl.schedule.memory import Lifetime, MemoryPlan, aligned, check_plan, plan_memory
+from netdsl.schedule.memory_plan import Lifetime, MemoryPlan, aligned, check_plan, plan_memory
 from netdsl.schedule.order import execution_order
 from netdsl.schedule.schedule import Buffer, Call, Schedule, make_schedule
 

@@ -1,4 +1,4 @@
-"""The order in which nodes run: as built, but every update of a leaf as early as it may be."""
+"""The execution order: as built, but every update of a leaf as early as possible."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class _Scheduler:
         results: Sequence[int],
         position: int,
     ) -> int | None:
-        """The buffer that this result of a map may overwrite: a leaf it updates, or an operand that dies."""
+        """The buffer that this result of a map may overwrite: the leaf it updates, or an operand not read later."""
         if not isinstance(node.op, Map) or node.id in self.fixed:
             return None
         updated = self.updated.get(value, ())
@@ -140,7 +140,7 @@ class _Scheduler:
         return None
 
     def _dies(self, root: Value, t: TensorType, position: int) -> bool:
-        """Whether nothing reads a value after `position`, where a map reads it at its own elements only."""
+        """Whether no node after `position` reads a value, and the map there reads it at its own elements only."""
         here = [v for v in self.order[position].inputs if self._root(v) == root]
         return self.last_read.get(root, -1) <= position and all(self.graph.type(v) == t for v in here)
 

@@ -1,4 +1,4 @@
-"""From a `Call` of a `.net` file to the object it names, checked."""
+"""From a `CallValue` of a `.net` file to the object it names, checked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from netdsl import words
-from netdsl.elaborate import Call, shown
+from netdsl.elaborate import CallValue, shown
 from netdsl.source import Diagnostic, NetError, Span, brief, counted, suggest
 
 FLOAT32_MAX = 3.4e38
@@ -41,7 +41,7 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
     `known` maps names to objects, or to functions and dataclasses that take the settings; `hint` may say what to
     write instead of an unknown name.  An error of theirs that begins with a setting's name stands at it.
     """
-    if not isinstance(value, Call):
+    if not isinstance(value, CallValue):
         return value
     place = value.span or span
     if value.name not in known:
@@ -65,7 +65,7 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         raise NetError(Diagnostic("setting", f"{value.name}: {error}", at)) from None
 
 
-def _check_arguments(target: Callable[..., Any], call: Call, place: Span | None) -> None:
+def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | None) -> None:
     """Refuse settings that the target does not have, or lacks."""
     signature = inspect.signature(target)
     for key in call.named:
@@ -81,7 +81,7 @@ def _check_arguments(target: Callable[..., Any], call: Call, place: Span | None)
         raise NetError(Diagnostic("setting", message, place))
 
 
-def _miscounted(call: Call, known: list[inspect.Parameter]) -> str | None:
+def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
     """What is wrong where a call has too many settings, one twice, or too few."""
     names = [p.name for p in known]
     if len(call.args) > len(names):
@@ -101,7 +101,7 @@ def place_of(message: str, call: Any, target: Callable[..., Any]) -> Span | None
     """Where the setting stands in a call whose name a message begins with; None where it is not given."""
     found = re.match(r"\w+", message)
     names = list(inspect.signature(target).parameters)
-    if found is None or found[0] not in names or not isinstance(call, Call):
+    if found is None or found[0] not in names or not isinstance(call, CallValue):
         return None
     return call.spans.get(found[0]) or call.spans.get(names.index(found[0]))
 

@@ -27,7 +27,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class RateSchedule:
     """Base: the learning rate, and perhaps the momentum, of each step."""
 
     @property
@@ -48,7 +48,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Constant(Schedule):
+class ConstantRate(RateSchedule):
     """The optimiser's own learning rate throughout."""
 
     def at(self, lr: float, clock: Clock) -> tuple[float, float | None]:
@@ -57,7 +57,7 @@ class Constant(Schedule):
 
 
 @dataclass(frozen=True)
-class Step(Schedule):
+class StepDecay(RateSchedule):
     """The rate times `factor` after every `every` epochs, or at each of the `milestones`.
 
     PyTorch StepLR and MultiStepLR.
@@ -113,7 +113,7 @@ class Step(Schedule):
 
 
 @dataclass(frozen=True)
-class Cosine(Schedule):
+class Cosine(RateSchedule):
     """Half a cosine from the rate down to `minimum`, after `warmup` epochs of linear rise.
 
     Loshchilov and Hutter 2016; warm-up as in Goyal et al. 2017.
@@ -144,7 +144,7 @@ class Cosine(Schedule):
 
 
 @dataclass(frozen=True)
-class OneCycle(Schedule):
+class OneCycle(RateSchedule):
     """Up from `peak / divisor` to `peak` in the first `rise` of the steps, then down to `peak / divisor / final`.
 
     Both ways along a cosine; the momentum (Adam: beta1) goes the other way between the two numbers of `momentum`,
@@ -199,9 +199,9 @@ def _anneal(a: float, b: float, part: float) -> float:
     return b + (a - b) * 0.5 * (1 + math.cos(math.pi * part))
 
 
-SCHEDULES: Mapping[str, type[Schedule]] = {
-    "constant": Constant,
-    "step": Step,
+SCHEDULES: Mapping[str, type[RateSchedule]] = {
+    "constant": ConstantRate,
+    "step": StepDecay,
     "cosine": Cosine,
     "one_cycle": OneCycle,
 }

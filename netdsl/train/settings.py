@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
 from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
-from netdsl.elaborate import Network, Setting, shown
+from netdsl.elaborate import Network, SectionSetting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
-from netdsl.train.schedules import SCHEDULES, Constant, Schedule
+from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class TrainSettings:
     """
 
     optimizer: Optimizer = field(default_factory=Sgd)
-    schedule: Schedule = field(default_factory=Constant)
+    schedule: RateSchedule = field(default_factory=ConstantRate)
     epochs: int = 10
     batch: int = 32
     evaluation_batch: int = 32
@@ -68,7 +68,7 @@ def _with_momentum(settings: TrainSettings) -> TrainSettings:
     return replace(settings, optimizer=settings.optimizer.with_momentum(momentum))
 
 
-def _check_schedule(settings: TrainSettings, given: Mapping[str, Setting]) -> None:
+def _check_schedule(settings: TrainSettings, given: Mapping[str, SectionSetting]) -> None:
     """Raise NetError where the schedule does not fit the optimiser or the length of the training."""
     try:
         settings.schedule.check(settings.optimizer.lr, settings.epochs)
@@ -86,14 +86,14 @@ def settings_text(network: Network) -> dict[str, str]:
     return {f"{name}.{key}": shown(s.value) for name, found in sections.items() for key, s in found.items()}
 
 
-def _chosen(known: Mapping[str, type], name: str, setting: Setting) -> Any:
+def _chosen(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
     made = make(setting.value, known, name, setting.span)
     if not isinstance(made, tuple(known.values())):
         raise _wrong(name, setting, f"is one of {', '.join(known)}")
     return made
 
 
-def _integer(name: str, setting: Setting, low: int = 1) -> int:
+def _integer(name: str, setting: SectionSetting, low: int = 1) -> int:
     value = setting.value
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
         limit = " to 2**31 - 1" if isinstance(value, int) and value >= 2**31 else ""
@@ -101,18 +101,18 @@ def _integer(name: str, setting: Setting, low: int = 1) -> int:
     return value
 
 
-def _positive(name: str, setting: Setting) -> float:
+def _positive(name: str, setting: SectionSetting) -> float:
     value = setting.value
     if not is_number(value) or not 0 < value <= FLOAT32_MAX:
         raise _wrong(name, setting, "must be a number above 0")
     return float(value)
 
 
-def _positive_or_none(name: str, setting: Setting) -> float | None:
+def _positive_or_none(name: str, setting: SectionSetting) -> float | None:
     return None if setting.value is None else _positive(name, setting)
 
 
-def _wrong(name: str, setting: Setting, rule: str) -> NetError:
+def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     value, fix = setting.value, None
     if isinstance(value, str) and value in {**OPTIMIZERS, **SCHEDULES}:
         fix = f"without quotes: {value}"
@@ -121,7 +121,7 @@ def _wrong(name: str, setting: Setting, rule: str) -> NetError:
     return NetError(Diagnostic("setting", f"{name} {rule}, not {brief(shown(value))}", setting.span, fix=fix))
 
 
-_READERS: Mapping[str, Callable[[str, Setting], Any]] = {
+_READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "optimizer": partial(_chosen, OPTIMIZERS),
     "schedule": partial(_chosen, SCHEDULES),
     "epochs": _integer,
@@ -150,7 +150,7 @@ def data_plan(network: Network, seed: int, given: Usage | None = None) -> DataPl
     return plan
 
 
-def _data_value(name: str, setting: Setting) -> object:
+def _data_value(name: str, setting: SectionSetting) -> object:
     """What a setting of the section `data` names."""
     value = setting.value
     if value is None and name in ("test", "validation", "augment", "preprocess"):
@@ -170,7 +170,7 @@ def _data_value(name: str, setting: Setting) -> object:
 
 
 def _list(
-    setting: Setting, known: Mapping[str, Any], what: str, check: Callable[[object], tuple[T, ...]]
+    setting: SectionSetting, known: Mapping[str, Any], what: str, check: Callable[[object], tuple[T, ...]]
 ) -> tuple[T, ...]:
     """What the calls of a list name, each checked at its own place."""
     listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]

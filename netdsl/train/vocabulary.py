@@ -9,7 +9,7 @@ from typing import Any
 
 from netdsl.data.preprocess import STEPS
 from netdsl.data.registry import DATASETS
-from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, Named
+from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
@@ -31,14 +31,16 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
 def vocabulary() -> list[OpDoc]:
     """The documentation of all of it, kind by kind."""
     found = [
-        _split(name, family, target) if isinstance(target, Named) else _described(name, family, target, use)
+        _split(name, family, target)
+        if isinstance(target, NamedSource)
+        else _described(name, family, target, use)
         for family, targets, use in _KINDS
         for name, target in targets.items()
     ]
     return [*describe_initializers(), *found]
 
 
-def _split(name: str, family: str, split: Named) -> OpDoc:
+def _split(name: str, family: str, split: NamedSource) -> OpDoc:
     """A split of a data set known by name."""
     known = DATASETS[split.dataset]
     samples, classes = counted(known.sizes[split.split], "sample"), counted(len(known.classes), "class")

@@ -6,7 +6,7 @@ import pytest
 from netdsl.ir import Graph, TensorType, VerifyError, interpret
 from netdsl.passes import PASSES, Hooks, Pass, PassError, Pipeline, inference, training
 from netdsl.passes.check import random_feeds
-from netdsl.passes.pipeline import Repeat
+from netdsl.passes.pipeline import FixedPoint
 from netdsl.primitives import Input, Map, Param, PrimitiveBuilder
 from netdsl.scalar import Arg, maximum, sigmoid
 from netdsl.source import NetError, Source, Span
@@ -107,7 +107,7 @@ def test_passes_repeat_until_nothing_changes():
             Count.runs += 1
             return graph
 
-    Pipeline((Repeat((Count(), Count())),)).run(small())
+    Pipeline((FixedPoint((Count(), Count())),)).run(small())
     assert Count.runs == 2
 
 

@@ -10,7 +10,7 @@ from netdsl.elaborate import elaborate
 from netdsl.report import draw as drawing
 from netdsl.report import summarize
 from netdsl.report.draw import draw
-from netdsl.report.layout import place
+from netdsl.report.placement import place
 from netdsl.report.units import units_of
 from netdsl.source import Source
 from netdsl.syntax.read import read_source

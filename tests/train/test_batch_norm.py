@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from netdsl.train.memory import predict_memory
 
 from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
@@ -10,7 +11,6 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import NetError, Source
 from netdsl.train import Callback, Trainer, load_checkpoint
-from netdsl.train.memory import predict_memory
 from netdsl.train.restore import restored_program
 
 from .nets import arrays

@@ -9,7 +9,7 @@ from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
 from netdsl.train import Trainer
-from netdsl.train.schedules import Clock, Step
+from netdsl.train.schedules import Clock, StepDecay
 
 TEXT = """net Small {{ input image: [4]; output logits = image -> dense(3) }}
 train {{ loss = cross_entropy(logits, label{ignore}); epochs = 4; batch = {batch}; {more} }}
@@ -66,7 +66,7 @@ def test_a_rate_beyond_float32(schedule, lr, epoch):
 
 
 def test_a_rate_beyond_float64():
-    step = Step(every=1, factor=1e38)
+    step = StepDecay(every=1, factor=1e38)
     assert step.at(0.0, Clock(20, 21, 1)) == (0.0, None)
     with pytest.raises(ValueError, match="of epoch 2 is not"):
         step.check(10.0, 21)

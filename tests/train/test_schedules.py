@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from netdsl.train.schedules import SCHEDULES, Clock, Constant, Cosine, OneCycle, Step
+from netdsl.train.schedules import SCHEDULES, Clock, ConstantRate, Cosine, OneCycle, StepDecay
 
 EPOCHS, PER_EPOCH, LR = 12, 5, 0.2
 
@@ -36,19 +36,19 @@ def pytorch(make, each="epoch"):
 
 
 def test_constant():
-    assert course(Constant()) == [(LR, None)] * (EPOCHS * PER_EPOCH)
+    assert course(ConstantRate()) == [(LR, None)] * (EPOCHS * PER_EPOCH)
 
 
 @pytest.mark.torch
 def test_step_equals_pytorch():
     expected = [rate for rate, _ in pytorch(lambda s, o: s.StepLR(o, 4, 0.3))]
-    assert rates(Step(every=4, factor=0.3)) == pytest.approx(expected, rel=1e-12)
+    assert rates(StepDecay(every=4, factor=0.3)) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.torch
 def test_milestones_equal_pytorch():
     expected = [rate for rate, _ in pytorch(lambda s, o: s.MultiStepLR(o, [2, 3, 9], 0.1))]
-    assert rates(Step(milestones=[2, 3, 9])) == pytest.approx(expected, rel=1e-12)
+    assert rates(StepDecay(milestones=[2, 3, 9])) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.torch

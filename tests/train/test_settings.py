@@ -2,10 +2,10 @@
 
 import pytest
 
-from netdsl.elaborate import Call, shown
+from netdsl.elaborate import CallValue, shown
 from netdsl.source import NetError
 from netdsl.train.optimizers import Adam, Sgd
-from netdsl.train.schedules import Constant, Cosine, OneCycle, Step
+from netdsl.train.schedules import ConstantRate, Cosine, OneCycle, StepDecay
 from netdsl.train.settings import TrainSettings, data_plan, settings_text, train_settings
 
 from .nets import TEXT, network
@@ -22,15 +22,17 @@ def test_all_settings():
 
 def test_defaults():
     text = TEXT.replace(f"  optimizer = {OPTIMIZER}\n  epochs = 3\n  batch = 8\n", "")
-    assert train_settings(network(text=text)) == TrainSettings(Sgd(), Constant(), 10, 32, 32, 0, None, 30.0)
+    assert train_settings(network(text=text)) == TrainSettings(
+        Sgd(), ConstantRate(), 10, 32, 32, 0, None, 30.0
+    )
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        ("constant", Constant()),
-        ("step(2)", Step(every=2)),
-        ("step(milestones = [3, 5], factor = 0.2)", Step(milestones=[3, 5], factor=0.2)),
+        ("constant", ConstantRate()),
+        ("step(2)", StepDecay(every=2)),
+        ("step(milestones = [3, 5], factor = 0.2)", StepDecay(milestones=[3, 5], factor=0.2)),
         ("one_cycle(peak = 0.3, momentum = (0.9, 0.8))", OneCycle(0.3, (0.9, 0.8))),
         ("one_cycle(0.3, momentum = false)", OneCycle(0.3, False)),
     ],
@@ -95,4 +97,4 @@ def test_settings_as_text():
 
 
 def test_shown():
-    assert shown(Call("a.b")) == "a.b" and shown((1, 2.5)) == "[1, 2.5]" and shown(None) == "none"
+    assert shown(CallValue("a.b")) == "a.b" and shown((1, 2.5)) == "[1, 2.5]" and shown(None) == "none"

@@ -18,7 +18,7 @@ from netdsl.train.lock import locked
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
 
 
-class Output:
+class RunFolder:
     """The files of one run; without a folder it writes nowhere.
 
     A new run replaces the log and removes the best checkpoint of an older one.  A run that is resumed after `done`

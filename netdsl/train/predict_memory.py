@@ -13,7 +13,7 @@ from netdsl.limits import MAX_ELEMENTS
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.report.memory import Memory, Peak
+from netdsl.report.peak_memory import Memory, Peak
 from netdsl.runtime.layout import Footprint, lay_out
 from netdsl.train.optimizers import Sgd
 from netdsl.train.settings import train_settings

@@ -20,7 +20,7 @@ class Lifetime:
     last: int
 
     def meets(self, other: Lifetime) -> bool:
-        """Whether both are needed at some moment."""
+        """Whether the two lifetimes overlap."""
         return self.first <= other.last and other.first <= self.last
 
 
@@ -38,7 +38,7 @@ def aligned(size: int) -> int:
 
 
 def plan_memory(lifetimes: Sequence[Lifetime]) -> MemoryPlan:
-    """Place the largest first, each at the lowest offset that is free for its whole life.
+    """Place buffers from large to small, each at the lowest offset that is free during its lifetime.
 
     Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.
     """
