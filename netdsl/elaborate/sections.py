@@ -49,7 +49,7 @@ TENSOR_SETTINGS = ("loss", "metrics")
 
 @dataclass(frozen=True)
 class SectionSetting:
-    """A setting of a section: a plain value, a list or a `CallValue`, with its place and those of the items of a list."""
+    """A setting of a section: a plain value, a list or a `CallValue`.  It knows its place and those of list items."""
 
     value: Any
     span: Span
