@@ -17,7 +17,7 @@ import netdsl
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
-from netdsl.train.predict_memory import footprint, program_graph
+from netdsl.train.memory_prediction import footprint, program_graph
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 NETWORKS: dict[str, tuple[str, str | None, int]] = {  # file, net or preset, batch

@@ -14,7 +14,7 @@ from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
 from netdsl.source import Source
-from netdsl.train.predict_memory import footprint, predict_memory, program_graph
+from netdsl.train.memory_prediction import footprint, predict_memory, program_graph
 
 ROOT = Path(__file__).parents[2]
 MODES = ("inference", "training")
