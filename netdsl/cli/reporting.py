@@ -77,6 +77,8 @@ def _report(
         network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
     summary, selection = summarize(network.name, network.graph, network.names), Selection(**selected)
     if (batch is not None or memory is not None) and not problems:
+        from netdsl.train import predict_memory
+
         with diagnostics(errors):
             summary = replace(summary, memory=predict_memory(network, batch or 1, memory))
     try:
