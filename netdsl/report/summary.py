@@ -66,7 +66,7 @@ class Totals:
 class Summary:
     """The rows of a network in order, their totals, and the graph of ops that they are of.
 
-    `memory` is there when it was asked for: `netdsl.train.predict_memory` computes it.
+    `memory` is there when it was asked for: `netdsl.train.memory_prediction` computes it.
     """
 
     network: str

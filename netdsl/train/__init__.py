@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netdsl.train.evaluator import Evaluator as Evaluator
     from netdsl.train.learner import Learner as Learner
     from netdsl.train.loop import Loop as Loop
-    from netdsl.train.memory import predict_memory as predict_memory
+    from netdsl.train.memory_prediction import predict_memory as predict_memory
     from netdsl.train.optimizers import OPTIMIZERS as OPTIMIZERS
     from netdsl.train.restore import evaluate_checkpoint as evaluate_checkpoint
     from netdsl.train.restore import inference_program as inference_program

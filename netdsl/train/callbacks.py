@@ -12,14 +12,14 @@ from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train.callback import Callback
 from netdsl.train.freeze import weights_named
 from netdsl.train.loop import Loop
-from netdsl.train.schedules import Schedule
+from netdsl.train.schedules import RateSchedule
 
 
 @dataclass(frozen=True)
 class FollowSchedule(Callback):
     """Sets the learning rate and the momentum of every step as a schedule says."""
 
-    schedule: Schedule
+    schedule: RateSchedule
 
     def on_batch_begin(self, loop: Loop) -> None:
         """Set those of this step."""

@@ -10,13 +10,13 @@ from netdsl.train.callback import Callback, FitResult
 from netdsl.train.checkpoint import Checkpoint, EpochResult, Progress
 from netdsl.train.loop import Loop
 from netdsl.train.measures import Values
-from netdsl.train.output import BEST, LAST, Output
+from netdsl.train.run_folder import BEST, LAST, RunFolder
 
 
 class Keep(Callback):
     """Writes `metrics.jsonl` and the checkpoints that `make` makes, within an epoch every `seconds`."""
 
-    def __init__(self, output: Output, make: Callable[[], Checkpoint], seconds: float) -> None:
+    def __init__(self, output: RunFolder, make: Callable[[], Checkpoint], seconds: float) -> None:
         self._output, self._make, self._seconds = output, make, seconds
 
     def on_train_begin(self, loop: Loop) -> None:

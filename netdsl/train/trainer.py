@@ -23,8 +23,8 @@ from netdsl.train.keep import Keep
 from netdsl.train.learner import Learner
 from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
-from netdsl.train.output import LAST, Output, hold
 from netdsl.train.resume import check_resume, describe_run
+from netdsl.train.run_folder import LAST, RunFolder, hold
 from netdsl.train.sections import training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 
@@ -96,7 +96,7 @@ class Trainer:
     def _started(self) -> FitResult:
         self.learner.forget()
         batches, s = self._batches(), self.settings
-        output = Output(self.out)
+        output = RunFolder(self.out)
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
         progress = Progress()
         output.save(LAST, lambda: self._checkpoint(progress, self._identity()))
@@ -114,7 +114,7 @@ class Trainer:
         changed = check_resume(checkpoint, self._identity(), learner.shapes(), learner.measures.sizes)
         learner.load(checkpoint.arrays)
         batches = self._batches()
-        output = Output(self.out, progress.epoch)
+        output = RunFolder(self.out, progress.epoch)
         output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
         return self._run(batches, progress, output)
 
@@ -131,7 +131,7 @@ class Trainer:
             self.learner.check_batch(batches.last_size, LAST_BATCH)
         return batches
 
-    def _run(self, batches: Batches, progress: Progress, output: Output) -> FitResult:
+    def _run(self, batches: Batches, progress: Progress, output: RunFolder) -> FitResult:
         """Train, then evaluate on the test data."""
         start, s, data, identity = time.monotonic(), self.settings, self.data, self._identity()
         evaluator = Evaluator(self.network, data, s.evaluation_batch, self.program, self._threads)

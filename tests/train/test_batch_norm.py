@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from netdsl.train.memory import predict_memory
 
 from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
@@ -11,6 +10,7 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import NetError, Source
 from netdsl.train import Callback, Trainer, load_checkpoint
+from netdsl.train.memory_prediction import predict_memory
 from netdsl.train.restore import restored_program
 
 from .nets import arrays
