@@ -38,8 +38,7 @@ from netdsl.scalar.walk import children, rebuild
 
 # --- work of scalar expressions ----------------------------------------------------------------------------------
 
-#: Operations worth one addition are not listed.  The numbers are rounded from vector kernels: a division or a
-#: square root has a quarter of the throughput of an addition or less, the others are polynomials.
+#: Operations worth one addition are not listed.  The numbers are rounded from the time that vector kernels take.
 _WORK: Mapping[str, int] = {
     "stop_gradient": 0,
     "div": 4,
@@ -47,16 +46,16 @@ _WORK: Mapping[str, int] = {
     "floordiv": 6,
     "mod": 6,
     "exp": 16,
-    "expm1": 20,
-    "log": 20,
-    "log1p": 20,
-    "sin": 20,
-    "cos": 20,
-    "tanh": 20,
+    "expm1": 16,
+    "tanh": 16,
+    "uniform": 16,
     "sigmoid": 20,
-    "erf": 24,
-    "pow": 40,
-    "uniform": 80,
+    "log": 24,
+    "log1p": 24,
+    "erf": 32,
+    "sin": 60,
+    "cos": 60,
+    "pow": 60,
 }
 _EXPENSIVE = 10
 

@@ -38,7 +38,7 @@ from netdsl.scalar.functions import (
 )
 from netdsl.scalar.operators import Number
 from netdsl.scalar.text import format_expr, parse_expr
-from netdsl.scalar.walk import dtype_of, size, substitute, walk
+from netdsl.scalar.walk import dtype_of, substitute, walk
 
 __all__ = [
     "Arg",
@@ -81,7 +81,6 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
-    "size",
     "sqrt",
     "stop_gradient",
     "substitute",

@@ -1,4 +1,4 @@
-"""Walks over scalar expressions: their subexpressions, size and type, and replacing their leaves."""
+"""Walks over scalar expressions: their subexpressions and type, and replacing their leaves."""
 
 from __future__ import annotations
 
@@ -49,11 +49,6 @@ def walk(e: Expr) -> Iterator[Expr]:
         yield x
 
     yield from visit(e)
-
-
-def size(e: Expr) -> int:
-    """The number of distinct operations per element; leaves are not counted."""
-    return sum(1 for x in set(walk(e)) if children(x))
 
 
 def substitute(e: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 from llvmlite import ir
 
+from netdsl.cost import operation_work
 from netdsl.cpu.codegen.emit import F32, I1, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
@@ -22,9 +23,6 @@ from netdsl.scalar.operators import Dtype
 from netdsl.scalar.walk import children, rebuild
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
-# Rough cost of an element beside one addition, to decide what is worth a second thread or an unrolled loop.
-_COST = {"exp": 12, "expm1": 14, "log": 16, "log1p": 20, "tanh": 18, "sigmoid": 16, "erf": 20, "pow": 60}
-_COST |= {"sin": 60, "cos": 60, "div": 4, "sqrt": 5, "uniform": 50, "mod": 12, "floordiv": 12}
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ class Tape:
         """A hash of the content."""
         return hashlib.sha256(repr((self.lines, self.results)).encode()).hexdigest()[:24]
 
-    def cost(self) -> int:
+    def work(self) -> int:
         """About how many additions an element costs."""
-        return sum(_COST.get(line.op, 1) for line in self.lines if line.kids)
+        return sum(operation_work(line.op) for line in self.lines if line.kids)
 
     def axes(self) -> tuple[int, ...]:
         """The axes whose coordinate is used, ascending."""

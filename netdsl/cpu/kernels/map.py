@@ -23,7 +23,7 @@ from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
 from netdsl.scalar import Arg, Lit
 from netdsl.scalar.operators import Dtype
 
-SMALL = 16_384  # elements times cost below which one thread does a map alone
+SMALL = 16_384  # elements times work below which one thread does a map alone
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def plan_tape(
     dtypes = [o.dtype for o in (*reads, *writes)]
     key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
     emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
-    block = _block(axes, len(every), small=elements(space) * (1 + program.cost()) < SMALL)
+    block = _block(axes, len(every), small=elements(space) * (1 + program.work()) < SMALL)
     slots = {
         1 + len(axes) + k * (1 + len(axes)): Slot(o.place, o.index, o.offset)
         for k, o in enumerate((*reads, *writes))
