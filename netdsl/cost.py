@@ -33,14 +33,14 @@ from netdsl.primitives import (
 )
 from netdsl.primitives.map import common_shape
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
-from netdsl.scalar.operators import Dtype
+from netdsl.scalar.operators import FIXED, Dtype
 from netdsl.scalar.walk import children, rebuild
 
 # --- work of scalar expressions ----------------------------------------------------------------------------------
 
 #: Operations worth one addition are not listed.  The numbers are rounded from the time that vector kernels take.
 _WORK: Mapping[str, int] = {
-    "stop_gradient": 0,
+    **dict.fromkeys(FIXED, 0),
     "div": 4,
     "sqrt": 4,
     "floordiv": 6,
@@ -124,7 +124,7 @@ def operations(exprs: tuple[Expr, ...], operands: tuple[Dtype | None, ...]) -> i
         varies = any(v for _, v in kids) or isinstance(x, Uniform)
         if isinstance(x, Arg):
             varies = operands[x.index] is not None
-        elif kids and varies and not (isinstance(x, Unary) and x.op in ("float", "int", "stop_gradient")):
+        elif kids and varies and not (isinstance(x, Unary) and x.op in ("float", "int", *FIXED)):
             chosen = kids[0][1] if isinstance(x, Where) else True
             count += chosen and "f32" in (dtype, *(t for t, _ in kids))
         found[x] = dtype, varies

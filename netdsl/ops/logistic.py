@@ -1,19 +1,24 @@
-"""Scalar expressions about the logistic function that keep their digits where numbers are large."""
+"""Scalar expressions about the logistic function that keep their digits where numbers are large.
+
+The positive part and `|x|` are told by `where`, not by `max` and `abs`: the symbolic derivatives, the second too, are
+then right at 0, where every logit of an untrained network may be.
+"""
 
 from __future__ import annotations
 
-from netdsl.scalar import Expr, absolute, exp, log1p
+from netdsl.scalar import Expr, exp, log1p, where
 
 
 def softplus(x: Expr) -> Expr:
-    """`log(1 + exp(x))` without overflow.
-
-    The positive part is `(x + |x|) / 2` and not `max(x, 0)`: the symbolic derivative is then right at 0 too, where
-    every logit of an untrained network may be.
-    """
-    return (0.5 * x + 0.5 * absolute(x)) + log1p(exp(-absolute(x)))
+    """`log(1 + exp(x))` without overflow."""
+    return where(x > 0.0, x, 0.0) + _rest(x)
 
 
 def logistic_loss(x: Expr, t: Expr) -> Expr:
     """`softplus(x) - x * t`, the cross entropy of `sigmoid(x)` and t, which keeps its digits where both are large."""
-    return (0.5 * x + 0.5 * absolute(x) - x * t) + log1p(exp(-absolute(x)))
+    return (where(x > 0.0, x, 0.0) - x * t) + _rest(x)
+
+
+def _rest(x: Expr) -> Expr:
+    """`log(1 + exp(-|x|))`, by which softplus is more than the positive part."""
+    return log1p(exp(where(x > 0.0, -x, x)))

@@ -141,8 +141,10 @@ class Huber(ElementwiseLoss):
 
     @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        error = absolute(x - t)
-        return where(error <= self.delta, 0.5 * (error * error), self.delta * (error - 0.5 * self.delta))
+        error, distance = x - t, absolute(x - t)
+        return where(
+            distance <= self.delta, 0.5 * (error * error), self.delta * (distance - 0.5 * self.delta)
+        )
 
     def elements(self, x: Array, t: Array) -> Array:
         """By the part of the error that is clipped."""
@@ -165,8 +167,8 @@ class SmoothL1(ElementwiseLoss):
 
     @override
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        error = absolute(x - t)
-        return where(error <= self.beta, (0.5 / self.beta) * (error * error), error - 0.5 * self.beta)
+        error, distance = x - t, absolute(x - t)
+        return where(distance <= self.beta, (0.5 / self.beta) * (error * error), distance - 0.5 * self.beta)
 
     def elements(self, x: Array, t: Array) -> Array:
         """By the part of the error that is clipped."""
@@ -268,8 +270,8 @@ class Focal(ElementwiseLoss):
     def scalar(self, x: Expr, t: Expr) -> Expr:
         """Binary cross entropy, weighted by how wrong it is."""
         wrong = t * sigmoid(-x) + (1.0 - t) * sigmoid(x)
-        # Where a cell is right beyond all digits its loss is flat; 0^(gamma - 1) times 0 would be no number.
-        loss = where(wrong > 0.0, power(wrong, self.gamma), 0.0) * logistic_loss(x, t)
+        # Where a cell is right beyond all digits its loss is flat: wrong^(gamma - 2) is still a number of float32.
+        loss = where(wrong > 1e-19, power(wrong, self.gamma), 0.0) * logistic_loss(x, t)
         return loss if self.alpha < 0 else loss * (self.alpha * t + (1.0 - self.alpha) * (1.0 - t))
 
     @override

@@ -38,7 +38,7 @@ class LpPool(Pool):
 
     def pooled(self, b: PrimitiveBuilder, x: Value, window: ReduceWindow) -> Value:
         """An average of powers, times its divisor."""
-        powers = b.map(lambda v: power(absolute(v), self.p), x)
+        powers = b.map(lambda v: v * v if self.p == 2 else power(absolute(v), self.p), x)
         cells = float(math.prod(window.size))
 
         def root(mean: Expr) -> Expr:

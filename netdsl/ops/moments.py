@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from netdsl.ir import Value
 from netdsl.primitives import PrimitiveBuilder
-from netdsl.scalar import Expr, stop_gradient
+from netdsl.scalar import Expr, stationary, stop_gradient
 
 
 def moments(b: PrimitiveBuilder, x: Value, axes: Sequence[int]) -> tuple[Value, Value]:
@@ -21,12 +21,12 @@ def moments(b: PrimitiveBuilder, x: Value, axes: Sequence[int]) -> tuple[Value, 
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     first = b.slice(x, (0,) * len(shape), kept)
 
-    # d mean / d first and d var / d mean are 0, exactly: deviations from a mean add up to nothing.
+    # d mean / d first is 0, exactly, and so is d var / d mean at the mean: deviations from it add up to nothing.
     def distance(v: Expr, c: Expr) -> Expr:
         return (v - stop_gradient(c)) * share
 
     def square(v: Expr, m: Expr) -> Expr:
-        return (v - stop_gradient(m)) * (v - stop_gradient(m)) * share
+        return (v - stationary(m)) * (v - stationary(m)) * share
 
     distances = b.reduce("sum", distance, x, first, axes=axes, keepdims=True)
     mean = b.map(lambda d, c: d + stop_gradient(c), distances, first)

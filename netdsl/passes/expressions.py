@@ -37,8 +37,8 @@ _OPERATORS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
 def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
     """An expression of the same type and meaning without `x + 0`, `x * 1`, `--x`, and with literals computed.
 
-    `args` are the types of the operands.  `stop_gradient` goes: it has no meaning once gradients are there.  An equal
-    expression comes back when there is nothing to do.
+    `args` are the types of the operands.  What only gradients heed, such as
+    `stop_gradient`, goes: they are there already.  An equal expression comes back when there is nothing to do.
     """
     done: dict[int, Expr] = {}
 
@@ -84,7 +84,7 @@ def _candidate(x: Expr) -> Expr:
     match x:
         case Unary(op="neg", x=y):
             return -y
-        case Unary(op="stop_gradient" | "float" | "int", x=y) if not isinstance(y, Arg):
+        case Unary(op="float" | "int" | "stop_gradient" | "stationary", x=y) if not isinstance(y, Arg):
             return y
         case Unary(op="not", x=Unary(op="not", x=y)):
             return y

@@ -7,7 +7,7 @@ import math
 from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
 from netdsl.scalar.expr import Arg, Binary, Expr, Lit, Unary, Where, power
 from netdsl.scalar.functions import cos, eq, exp, log, sign, sin, where
-from netdsl.scalar.walk import children, walk
+from netdsl.scalar.walk import children, substitute, walk
 
 
 def partial(e: Expr, arg: int) -> Expr:
@@ -15,7 +15,12 @@ def partial(e: Expr, arg: int) -> Expr:
     memo: dict[int, Expr] = {}
     for x in walk(e):
         memo[id(x)] = _rule(x, [memo[id(k)] for k in children(x)], arg)
-    return memo[id(e)]
+    return substitute(memo[id(e)], _moving)
+
+
+def _moving(x: Expr) -> Expr | None:
+    """The operand that was fixed for one derivative, and moves in the next."""
+    return x.x if isinstance(x, Unary) and x.op == "stationary" else None
 
 
 def derivative(e: Expr, arg: int, result: Expr) -> Expr:
@@ -79,7 +84,7 @@ def _unary_rule(op: str, y: Expr, value: Expr, d: Expr) -> Expr:
             return product(exp(-(y * y)) * (2.0 / math.sqrt(math.pi)), d)
         case "float":
             return d
-    # The derivative of sign, floor, ceil, round, int and not is 0; stop_gradient is 0 by definition.
+    # The derivative of sign, floor, ceil, round, int and not is 0; stop_gradient and stationary are 0 by definition.
     return ZERO
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from netdsl.arrays import Array, DTypeLike, np
 from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
-from netdsl.scalar.operators import FLOAT_ONLY
+from netdsl.scalar.operators import FIXED, FLOAT_ONLY
 from netdsl.scalar.walk import children, walk
 
 
@@ -42,7 +42,7 @@ def _unary() -> Mapping[str, Callable[[Array], Array]]:
         "round": np.rint,
         "not": np.logical_not,
         "int": lambda x: x.astype(np.int64),
-        "stop_gradient": lambda x: x,
+        **dict.fromkeys(FIXED, lambda x: x),
     }
 
 

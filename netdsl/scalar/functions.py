@@ -80,3 +80,5 @@ round_even = _unary("round")
 cast_float = _unary("float")
 cast_int = _unary("int")
 stop_gradient = _unary("stop_gradient")
+stationary = _unary("stationary")
+"""An operand that nothing changes with to first order: derivatives hold it fixed, and then have it in its place."""

@@ -23,7 +23,9 @@ FLOAT_ONLY = (
     "ceil",
     "round",
 )
-UNARY = (*FLOAT_ONLY, "neg", "abs", "sign", "not", "float", "int", "stop_gradient")
+#: functions that return their operand and tell derivatives to hold it fixed
+FIXED = ("stop_gradient", "stationary")
+UNARY = (*FLOAT_ONLY, "neg", "abs", "sign", "not", "float", "int", *FIXED)
 ARITHMETIC = ("add", "sub", "mul", "div", "pow", "max", "min", "floordiv", "mod")
 COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGIC = ("and", "or")

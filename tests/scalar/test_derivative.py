@@ -21,17 +21,18 @@ from netdsl.scalar import (
     power,
     sigmoid,
     sqrt,
+    stationary,
     stop_gradient,
     tanh,
     where,
 )
-from netdsl.scalar.operators import ARITHMETIC, COMPARE, UNARY
+from netdsl.scalar.operators import ARITHMETIC, COMPARE, FIXED, UNARY
 
 X, Y = Arg(0), Arg(1)
 #: points where no function has a kink or a jump, all in the domain of log and sqrt
 POINTS = np.array([0.21, 0.74, 1.37, 2.63])
 OTHERS = np.array([1.41, 0.33, 2.2, 0.58])
-SMOOTH = sorted(set(UNARY) - {"not", "int", "stop_gradient"})
+SMOOTH = sorted(set(UNARY) - {"not", "int", *FIXED})
 
 
 def value(e, x, y=OTHERS):
@@ -88,6 +89,35 @@ def test_conventions_at_kinks():
 
 def test_stop_gradient_cuts():
     assert partial(stop_gradient(X) * X, 0) == stop_gradient(X)
+
+
+def test_stationary_is_fixed_for_one_derivative():
+    assert partial(stationary(X) * X, 0) == X
+    assert partial(partial(stationary(X) * X, 0), 0) == Lit(1.0)
+
+
+def curvature(e, a, b, step=1e-4):
+    total = 0
+    for s, t in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        moved = [POINTS, OTHERS]
+        moved[a] = moved[a] + s * step
+        moved[b] = moved[b] + t * step
+        total = total + s * t * value(e, *moved)
+    return total / (4 * step * step)
+
+
+@pytest.mark.parametrize("op", SMOOTH)
+def test_second_derivative_of_unary(op):
+    e = Unary(op, X * 1.5 - 0.1)
+    np.testing.assert_allclose(value(partial(partial(e, 0), 0), POINTS), curvature(e, 0, 0), 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("op", sorted(set(ARITHMETIC) - {"floordiv"}))
+@pytest.mark.parametrize("args", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_second_derivative_of_binary(op, args):
+    e = Binary(op, X + 0.05, Y)
+    found = value(partial(partial(e, args[0]), args[1]), POINTS)
+    np.testing.assert_allclose(found, curvature(e, *args), 1e-5, 1e-6)
 
 
 def test_derivatives_stay_small():

@@ -19,7 +19,7 @@ from netdsl.cost import operation_work
 from netdsl.cpu.codegen.emit import F32, I1, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
-from netdsl.scalar.operators import Dtype
+from netdsl.scalar.operators import FIXED, Dtype
 from netdsl.scalar.walk import children, rebuild
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
@@ -84,7 +84,7 @@ def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Seque
             alone = rebuild(x, [Arg(k) for k in range(len(kids))]) if kids else x
             dtype = dtype_of(alone, [lines[k].dtype for k in kids] if kids else operands)
             op, detail = _label(x)
-            at[id(x)] = kids[0] if op == "stop_gradient" else add(op, detail, kids, dtype)
+            at[id(x)] = kids[0] if op in FIXED else add(op, detail, kids, dtype)
         root = at[id(e)]
         results.append(root if lines[root].dtype == wanted else add("cast", (), (root,), wanted))
     return Tape(tuple(lines), tuple(results))
