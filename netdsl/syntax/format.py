@@ -258,8 +258,8 @@ class _Layout:
         if not brackets:
             return False
         bracket = max(brackets, key=lambda index: self.pieces[index].partner - index)
-        while self.pieces[bracket + 1].partner == self.pieces[bracket].partner - 1:
-            bracket += 1  # what is alone in a bracket opens with it: `gather([`
+        while bracket + 2 < self.pieces[bracket + 1].partner == self.pieces[bracket].partner - 1:
+            bracket += 1  # what is alone in a bracket opens with it, but for an empty one: `gather([`
         members = self._members(bracket)
         plain = all(self.pieces[k].text not in ("=", "->", *OPENERS) for k in members)
         for index in [*members, self.pieces[bracket].partner]:

@@ -88,6 +88,8 @@ NUMBERS = """x = in
         ("x = [(1, 2),\n (3, 4)]", "x = [\n    (1, 2),\n    (3, 4)\n  ]"),
         ("x = f([\n1, 2,\n])", "x = f([\n    1, 2,\n  ])"),
         ("x = [ # first\n 1, 2]", "x = [  # first\n    1, 2\n  ]"),
+        # an empty list at the bottom of brackets that fill the line
+        (f"x = {'(' * 60}[]{')' * 60}", f"x = {'(' * 60}\n    []\n  {')' * 60}"),
     ],
 )
 def test_long_lists(text: str, expected: str):
