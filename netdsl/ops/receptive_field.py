@@ -89,8 +89,14 @@ def merged(patterns: Sequence[Pattern], size: int) -> Pattern:
     if any(p.jump != jump for p in different):
         period = size  # their windows drift apart: cell by cell
     if period > MAX_PERIOD:
-        return Pattern((_hull([p.bound() for p in different]),), jump)
+        return Pattern((_hull([_drifted(p, jump, size) for p in different]),), jump)
     return Pattern(tuple(_hull([p.at(c) for p in different]) for c in range(period)), period * jump)
+
+
+def _drifted(seen: Pattern, jump: Fraction, size: int) -> Span:
+    """The bound of a pattern for an axis of `size` cells whose windows are `jump` apart, no less than its own."""
+    start, stop = seen.bound()
+    return _minus(start, (size - 1) * (jump - seen.jump)), stop
 
 
 def _hull(spans: Sequence[Span]) -> Span:

@@ -1,5 +1,7 @@
 """Receptive fields and other batch sizes, against published figures."""
 
+from fractions import Fraction
+
 import pytest
 
 from netdsl.ir import TensorType, Value, verify
@@ -10,7 +12,7 @@ from netdsl.ops.global_pool import GlobalAvgPool
 from netdsl.ops.merge import Add
 from netdsl.ops.pool import AvgPool, MaxPool
 from netdsl.ops.rebatch import with_batch
-from netdsl.ops.receptive_field import receptive_field
+from netdsl.ops.receptive_field import MAX_PERIOD, Pattern, merged, receptive_field
 from netdsl.ops.shape import Flatten
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
 
@@ -76,3 +78,24 @@ def test_other_batch_size():
     new = verify(with_batch(graph, 7))
     assert [n.id for n in new] == [n.id for n in graph]
     assert new["layer3"].types[0].shape == (7, 10, 10, 16) and new["3.weight"] == graph["3.weight"]
+
+
+@pytest.mark.parametrize("size", [4, 7, MAX_PERIOD + 1, 3 * MAX_PERIOD])
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        (Pattern(((0, 1),), 1), Pattern(((0, 2),), 2)),
+        (Pattern(((-1, 2), (0, 4)), 5), Pattern(((0, 3),), 2), Pattern(((-3, 1),), Fraction(1, 2))),
+        (Pattern(((-1, 2),), 2), Pattern(((0, 1), (0, 3)), 4)),
+    ],
+)
+def test_cells_that_read_several_maps_see_what_each_of_them_sees(patterns, size):
+    """Also where neighbours of one map are further apart in the input than those of another."""
+    both = merged(patterns, size)
+    for cell in {0, 1, size // 2, size - 1}:
+        start, stop = both.at(cell)
+        spans = [p.at(cell) for p in patterns]
+        assert start <= min(a for a, _ in spans) and stop >= max(b for _, b in spans)
+        if size <= MAX_PERIOD:
+            assert (start, stop) == (min(a for a, _ in spans), max(b for _, b in spans))
+    assert both.jump == max(p.jump for p in patterns)

@@ -41,6 +41,27 @@ def test_moments(init, std):
         assert np.abs(w).max() > 3.5 * std  # not truncated
 
 
+@pytest.mark.parametrize(
+    ("layer", "channels", "fan"),
+    [
+        (Dense(5), None, (16, 5)),
+        (Conv(8, 3), 16, (9 * 16, 9 * 8)),
+        (Conv(8, (1, 5), stride=2), 16, (5 * 16, 5 * 8)),
+        # With 4 groups an output sums 16 / 4 channels under its kernel, and an input is in 8 / 4 of them.
+        (Conv(8, 3, groups=4), 16, (9 * 4, 9 * 2)),
+        (OPS["depthwise_conv"](3), 16, (9, 9)),
+        (OPS["conv_transpose"](8, 2), 16, (4 * 16, 4 * 8)),
+        (OPS["conv_transpose"](8, 2, groups=4), 16, (4 * 4, 4 * 2)),
+    ],
+    ids=str,
+)
+def test_fans(layer, channels, fan):
+    """Values that a result sums up, as `torch.nn.init` counts them for a convolution, and sums that a value is in."""
+    shape = (2, 16) if channels is None else (2, 9, 9, channels)
+    weight, *_ = layer.params(TensorType(shape))
+    assert weight.fan == fan
+
+
 def test_constants():
     assert not first("zeros").any() and (first("ones") == 1).all()
     assert (first("constant(-0.5)") == -0.5).all() and (first("constant", value=0.25) == 0.25).all()

@@ -74,6 +74,24 @@ def by_onnxruntime(kind, x, s, **settings):
     return np.moveaxis(session.run(None, {"x": first(x)})[0], 1, -1)
 
 
+@pytest.mark.parametrize(
+    ("size", "window", "stride", "pad", "cells"),
+    [
+        (5, 2, 3, 0, 2),
+        (6, 3, 2, 0, 3),  # the last one has two cells
+        (5, 2, 3, 1, 2),  # a third one would begin behind the map, in the padding
+        (6, 2, 3, 1, 3),
+        (4, 1, 3, 0, 2),
+        (3, 1, 4, 0, 1),  # a second one would begin past the map
+    ],
+)
+def test_the_last_window_of_ceil_begins_in_the_map_or_before_it(size, window, stride, pad, cells):
+    """Counted by hand, by the rule of PyTorch's documentation of MaxPool1d."""
+    for op in (MaxPool, AvgPool):
+        (y,) = op(window, stride, pad=pad, ceil=True).infer(TensorType((1, size, 2)))
+        assert y.shape == (1, cells, 2)
+
+
 @pytest.mark.parametrize("part", range(7))
 def test_max_pool_as_onnxruntime(part):
     taken = 0

@@ -27,6 +27,26 @@ def test_updates_come_after_every_reader_of_the_old_value():
     assert order.index(graph.updates["v"].node) < order.index(graph.updates["w"].node)
 
 
+def test_updates_come_after_readers_of_the_old_value_under_another_shape():
+    b = PrimitiveBuilder()
+    x, w = leaf(b, Input, "x", 2, 6), leaf(b, Param, "w", 4, 3)
+    flat = b.reshape(b.reshape(w, (2, 6)), (6, 2))
+    b.update(w, b.map(lambda a: a - 1.0, w))
+    graph = b.finish({"y": b.matmul(x, flat)})
+    order = [n.id for n in execution_order(graph)]
+    assert order.index(graph.updates["w"].node) > order.index(graph.outputs["y"].node)
+    schedule = make_schedule(graph)
+    assert schedule.copies == () and [c.node.op.name for c in schedule.run] == ["contract", "map"]
+
+
+def test_an_output_that_is_a_leaf_under_another_shape_has_memory_of_its_own():
+    b = PrimitiveBuilder()
+    w = leaf(b, State, "w", 4)
+    b.update(w, b.map(lambda a: a + 1.0, w))
+    schedule = make_schedule(b.finish({"old": b.reshape(w, (2, 2))}))
+    assert schedule.outputs["old"] != schedule.leaves["w"]
+
+
 def test_updates_are_computed_in_place():
     schedule = make_schedule(momentum_step())
     assert schedule.copies == ()

@@ -76,6 +76,16 @@ def test_warmup_rises_in_a_line_to_the_rate():
     assert found[middle] == pytest.approx(LR / 2)
 
 
+@pytest.mark.parametrize(
+    ("warmup", "per_epoch", "steps"),
+    [(0.55, 5, 3), (0.5, 5, 2), (0.29, 100, 29), (0.1, 4, 0)],  # 0.29 * 100 is 28.999999999999996
+)
+def test_a_warmup_ends_with_the_nearest_step(warmup, per_epoch, steps):
+    found = [Cosine(warmup=warmup).at(LR, Clock(k, 10 * per_epoch, per_epoch))[0] for k in range(steps + 2)]
+    assert found[:steps] == pytest.approx([LR * (k + 1) / steps for k in range(steps)])
+    assert found[steps] == LR and found[steps + 1] < LR
+
+
 def test_one_cycle_by_its_ends():
     found = course(OneCycle(peak=1.0, rise=0.5, divisor=10.0, final=100.0))
     assert found[0] == pytest.approx((0.1, 0.95))
