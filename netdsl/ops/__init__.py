@@ -113,6 +113,33 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "top_k_accuracy": ("metric", "TopKAccuracy"),
 }
 
+#: headings of the documentation, each at the op that it begins with
+HEADINGS: Mapping[str, str] = {
+    "conv": "convolution",
+    "dense": "dense layers and matrix products",
+    "max_pool": "pooling",
+    "batch_norm": "normalisation layers",
+    "dropout": "dropout and noise",
+    "add": "arithmetic and concatenation",
+    "greater": "comparison and choice",
+    "split": "parts of tensors",
+    "flatten": "shape and order",
+    "upsample": "resizing, padding and cropping",
+    "reduce_sum": "reductions and indices",
+    "exp": "elementwise functions",
+    "softmax": "softmax and activations",
+    "roi_align": "regions and detection",
+    "cross_entropy": "losses",
+    "l1": "penalties on weights",
+    "accuracy": "metrics",
+}
+
+
+def heading(name: str) -> str:
+    """The heading of the documentation that an op is under."""
+    names = list(PLACES)
+    return next(HEADINGS[n] for n in reversed(names[: names.index(name) + 1]) if n in HEADINGS)
+
 
 @cache
 def _imported(name: str) -> type[LibraryOp]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netdsl.ir.literal import format_setting
+from netdsl.ops import heading
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.initializers import TEXTS
 
@@ -26,7 +27,7 @@ class SettingDoc:
 
 @dataclass(frozen=True, slots=True)
 class OpDoc:
-    """An op: its name and family, the first line and the whole of its text, its settings and its weights in words.
+    """The documentation of an op: name, heading, first line, whole text, settings, and weights in words.
 
     The text names the source: paper, or the framework whose definition it is.  For what is no op, such as an
     initialiser or an optimiser, `use` shows where it stands.
@@ -66,7 +67,7 @@ def describe(op: type[LibraryOp]) -> OpDoc:
     rest = [s for s in settings if not s.positional]
     weights = "" if op.params is LibraryOp.params else inspect.cleandoc(op.params.__doc__ or "")
     summary = text.split("\n\n")[0].replace("\n", " ")
-    return OpDoc(op.name, op.__module__.rpartition(".")[2], summary, text, (*first, *rest), weights)
+    return OpDoc(op.name, heading(op.name), summary, text, (*first, *rest), weights)
 
 
 def describe_other(
@@ -113,12 +114,12 @@ def render_one(doc: OpDoc) -> str:
 
 
 def render_markdown(docs: Sequence[OpDoc]) -> str:
-    """The table of all ops, and of what else files name, for docs/ops.md, one section per family."""
+    """The table of all ops, and of what else files name, for docs/ops.md, one section per heading."""
     lines = ["# The op library", "", "Generated from the registry; `netdsl ops NAME` shows every setting."]
     for family, members in itertools.groupby(docs, key=lambda doc: doc.family):
         found = list(members)
         head = "| name | what it does | used as |" if found[0].use else "| op | what it does | weights |"
-        lines += ["", f"## {family}", "", head, "|---|---|---|"]
+        lines += ["", f"## {family.capitalize()}", "", head, "|---|---|---|"]
         for doc in found:
             last = f"`{doc.use}`" if doc.use else doc.weights
             lines.append(f"| `{doc.signature()}` | {_cell(doc.summary)} | {_cell(last)} |")

@@ -25,7 +25,7 @@ def test_settings_in_the_order_they_are_written():
     assert doc.signature().startswith("conv(channels, kernel, stride = 1, pad = valid, ")
     assert [s.name for s in doc.settings if s.positional] == ["channels", "kernel"]
     assert [s.name for s in doc.settings if s.default is None] == ["channels", "kernel"]
-    assert doc.family == "conv" and "weight" in doc.weights
+    assert doc.family == "convolution" and "weight" in doc.weights
     assert "bias" in render_one(doc) and json.dumps(doc.to_json())
 
 
