@@ -25,7 +25,6 @@ COLOURS = {
 }
 BOX, LETTER = 38.0, 6.6
 _GAP, _WIDEST_GAP, _END = 22.0, 60.0, 9.0
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)

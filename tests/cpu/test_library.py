@@ -15,23 +15,23 @@ from netdsl.source import NetWarning
 
 
 def double(e):
-    x, y, _ = e.args
+    x, y, *_ = e.args
     v = e.load(e.f32s, x)
     e.store(e.b.fadd(v, v), y)
 
 
 def driver():
-    from netdsl.cpu.codegen.numba_ir import call3, load
+    from netdsl.cpu.codegen.numba_ir import call6, load
 
     def each_row(args, part, parts, workspace):
         for row in range(load(args, 3) * part // parts, load(args, 3) * (part + 1) // parts):
-            call3(load(args, 0), load(args, 1) + 64 * row, load(args, 2) + 64 * row, 0)
+            call6(load(args, 0), load(args, 1) + 64 * row, load(args, 2) + 64 * row, 0, 0, 0, 0)
 
     return each_row
 
 
 def library(description=""):
-    kernels = {"double": Kernel(double, 3), "rows": NumbaKernel(driver)}
+    kernels = {"double": Kernel(double, 6), "rows": NumbaKernel(driver)}
     return KernelLibrary("test", kernels, description)
 
 

@@ -272,14 +272,6 @@ class Emitter:
         """Signed integers to f32, lane by lane."""
         return self.b.sitofp(value, self.like(value.type, F32))
 
-    def to_int(self, value: Value) -> Value:
-        """f32 to i32 towards zero; what does not fit saturates and NaN gives 0."""
-        kind = self.like(value.type, I32)
-        f = self._declare(
-            f"llvm.fptosi.sat.{self._suffix(kind)}.{self._suffix(value.type)}", kind, [value.type]
-        )
-        return self.b.call(f, [value])
-
     def bits(self, value: Value, element: ir.Type) -> Value:
         """The same bits read as another element type of the same size."""
         return self.b.bitcast(value, self.like(value.type, element))

@@ -80,17 +80,6 @@ def load32(typing: Any, address: Any) -> Any:
     return INT(INT), generate
 
 
-@intrinsic
-def save32(typing: Any, address: Any, value: Any) -> Any:
-    """Put the low 32 bits of an int64 at an address."""
-
-    def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        b.store(b.trunc(args[1], I32), b.inttoptr(args[0], I32.as_pointer()))
-        return context.get_dummy_value()
-
-    return types.void(INT, INT), generate
-
-
 def _caller(count: int) -> Any:
     kind = ir.FunctionType(ir.VoidType(), [I64] * count)
 
@@ -99,12 +88,6 @@ def _caller(count: int) -> Any:
         return context.get_dummy_value()
 
     return types.void(*[INT] * (count + 1)), generate
-
-
-@intrinsic
-def call3(typing: Any, kernel: Any, a: Any, b: Any, c: Any) -> Any:
-    """Call the kernel at an address with three int64s."""
-    return _caller(3)
 
 
 @intrinsic

@@ -1,0 +1,43 @@
+"""The source text of netdsl itself: no file is long, and nothing is defined that nobody uses."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted((ROOT / "netdsl").rglob("*.py"))
+MOST_LINES = 400
+
+#: called by atexit, argparse or IPython, through getattr, or by users of netdsl
+CALLED_FROM_OUTSIDE = {
+    "_repr_html_",
+    "_print_message",
+    "hessian_vector",
+    "reference_training",
+    "reference_updates",
+}
+#: special methods, and methods found by a name that is put together: actions of the parser, roles of a contraction
+BY_PREFIX = re.compile(r"__|on_|_(sum_)?(forward|backward_data|backward_weights)$")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_file_is_long(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_every_function_and_class_is_used():
+    texts = {path: path.read_text(encoding="utf-8") for path in FILES}
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    unused = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and words[node.name] == 1
+        and node.name not in CALLED_FROM_OUTSIDE
+        and not BY_PREFIX.match(node.name)
+    ]
+    assert not unused
