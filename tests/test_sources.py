@@ -14,6 +14,7 @@ MOST_LINES = 400
 #: called by atexit, argparse or IPython, through getattr, or by users of netdsl
 CALLED_FROM_OUTSIDE = {
     "_repr_html_",
+    "_close_all",
     "_print_message",
     "hessian_vector",
     "reference_training",
