@@ -1,4 +1,4 @@
-"""`netdsl check FILE...`: parse, elaborate, verify, and hold the file to its own claims."""
+"""`netdsl check FILE...`: parse, elaborate, verify, and check the claims of the file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def app(files: list[Path], settings: list[str], net: str | None, form: Format) -
 def _check(
     file: Path, settings: list[str], net: str | None, mistakes: Mistakes, warnings: Mistakes
 ) -> Iterator[dict[str, Any]]:
-    """What is good of a file; mistakes and warnings are collected, each once however many nets have it."""
+    """The results of a file; mistakes and warnings are collected, each once for all nets."""
     from netdsl.elaborate import elaborate_all
     from netdsl.elaborate.network import in_preset
     from netdsl.syntax.parse import parse
@@ -77,7 +77,7 @@ def _section_warnings(network: Network) -> Sequence[Diagnostic]:
 
 
 def _alone(problem: Diagnostic, presets: Set[Span]) -> Diagnostic:
-    """A mistake without the note on a preset: what the net has alone is told once."""
+    """A mistake without the note on its preset, to recognise the same mistake in the net."""
     return replace(problem, notes=tuple(note for note in problem.notes if note.span not in presets))
 
 

@@ -1,7 +1,7 @@
 """A command of the command line: its options, its help, and wrong usage.
 
-On argparse, which is there already and imports in 10 ms; the parsers that read type hints take ten times as long,
-more than most commands run.
+It is built on argparse, which imports in 10 ms.  Parsers that read type hints take ten times as long, more than
+most commands run.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}{hint}\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print: argparse swallows what goes wrong here."""
+        """Print a message; argparse would hide errors in printing it."""
         if file is sys.stdout:
             print(fitted(message, columns(file)), end="", file=file)
         else:
@@ -170,5 +170,5 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _text(function: Callable[..., None]) -> str:
-    """The docstring as help: one `%` in it is one `%`."""
+    """The docstring as help text, with `%` escaped."""
     return (inspect.getdoc(function) or "").replace("%", "%%")

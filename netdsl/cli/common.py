@@ -1,4 +1,4 @@
-"""What the commands share: options, loading a network, and how mistakes leave the program.
+"""Shared by the commands: options, loading a network, and reporting errors.
 
 Exit status: 0 when all went well, 1 for a diagnostic, 2 for wrong usage.
 """
@@ -114,7 +114,7 @@ def writing(path: Path) -> Iterator[None]:
 def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoReturn:
     """Print diagnostics, on stderr as text or on stdout as JSON, and exit with 1."""
     if form is Format.json:
-        # What fails here fails for a reason already; the reader who has gone changes no status.
+        # The command already fails; a closed pipe does not change its status.
         with suppress(BrokenPipeError):
             print(json.dumps({"errors": [d.to_json() for d in problems]}, indent=2))
     else:
@@ -125,14 +125,14 @@ def fail(problems: Sequence[Diagnostic], form: Format = Format.table) -> NoRetur
 
 
 def shown(diagnostic: Diagnostic) -> str:
-    """A diagnostic as standard error shows it: in a terminal as wide as that is, and in colours that it wants."""
+    """A diagnostic for standard error: wrapped and coloured for a terminal."""
     text = diagnostic.render(columns(sys.stderr))
     return painted(text) if has_colours(sys.stderr) else text
 
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show in a terminal what takes its time, until it is done."""
+    """Show a message in a terminal while the body runs."""
     shown = columns(sys.stdout) is not None and os.environ.get("TERM") != "dumb"
     if shown:
         print(f"{text} ...", end="", flush=True)

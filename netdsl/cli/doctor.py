@@ -1,4 +1,4 @@
-"""`netdsl doctor`: what this machine offers and whether anything stands in the way of speed."""
+"""`netdsl doctor`: the threads, vectors and caches of this machine, and problems that make netdsl slow."""
 
 from __future__ import annotations
 

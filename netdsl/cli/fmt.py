@@ -1,4 +1,4 @@
-"""`netdsl fmt FILE...`: the one way a `.net` file is laid out."""
+"""`netdsl fmt FILE...`: format `.net` files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`netdsl`: the list of commands.
 
-Each lives in the module of its name and is imported only when it is called, so that all of them start fast:
-importing all of them would take longer than most of them run.
+Each command is a module of its name, imported only when it is called: importing all of them would take longer than
+most commands run.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ def _run(words: Sequence[str]) -> None:
     else:
         from netdsl.cli.common import diagnostics
 
-        # NumPy's own threads would spin beside ours; nothing here is computed by its BLAS.
+        # NumPy's BLAS threads would compete with ours; netdsl does not use them.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         with warnings_shown(), diagnostics():
             call_command(words)
 
 
 def call_command(words: Sequence[str]) -> None:
-    """Call the command that the first word names; raises SystemExit with 2 where none is called so."""
+    """Call the command that the first word names; raises SystemExit with 2 for an unknown one."""
     name, *rest = words
     if name not in COMMANDS:
         raise SystemExit(_unknown(name))
@@ -101,7 +101,7 @@ def warnings_shown() -> Iterator[None]:
 
     def show(message: Warning | str, *place: Any, **more: Any) -> None:
         if isinstance(message, NetWarning):
-            # Python's own "once" is forgotten whenever a library sets a filter.
+            # Python's own "once" is reset whenever a library sets a filter.
             if str(message) not in said:
                 said.add(str(message))
                 say(shown_as(message.diagnostic))

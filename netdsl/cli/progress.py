@@ -1,4 +1,4 @@
-"""What people see of a training run."""
+"""The display of a training run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Lines(Callback):
         self.where = where
 
     def on_train_begin(self, loop: Loop) -> None:
-        """Say what begins."""
+        """Print the first line of a run."""
         print(start_text(loop.epochs, len(loop.batches), loop.progress, self.where), flush=True)
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
@@ -83,8 +83,8 @@ class Lines(Callback):
 class Bars(Callback):
     """A bar for the running epoch, below a table with a row for each that is done.
 
-    Both are as wide as the terminal is at the time. The bar is drawn by the thread that trains: one of its own would
-    have nobody to tell when the terminal goes away.
+    Both follow the width of the terminal. The training thread draws the bar: a thread of its own could not report
+    that the terminal was closed.
     """
 
     def __init__(self, where: str) -> None:
@@ -94,7 +94,7 @@ class Bars(Callback):
         self.headings: Sequence[str] = ()
 
     def on_train_begin(self, loop: Loop) -> None:
-        """Say what begins, and show the bar."""
+        """Print the first line of a run and show the bar."""
         epochs, batches, progress = loop.epochs, len(loop.batches), loop.progress
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
@@ -130,7 +130,7 @@ class Bars(Callback):
         """Take the bar away and print the result."""
         self.close()
         if result.test is not None:
-            # Between a name and its value no line is broken.
+            # A line is not broken between a name and its value.
             values = "  ".join(text.replace(" ", JOINT) for text in value_texts(result.test))
             text = f"test: {values}  ({result.seconds:.1f} s in all)"
             self.console.print("\n".join(wrapped(text, self.console.width, indent=6)))
@@ -141,7 +141,7 @@ class Bars(Callback):
 
     def _draw(self) -> None:
         self.drawn = time.monotonic()
-        # A terminal shows ^C behind the bar when that is pressed, and must not begin a new line for it.
+        # Ctrl-C prints ^C after the bar; it must not start a new line.
         self.live.update(self._bar(self.console.width - 3), refresh=True)
 
     def _bar(self, width: int) -> Table:
@@ -155,7 +155,7 @@ class Bars(Callback):
         return line
 
     def _texts(self) -> Iterator[tuple[str, str]]:
-        """What stands before and behind the bar, shorter and shorter."""
+        """The texts before and after the bar, from long to short."""
         epoch, batch = self.at
         where, count = f"{epoch + 1}/{self.epochs}", f"{batch}/{self.batches}"
         values = [self.doing] if self.doing else value_texts(self.values)
@@ -168,7 +168,7 @@ class Bars(Callback):
         yield where, ""
 
     def _time_left(self) -> list[str]:
-        """The time that the rest of the run will take, as soon as there is something to go by."""
+        """The estimated time for the rest of the run; nothing at the very start."""
         epoch, batch = self.at
         done, seconds = epoch * self.batches + batch - self.begun, time.monotonic() - self.began
         if done < 1 or seconds < 1:

@@ -1,4 +1,4 @@
-"""`netdsl report FILE`: all that is known of every layer before it runs."""
+"""`netdsl report FILE`: shapes, parameters, costs and receptive fields of every layer."""
 
 import argparse
 

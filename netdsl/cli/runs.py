@@ -1,4 +1,4 @@
-"""Where a training goes that is not told where, `runs/NAME-N`, and the commands to type after it."""
+"""The default folder of a training run, `runs/NAME-N`, and the commands to type after it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GoOn:
         model = str(self.folder / names[0])
         saved = f"saved in {self.folder}: {', '.join(names)}"
         lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
-        # Commands are lines of their own, whatever the width: a terminal copies them as they are.
+        # Commands are not wrapped, so that they can be copied from a terminal.
         if result.test is not None:
             lines.append(f"to evaluate it: {self._typed('eval', str(self.file), model)}")
         return [*lines, f"to use it: {shlex.join(['netdsl', 'run', model])} INPUT"]

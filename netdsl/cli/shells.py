@@ -85,7 +85,7 @@ def bash(lines: Sequence[CommandLine]) -> str:
 
 
 def _offered(o: Option) -> str:
-    """A list of words, a pattern, or nothing that is known."""
+    """A list of words, a pattern, or nothing."""
     return o.files or " ".join(o.words)
 
 
@@ -208,5 +208,5 @@ def _groups(lines: Sequence[CommandLine]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A word of a shell; a quote in it is another one, which all three read alike."""
+    """A word quoted for the shell, with typographic quotes inside, which all three shells read the same."""
     return "'" + text.replace("'", "’") + "'"

@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, whatever happens to its output or is pressed on the keyboard.
+"""The end of a command: its exit status, also after Ctrl-C or when its output cannot be written.
 
 Standard output may be closed from the start, lose its reader (`| head`), or be full; Ctrl-C, `kill` and the end of a
 terminal session come at any moment. None of them shows a traceback, and files being written are removed.
@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 INTERRUPTED = 128 + signal.SIGINT
-#: asked to end by `kill`, and left alone by a terminal that was closed; Windows knows the first
+#: signals of `kill` and of a closed terminal; Windows has the first only
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 Handler = Callable[[int, FrameType | None], Any]
@@ -41,11 +41,11 @@ def exit_status(run: Callable[[], None]) -> Any:
     except SystemExit as leaving:
         return leaving.code
     except KeyboardInterrupt:
-        # In a terminal ^C stands in the line.
+        # The terminal has printed ^C in the current line.
         say("\ninterrupted" if columns(sys.stderr) else "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        pass  # the reader (head, less) has what it wanted
+        pass  # the reader (head, less) needs no more
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else cannot_print(error)
         say(f"netdsl: {what}")
@@ -56,7 +56,7 @@ def exit_status(run: Callable[[], None]) -> Any:
 
 
 def cannot_print(error: OSError) -> str:
-    """What is said of output that cannot be written."""
+    """The message for output that cannot be written."""
     reason = "it is closed" if error.errno == errno.EBADF else error.strerror
     return f"cannot write to standard output: {reason}"
 
@@ -81,7 +81,7 @@ def has_colours(stream: TextIO) -> bool:
 
 
 def is_closed() -> bool:
-    """Whether standard output was closed when the command started (`>&-`): nobody wants it."""
+    """Whether standard output was closed when the command started (`>&-`)."""
     return isinstance(_raw(sys.stdout), _Closed)
 
 
@@ -116,7 +116,7 @@ class _Closed(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Fail as the system does."""
+        """Raise the error that the system raises for a closed file."""
         if not self.dropped:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return len(data)
@@ -127,7 +127,7 @@ def _raw(stream: Any) -> Any:
 
 
 def _open_missing() -> None:
-    """Give closed streams something to stand for them, so that no file of ours gets their number."""
+    """Open a substitute for closed streams, so that no other file gets their descriptors."""
     if None not in (sys.stdin, sys.stdout, sys.stderr):
         return
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -135,13 +135,13 @@ def _open_missing() -> None:
     os.close(descriptor)
     if sys.stdout is None:
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(_Closed()), encoding="utf-8")
-    # Python prints on standard output what is meant for a standard error that is None.
+    # If standard error is None, Python would print errors on standard output.
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for good
     sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - for good
 
 
 def drop_output() -> None:
-    """Forget what could not be written: the interpreter would try again when it ends, and complain."""
+    """Drop output that could not be written, or the interpreter would try again at exit and report an error."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -84,7 +84,7 @@ def app(
 def _folder(
     trainer: Trainer, file: Path, net: str | None, out: Path | None, keep: bool, resume: bool
 ) -> Iterator[Path | None]:
-    """Where the run is kept; what can go wrong before it starts has gone wrong before a folder is made."""
+    """The folder of the run; settings and data are checked before it is created."""
     from netdsl.cli.runs import latest_run, new_run, run_name
 
     if out is not None or not keep:
@@ -99,7 +99,7 @@ def _folder(
 
 
 def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
-    """Train; Ctrl-C, `kill` and output that cannot be written end it, with a checkpoint and a word of it."""
+    """Train.  Ctrl-C, `kill` and output that cannot be written end it, with a checkpoint and a message."""
     signals: list[int] = []
 
     def ending(number: int, frame: FrameType | None) -> None:
@@ -128,7 +128,7 @@ def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
 
 
 def _progress(folder: Path | None, resume: bool) -> list[Callback]:
-    """A progress bar in a terminal, plain lines elsewhere, nothing where nobody listens."""
+    """A progress bar in a terminal, plain lines elsewhere, nothing where output is closed."""
     from netdsl.cli.progress import Bars, Lines
 
     if is_closed():

@@ -3,9 +3,8 @@
 They work on stored pixels, before normalisation. What is drawn for a sample depends on (seed, place in the
 list, epoch, index of the sample in the training set) and on nothing else.
 
-What labels become is decided by their kind: classes, in whatever form, stay; maps of the size of the image move with
-it; of all others, such as boxes and points, nobody knows, and they are refused unless the setting `keep_labels` says
-that they stay.
+The kind of the labels decides how they change: classes stay as they are, maps of the size of the image move with it.
+All other labels, such as boxes and points, are refused, unless the setting `keep_labels` says that they stay.
 """
 
 from __future__ import annotations

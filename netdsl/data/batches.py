@@ -1,4 +1,4 @@
-"""Which samples form which batch: a pure function of (epoch, number), so that any batch can be made again."""
+"""Batches as a pure function of (epoch, number), so that any batch can be made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way this room reports what is wrong with data."""
+"""Errors about data."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def decode_idx(stream: Stream) -> NDArray[Any]:
 
 
 def _header(stream: Stream) -> Header:
-    """The shape and the type that come; the stream then stands at the values."""
+    """Read the shape and the type; the stream is then at the values."""
     zeros, kind, rank = struct.unpack(">HBB", stream.read(4))
     if zeros != 0 or kind not in _TYPES:
         raise data_error(f"{stream.name} is not an IDX file: it starts with {zeros:04x}{kind:02x}{rank:02x}")

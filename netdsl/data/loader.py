@@ -35,7 +35,7 @@ class Loader:
         self._thread = threading.Thread(
             target=_produce, args=(batches, epochs, start, self._channel), name="netdsl-loader", daemon=True
         )
-        # The thread must not hold the loader, so that a forgotten one is collected and its thread ends.
+        # The thread has no reference to the loader, so a loader that is dropped is collected and its thread ends.
         self._finalizer = weakref.finalize(self, self._channel.stop)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""From stored pixels to the numbers a network sees: `raw`, `scale` and `standardize`."""
+"""Normalisation, from stored pixels to the input of a network: `raw`, `scale` and `standardize`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Raw:
     """`raw`: the stored values, only converted to float32."""
 
     def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
-        """Nothing to find out."""
+        """Raw values need no statistics."""
         return Normalization(pixels=train.pixels)
 
 
@@ -166,7 +166,7 @@ def channel_statistics(
             chunk = preprocessed(steps, images[start : start + 256], train.pixels)
             yield chunk.reshape(len(chunk), -1)
 
-    # Summed over samples first and over pixels at the end: the long axis innermost is what NumPy is fast at.
+    # Sum over samples first and pixels last: NumPy is fast when the innermost axis is long.
     shape = shape_after(steps, images.shape[1:])
     channels, count = shape[-1], len(images) * math.prod(shape[:-1])
     sums = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks())
@@ -186,7 +186,7 @@ def _told(pixels: Pixels, most: float) -> Pixels:
 
 
 def _sign_differs(given: Pixels, trained: Pixels) -> bool:
-    """Whether one of the two goes far below 0, and the other not at all; interpolation goes a little below."""
+    """Whether only one of the two has numbers far below 0; interpolation may go a little below 0."""
 
     def signed(pixels: Pixels) -> bool:
         return -pixels.low * 16 > max(abs(pixels.low), abs(pixels.high))
@@ -211,7 +211,7 @@ def _row(channels: tuple[float, ...], size: int) -> NDArray[np.float32]:
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a number that a tensor can hold, and not one that would be 0 or infinite there."""
+    """Whether it is a number that float32 can hold without becoming 0 or infinite."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return value == 0 or FLOAT_MIN <= abs(value) <= FLOAT_MAX

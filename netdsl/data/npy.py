@@ -89,7 +89,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(file) as archive:
                 yield archive
-        # What a broken archive makes zipfile raise, besides its own error: checked by mutating archives.
+        # Exceptions that zipfile raises for broken archives besides its own; found by mutating archives.
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
             raise data_error(f"{path} is not a readable .npz file: {error}") from error
 
@@ -115,7 +115,7 @@ def _member(archive: zipfile.ZipFile, path: Path, key: str, decode: Callable[[St
 
 
 def _header(stream: Stream, texts: bool = False) -> tuple[Header, bool]:
-    """The shape and the type that come, and whether in Fortran's order; the stream then stands at the values."""
+    """Read shape, type and whether the order is Fortran's; the stream is then at the values."""
     head = stream.peek()
     if not head.startswith(_MAGIC):
         raise not_wanted(stream.name, "data", content(head), "an array in .npy format")
@@ -140,7 +140,7 @@ def _decode(stream: Stream, texts: bool = False) -> NDArray[Any]:
 
 
 def _parsed(text: str, name: str, texts: bool) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether the first axis runs fastest, and type: taken from the text, which is no Python to us."""
+    """Shape, whether the order is Fortran's, and type, read from the header without evaluating it as Python."""
     fields = _fields("".join(text.split()))
     kind = fields.get("descr", "")
     numbers = fields.get("shape", "-").strip("()").replace("L", "").split(",")

@@ -1,4 +1,4 @@
-"""`netdsl data list` and `netdsl data get`: what there is, and bringing it here."""
+"""`netdsl data list` and `netdsl data get`: list the known data sets, find or download them."""
 
 from __future__ import annotations
 

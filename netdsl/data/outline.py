@@ -1,4 +1,4 @@
-"""What is known of a split before its samples are read: enough to tell whether it fits a network."""
+"""What is known of a split before its samples are read: enough to check that it fits a network."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Outline:
         return None if self.labels is None else bool(((self.labels == 0) | (self.labels == 1)).all())
 
     def highest(self, ignored: int | None = None) -> int | None:
-        """The highest of whole labels, but for the one that counts nowhere; None: unknown, or there is none."""
+        """The highest integer label, except the ignored one; None: unknown, or there is none."""
         if self.labels is None:
             return None if self.classes is None else self.classes - 1
         counted = self.labels if ignored is None else self.labels[self.labels != ignored]
         return int(counted.max()) if counted.size else None
 
     def lowest(self, ignored: int | None = None) -> int | None:
-        """The lowest of whole labels, likewise."""
+        """The lowest integer label, except the ignored one; None: unknown, or there is none."""
         if self.labels is None:
             return None if self.classes is None else 0
         counted = self.labels if ignored is None else self.labels[self.labels != ignored]
@@ -64,7 +64,7 @@ class Outline:
         return float(self.labels.min()), float(self.labels.max())
 
     def less(self, samples: int) -> Outline:
-        """The outline without so many of the samples."""
+        """The outline with so many samples fewer."""
         return replace(self, count=self.count - samples)
 
 

@@ -1,9 +1,9 @@
 """Pictures from files, in every form that Pillow reads, as pixels of the channels that are wanted.
 
 Grey is 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601-7, as Pillow and most libraries have it).  What is
-transparent lies over white, as browsers and viewers show it.  A picture is turned as its EXIF orientation says; of an
-animation the first frame is taken.  Files come from anywhere: sizes are looked at before pixels are made, and a
-decoder may raise what it likes.
+transparent is drawn over white, as in browsers.  A picture is rotated by its EXIF orientation; an animation is its
+first frame.  Files are not trusted: sizes are checked before pixels are decoded, and every exception of a decoder is
+handled.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ def read_picture(path: Path, channels: int) -> Picture:
     if channels not in _WORDS:
         raise data_error(f"a picture has 1 to 4 channels; {channels} are wanted for {path}")
     with reading(path), open_file(path, "data", "a picture") as file, warnings.catch_warnings():
-        # A size above our own limit is an error, one below it no reason to warn.
+        # Sizes above our limit are an error; Pillow's own warning is not needed.
         warnings.simplefilter("ignore")
         try:
-            known = [name for name in _FORMATS if name in library.OPEN]  # some are options of Pillow's build
+            known = [
+                name for name in _FORMATS if name in library.OPEN
+            ]  # some are missing in some builds of Pillow
             with library.open(file, formats=known) as image:
                 return _read(image, path, channels)
         except NetError:
@@ -71,7 +73,7 @@ def read_picture(path: Path, channels: int) -> Picture:
             raise data_error(f"{path} is no picture that can be read", fix=_other_kind(path)) from error
         except library.DecompressionBombError as error:
             raise data_error(f"{path} is too large: {error}") from error
-        # Decoders raise anything for files that are cut off or damaged, EOFError and IndexError among it.
+        # For damaged files decoders raise all kinds of exceptions, such as EOFError and IndexError.
         except Exception as error:
             raise data_error(f"{path} is damaged: {error or type(error).__name__}") from error
 

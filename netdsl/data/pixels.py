@@ -1,13 +1,13 @@
-"""What stored numbers mean as pixels: which of them is full intensity.
+"""The meaning of stored numbers as pixels: which number is full intensity.
 
-The rule, decided once, when the training set is read, and kept in checkpoints:
+The rule is applied once, when the training set is read; the result is kept in checkpoints:
 
 - bytes (uint8): 255, and booleans: 1, by their type;
 - other integers from 0: what is found. 1 where nothing is larger; 255 or 65535 where the largest value
   is in the upper half of that range; else the largest value itself. The type says little here: int64 is what lists
   and most libraries make of bytes, and cameras of 12 bits store uint16;
-- floats from 0 to 1: 1. They are never divided, but the number that is full intensity is found in the same way;
-- numbers below 0, and floats that are no pictures: nothing is known of them.
+- floats from 0 to 1: 1. Floats are never divided, but full intensity is found in the same way;
+- numbers below 0, and floats that are not pictures: unknown.
 
 Data of another kind (bytes for a network that was trained on floats from 0 to 1, pictures from files) is brought to
 the training set's units through it.
@@ -110,7 +110,7 @@ def white_for(given: Pixels, trained: Pixels) -> float | None:
 
 
 def doubt(pixels: Pixels, rank: int) -> tuple[str, str] | None:
-    """What `scale` assumes of a training set that may not be meant, and what to write instead; None where nothing.
+    """A warning about what `scale` assumes of a training set, with what to write instead; None if it is certain.
 
     `rank` is that of one sample: a picture has at least 2.
     """

@@ -1,4 +1,4 @@
-"""The `data { }` section as a whole: from its settings to batches."""
+"""The `data { }` section: from its settings to batches."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class DataPlan:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of those that have a source of their own."""
+        """The names of the sets with a source of their own."""
         return tuple(name for name in self.splits if name in self._sources)
 
     def outline(self, split: str) -> Outline:
@@ -156,7 +156,7 @@ class DataPlan:
         return batch if self._drop_last else (self.outline("train").count - 1) % batch + 1
 
     def doubts(self) -> tuple[Diagnostic, ...]:
-        """Warnings about sets that are the training set once more."""
+        """Warnings about sets that are the same as the training set."""
         same = [name for name in ("validation", "test") if self._is_train(name)]
         message = "the {} set is the training set: its values say nothing of samples that were not trained on"
         return tuple(Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same)
@@ -174,7 +174,7 @@ class DataPlan:
         return tuple(problems.found)
 
     def compare(self) -> None:
-        """Read every set, and warn of those that are not in the units of the training set. Errors: NetError."""
+        """Read every set, and warn if its units differ from those of the training set. Errors: NetError."""
         for name in self.splits:
             split: Split = getattr(self, name)
             self.normalization.of(split.pixels, f"the {name} set")
@@ -263,7 +263,7 @@ class DataPlan:
             return split if self._classes is None else split.named(self._classes)
 
     def _kept(self, count: int) -> int:
-        """Samples of so many that are kept for validation."""
+        """The number of samples set aside for validation."""
         with placed(self.place("validation")):
             return validation_count(count, self._share)
 

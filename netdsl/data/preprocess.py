@@ -1,4 +1,4 @@
-"""What happens to every picture before it is augmented and normalised: `resize` and `center_crop`.
+"""Preprocessing of pictures, before augmentation and normalisation: `resize` and `center_crop`.
 
 They work on stored pixels [n, H, W] or [n, H, W, C] and keep their type.  Settings and results are torchvision's on
 pictures that Pillow opened, to the bit for bytes (Pillow 13 may take rows before columns, which rounds elsewhere).
@@ -213,7 +213,7 @@ def taps(
 
 
 def _nearest(old: int, new: int) -> NDArray[np.int64]:
-    # Pillow adds step by step, which decides where a point falls between two pixels.
+    # Added step by step as Pillow does: the rounding decides which pixel a point between two belongs to.
     centre = np.add.accumulate(np.array([old / new * 0.5, *[old / new] * (new - 1)]))
     return np.minimum(np.floor(centre).astype(np.int64), old - 1)
 

@@ -1,4 +1,4 @@
-"""The names of a `data { }` section and what they stand for.
+"""The names in a `data { }` section and their values.
 
     data {
       train      = mnist.train
@@ -44,7 +44,7 @@ class DataSource(Protocol):
         """Read the samples; relative paths start from `base`, the `.net` file's folder. Errors: NetError."""
 
     def outline(self, base: Path) -> Outline:
-        """What is known without reading the samples; errors as `load` has them, as far as that shows them."""
+        """What is known without reading the samples; errors as in `load`, where they can be found without it."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class NamedSource:
         return load_split(self.dataset, self.split)
 
     def outline(self, base: Path) -> Outline:
-        """What the registry says."""
+        """The outline in the registry."""
         found = known(self.dataset)
         return Outline(found.sizes[self.split], found.shape, (), True, len(found.classes))
 
@@ -146,11 +146,11 @@ class InMemory:
     data: Split
 
     def load(self, base: Path) -> Split:
-        """Give it back."""
+        """Return the split."""
         return self.data
 
     def outline(self, base: Path) -> Outline:
-        """Look at it."""
+        """The outline of the split."""
         return outline_of(self.data)
 
 
@@ -258,7 +258,7 @@ def as_source(value: object, setting: str) -> DataSource:
 
 
 def meant_source(name: str, setting: str) -> str | None:
-    """What to write where a data set is named that is none: never the test set where it would be trained on."""
+    """A suggestion for an unknown data set; never a test set as training data."""
     dataset, _, split = name.partition(".")
     near = suggest(dataset, DATASETS)
     if near is None:
@@ -311,12 +311,12 @@ def as_augmentations(value: object) -> tuple[Augmentation, ...]:
 
 
 def _listed(value: object) -> tuple[Any, ...]:
-    """The entries of a list; one alone is a list of it, and none is an empty one."""
+    """The entries of a list; a single value is a list of one, `none` an empty list."""
     return tuple(value) if isinstance(value, list | tuple) else () if value is None else (value,)
 
 
 def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object:
-    """What a name, or a class in its place, makes without settings; anything else as it is."""
+    """The object of a name or class called without settings; other values as they are."""
     named = known.get(value) if isinstance(value, str) else None
     kind = named or next((kind for kind in known.values() if kind is value), None)
     try:

@@ -27,7 +27,7 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
 
 
 def validation_count(count: int, fraction: float) -> int:
-    """How many of so many samples a share is. Errors: NetError when that is none, or all."""
+    """The number of samples in a share. Errors: NetError when it is none, or all."""
     picked = round(fraction * count)
     if not 0 < picked < count:
         raise data_error(

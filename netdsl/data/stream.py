@@ -1,4 +1,4 @@
-"""Reading files whose headers may lie: sizes are checked against the file before memory is asked for."""
+"""Read files whose headers may be wrong: sizes are compared with the file before memory is allocated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     Header = Any
 
-# Deflate cannot shrink by more than this (258 bytes in 2 bits), so a size above it is a lie.
+# Deflate compresses at most by this factor (258 bytes in 2 bits); a larger size in a header is wrong.
 DEFLATE_RATIO = 1032
 _LARGE = 2**28
 
@@ -43,7 +43,7 @@ class Stream:
     exact: bool
 
     def peek(self) -> bytes:
-        """The bytes that come first, which stay to be read."""
+        """The first bytes, without consuming them."""
         head: bytes = self.file.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
         return head
 
@@ -64,7 +64,7 @@ class Stream:
         """
         size = self.check_size(shape, dtype)
         if size > _LARGE:
-            # With the room of programs comes Numba, for which small arrays need not wait.
+            # Imported here because it imports Numba, which is slow.
             from netdsl.runtime.memory import check_fits
 
             check_fits(size, self.name)

@@ -1,4 +1,4 @@
-"""How a trained network is used: what becomes of samples before it sees them, and what its outputs say."""
+"""How to use a trained network: the preparation of its samples, and the meaning of its outputs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from netdsl.source import Diagnostic, NetError
 
 
 class Meaning(StrEnum):
-    """What an output says of classes, one number for each along its last axis."""
+    """The meaning of an output with one number per class along its last axis."""
 
-    logits = "logits"  # softmax makes probabilities of them
+    logits = "logits"  # softmax turns them into probabilities
     probabilities = "probabilities"
     log_probabilities = "log probabilities"
-    binary_logits = "binary logits"  # sigmoid makes the probability of each class by itself
+    binary_logits = "binary logits"  # sigmoid turns each into the probability of its class
     binary_probabilities = "binary probabilities"
-    scores = "scores"  # the largest wins, and that is all
+    scores = "scores"  # only their order has a meaning
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What checkpoints and artifacts carry beside the network.
+    """What checkpoints and artifacts hold beside the network.
 
     sample: the shape of a sample of the data, after preprocessing; it may be [28, 28, 1] where the network takes
     [784]. classes: the names of the classes, None where nobody said them. outputs: what the outputs say, by name;
@@ -42,7 +42,7 @@ class Usage:
     outputs: Mapping[str, Annotated[str, Meaning]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` reads them back exactly."""
+        """JSON values; `from_json` reads them back exactly."""
         return {**asdict(self), "preprocess": steps_to_json(self.preprocess)}
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Feeding tensors to functions: ops, blocks and shared layers."""
+"""Apply functions to tensors: ops, blocks and shared layers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from netdsl.syntax import tree
 
 Arguments = list[tuple[Any, Any, Span]]
 _OPERANDS = (Value, TargetName)
-_USE = 500  # characters of a use that are looked at for a line about it
+_USE = 500  # characters of a use that are shown
 
 
 class Applier:
@@ -117,7 +117,7 @@ class Applier:
         return value
 
     def _weights(self, function: Function, data: Sequence[Any]) -> Tensors:
-        """The weights that a penalty sums: those that learn and decay, or those that its pattern names."""
+        """The weights that a penalty sums: those that are trained and decay, or those that its pattern names."""
         if [v.name for v in data if isinstance(v, TargetName)] != ["weights"] or len(data) > 1:
             fix = f'{function.name}(weights), or {function.name}(weights, "conv1")'
             self.context.fail("type", f"{function.name} sums weights alone", function.span, fix=fix)
@@ -251,7 +251,7 @@ class Applier:
         if isinstance(value, Symbol) and words.value(value):
             return words.question(words.value(value))
         if isinstance(value, Symbol):
-            # What would have been right is in the message: "pad must be one of same, valid, ..."
+            # The message already lists the valid values: "pad must be one of same, valid, ..."
             offered = {*re.findall(r"\w+", error.message), *self.frame.variables} - {str(value), name}
             near = f"did you mean {value}(x)?" if value in OF_SHAPES else None
             near = near or self.context.nearest(str(value), offered, value.span)
@@ -282,7 +282,7 @@ class Applier:
             return self._result(result, block.body, f"the block {block.name.id}", block.name.span)
 
     def _given(self, f: Function, block: tree.Block) -> dict[str, Any]:
-        """The settings that the use of a block gives it."""
+        """The settings given at the use of a block."""
         self.context.budget.spend(len(block.params), f.span)
         names = {p.name.id: p for p in block.params}
         usage = f"{block.name.id}({', '.join(names)})" if names else block.name.id
@@ -317,7 +317,7 @@ class Applier:
                 evaluator.frame.symbols = False
 
     def _result(self, result: Any, body: Sequence[tree.Statement], what: str, span: Span) -> Any:
-        """What a body gives: a tensor or, as a tuple, several."""
+        """The result of a body: a tensor or a tuple of tensors."""
         if result is POISON:
             raise Poisoned
         if result is None:

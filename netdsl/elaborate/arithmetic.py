@@ -41,7 +41,7 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 
-#: operators that say true or false of two settings
+#: operators on two settings whose result is true or false
 COMPARISONS = ("==", "!=", *_ORDER)
 
 

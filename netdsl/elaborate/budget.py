@@ -1,4 +1,4 @@
-"""What one elaboration may spend: a short file can ask for more than any machine has."""
+"""The budget of one elaboration: a short file can ask for more work than any machine can do."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ CHARACTERS_PER_STEP = 64
 
 
 class Exhausted(Exception):
-    """A limit was passed that ends the elaboration: whatever follows would pass it too."""
+    """A limit was exceeded, and the elaboration ends."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
 
     def within(self, text: str, span: Span) -> None:
-        """Note that it happened within the use of a block."""
+        """Add the use of a block to the trail."""
         trail = (*self.diagnostic.trail, (text, span))
         self.diagnostic = replace(self.diagnostic, trail=trail)
 
 
 class Budget:
-    """Steps that are left.  Everything whose work or memory can grow without the text growing spends them."""
+    """The steps that are left.  All work and memory that can grow faster than the text spends steps."""
 
     def __init__(self) -> None:
         self.left = MAX_STEPS
 
     def spend(self, steps: int, span: Span) -> None:
-        """Take steps away; raises Exhausted when there are none left."""
+        """Spend steps; raises Exhausted when none are left."""
         self.left -= steps
         if self.left < 0:
             message = f"this takes more than {MAX_STEPS:_} steps to build"

@@ -1,4 +1,4 @@
-"""The functions of settings: of shapes, of numbers, of lists."""
+"""Built-in functions of settings: on shapes, numbers and lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Number = int | float
 
 
 class SettingError(Exception):
-    """A function of settings cannot take what it was given; the message follows its name."""
+    """A built-in function refuses its arguments; the message follows the function's name."""
 
 
 def _height(t: TensorType) -> int:

@@ -1,4 +1,4 @@
-"""`expect`: what the file says of its network, checked."""
+"""Check the claims of `expect`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node
 
 
 def _totals(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) -> Mapping[str, int | None]:
-    """What claims may name, operations per sample; None for what these do not, which is only suggested."""
+    """The totals that claims may name, per sample; None for a name that is only used in suggestions."""
     batch = evaluator.context.batch
     totals: Mapping[str, Callable[[], int]] = {
         "params": lambda: count_params(graph),

@@ -1,4 +1,4 @@
-"""What one elaboration carries along: the graph so far, the blocks we are in, the mistakes found."""
+"""The state of one elaboration: the graph so far, the current blocks, the mistakes found."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from netdsl.source import Diagnostic, NetError, Note, Span, counted, suggest
 
 
 class Problems:
-    """The mistakes found: each place once, however often it is reached; past MAX_ERRORS the rest is counted."""
+    """The mistakes found, each place once; those beyond MAX_ERRORS are only counted."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, Span | None], Diagnostic] = {}
@@ -49,7 +49,7 @@ class Problems:
         return len(self._found)
 
     def shown(self) -> tuple[Diagnostic, ...]:
-        """What to tell of them."""
+        """The mistakes to report."""
         found = [*self._found.values()]
         rest = len(found) - MAX_ERRORS
         if rest > 0:
@@ -58,7 +58,7 @@ class Problems:
 
 
 class Poisoned(Exception):
-    """Something depends on a value whose mistake has been reported already."""
+    """A value cannot be computed because of a mistake that is already reported."""
 
 
 POISON: Any = object()
@@ -122,7 +122,7 @@ class Context:
         raise NetError(Diagnostic(code, message, span, label, notes, trail, fix))
 
     def claim(self, path: str, span: Span) -> str:
-        """Take a path that the text names, for one thing alone."""
+        """Reserve a path that the text names; it must be unique."""
         if path in self.names or path in self.builder.nodes or path in self.builder.scopes:
             first = self.names.get(path) or self._place(path)
             notes = (Note("the first is here", first),)
@@ -150,7 +150,7 @@ class Context:
         return path
 
     def hold(self, value: Any, span: Span) -> None:
-        """Pay for all that a list or the like holds, at every level; refuses one that is too large or too deep."""
+        """Charge the budget for all items of a list, at every level; refuses one that is too large or too deep."""
         if isinstance(value, Value):
             return
         level, count, characters = [value], 0, 0
@@ -210,7 +210,7 @@ class Context:
 
     @contextmanager
     def tagged(self, tags: Tags) -> Iterator[None]:
-        """Freeze and slow down every weight that is made within."""
+        """Apply `@freeze` and `@lr` to every weight made in the context."""
         saved = self.tags
         self.tags = Tags(saved.freeze or tags.freeze, saved.lr * tags.lr)
         try:
@@ -252,13 +252,13 @@ class Context:
         return Value(old.id)
 
     def _grow(self, path: str, operands: int, span: Span) -> None:
-        """Pay for a node; refuses to grow past the limit of nodes."""
+        """Charge the budget for a node; refuses more nodes than the limit."""
         self.budget.spend(PER_NODE + operands // ITEMS_PER_STEP + len(path) // CHARACTERS_PER_STEP, span)
         if len(self.builder.nodes) >= MAX_NODES:
             stop(f"the network has more than {MAX_NODES:_} nodes", span)
 
     def check(self, t: TensorType, span: Span) -> None:
-        """Refuse tensors past the limits, in exact integers and before anything is allocated."""
+        """Refuse tensors beyond the limits, before anything is allocated."""
         if problem := t.over_limits():
             self.fail("limit", problem, span)
 

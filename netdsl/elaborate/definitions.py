@@ -44,7 +44,7 @@ class _Imports:
         self.stack: list[str] = []
 
     def definitions(self, file: tree.File, source: Source, here: str) -> Definitions:
-        """Those of a file whose true path is `here`."""
+        """The definitions of a file; `here` is its resolved path."""
         blocks: dict[str, tuple[tree.Block, Definitions | None]] = {}
         modules: dict[str, Definitions] = {}
         own = file.blocks

@@ -89,7 +89,7 @@ class Evaluator:
         self.context.fail("type", message, span, fix=OF_TENSORS.get(what, SETTINGS_OF_SHAPES))
 
     def _name(self, e: tree.Name) -> Any:
-        """The value of a name; of an indexed one a copy, so that what is assigned later is not seen."""
+        """The value of a name; an indexed name is copied, so that later assignments do not change the value."""
         value = self._named(e)
         if isinstance(value, dict):
             self.context.budget.spend(len(value) // ITEMS_PER_STEP, e.span)
@@ -186,7 +186,7 @@ class Evaluator:
         return value[index]
 
     def index(self, e: tree.Expr) -> Any:
-        """What stands in the brackets of an indexed name: a number, a text, or several of them."""
+        """The index of an indexed name: a number, a text, or several of them."""
         index = self.setting(e, "an index")
         parts = index if isinstance(index, tuple) else (index,)
         if not parts or not all(isinstance(part, (int, float, str)) for part in parts):
@@ -251,7 +251,7 @@ class Evaluator:
 
     @contextmanager
     def symbols(self) -> Iterator[None]:
-        """Take unknown names for symbols while the context lasts."""
+        """Within the context, unknown names are symbols."""
         saved = self.frame.symbols
         self.frame.symbols = True
         try:
@@ -271,7 +271,7 @@ class Evaluator:
         return CallValue(name, positional, named, span, spans)
 
     def _tensors(self, args: list[tuple[Any, Any, Span]]) -> bool:
-        """Whether tensors are among the arguments of `abs`, which is an op and a function of settings."""
+        """Whether an argument is a tensor: `abs` is both an op and a function of settings."""
         return any(isinstance(value, (Value, TargetName)) for _, value, _ in args)
 
     def _builtin(self, name: str, e: tree.Call, values: list[Any]) -> Any:

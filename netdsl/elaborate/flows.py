@@ -1,4 +1,4 @@
-"""Flows: what `->` feeds from step to step, the branches of a merge, and `repeat`."""
+"""Flows: the steps of `->`, the branches of a merge, and `repeat`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def pipe(evaluator: Evaluator, e: tree.Pipe) -> Any:
-    """What comes out at the end."""
+    """The result of the last step."""
     value = _head(evaluator, e.head)
     for step in e.steps:
         value = _feed(evaluator, value, step)

@@ -1,4 +1,4 @@
-"""What to write instead: for habits from other libraries, and for settings that are asked of tensors."""
+"""Hints: for names of other libraries, and for functions of settings that are applied to tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
 from netdsl.primitives import Input
 
-#: what does with tensors, element by element, what these do with settings
+#: the op on tensors for each operator or function on settings
 OF_TENSORS: Mapping[str, str] = {
     "if": "where(x > 0, a, b) chooses element by element",
     "and": "where(a, where(b, x, y), y) asks for both",
@@ -32,7 +32,7 @@ SETTINGS_OF_SHAPES = "channels(x), shape(x), height(x) and width(x) are settings
 
 
 def foreign(name: str, home: Definitions) -> str | None:
-    """What to write for what another library, or a file imported under a name, calls like this."""
+    """A hint for a name of another library or of an imported file."""
     plain = words.plain(name)
     ops = [usage(op) for key, op in BY_NAME.items() if key.replace("_", "") == plain]
     imported = [f"{alias}.{name}" for alias, module in home.modules.items() if name in module.blocks]
@@ -41,7 +41,7 @@ def foreign(name: str, home: Definitions) -> str | None:
 
 
 def fitting(hint: str | None, nodes: Mapping[str, Node], value: Value) -> str | None:
-    """The hint of an op, which sees its operands alone, in its network; None for what is so already."""
+    """An op's hint, checked against the network; None where the network already does what it says."""
     if hint is None or value.node not in nodes:
         return hint
     if hint.endswith(("pad = same?", "stride = 1?")):
@@ -54,7 +54,7 @@ def fitting(hint: str | None, nodes: Mapping[str, Node], value: Value) -> str | 
 
 
 def channels_last(nodes: Mapping[str, Node], value: Value) -> str | None:
-    """How to write an input that has its channels first, as far as its sizes tell."""
+    """A hint for an input whose sizes suggest that its channels come first."""
     node = nodes.get(value.node)
     if node is None or not isinstance(node.op, Input) or node.types[0].rank != 4:
         return None
@@ -80,7 +80,7 @@ def _unpadded(node: Node) -> bool:
 
 
 def _strided(node: Node) -> bool:
-    """Whether a node leaves cells out; a pool without a stride takes its size."""
+    """Whether a node has a stride above 1; the stride of a pool is its size by default."""
     stride = getattr(node.op, "stride", 1)
     return any(k != 1 for k in _each(getattr(node.op, "size", 1) if stride is None else stride))
 
@@ -90,7 +90,7 @@ def _each(setting: Any) -> tuple[Any, ...]:
 
 
 def _even_sizes(nodes: Mapping[str, Node], odd: int) -> str:
-    """Where in the network the odd size is, and the sizes of the input that can be halved as often as it is."""
+    """The layer with the odd size, and input sizes that can be halved as often as the network does."""
     maps = [
         n.types[0].shape
         for n in nodes.values()
@@ -133,5 +133,5 @@ def a_block(value: Any, text: str) -> str | None:
 
 
 def feed(value: Any, text: str) -> str | None:
-    """How to make a tensor of what is not one."""
+    """A hint to make a tensor of another value."""
     return f"feed it: x -> {text}" if isinstance(value, Function) else one_of(value, text)

@@ -49,13 +49,13 @@ def unknown(context: Context, frame: Frame, name: str, span: Span, fed: bool = F
 
 
 def need_defined(context: Context, frame: Frame, value: Any) -> None:
-    """Fail for what is only a name."""
+    """Fail for a value that is an undefined name."""
     if isinstance(value, (Symbol, TargetName)):
         unknown(context, frame, value.name if isinstance(value, TargetName) else str(value), value.span)
 
 
 def need_known(context: Context, frame: Frame, function: tree.Expr) -> None:
-    """Fail for a name that nothing has, where only an op, a block or a layer can stand."""
+    """Fail for an undefined name where an op, a block or a layer is needed."""
     if not isinstance(function, tree.Name) or function.id in frame.variables:
         return
     if lookup(frame, function.id, function.span) is None:

@@ -139,7 +139,7 @@ def _elaborate(
 
 
 def in_preset(problem: Diagnostic, preset: tree.Preset | None) -> Diagnostic:
-    """A mistake with a note on the preset whose settings it was found with."""
+    """A mistake with a note that names the preset."""
     if preset is None or any(note.span == preset.name.span for note in problem.notes):
         return problem
     note = Note(f"with the settings of the preset {preset.name.id}", preset.name.span)
@@ -253,13 +253,13 @@ class _Elaboration:
     def _objectives(
         self, outputs: Mapping[str, Value], aux: list[str]
     ) -> tuple[Graph, Graph] | tuple[None, None]:
-        """What is trained and what is evaluated: one graph with two sets of metrics."""
+        """The graphs to train and to evaluate: the same graph with two sets of metrics."""
         given = {kind: self.given.section(kind) for kind in ("train", "eval")}
         results = objectives(self.evaluator, self.file, given)
         if results is None:
             return None, None
         train, evaluation = results
-        # A head called loss is part of the loss, which has the name here.
+        # An aux head called loss is part of the loss, so the loss takes its name.
         heads = [name for name in aux if name not in train and name not in evaluation]
         graph = resolve_initializers(self.context.builder.finish({**outputs, **train}, heads))
         return graph, graph.with_outputs({**outputs, **evaluation})

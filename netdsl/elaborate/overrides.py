@@ -1,4 +1,4 @@
-"""Values in the place of those in the file: of a preset, and of `--set NAME=VALUE` in the language's own syntax."""
+"""Values that replace those of the file: from a preset, and from `--set NAME=VALUE`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netdsl.syntax.parse import parse
 class Overrides:
     """The overrides of one elaboration: `net_values` of the net and its dimensions, `section(kind)` of a section.
 
-    What is set from outside wins over the preset.  `claims` are those of the preset, while it is as it stands.
+    `--set` has precedence over the preset.  `claims` are those of the preset, unless it is changed by `--set`.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
 
 
 def _on_the_line(problem: Diagnostic, value: Span) -> Diagnostic:
-    """A syntax error by what was written alone, without the frame around it."""
+    """A syntax error that shows only the text of the option."""
     notes = tuple(note for note in problem.notes if note.span is None or note.span.start < value.end)
     start = value.start if problem.span is None else problem.span.start
     if start < value.start:

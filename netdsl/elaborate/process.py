@@ -1,4 +1,4 @@
-"""What an elaboration needs of the whole process, put back as it was when the last one ends.
+"""Process-wide settings of Python that an elaboration changes, restored when the last elaboration ends.
 
 Elaborations may run in several threads at once, and both settings belong to all of them.
 """
@@ -16,7 +16,7 @@ DEEP = 20_000
 
 
 class _Depth:
-    """The recursion limit: raised by the first that asks, put back by the last that leaves."""
+    """The recursion limit: the first elaboration raises it, the last one restores it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -54,7 +54,7 @@ def deep_recursion() -> Iterator[None]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """A tree and a graph are many objects that all stay: looking for garbage there can take a third of the time."""
+    """Turn garbage collection off: trees and graphs are many objects that stay, and scanning them is slow."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -17,7 +17,7 @@ from netdsl.syntax import tree
 if TYPE_CHECKING:
     from netdsl.elaborate.expressions import Evaluator
 
-#: the settings of each section; what they mean is the business of the rooms that read them
+#: the settings of each section; the rooms that read them define their meaning
 KNOWN: Mapping[str, tuple[str, ...]] = {
     "data": (
         "train",
@@ -60,7 +60,7 @@ class SectionSetting:
         return self.items[k] if k < len(self.items) else self.span
 
 
-#: sections that say nothing when they are empty, and what is to be written in them
+#: sections that must not be empty, and what to write in them
 NEEDED: Mapping[str, str] = {
     "data": "data { train = mnist.train; test = mnist.test }",
     "train": "train { loss = cross_entropy(logits, label) }",
@@ -102,7 +102,7 @@ def settings_of(
 
 @contextmanager
 def _only_settings(evaluator: Evaluator) -> Iterator[None]:
-    """Names that are not settings of the net are left to the room that reads the section."""
+    """Keep names that are not settings of the net, for the room that reads the section."""
     frame = evaluator.frame
     saved, frame.symbols = frame.symbols, True
     try:
@@ -157,7 +157,7 @@ def objectives(
 
 @contextmanager
 def _collected(evaluator: Evaluator) -> Iterator[None]:
-    """Let mistakes go to the context."""
+    """Collect mistakes in the context."""
     try:
         yield
     except NetError as error:
@@ -167,7 +167,7 @@ def _collected(evaluator: Evaluator) -> Iterator[None]:
 
 
 def _tensor_settings(file: tree.File, kind: str) -> dict[str, tree.Expr]:
-    """What the file says of the loss and the metrics in a section."""
+    """The loss and the metrics of a section, as written."""
     section = file.sections.get(kind)
     entries = section.entries if section else ()
     return {

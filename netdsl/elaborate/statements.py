@@ -1,4 +1,4 @@
-"""Statements, run in order; a statement with a mistake poisons what it defines, and the next ones go on."""
+"""Statements, run in order.  A statement with a mistake defines POISON, and the next statements still run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
 
 
 def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
-    """Mark everything that a broken statement would have defined."""
+    """Define every target of a broken statement as POISON."""
     for node in statement.walk():
         evaluator.context.budget.spend(1, statement.span)
         if isinstance(node, tree.Assign):
@@ -80,7 +80,7 @@ def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
 
 
 def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterable[tuple[_Target, Any]]:
-    """Each name with what it takes: one the value, several its parts; `_` takes what is not needed."""
+    """Each target with its value: a single target gets the whole value, several get its parts; `_` drops a part."""
     parts = (value,) if len(names) == 1 else value
     if not isinstance(parts, (tuple, list)) or len(parts) != len(names):
         found, fix = describe(value), None
@@ -212,7 +212,7 @@ def _assert(evaluator: Evaluator, s: tree.Assert) -> None:
 
 
 def side_text(value: Any) -> str:
-    """A setting as the language would write it, its ends where it is long."""
+    """A setting as the language writes it; the middle of a long one is left out."""
     if isinstance(value, (list, tuple)):
         return brief(f"[{', '.join(map(side_text, value))}]")
     if isinstance(value, int) and not isinstance(value, bool):

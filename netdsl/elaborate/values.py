@@ -1,4 +1,4 @@
-"""The two worlds of the language: settings, which are plain Python values, and tensors, which are graph values.
+"""The two kinds of values: settings, which are Python values, and tensors, which are values of the graph.
 
 Functions - ops, blocks, shared layers - are settings too: they can be passed into blocks and used behind `->`.
 """
@@ -18,13 +18,13 @@ from netdsl.syntax import tree
 
 
 class Symbol(str):
-    """A name that means nothing here but may be known to the op it is given to, such as `same`."""
+    """An undefined name that an op may know, such as `same`."""
 
     __slots__ = ("span",)
     span: Span
 
     def __new__(cls, name: str, span: Span) -> Symbol:
-        """A string that remembers where it stands."""
+        """A string with its place in the source."""
         symbol = super().__new__(cls, name)
         symbol.span = span
         return symbol
@@ -32,7 +32,7 @@ class Symbol(str):
 
 @dataclass(frozen=True)
 class CallValue:
-    """A call that another room understands: `sgd(lr = 0.1)`, `shift(2)`, or a bare name such as `mnist.train`.
+    """A call that another room evaluates: `sgd(lr = 0.1)`, `shift(2)`, or a name alone such as `mnist.train`.
 
     `spans` has the place of each setting, by its name or its position.
     """
@@ -46,7 +46,7 @@ class CallValue:
 
 @dataclass(frozen=True)
 class Tags:
-    """What `@freeze`, `@lr(0.1)` and `@name("fc7")` say of the layers they stand behind."""
+    """The effect of `@freeze`, `@lr(0.1)` and `@name("fc7")` on the layers before them."""
 
     freeze: bool = False
     lr: float = 1.0
@@ -72,7 +72,7 @@ class Function:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The name in messages."""
         if isinstance(self.target, tree.Block):
             return self.target.name.id
         return self.target.name
@@ -97,7 +97,7 @@ def as_tuple(value: Any) -> Any:
 
 
 def parts(value: Any) -> Iterable[Any]:
-    """What a setting is made of: the items of a list or an indexed name, the settings of a function."""
+    """The parts of a setting: the items of a list or an indexed name, the settings of a function."""
     if isinstance(value, (list, tuple)):
         return value
     if isinstance(value, dict):
@@ -122,7 +122,7 @@ def shown(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value as messages name it."""
+    """A value in words, for messages."""
     if isinstance(value, Value):
         return "a tensor"
     if isinstance(value, Function):

@@ -1,4 +1,4 @@
-"""What a pass is, and the form that most take: pattern, check, rewrite."""
+"""The base of passes, and of rewriting passes: match, check, rewrite."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Rewrite(Pass, Generic[M]):
 
     @abstractmethod
     def rewrite(self, edit: Edit, match: M, log: Log) -> Node | None:
-        """Make the change; returns the node to look at next, None where all is done."""
+        """Change the graph; returns the node to visit next, or None."""
 
     @abstractmethod
     def nodes(self, edit: Edit, match: M) -> tuple[Node, ...]:

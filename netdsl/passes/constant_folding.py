@@ -1,4 +1,4 @@
-"""`constant_folding`: compute what is known, and write known scalars into the expressions that read them."""
+"""`constant_folding`: evaluate nodes over constants, and write constant scalars into expressions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ConstantFolding(Rewrite[Match]):
                 yield node, value
 
     def check(self, edit: Edit, match: Match) -> str | None:
-        """Refuse large results, and what costs more than moving data."""
+        """Refuse large results, and nodes that compute more than they read and write."""
         node, value = match
         if value is not None:
             return None

@@ -1,4 +1,4 @@
-"""`dead_code`: remove what no output and no update needs."""
+"""`dead_code`: remove nodes that no output and no update depends on."""
 
 from __future__ import annotations
 

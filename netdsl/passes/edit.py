@@ -1,4 +1,4 @@
-"""A graph under rewriting: nodes are replaced where they stand, and who reads what is known at any moment."""
+"""A graph that is being rewritten: nodes are replaced in place, and the readers of every value are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Algebra on scalar expressions: the operators of `netdsl.scalar` fold the obvious when applied again."""
+"""Simplify scalar expressions by applying the operators of `netdsl.scalar` again, which simplify."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
 
 
 def _typed(x: Expr, args: tuple[Dtype, ...]) -> Expr | None:
-    """An operand with a cast to the type that it has, so that the operators know it."""
+    """An operand with a cast to its own type, so that the operators know its type."""
     if not isinstance(x, Arg) or args[x.index] == "bool":
         return None
     return Unary("float" if args[x.index] == "f32" else "int", x)
 
 
 def _bare(e: Expr, args: tuple[Dtype, ...]) -> Expr:
-    """Without the casts of operands to the types that they have."""
+    """Remove the casts of operands to their own types."""
     done: dict[int, Expr] = {}
     for x in walk(e):
         kids = [done[id(k)] for k in children(x)]

@@ -50,7 +50,7 @@ class FoldBatchNorm(Rewrite[Chain]):
     name: ClassVar[str] = "fold_batch_norm"
 
     def match(self, edit: Edit, node: Node) -> Iterator[Chain]:
-        """The longest chain that may be folded, or else one that may not, for the reason why."""
+        """The longest chain that can be folded, else one that cannot, so that `check` gives the reason."""
         if (
             not isinstance(node.op, Contract)
             or node.op.epilogue is not None

@@ -23,7 +23,7 @@ from netdsl.source import counted
 class FuseEpilogue(Rewrite[tuple[Node, Node]]):
     """Bias, residual add and ReLU are computed while the sums are still in registers, others right after.
 
-    What the log says is saved is what the planners confirm: nothing where the epilogue runs as a pass of its own.
+    The log counts a saving only if the planners confirm it: none where the epilogue is a separate loop.
     Readers come before what they read, so a sum of two contractions joins the later one.
     """
 

@@ -1,4 +1,4 @@
-"""What the passes did, what they refused and why: the raw material of `netdsl compile --explain`."""
+"""The log of the passes: what each rewrote, what it refused and why.  `netdsl compile --explain` prints it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Log:
     timings: list[Timing] = field(default_factory=list)
 
     def begin(self, by: str) -> None:
-        """Forget the refusals of the pass called `by`: it is about to look again."""
+        """Remove the refusals of the pass `by`, which runs again."""
         self.events = [e for e in self.events if e.by != by or e.action != "refused"]
 
     def rewrote(self, by: str, nodes: Iterable[Node], reason: str, bytes_saved: int = 0) -> None:

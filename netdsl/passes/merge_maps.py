@@ -42,7 +42,7 @@ class Pair:
 class MergeMaps(Rewrite[Pair]):
     """Reads shared operands once; a map whose result another map reads hands it over in registers.
 
-    The two become one at the place of either, where all operands are there before and all readers come after.
+    The merged map takes the place of one of the two: all operands must come before it and all readers after it.
     Only maps at most `distance` nodes apart: computing early what is needed late costs memory.  `candidates`
     bounds the readers looked at for each tensor.
     """

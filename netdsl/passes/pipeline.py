@@ -1,4 +1,4 @@
-"""Which passes run, in which order, and the one hook between them."""
+"""The pipelines: which passes run, in which order, and what happens between them."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _fuse() -> tuple[Pass | FixedPoint, ...]:
 
 
 def known(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, all of them passes; raises NetError with a suggestion for one that is not."""
+    """Check names of passes; raises NetError with a suggestion for an unknown one."""
     passes = [p.name for p in PASSES]
     given = tuple(names)
     wrong = [name for name in given if name not in passes]

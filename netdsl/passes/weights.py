@@ -1,4 +1,4 @@
-"""Which nodes depend on weights alone: a program computes them once per set of weights, not at every run."""
+"""Find the nodes that depend on weights alone: a program computes them once per set of weights."""
 
 from __future__ import annotations
 

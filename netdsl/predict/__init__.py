@@ -1,4 +1,4 @@
-"""Running trained networks on files: what they are fed, what their outputs say, and what is written."""
+"""Run trained networks on files: samples, predictions, and writing the outputs."""
 
 from netdsl.predict.answers import Answer, answers, probabilities
 from netdsl.predict.model import Trained, load_trained, predict

@@ -1,4 +1,4 @@
-"""What outputs say of classes: probabilities, and the most likely names."""
+"""Predictions of classes: probabilities, and the most likely names."""
 
 from __future__ import annotations
 

@@ -34,12 +34,12 @@ class Trained:
 
     @property
     def inputs(self) -> tuple[Node, ...]:
-        """What it takes."""
+        """The inputs by name, with their types."""
         return self.graph.leaves("input")
 
     @property
     def outputs(self) -> dict[str, TensorType]:
-        """What it gives in inference, with a batch axis of any size."""
+        """The types of the outputs in inference, with a batch axis of any size."""
         kept = {n: v for n, v in self.graph.outputs.items() if n not in self.graph.aux}
         return {name: self.graph.type(value) for name, value in kept.items()}
 
@@ -67,7 +67,7 @@ def predict(
 ) -> dict[str, Array]:
     """The outputs for all samples by name, [n, ...]; `seed` is of dropout with monte_carlo.
 
-    Samples that cannot be read are left out, and told by `samples.problems`.  Raises NetError where none is left.
+    Samples that cannot be read are left out and listed in `samples.problems`.  Raises NetError if none is left.
     """
     programs: dict[int, Program] = {}
     parts: dict[str, list[Array]] = {}

@@ -1,4 +1,4 @@
-"""Writing outputs: the ending of the file decides how.
+"""Write outputs; the ending of the file decides the format.
 
 .npz, .npy and .json hold outputs as they are; .csv holds tables, with probabilities under the names of the classes;
 .png and .jpg hold pictures: [H, W] or [H, W, C] with 1, 3 or 4 channels from 0 to 1, or bytes.  A map of classes, by

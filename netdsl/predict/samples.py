@@ -1,4 +1,4 @@
-"""What a trained network is fed: pictures, folders of them, and arrays from files."""
+"""The inputs of a trained network: pictures, folders of pictures, and arrays from files."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Shape = tuple[int, ...]
 
 
 class Samples(Protocol):
-    """Samples in order; they are read when they are asked for, a batch at a time."""
+    """Samples in order, read one batch at a time."""
 
     def __len__(self) -> int:
         """How many there are; those that cannot be read are left out once `batches` has found them."""
 
     def batches(self, size: int) -> Iterator[Mapping[str, Array]]:
-        """What the inputs are fed, by name, for `size` samples at a time; raises NetError where none can be read."""
+        """Arrays by input, `size` samples at a time; raises NetError if no sample can be read."""
 
     @property
     def problems(self) -> Sequence[Diagnostic]:
-        """What is wrong with the samples that `batches` left out."""
+        """The errors of the samples that `batches` left out."""
 
     def title(self, number: int) -> str:
-        """What a sample is called: its file, or its number."""
+        """The title of a sample: its file or its number."""
 
     def notes(self, number: int) -> tuple[str, ...]:
-        """What was converted in it."""
+        """The conversions made to a sample."""
 
 
 def read_samples(
@@ -209,7 +209,7 @@ class Pictures:
         return str(self._files[number])
 
     def notes(self, number: int) -> tuple[str, ...]:
-        """What was converted, once it was read."""
+        """The conversions made, known after the picture is read."""
         return self._notes.get(self._files[number], ())
 
     def batches(self, size: int) -> Iterator[Mapping[str, Array]]:

@@ -1,4 +1,4 @@
-"""Which layers of two networks are the same ones: the cheapest way to turn one list of layers into the other.
+"""Match the layers of two networks: the cheapest way to turn one list of layers into the other.
 
 Needleman and Wunsch 1970, in the memory of one line as Hirschberg 1975 showed; layers that only stand elsewhere are
 found behind that by what they are and what they read.
@@ -17,17 +17,17 @@ from netdsl.report.summary import Row
 
 Ints = NDArray[np.int64]
 
-#: a layer that came or went, and one whose settings changed: two changes in a row are worth more than a move
+#: the costs of an added or removed layer, and of changed settings: two changes in a row cost more than a move
 GAP, CHANGE = 10, 12
 
 
 def align(before: Sequence[Row], after: Sequence[Row]) -> dict[str, str]:
-    """The name before of every layer after that was there before.
+    """The old name of every new layer that has a counterpart.
 
     Only layers of one kind are taken for each other; equal settings count most, then equal shapes and names.
     """
     a, b = _keys(before, after)
-    # A name or a shape decides only between ways that change as many layers.
+    # Names and shapes only decide between alignments with the same number of changed layers.
     scale = 3 * (len(a) + len(b)) + 1
     first = _common(a, b)
     last = _common(a[first:][::-1], b[first:][::-1])
@@ -45,7 +45,7 @@ def _keys(before: Sequence[Row], after: Sequence[Row]) -> tuple[Ints, Ints]:
     inputs = {r.name for r in before if r.kind == "input"} & {r.name for r in after if r.kind == "input"}
 
     def key(row: Row) -> list[int]:
-        # Inputs are fed by name: those of one name are never taken for others.
+        # Inputs are fed by name, so inputs of different names never match.
         kind = (row.kind, row.name) if row.name in inputs else row.kind
         stem = "".join(c for c in row.name if not c.isdigit())
         parts = (kind, ("settings", row.settings), row.shape, ("name", row.name), ("stem", stem))

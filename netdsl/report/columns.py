@@ -1,4 +1,4 @@
-"""The columns of the reports: what each is called, how it reads, and what it is as plain data."""
+"""The columns of the reports: heading, text and JSON value of each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _number(n: int) -> str:
 def _params(line: Line) -> str:
     row = line.row
     if row.shared and not row.params:
-        # Below its block a layer has its short name, and so has its neighbour.
+        # Inside a block, a layer and its neighbours are shown by their short names.
         block = row.name.removesuffix(line.label)
         return f"shared with {row.shared.removeprefix(block) if block else row.shared}"
     frozen = "" if row.params == row.trainable else " frozen" if not row.trainable else " *"

@@ -19,7 +19,7 @@ COUNTS = ("params", "trainable", "macs", "flops", "activations")
 class Change:
     """A layer that was `added`, `removed` or `changed`: before and after, of which one may be missing.
 
-    `what` says in words what is different in the layer itself, `follows` what comes of changes elsewhere.
+    `what` has the differences of the layer itself in words, `follows` the consequences of changes elsewhere.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class NamedChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """All that changed, layers and outputs in their order.
+    """All changes, layers and outputs in order.
 
     `renamed` has the layers that are the same under another name, old and new.  The rows of `before` and `after`
     hold the objective too; `totals` are those of the nets alone.
@@ -76,7 +76,7 @@ def diff(before: Network, after: Network) -> Difference:
 def _changes(
     graphs: tuple[Graph, Graph], summaries: tuple[Summary, Summary], match: Mapping[str, str], wiring: Wiring
 ) -> Iterator[Change]:
-    """The layers that are not as they were, in order."""
+    """The changed layers, in order."""
     back = {was: now for now, was in match.items()}
     for was, row in _merged(summaries[0].rows, summaries[1].rows, match):
         if was is None or row is None:
@@ -100,7 +100,7 @@ def _merged(
     old, place = {r.name: r for r in before}, {r.name: k for k, r in enumerate(before)}
     kept = set(match.values())
     gone = [r for r in before if r.name not in kept]
-    # The place before of the next row that was there already.
+    # The old position of the next row that existed before.
     limits, limit = [], len(before)
     for row in reversed(after):
         limit = place[match[row.name]] if row.name in match else limit
@@ -114,7 +114,7 @@ def _merged(
 
 
 def _outputs(before: Graph, after: Graph, wiring: Wiring) -> Iterator[NamedChange]:
-    """Outputs that read something else, have another name, came or went; the loss and metrics are outputs too."""
+    """Outputs that were added, removed, renamed or read another value; loss and metrics are outputs too."""
     new = [name for name in after.outputs if name not in before.outputs]
     for name, value in before.outputs.items():
         if name in after.outputs:

@@ -77,7 +77,7 @@ def _framed(part: Part, framed: bool) -> Figure:
 
 
 def _pack(figures: Sequence[Figure]) -> tuple[list[Place], float, float]:
-    """Places of figures in order, as wide as shows all of them the largest on a page; the whole width and height."""
+    """Places of the figures in order, packed to be shown as large as possible on a page; then width and height."""
     ways = []
     for reach in itertools.accumulate(f.width + _GAP for f in figures):
         frames: list[Frame] = []
@@ -90,7 +90,7 @@ def _pack(figures: Sequence[Figure]) -> tuple[list[Place], float, float]:
 
 
 def _free(frames: Sequence[Frame], figure: Figure, reach: float) -> Place:
-    """The highest place below all frames there, the one on the left of equal ones."""
+    """The highest free place; of equally high ones, the leftmost."""
     lefts = [0.0, *(right for _, _, right, _ in frames if right + figure.width <= reach)]
     places = []
     for x in lefts:
@@ -101,7 +101,7 @@ def _free(frames: Sequence[Frame], figure: Figure, reach: float) -> Place:
 
 
 def _html(title: str, svg: str) -> str:
-    """The picture in a page: the wheel with Ctrl zooms, the pointer on a box tells what it is."""
+    """The picture in an HTML page: Ctrl and the mouse wheel zoom, a tooltip describes each box."""
     script = (
         "const s=document.querySelector('svg');let k=1;const w=s.width.baseVal.value,h=s.height.baseVal.value;"
         "addEventListener('wheel',e=>{if(!e.ctrlKey)return;e.preventDefault();k*=e.deltaY<0?1.1:1/1.1;"

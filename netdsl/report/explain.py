@@ -1,4 +1,4 @@
-"""How a shape came about: the way from the input, step by step, with the formula of every step."""
+"""Explain a shape: the path from the input, step by step, with the formula of each step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _way(graph: Graph, node: Node) -> Iterator[Node]:
 
 
 def _data(graph: Graph, node: Node) -> list[Value]:
-    """The operands that are no weights and no constants."""
+    """The operands that are neither weights nor constants."""
     return [v for v in node.inputs if graph[v.node].op.name not in ("param", "state", "const")]
 
 

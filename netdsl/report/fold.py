@@ -1,4 +1,4 @@
-"""Fewer boxes that say the same: what only finishes a layer stands in its box, and equal ones in a row are one."""
+"""Merge boxes: a layer with its batch norm and activation is one box, and so are equal boxes in a row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def fold(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
 
 
 def _without_identities(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
-    """Branches that do nothing are flows."""
+    """Replace identity boxes by flows."""
     nothing = {u.key for u in units if u.title == IDENTITY}
     through: dict[str, str] = {}
     for flow in flows:
@@ -29,7 +29,7 @@ def _without_identities(units: Sequence[Unit], flows: Sequence[Flow]) -> Boxes:
 
 
 def _joined(units: Sequence[Unit], flows: Sequence[Flow], join: Callable[[Unit, Unit], Unit | None]) -> Boxes:
-    """The boxes after `join` of every two of which one alone reads the other, and nothing else."""
+    """The boxes after joining pairs where one box is the only reader, and the other its only source."""
     sources: dict[str, list[str]] = {u.key: [] for u in units}
     readers: dict[str, int] = {u.key: 0 for u in units}
     for flow in flows:
@@ -52,7 +52,7 @@ def _joined(units: Sequence[Unit], flows: Sequence[Flow], join: Callable[[Unit, 
 
 
 def _finished(box: Unit, unit: Unit) -> Unit | None:
-    """A layer that finishes what the box made, written into it."""
+    """The box with a following layer, such as an activation, written into it."""
     title = f"{box.title}, {unit.title}"
     if not unit.finishes or box.family == "input" or box.count > 1 or len(title) > LONGEST:
         return None
@@ -60,7 +60,7 @@ def _finished(box: Unit, unit: Unit) -> Unit | None:
 
 
 def _counted(box: Unit, unit: Unit) -> Unit | None:
-    """One more that looks the same.  A block that is but one layer is not told by its looks."""
+    """A box with its count raised, if the next box looks the same.  Blocks of one layer are compared as layers."""
     same = replace(unit, key=box.key, note=box.note, count=box.count) == box
     if not same or (box.closed and not box.block) or box.family in ("input", "output"):
         return None

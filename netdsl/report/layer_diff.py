@@ -1,4 +1,4 @@
-"""What is different in one layer: settings and weights of its own, and what follows from changes elsewhere."""
+"""Differences of one layer: its own settings and weights, and consequences of changes elsewhere."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def consequences(graphs: tuple[Graph, Graph], a: Node, b: Node, rows: tuple[Row,
 
 
 def _starts(graphs: tuple[Graph, Graph], a: Node, b: Node) -> Iterator[str]:
-    """Initialisers that differ although the settings do not: the automatic ones look at what comes behind."""
+    """Initialisers that differ under the same settings: automatic ones depend on the layers that follow."""
     if any(getattr(a.op, name, None) != getattr(b.op, name, None) for name in ("init", "bias_init")):
         return
     old, new = _weights(graphs[0], a), _weights(graphs[1], b)

@@ -1,4 +1,4 @@
-"""What a name stands for: an output, a layer, a block, or what the text calls so."""
+"""The node of a name: an output, a layer, a block, or a name given in the text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from netdsl.ir import Graph, Node, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.source import Diagnostic, NetError, suggest
 
-#: so many ends of paths that fit are named
+#: the most suggestions in a message
 OFFERED = 3
 
 
 def find_node(graph: Graph, name: str, names: Iterable[Naming] = ()) -> Node:
-    """What makes an output, a layer, a block or a tensor with a name; raises NetError with what comes near.
+    """The node that computes an output, layer, block or named tensor; raises NetError with similar names.
 
-    Of a block it is the last layer that is read outside of it; a name that is given again is that of the last.
+    For a block, it is the last layer that is read outside of it.  A name that is assigned twice means the last value.
     """
     value = graph.outputs.get(name, Value(name))
     if value.node in graph:
@@ -42,7 +42,7 @@ def _result(graph: Graph, path: str) -> Node:
 
 
 def nearest(graph: Graph, name: str, given: Iterable[str]) -> str:
-    """A hint for a name that there is not; `given` are those of tensors."""
+    """A hint for an unknown name; `given` are the names of tensors."""
     layers = [n.id for n in graph if isinstance(n.op, LibraryOp) or n.op.name == "input"]
     known = dict.fromkeys([*graph.outputs, *layers, *graph.scopes, *given])
     ends = [k for k in known if k.endswith(f".{name}")]

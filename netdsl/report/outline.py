@@ -22,7 +22,7 @@ class Group:
 
     @cached_property
     def total(self) -> Row:
-        """The sums, with shape, receptive field and place of the last row: what leaves the block."""
+        """The totals of the block, with shape, receptive field and place of its last row."""
         rows = [p.total if isinstance(p, Group) else p for p in self.parts]
         return replace(
             rows[-1],
@@ -42,13 +42,13 @@ class Group:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What the text around the block calls what it makes."""
+        """The names that the text around the block gives its results."""
         found = (name for r in self.rows for name in r.names)
         return tuple(_last(name) for name in found if _body(name) == _body(self.path))
 
     @cached_property
     def form(self) -> tuple[object, ...]:
-        """What two equal blocks have in common: everything but names and places."""
+        """A key that equal blocks share: everything except names and places."""
         return (self.name, *(p.form if isinstance(p, Group) else _form(p) for p in self.parts))
 
     @cached_property
@@ -57,7 +57,7 @@ class Group:
         return tuple(r for p in self.parts for r in (p.rows if isinstance(p, Group) else (p,)))
 
     def reads(self, other: Group) -> bool:
-        """Whether a layer in it reads one of another block."""
+        """Whether one of its layers reads a layer of another block."""
         names = {r.name for r in other.rows}
         return any(source in names for r in self.rows for source in r.sources)
 

@@ -1,4 +1,4 @@
-"""What a drawing is of: the network, and beside it what is in its blocks, as papers show them."""
+"""The parts of a drawing: the network, and its blocks beside it, as in papers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netdsl.report.units import Flow, Unit, units_of
 
 @dataclass(frozen=True)
 class Part:
-    """A title, what is said beside it, boxes, and flows between them."""
+    """A title with a remark, boxes, and flows between them."""
 
     title: str
     remark: str
@@ -57,7 +57,7 @@ def _blocks(group: Group) -> Iterator[Group]:
 
 
 def _typical(groups: Sequence[Group]) -> tuple[Group, str]:
-    """The first with as many layers of each kind as most have, and how many these are."""
+    """The first block with the most common numbers of layers, and how many blocks have these numbers."""
     forms = [tuple(row.kind for row in g.rows) for g in groups]
     form, count = Counter(forms).most_common(1)[0]
     remark = f"{count} of {len(groups)} uses" if count < len(groups) else ""

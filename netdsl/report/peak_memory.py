@@ -1,4 +1,4 @@
-"""What is said of the memory that a network needs at a batch size, and of the batch that fits into a memory."""
+"""The report on memory: the peak at a batch size, and the largest batch that fits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netdsl.report.sizes import bytes_text
 
 @dataclass(frozen=True)
 class Peak:
-    """The bytes that a run needs at its peak, by what for, and the largest batch that fits (0: not even one)."""
+    """The bytes of a run at its peak, by purpose, and the largest batch that fits (0: none)."""
 
     parts: Mapping[str, int]
     largest_batch: int | None = None

@@ -1,9 +1,9 @@
-"""Where the boxes of a drawing go: layers from top to bottom, few crossings, flows that go round boxes.
+"""Place the boxes of a drawing: layers from top to bottom, few crossings, flows around boxes.
 
 Sugiyama, Tagawa and Toda 1981, in its usual four steps: layers by the longest path; a bend for every layer that a
 flow passes; the order within layers by the mean place of the neighbours; places as near to them as the boxes allow,
 the main path straight first, then branches, then flows that pass.
-No library of ours lays out graphs, and those there are need a program outside of Python.
+It is our own code because the libraries that draw graphs need a program outside of Python.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 SWEEPS = 8
 GAP = 26.0
-#: a branch that ends so many layers before its neighbour is beside the main path, not a part of it
+#: a branch that is so many layers shorter than its neighbour is drawn beside the main path
 SIDE = 2
 _PASSING, _BESIDE, _BRANCH, _CHAIN = range(4)
 _WEIGHT = (1.0, 1e3, 1e6, 1e6)
@@ -96,14 +96,14 @@ def _layers(
 def _ranks(
     flows: Sequence[tuple[str, str]], layer: Mapping[str, int], height: Mapping[str, int]
 ) -> Mapping[tuple[str, str], int]:
-    """How straight a flow should be: a skip past boxes not, one that is the only one at both ends quite."""
+    """How straight a flow should be: little for a skip past boxes, most for the only flow at both its ends."""
     readers = Counter(source for source, _ in flows)
     tallest: dict[str, int] = {}
     for source, target in flows:
         tallest[source] = max(tallest.get(source, 0), height[target])
     ranks: dict[tuple[str, str], int] = {}
     for source, target in flows:
-        # An end is never the way on.
+        # An output is never on the main path.
         beside = height[target] < (tallest[source] - SIDE if height[target] else tallest[source])
         skips = layer[target] - layer[source] > 1 and readers[source] > 1
         ranks[source, target] = _PASSING if skips else _BESIDE if beside else _BRANCH
@@ -117,7 +117,7 @@ def _bends(source: Cell, target: Cell, rank: int) -> list[Cell]:
     bends = [Cell("", layer, 8.0) for layer in range(source.layer + 1, target.layer)]
     way = [source, *bends, target]
     for upper, lower in itertools.pairwise(way):
-        # A flow that passes boxes is straight in itself; its ends give way to everything else.
+        # A flow past boxes is straight between its bends; its ends have the lowest priority.
         both = rank if upper.key or lower.key else _CHAIN
         upper.below.append(Link(lower, both))
         lower.above.append(Link(upper, both))
@@ -178,7 +178,7 @@ def _crossings(rows: Sequence[Sequence[Cell]]) -> int:
 
 
 def _spread(rows: list[list[Cell]]) -> None:
-    """Real places: as near to the neighbours that matter most as the others in the layer allow."""
+    """Coordinates: as near to the most important neighbours as the other cells of the layer allow."""
     for row in rows:
         _set(row, [0.0] * len(row), [1.0] * len(row))
     for sweep in range(2 * SWEEPS):
@@ -187,7 +187,7 @@ def _spread(rows: list[list[Cell]]) -> None:
     for _ in range(SWEEPS):
         for row in rows:
             _settle(row, [_followed(c) for c in row])
-    # Flows that pass boxes become straight, as far out as any box on their way pushes them.
+    # A flow past boxes becomes one straight line, outside of all boxes on its way.
     for row in rows:
         _settle(row, [_ranked(c.above, _BRANCH) if not c.key else [] for c in row], fixed=True)
     for row in reversed(rows):

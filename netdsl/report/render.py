@@ -83,14 +83,14 @@ def _text(
     width: int,
     sort: str | None,
 ) -> str:
-    """As many columns as fit, those that matter least left out and named below."""
+    """As many columns as fit; the least important ones are left out and named below the table."""
     levels = ["  " * line.level for line in lines]
     cells = []
     for column in columns:
         texts = [column.text(line) for line in lines]
         if column is columns[0]:
             texts = [level + text for level, text in zip(levels, texts, strict=True)]
-        # What a table is sorted by is the last to go.
+        # The column that sorts the table is left out last.
         rank = 11 if sort is not None and column.sort == sort else column.rank
         cells.append(Cells(column.heading, texts, column.right, rank))
     shown, hidden = table(cells, width)

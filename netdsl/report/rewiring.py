@@ -1,7 +1,7 @@
-"""What layers and outputs read, where that is something else than before.
+"""Changes in what layers and outputs read.
 
-A layer put into a flow is no change of what stands behind it: where all that read one value read another one now, and
-only new layers or ones that went lie between the two, those layers say enough.
+A layer inserted into a flow does not change the layers after it: if all readers of a value now read another one, and
+only added or removed layers are between the two, only these layers are reported.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Wiring:
         return [] if self._image(old) == new else [self._instead(old, new)]
 
     def same(self, old: Source, new: Source) -> bool:
-        """Whether two values are one, or stand in for each other wherever one is read."""
+        """Whether two values are the same, or one replaces the other in all its readers."""
         if self._image(old) == new:
             return True
         if self._replaced.get(old) != {new}:
@@ -70,14 +70,14 @@ class Wiring:
         return f"reads {self.text_after(new)} instead of {self.text_before(old)}"
 
     def _image(self, source: Source) -> Source | None:
-        """A value before as it is called after; None where its layer went."""
+        """The new name of an old value; None where its layer was removed."""
         if isinstance(source, str):
             return source
         return Value(self._now[source.node], source.port) if source.node in self._now else None
 
     @cached_property
     def _replaced(self) -> dict[Source, set[Source | None]]:
-        """For each value before all that is read in its place."""
+        """For each old value, the values that are read in its place."""
         found: dict[Source, set[Source | None]] = {}
         reads = [
             (_operands(self._before, was), _operands(self._after, now)) for now, was in self._match.items()
@@ -91,7 +91,7 @@ class Wiring:
         return found
 
     def _roots(self, graph: Graph, source: Source) -> set[Source]:
-        """The value itself where its layer is in both graphs, else what that was made from."""
+        """The value if its layer is in both graphs, else the values that it was computed from."""
         found: set[Source] = set()
         seen: set[Source] = set()
         todo = [source]
@@ -125,7 +125,7 @@ def _text(graph: Graph, source: Source) -> str:
 
 
 def _counted(was: Sequence[str], now: Sequence[str]) -> Iterator[str]:
-    """What changed where there are more or fewer operands."""
+    """The change in words where the number of operands differs."""
     for tag, a0, a1, b0, b1 in SequenceMatcher(None, was, now, autojunk=False).get_opcodes():
         old, new = ", ".join(was[a0:a1]), ", ".join(now[b0:b1])
         if tag == "insert":

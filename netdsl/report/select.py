@@ -1,4 +1,4 @@
-"""Which lines a report shows: an outline down to a depth, or the rows that fit a search, in another order."""
+"""Select the lines of a report: an outline down to a depth, or a search with a sort order."""
 
 from __future__ import annotations
 

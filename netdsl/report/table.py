@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cells:
-    """A column as it is printed; those of low `rank` leave a narrow page first, and the first of all stays."""
+    """A printed column.  On a narrow page the columns of the lowest `rank` are left out; the first column stays."""
 
     heading: str
     texts: Sequence[str]
@@ -17,7 +17,7 @@ class Cells:
 
     @property
     def width(self) -> int:
-        """That of the longest cell."""
+        """The width of the longest cell."""
         return max(map(len, (self.heading, *self.texts)))
 
 

@@ -17,7 +17,7 @@ _HEAVY = ("conv", "dense", "pool")
 
 @dataclass(frozen=True)
 class Unit:
-    """A box: its key, what stands in it, its family (for the colour), and what is told about it.
+    """A box: its key, its text, its family (for the colour) and its tooltip.
 
     `closed` is a block, `block` its name where there is something in it to be shown; `shared` has the weights of
     another box; `finishes` is a layer that may be written into the box before it.  `count` are equal ones in a row.
@@ -36,7 +36,7 @@ class Unit:
 
     @property
     def label(self) -> str:
-        """The title and how often."""
+        """The title, with the number of repetitions."""
         name = f"({self.title})" if "," in self.title else self.title
         return f"{name} x{self.count}" if self.count > 1 else self.title
 
@@ -88,13 +88,13 @@ def _is_leaf(line: Line, depth: int | None) -> bool:
 
 
 def _owners(lines: Sequence[Line], rows: Iterable[Row]) -> Mapping[str, str]:
-    """For each layer the key of its box."""
+    """The key of the box that each layer is in."""
     owners: dict[str, str] = {}
     boxes = {line.row.name for line in lines}
     last = ""
     for row in rows:
         found = next((path for path in _paths(row.name) if path in boxes), None)
-        # A layer of the second of several equal blocks belongs to the box of the first.
+        # Equal blocks in a row share one box: a layer of the second block belongs to the box of the first.
         last = found or last
         owners[row.name] = last
     return owners
@@ -106,7 +106,7 @@ def _paths(name: str) -> list[str]:
 
 
 def _fed(summary: Summary, group: Group) -> list[Value]:
-    """What a block reads of what is outside of it, in the order of its inputs."""
+    """The values outside of a block that it reads, in the order of its inputs."""
     if group.path not in summary.scopes:
         return []
     inside = {row.name for row in group.rows}
@@ -115,7 +115,7 @@ def _fed(summary: Summary, group: Group) -> list[Value]:
 
 
 def _input(summary: Summary, group: Group, value: Value) -> Unit:
-    """What a block is fed, by its name there."""
+    """An input of a block, by its name in the block."""
     names = [name for name, fed in summary.scopes[group.path].inputs.items() if fed == value]
     shape = summary.graph.type(value).shape[1:]
     return Unit(f"in {value}", " = ".join(names), shape, "input", f"from {value.node}")
@@ -132,7 +132,7 @@ def _ends(summary: Summary) -> list[tuple[Unit, Value]]:
 
 
 def _outputs(summary: Summary, group: Group) -> list[tuple[Unit, Value]]:
-    """What leaves a block, where that is more than one thing."""
+    """The outputs of a block, if there are several."""
     graph, inside = summary.graph, {row.name: k for k, row in enumerate(group.rows)}
     read = [v for row in summary.rows if row.name not in inside for v in graph[row.name].inputs]
     found = {v for v in (*read, *graph.outputs.values()) if v.node in inside}
@@ -159,7 +159,7 @@ def _layer(summary: Summary, row: Row) -> Unit:
 
 
 def _closed(summary: Summary, line: Line, block: Group) -> Unit:
-    """A closed block; where it is but one layer that others finish, it is described as that layer."""
+    """A closed block.  A block of one layer with its activation is described as that layer."""
     heavy = [r for r in block.rows if family(r.kind) in _HEAVY]
     plain = len(heavy) == 1 and all(r is heavy[0] or finishes(summary, r) for r in block.rows)
     words = [w for w in details(summary, heavy[0]) if w not in block.name.lower()] if plain else []
@@ -180,7 +180,7 @@ def _note(row: Row, settings: str) -> str:
     facts = [counted(row.params, "param")] if row.params else []
     facts += [f"shares the weights of {row.shared}"] if row.shared else []
     facts += [f"{row.macs:,} MACs"] if row.macs else []
-    # Only the file's name: drawings are passed on, and where the file lay is nobody's business.
+    # Only the file's name, not its folder: drawings are shared with others.
     place = [f"{Path(row.span.source.name).name}:{row.span.line}"] if row.span is not None else []
     called = [f"called {', '.join(row.names)}"] if row.names else []
     return "\n".join([row.name, *called, *([settings] if settings else []), *facts, *place])

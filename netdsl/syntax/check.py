@@ -1,4 +1,4 @@
-"""What the grammar cannot say and the tree can: targets, keyword arguments, distinct names, places."""
+"""Checks of the tree that the grammar cannot make: targets, keyword arguments, distinct names, places."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from netdsl.syntax import tree as t
 
 
 def check(file: t.File) -> list[Diagnostic]:
-    """All such mistakes of a file, in the order of the text."""
+    """The mistakes of a file that these checks find, in the order of the text."""
     problems = list(_file(file))
     for node in file.walk():
         problems += _node(node)
@@ -131,7 +131,7 @@ def _arguments(arguments: Sequence[t.Argument]) -> Iterator[Diagnostic]:
 
 
 def _named(targets: Sequence[t.Expr]) -> list[t.Name]:
-    """The names among the targets that take something: `_` takes what is not needed."""
+    """The names among the targets, without `_`, which drops a value."""
     return [target for target in targets if isinstance(target, t.Name) and target.id != "_"]
 
 

@@ -1,4 +1,4 @@
-"""What the parser did not expect, in words for people."""
+"""Messages for syntax errors: what the parser found, and what it expected."""
 
 import re
 
@@ -15,7 +15,7 @@ _STATEMENT = {"input", "output", "aux", "layer", "assert", "for", "if"}
 _LINE_END = {"_NL", ";", "}", "$END"}
 _DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "expect"}
 _KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
-#: what people write for comments: a division that does not go on with a number
+#: a comment sign of other languages, unless a number follows (then it may be a division)
 _COMMENT = re.compile(r"//(?!\s*[\d(\[])|/\*")
 #: a section that is not closed
 _IN_SECTION = re.compile(r"\b(data|train|eval)\s*\{[^{}]*$")
@@ -66,7 +66,7 @@ def _is_complete(accepts: set[str]) -> bool:
 
 
 def _expected(accepts: set[str]) -> str:
-    """The acceptable terminals in words; what could merely go on an expression is left out."""
+    """The expected terminals in words, without operators that could continue an expression."""
     rest, words = set(accepts), []
     if "output" in rest:
         words.append("a statement")
@@ -91,12 +91,12 @@ def _word(terminal: str) -> str:
 
 
 def _is_reserved(terminal: str, accepts: set[str]) -> bool:
-    """Whether a word stands where a name belongs; among expressions `and` may lack an operand instead."""
+    """Whether a reserved word is used as a name, and not as an operator like `and` that lacks an operand."""
     return terminal.islower() and ("NUMBER" not in accepts or terminal not in {"and", "or", "not"})
 
 
 def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
-    """A hint for the mistakes people make who come from other languages.
+    """A hint for habits from other languages.
 
     `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more.
     """
@@ -122,7 +122,7 @@ def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
 
 
 def _fix_word(error: Unexpected, before: str) -> str | None:
-    """A word of the language with a letter wrong: it is taken for a name, and what follows it fits no more."""
+    """A hint for a misspelt keyword: it was read as a name, so the next token does not fit."""
     text, accepts = error.lexeme.text, error.accepts
     if "net" in accepts and error.terminal == "NAME":
         return words.question(suggest(text, _DEFINITION))
@@ -133,7 +133,7 @@ def _fix_word(error: Unexpected, before: str) -> str | None:
 
 
 def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:
-    """Where something is given a name."""
+    """Hints for mistakes in names."""
     if text == "=" and before in ("+", "-", "*", "/"):
         return f"write `x = x {before} …`"
     if text == "=" and "in" in accepts <= {",", "in"}:
@@ -151,7 +151,7 @@ def _fix_names(text: str, before: str, accepts: set[str]) -> str | None:
 
 
 def _fix_structure(error: Unexpected, before: str) -> str | None:
-    """Bodies and branches."""
+    """Hints for mistakes in bodies and branches."""
     text, accepts = error.lexeme.text, error.accepts
     if accepts and accepts <= {"|", "}"}:
         return "every branch starts with `|`"

@@ -1,4 +1,4 @@
-"""`netdsl fmt`: one way to write a file, close to how its author broke the lines."""
+"""`netdsl fmt`: one format for all files, which keeps the author's line breaks where it can."""
 
 import itertools
 
@@ -79,7 +79,7 @@ class _Layout:
         return min(wanted, 2 if separates and not inside else 1)
 
     def _turn_arrows(self) -> None:
-        """A line end behind `->` moves before it."""
+        """Move a line end after `->` to before it."""
         for index in range(1, len(self.pieces) - 1):
             behind = self.pieces[index + 1]
             if self.pieces[index].text == "->" and behind.lines and not behind.is_comment:
@@ -189,7 +189,7 @@ class _Layout:
     # Lines that are too long
 
     def _split(self, start: int, end: int, indent: int) -> bool:
-        """Break a long line once more; False where there is no way."""
+        """Break a long line at one more place; False if there is none."""
         if self._open_bodies(start, end) or self._fill(start, end, indent):
             return True
         for joints in self._joints(start, end):

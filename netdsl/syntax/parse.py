@@ -16,7 +16,7 @@ from netdsl.syntax.tree import File
 _REREAD = 50_000  # lexemes; every error found costs another reading of the text
 
 
-# The presets of a file, and the files that many import, are asked for again and again; trees do not change.
+# Presets and imports parse the same files many times; trees are immutable, so they can be shared.
 @lru_cache(maxsize=8)
 def parse(source: Source) -> File:
     """The tree of a source.

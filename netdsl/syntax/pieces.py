@@ -1,4 +1,4 @@
-"""What the formatter lays out: the pieces of a text, where statements start, and the blanks between."""
+"""The input of the formatter: the lexemes of a text, where statements start, and the spaces between."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -33,7 +33,7 @@ _CONTINUES = frozenset(["->", "|", "else", ",", "{", *CLOSERS])
 
 @dataclass
 class Piece:
-    """A lexeme with what the formatter must know of its surroundings."""
+    """A lexeme with the context that the formatter needs."""
 
     text: str
     is_comment: bool
@@ -102,7 +102,7 @@ def _classify(piece: Piece, before: Piece | None) -> None:
 
 
 def _space_operators(pieces: list[Piece]) -> None:
-    """Products stay as tight as they are written: `4*c` and `64 * n`."""
+    """Keep products as they are written, with or without spaces: `4*c` and `64 * n`."""
     for piece, behind in pairwise(pieces):
         if piece.text in _TIGHT:
             piece.is_spaced = False
@@ -122,7 +122,7 @@ def joins_line(piece: Piece, before: Piece) -> bool:
 
 
 def blanks(before: Piece, piece: Piece) -> str:
-    """What stands between two pieces of one line."""
+    """The spaces between two pieces of one line."""
     if piece.is_comment:
         return "  "
     if piece.starts_statement and before.text != "{":

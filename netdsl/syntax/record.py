@@ -8,16 +8,16 @@ from netdsl.source import Span
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Record:
-    """Fields by position, as a class and its bases annotate them, and the `span` by keyword.
+    """Base of the tree's classes: fields by position, as annotated, and the `span` by keyword.
 
-    To type checkers and readers a frozen dataclass whose span takes no part in `==` and `repr`.  It is none because
-    dataclasses compile six methods for each class: for the forty of a tree that takes longer than reading a file.
+    It behaves as a frozen dataclass whose span is not compared and not shown.  It is not a dataclass because those
+    compile six methods per class: for the forty classes of the tree, that takes longer than reading a file.
     """
 
     _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        # What has a value in the class, such as the span, is no field by position.
+        # Annotations with a value in the class, such as the span, are not positional fields.
         own = (name for name in cls.__annotations__ if name not in vars(cls))
         cls._fields = (*cls._fields, *own)
 

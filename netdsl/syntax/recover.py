@@ -1,4 +1,4 @@
-"""Going on after a syntax error: the statement it stands in is left out, and the rest is read again."""
+"""Recovery from a syntax error: leave out the statement that holds it and parse the rest again."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -1,8 +1,7 @@
-"""The first look at a text: lexemes, balanced brackets and limits, in one linear pass.
+"""The scanner: from text to lexemes, with balanced brackets and within limits, in one linear pass.
 
-It stands before the parser so that hostile input never reaches it, so that a bracket never closed is reported
-where it was opened, and so that only those line ends are left that may end a statement. The formatter prints from
-its lexemes.
+It runs before the parser for three reasons: hostile input is refused early, an open bracket is reported where it
+was opened, and only line ends that may end a statement are left. The formatter prints its lexemes.
 """
 
 import re
@@ -23,7 +22,7 @@ from netdsl.limits import (
 from netdsl.source import Diagnostic, NetError, Note, Source, Span
 
 CLOSING = {"(": ")", "[": "]", "{": "}"}
-#: what goes on the statement of the line above where a line starts with it
+#: a line that starts with one of these continues the statement above
 CONTINUES = frozenset(["->", "|", "else", ")", "]", ","])
 
 #: how a definition starts; `net` alone may be an attempt to use the word as a name
@@ -39,7 +38,7 @@ _LEXEME = re.compile(
     re.VERBOSE,
 )
 
-#: how long a lexeme may be, and what it is called then
+#: the longest lexeme of each kind, and its name in messages
 _LONGEST = {
     "number": (MAX_DIGITS, "a number of {} digits"),
     "word": (MAX_NAME, "a name of {} characters"),

@@ -1,7 +1,7 @@
-"""The syntax tree of a `.net` file: what was written, before any of it means something.
+"""The syntax tree of a `.net` file: what is written, before its meaning is known.
 
-Every node carries the `span` it was read from. Two nodes are equal when they say the same thing, wherever
-they stand: spans take no part in `==` nor in `repr`. A walk over the tree may recurse; its depth is limited.
+Every node has the `span` it was read from. Spans are not compared: two nodes are equal when their text means
+the same, wherever it stands. A walk over the tree may recurse, because the depth is limited.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Node(Record):
 
 
 class Expr(Node):
-    """Anything that stands for a setting, a function or a tensor."""
+    """An expression: a setting, a function or a tensor."""
 
 
 class Name(Expr):
@@ -198,7 +198,7 @@ class Evaluate(Statement):
 class Assign(Statement):
     """`a = value`, `skip[i] = value`, `a, b = value`: targets are `Name` or `Index` of a `Name`.
 
-    More than one target takes the value apart.
+    Several targets unpack the value.
     """
 
     targets: tuple[Name | Index, ...]
@@ -221,14 +221,14 @@ class Input(Statement):
 
 
 class Output(Statement):
-    """`output logits = value`, `output boxes, scores = value`: several names take the value apart."""
+    """`output logits = value`, `output boxes, scores = value`: several names unpack the value."""
 
     names: tuple[Name, ...]
     value: Expr
 
 
 class Aux(Statement):
-    """`aux head1 = value`: outputs that are there in training only."""
+    """`aux head1 = value`: outputs in training only."""
 
     names: tuple[Name, ...]
     value: Expr
@@ -248,7 +248,7 @@ class Assert(Statement):
 
 
 class For(Statement):
-    """`for targets in iterable { body }`; several targets take each item apart."""
+    """`for targets in iterable { body }`; several targets unpack each item."""
 
     targets: tuple[Name, ...]
     iterable: Expr

@@ -1,4 +1,4 @@
-"""Checkpoints: one file with all arrays and everything else that going on from there needs.
+"""Checkpoints: one file with everything that is needed to resume training.
 
 One file, written beside and renamed, so that a crash at any moment leaves a whole one.
 """
@@ -92,7 +92,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def check_finite(arrays: Mapping[str, Array]) -> None:
-    """Raise NetError where a weight, statistic or slot is infinite or NaN: nothing that is gets saved."""
+    """Raise NetError where a weight, statistic or slot is infinite or NaN, so that it is never saved."""
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             message = f"{name} has values that are not finite, which no step makes: they were set, and are not saved"

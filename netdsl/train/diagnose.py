@@ -1,4 +1,4 @@
-"""Which layer first makes a number that is not finite."""
+"""Find the first layer whose result is not finite."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
             trace.check, trace.operands = node, all(map(_finite, operands))
             trace.values = operands
             break
-        # Nodes without an origin, such as the norm that clips, may overflow without harm.
+        # Nodes without an origin, such as the norm for gradient clipping, may overflow.
         if node.origin and node.id.startswith("grad/"):
             trace.backward = trace.backward or node
         elif node.origin:

@@ -1,4 +1,4 @@
-"""What is allowed in the sections of a file, but probably not meant."""
+"""Warnings about settings that are allowed, but probably a mistake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netdsl.ir import Graph, Node
 from netdsl.source import Diagnostic, Note
 from netdsl.train.settings import TrainSettings
 
-#: what each loss applies to its prediction itself, and how it is told that this was done
+#: the activation that each loss applies itself, and the setting that turns this off
 _OWN: Mapping[str, tuple[str, str]] = {
     "cross_entropy": ("softmax", "cross_entropy takes logits: leave {} out before it; an output may have it"),
     "binary_cross_entropy": ("sigmoid", "leave {} out before it, or say from_logits = false"),

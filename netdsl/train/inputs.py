@@ -23,7 +23,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
-#: what the cells of no class have in most sets of masks, such as PASCAL VOC and Cityscapes
+#: the label of cells without a class in most data sets of masks, such as PASCAL VOC and Cityscapes
 VOID = 255
 
 
@@ -203,7 +203,7 @@ def _classes(objective: Graph, target: Node, users: Sequence[Node]) -> int | Non
 
 
 def _counted_by(users: Sequence[Node]) -> dict[int, Node]:
-    """The labels that some losses and metrics leave out, and the first of the others."""
+    """The labels that some losses and metrics ignore, and the first that does not."""
     left_out = [(node, getattr(node.op, "ignore_index", None)) for node in users]
     labels = {label for _, label in left_out if label is not None}
     counting = {label: [node for node, own in left_out if own != label] for label in labels}
@@ -211,6 +211,6 @@ def _counted_by(users: Sequence[Node]) -> dict[int, Node]:
 
 
 def _ignored(users: Sequence[Node]) -> int | None:
-    """The label that every loss and metric leaves out."""
+    """The label that every loss and metric ignores."""
     left_out = {getattr(node.op, "ignore_index", None) for node in users}
     return left_out.pop() if len(left_out) == 1 else None

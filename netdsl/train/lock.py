@@ -1,4 +1,4 @@
-"""One training at a time in a folder: a lock that the system takes from a process that dies."""
+"""One training run at a time per folder: a file lock, which the system releases when a process dies."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
-        """Lock a byte far behind the text, which others could not read otherwise."""
+        """Lock a byte far after the text, so that others can still read the text."""
         os.lseek(descriptor, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -87,7 +87,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _sign(descriptor: int) -> None:
-    """Write down who holds it."""
+    """Write who holds the lock."""
     about = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.ftruncate(descriptor, 0)
@@ -95,7 +95,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Who holds it, as far as the file says."""
+    """Who holds the lock, as the file says."""
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         about = json.loads(os.read(descriptor, 1000))

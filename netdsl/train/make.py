@@ -14,7 +14,7 @@ from netdsl.source import Diagnostic, NetError, Span, brief, counted, suggest
 
 FLOAT32_MAX = 3.4e38
 
-#: how those are written that need settings
+#: examples of values that need settings
 EXAMPLES: Mapping[str, str] = {
     "step": "step(every = 30)",
     "idx": 'idx("images.gz", "labels.gz")',
@@ -29,7 +29,7 @@ Hint = Callable[[str], str | None]
 
 
 def meant(name: str, known: Mapping[str, Any]) -> str | None:
-    """What of `known` was probably meant by a name, as a hint; None where nothing is near."""
+    """A hint with the name of `known` that was probably meant; None if none is similar."""
     foreign = words.named(name, known) or words.setting(name, known)
     near = foreign if foreign in known else suggest(name, known)
     return f"did you mean {near}?" if near else None
@@ -82,7 +82,7 @@ def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | 
 
 
 def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
-    """What is wrong where a call has too many settings, one twice, or too few."""
+    """The message for a call with too many settings, too few, or one given twice."""
     names = [p.name for p in known]
     if len(call.args) > len(names):
         count = f"{counted(len(names), 'setting')} ({', '.join(names)})"

@@ -1,4 +1,4 @@
-"""What the outputs of a network say, as its loss reads them: logits of classes, probabilities, or neither."""
+"""The meaning of a network's outputs to its loss: logits of classes, probabilities, or neither."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def usage_of(network: Network, data: DataPlan) -> Usage:
 def meanings(network: Network) -> dict[str, Meaning]:
     """What each output says; those that are not about classes are missing.
 
-    An output made by softmax or log_softmax is what that makes, any other what the loss takes it for, or scores
-    where a metric ranks it.  A sigmoid alone makes no classes: pictures end in one, too.
+    An output of softmax or log_softmax is probabilities or their logarithms.  The meaning of others comes from the
+    loss; a metric that ranks an output makes it scores.  A sigmoid alone says nothing: pictures end in one too.
     """
     graph = network.objective or network.graph
     found = {name: _meaning(graph, value) for name, value in network.graph.outputs.items()}

@@ -30,7 +30,7 @@ def report_outputs(graph: Graph) -> dict[str, Value]:
 
 
 class Measures:
-    """What the loss and the metrics of an objective add up, and what comes of it.
+    """The sums of the loss and the metrics of an objective, and the values computed from them.
 
     `Sums` start empty and are plain data, so that a checkpoint can hold them: the elements of each sum by its name,
     as many for every batch, `sizes`.
@@ -53,7 +53,7 @@ class Measures:
             self._count(node, op)
 
     def _count(self, node: Node, op: Accumulator) -> None:
-        """Take down how many numbers each sum has, and those that the shapes say, for one sample."""
+        """Record the size of each sum, and the sums that the shapes determine, for one sample."""
         b = PrimitiveBuilder()
         types = [self._objective.type(v) for v in node.inputs]
         for k, part in enumerate(op.sums(b, *(b.add1(Input(t)) for t in types))):
@@ -87,7 +87,7 @@ class Measures:
 
     @property
     def criterion(self) -> tuple[str, int]:
-        """What tells the best epoch, and its sign: the first metric that is a single op, else the loss."""
+        """The value that defines the best epoch, and its sign: the first metric of a single op, else the loss."""
         single = {Value(node.id) for node, _ in self._accumulators}
         names = [_short(n) for n, v in self._reported.items() if n != "loss" and v in single]
         name = next(iter(names), "loss")
@@ -108,7 +108,7 @@ class Measures:
         return graph, sums
 
     def update(self, sums: Sums, results: Mapping[str, Array], samples: int) -> None:
-        """Add what a run over so many samples has put out."""
+        """Add the outputs of a run over so many samples."""
         for name, array in results.items():
             if name.startswith((SUM, PLAIN)):
                 weight = samples if name.startswith(PLAIN) else 1

@@ -1,4 +1,4 @@
-"""Networks back from checkpoints: to evaluate, and to run."""
+"""Restore networks from checkpoints, to evaluate or to run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a checkpoint may be gone on from: what must be the same, and what may have changed."""
+"""Whether training can be resumed from a checkpoint: what must be the same, and what may have changed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def check_resume(
 ) -> dict[str, tuple[str | None, str | None]]:
     """Raise NetError when a run cannot go on from a checkpoint; returns the settings that differ, old and new.
 
-    `shapes` has what the run keeps, by name, `sums` how many numbers each sum of an epoch has.  Epochs, learning rate
-    and schedule may differ: that is a new course from here on, by intention.
+    `shapes` has the shape of every array of the checkpoint by name, `sums` the size of each sum of an epoch.  Epochs,
+    learning rate and schedule may differ, because users change them on purpose.
     """
     then = checkpoint.run
     for name, old, new in (("seed", then.seed, now.seed), ("batch", then.batch, now.batch)):

@@ -32,7 +32,7 @@ class RunFolder:
             return
         with _writing(folder):
             for name in (LAST, BEST, LOG):
-                # What a run that was killed left beside.
+                # Temporary files of a run that was killed.
                 for remains in folder.glob(f".{name}.*.tmp"):
                     remains.unlink(missing_ok=True)
             if done is None:
@@ -59,7 +59,7 @@ class RunFolder:
 
 @contextmanager
 def hold(folder: Path | None, make: bool) -> Iterator[None]:
-    """Keep other trainings out of a folder, made with `make` where it is missing.
+    """Lock a folder against other training runs; with `make`, create it if it is missing.
 
     Errors: NetError when one is at work there, or when it cannot be written to.
     """
@@ -97,7 +97,7 @@ def _before(path: Path, done: int) -> list[str]:
         try:
             event = json.loads(line)
         except ValueError:
-            continue  # the line that a crash cut short
+            continue  # an incomplete last line after a crash
         kind, epoch = (event.get("event"), event.get("epoch")) if isinstance(event, dict) else (None, None)
         if kind == "start" or (kind in ("epoch", "resume") and isinstance(epoch, int) and epoch <= done):
             kept.append(line)

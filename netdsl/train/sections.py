@@ -1,6 +1,6 @@
-"""The sections `data`, `train` and `eval` as a whole: the one place that checks them, for every command.
+"""The sections `data`, `train` and `eval` together: every command checks them here.
 
-`check` asks for what `train` will say, without reading a data set; so all of it is here.
+`netdsl check` reports the same mistakes as `netdsl train`, without reading a data set.
 """
 
 from __future__ import annotations

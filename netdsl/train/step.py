@@ -20,7 +20,7 @@ HYPER = "train/"
 
 
 def evaluation_graph(objective: Graph) -> Graph:
-    """What loss and metrics add up, in inference mode: see `Measures`."""
+    """The sums of loss and metrics, in inference mode; see `Measures`."""
     graph, sums = Measures(objective).expanded(training=False)
     return graph.with_outputs(sums, {})
 
@@ -76,7 +76,7 @@ class _Change:
             )
 
     def commit(self, b: PrimitiveBuilder, finite: Value) -> None:
-        """Take the new values over, if the step is finite."""
+        """Store the new values, if the step is finite."""
         shape = b.type(self.leaves[0]).shape
         with b.within(b.nodes[self.leaves[0].node], f"update/{self.leaves[0].node}"):
             for k, (leaf, new) in enumerate(zip(self.leaves, self.new, strict=True)):
@@ -85,7 +85,7 @@ class _Change:
 
 
 def _statistic(leaf: str, value: Value) -> _Change:
-    """What the forward pass makes of a running statistic."""
+    """The new value of a running statistic."""
     return _Change((Value(leaf),), (Value(leaf), value), (Arg(1),))
 
 
@@ -105,7 +105,7 @@ def _step(
     hyper: Mapping[str, Value],
     scale: Value | None,
 ) -> _Change:
-    """What the optimiser makes of a weight and of its slots."""
+    """The new values of a weight and its slots."""
     leaf, w = node.op, Value(node.id)
     assert isinstance(leaf, Param)
     slots = [b.add1(State(b.type(w)), name=f"{node.id}/{slot}") for slot in optimizer.used_slots()]
