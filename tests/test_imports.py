@@ -1,4 +1,4 @@
-"""Rooms import only the rooms above them, and reports do not wait for a compiler."""
+"""Rooms import only the rooms above them, and reports import no compiler."""
 
 import ast
 import importlib
@@ -51,7 +51,7 @@ ORDER += [
     "cli",
     "__main__",
 ]
-#: the text form of graphs is read with the loader of grammars; counters of the data room are the same Threefry
+#: every file but the package's own __init__
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p.parent != ROOT or p.stem != "__init__"]
 
 

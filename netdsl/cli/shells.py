@@ -208,5 +208,5 @@ def _groups(lines: Sequence[CommandLine]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A word quoted for the shell, with typographic quotes inside, which all three shells read the same."""
+    """A quoted word of a shell; a `'` inside becomes `’`, because the three shells escape it differently."""
     return "'" + text.replace("'", "’") + "'"

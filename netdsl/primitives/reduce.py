@@ -1,4 +1,4 @@
-"""`reduce`: the sum, product, largest or smallest of a scalar expression over axes."""
+"""`reduce`: the sum, product, maximum or minimum of a scalar expression over axes."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _finished(box: Unit, unit: Unit) -> Unit | None:
 
 
 def _counted(box: Unit, unit: Unit) -> Unit | None:
-    """A box with its count raised, if the next box looks the same.  Blocks of one layer are compared as layers."""
+    """A box with its count raised, if the next box looks the same.  Closed blocks of one layer are not merged."""
     same = replace(unit, key=box.key, note=box.note, count=box.count) == box
     if not same or (box.closed and not box.block) or box.family in ("input", "output"):
         return None

@@ -10,7 +10,7 @@ from netdsl.ir import Graph, Node
 from netdsl.source import Diagnostic, Note
 from netdsl.train.settings import TrainSettings
 
-#: the activation that each loss applies itself, and the setting that turns this off
+#: the activation that each loss applies itself, and the fix where the network applies it too
 _OWN: Mapping[str, tuple[str, str]] = {
     "cross_entropy": ("softmax", "cross_entropy takes logits: leave {} out before it; an output may have it"),
     "binary_cross_entropy": ("sigmoid", "leave {} out before it, or say from_logits = false"),
