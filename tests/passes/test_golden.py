@@ -1,5 +1,9 @@
-"""Each file of `golden/`: a pass, a graph, the graph after the pass, and what the pass says it did."""
+"""Each file of `golden/`: a pass, perhaps with options, a graph, the graph after it, and what the pass says it did.
 
+Every reason that a pass can give for a refusal is in one of them.
+"""
+
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ from netdsl.ir.parse import parse_graph
 from netdsl.passes import PASSES, Log
 from netdsl.passes.check import random_feeds
 from netdsl.primitives import LEAVES, PRIMITIVES
+from tests.passes.reasons import reasons
 
 HERE = Path(__file__).parent / "golden"
 OPS = {op.name: op for op in (*LEAVES, *PRIMITIVES)}
@@ -20,9 +25,10 @@ RULE = "---\n"
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.ir")), ids=lambda p: p.stem)
 def test_golden(path, golden):
     given = path.read_text(encoding="utf-8").split(RULE)[0]
-    name = given.splitlines()[0].removeprefix("# ")
+    name, options = re.match(r"# (\w+)(?:\{(.*)\})?\n", given).groups("")
+    chosen = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", options)}
     before, log = parse_graph(given, OPS), Log()
-    after = verify(BY_NAME[name]().run(before, log))
+    after = verify(BY_NAME[name](**chosen).run(before, log))
     golden(path, RULE.join([given, format_graph(after) + "\n", "".join(f"{e}\n" for e in log.events)]))
     assert parse_graph(format_graph(after), OPS).outputs == after.outputs
     feeds = random_feeds(before)
@@ -35,3 +41,11 @@ def test_golden(path, golden):
 
 def test_every_pass_has_a_golden_file():
     assert {p.stem for p in HERE.glob("*.ir")} >= set(BY_NAME)
+
+
+@pytest.mark.parametrize("pass_", PASSES, ids=lambda p: p.name)
+def test_every_reason_of_a_refusal_is_in_a_golden_file(pass_):
+    lines = [line for path in HERE.glob("*.ir") for line in path.read_text("utf-8").splitlines()]
+    refused = [found[1] for line in lines if (found := re.match(f"{pass_.name} refused .+?: (.*)", line))]
+    missing = [text for text, reason in reasons(pass_).items() if not any(map(reason.fullmatch, refused))]
+    assert not missing
