@@ -1,6 +1,6 @@
-"""Checks a plan before it runs: every byte that a step touches is one that its buffers hold.
+"""Check a plan before it runs: every byte that a step reads or writes lies inside its buffers.
 
-A kernel that writes outside of its buffers ends the process, or worse, changes other numbers. So what each driver
+A kernel that writes outside of its buffers crashes the process or changes other values. So what each driver
 will read and write is computed again here, in Python's integers, from the argument block alone: the code of the
 planners is not used. A `Rule` says for one driver what the words of its block make it do; `verify` applies them.
 """
@@ -21,7 +21,7 @@ SLACK = 64
 
 
 class Broken(Exception):
-    """What is wrong with a step."""
+    """An error in a step."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Room:
 
 
 class Claims:
-    """What a step does with its memory, stated by the rule of its driver and checked at once."""
+    """The memory accesses of a step, stated by the rule of its driver and checked at once."""
 
     def __init__(self, step: Step, rooms: Callable[[Slot], Room]) -> None:
         self.step, self.rooms = step, rooms
@@ -60,7 +60,7 @@ class Claims:
         return self.words[first : first + count]
 
     def need(self, holds: bool, what: str) -> None:
-        """Something that the driver relies on."""
+        """Check a condition that the driver relies on."""
         if not holds:
             raise Broken(what)
 

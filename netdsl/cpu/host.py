@@ -1,4 +1,4 @@
-"""What this machine offers: vector lanes, threads, and the names LLVM gives its processor."""
+"""The machine: vector lanes, threads, and LLVM's names for the processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_THREADS = 1024
 
 
 class HostError(NetError, ValueError):
-    """The environment, or an argument, asks for something that this machine does not give."""
+    """The environment or an argument asks for something that this machine does not have."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Diagnostic("machine", message))

@@ -1,4 +1,4 @@
-"""What every kernel planner returns: calls of machine code whose addresses, of code and of data, are still open."""
+"""Steps, which kernel planners return: calls of machine code whose addresses are not filled in yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks all steps of a lowered program before it is linked: a wrong plan becomes a message, no memory fault."""
+"""Check all steps of a lowered program before it is linked: a wrong plan gives an error, not a memory fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RULES = {**bounds_contract.RULES, **bounds_kernels.RULES}
 
 
 class PlanError(NetError):
-    """A step would touch memory that is not its own: a fault of a planner."""
+    """A step would access memory outside of its buffers: a bug in a planner."""
 
     def __init__(self, step: Step, node: Node, reason: str) -> None:
         message = f"the plan of {node.id} ({step.title}) is wrong, nothing was run: {reason}"

@@ -1,4 +1,4 @@
-"""Networks with their weights as files for others: artifacts of netdsl and ONNX models; the ending decides."""
+"""Export a network with its weights as an artifact of netdsl or an ONNX model; the file's ending decides."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The op library: what people write in `.net` files, each op made of primitives.
 
-A module of ops is imported when one of its ops is asked for: a network needs ten of them, and a report should not
-wait for a hundred.
+A module of ops is imported when one of its ops is used: a network needs ten of them, and a report should not wait
+for a hundred.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`anchors`: the boxes that a detector starts from."""
+"""`anchors`: the anchor boxes of a detector."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Anchors(LibraryOp):
         return 3 * self.infer(*types)[0].size
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """Said to be everything, since the axes change; the values of the operand do not matter."""
+        """Everything, because the axes change; the values of the operand are not read."""
 
     @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:

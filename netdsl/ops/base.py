@@ -1,4 +1,4 @@
-"""What a library op says of itself, beyond the contract of `netdsl.ir.op`.
+"""The contract of library ops, beyond that of `netdsl.ir.op`.
 
 An op is one frozen dataclass.  Its fields are its settings as the language writes them (`kernel = 3`,
 `pad = same`); `setting` gives each a default, its documentation and a check.  Everything else of an op - gradient,
@@ -80,7 +80,7 @@ class LibraryOp(Op):
         return ()
 
     def frozen(self) -> LibraryOp:
-        """The op as it is under `@freeze`, beside weights that stay: without anything else that training moves."""
+        """The op under `@freeze`: besides frozen weights, training changes nothing else of it, such as statistics."""
         return self
 
     def check_training(self, *types: TensorType) -> None:
@@ -105,8 +105,8 @@ class LibraryOp(Op):
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """What one cell of the result sees, per spatial axis; None: every cell of its sample.
 
-        Cell by cell where the spatial size stays, else all of it: ops with windows, and ops that look around
-        although the size stays, say it themselves.
+        By default, one cell where the spatial size stays, else everything.  Ops with windows, and ops that read other
+        cells although the size stays, override it.
         """
         shape = types[0].shape
         same = len(shape) == result.rank and shape[1:-1] == result.shape[1:-1]

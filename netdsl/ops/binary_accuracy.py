@@ -1,4 +1,4 @@
-"""`binary_accuracy`: how often one logit is on the right side."""
+"""`binary_accuracy`: the share of logits on the right side of the threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies beyond the border of a map, and `pad`, which puts it there."""
+"""Padding of maps: the rules for cells outside of a map, and the op `pad`."""
 
 from __future__ import annotations
 

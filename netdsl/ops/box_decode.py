@@ -1,4 +1,4 @@
-"""`box_decode`: what a head predicts, as boxes."""
+"""`box_decode`: the predictions of a detection head, as boxes."""
 
 from __future__ import annotations
 

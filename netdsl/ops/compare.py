@@ -19,7 +19,7 @@ FLOAT = 1
 
 @dataclass(frozen=True)
 class Comparison(Broadcast):
-    """Base: whether two elements stand in a relation; numbers or indices, operands broadcast.  A NaN never does."""
+    """Base: compares two elements, numbers or indices; operands broadcast.  With a NaN the result is false."""
 
     operands: ClassVar[int | None] = 2
     verb: ClassVar[str] = "compare"

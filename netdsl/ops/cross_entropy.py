@@ -97,7 +97,7 @@ class CrossEntropy(Loss):
     def _weight(
         self, b: PrimitiveBuilder, target: Value, weights: Value, shape: tuple[int, ...], labels: bool
     ) -> Sum:
-        """What the losses are divided by: the weights of the labels, or how many cells count."""
+        """The divisor: the sum of the labels' weights, or the number of cells that count."""
         axes = range(len(shape))
         if labels and self.class_weights is not None:
 

@@ -1,4 +1,4 @@
-"""The documentation of ops and of what else files name, as data: for `netdsl ops`, and for the table in docs/."""
+"""The documentation of ops, initialisers, optimisers and others, as data: for `netdsl ops` and docs/ops.md."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OpDoc:
         return f"{self.name}({', '.join(parts)})" if parts else self.name
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """JSON values."""
         return dataclasses.asdict(self)
 
 
@@ -73,7 +73,7 @@ def describe(op: type[LibraryOp]) -> OpDoc:
 def describe_other(
     name: str, family: str, text: str, use: str, settings: tuple[SettingDoc, ...] = ()
 ) -> OpDoc:
-    """The documentation of what is no op."""
+    """The documentation of something that is not an op."""
     return OpDoc(name, family, text.split("\n\n")[0].replace("\n", " "), text, settings, "", use)
 
 

@@ -1,4 +1,4 @@
-"""`dice`: how little two maps overlap."""
+"""`dice`: the Dice loss, 1 minus the overlap of two maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How weights start: He, Glorot, zeros, ones, constant, normal, rademacher.
+"""Initialisers of weights: He, Glorot, zeros, ones, constant, normal, rademacher.
 
 Every leaf draws from a generator keyed by the seed and its own name, so a weight starts the same whatever is added
 or removed elsewhere in the network.
@@ -49,9 +49,9 @@ TEXTS: Mapping[str, str] = {
     "normal(std = 0.02)": "Normal, mean 0, standard deviation `std`, not truncated.\n\n"
     "For papers that state one: 0.01 in AlexNet (Krizhevsky et al. 2012), 0.02 in DCGAN (Radford et al. 2015).",
     "constant(x = 0.1)": "Every weight is `x`.\n\n"
-    "For biases and scales; kernels that all start the same learn the same.  A list of numbers takes its place\n"
-    "where they differ: `init = [[-1, 0, 1]]`.",
-    "zeros": "Every weight is 0.\n\nThe default of biases, and of what is added to something that works already.",
+    "For biases and scales; kernels that start equal stay equal.  For different numbers write a list:\n"
+    "`init = [[-1, 0, 1]]`.",
+    "zeros": "Every weight is 0.\n\nThe default of biases; also for weights that should have no effect at first.",
     "ones": "Every weight is 1.\n\nThe default of the scales of norms.",
     "rademacher": "-1 or 1, equally likely.\n\n"
     "For random projections that stay as they are, with `@freeze` (Achlioptas 2003).",

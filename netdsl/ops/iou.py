@@ -1,4 +1,4 @@
-"""`iou` and `giou`: how little predicted boxes cover their targets."""
+"""`iou` and `giou`: losses of boxes, 1 minus their intersection over union."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activations with weights of their own, and `maxout`, which looks at several channels."""
+"""Activations with weights, and `maxout` over several channels."""
 
 from __future__ import annotations
 

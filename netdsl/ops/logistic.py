@@ -1,7 +1,7 @@
-"""Scalar expressions about the logistic function that keep their digits where numbers are large.
+"""Scalar expressions of the logistic function that stay accurate where numbers are large.
 
-The positive part and `|x|` are told by `where`, not by `max` and `abs`: the symbolic derivatives, the second too, are
-then right at 0, where every logit of an untrained network may be.
+The positive part and `|x|` are written with `where`, not with `max` and `abs`: then the first and second derivatives
+are right at 0 too, where all logits of an untrained network may be.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ class Hinge(ElementwiseLoss):
     margin: float = setting("how far from 0 a right answer must be", 1.0, number)
 
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """What is missing to the margin."""
+        """The distance to the margin, or 0."""
         return maximum(self.margin - t * x, 0.0)
 
     @override
@@ -268,7 +268,7 @@ class Focal(ElementwiseLoss):
     alpha: float = setting("weight of the target 1; below 0: none", 0.25, number)
 
     def scalar(self, x: Expr, t: Expr) -> Expr:
-        """Binary cross entropy, weighted by how wrong it is."""
+        """Binary cross entropy, weighted by the error of the probability."""
         wrong = t * sigmoid(-x) + (1.0 - t) * sigmoid(x)
         # Where a cell is right beyond all digits its loss is flat: wrong^(gamma - 2) is still a number of float32.
         loss = where(wrong > 1e-19, power(wrong, self.gamma), 0.0) * logistic_loss(x, t)

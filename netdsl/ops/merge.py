@@ -133,7 +133,7 @@ class Concat(LibraryOp):
                 )
                 raise ShapeError(message, operand=k)
         rest = [t.shape[:at] + t.shape[at + 1 :] for t in types]
-        # Where most operands agree, the one that differs is to blame, be it the first.
+        # If most operands agree, the error is at the one that differs, even if it is the first.
         model = types[rest.index(Counter(rest).most_common(1)[0][0])]
         along = "channels" if at == first.rank - 1 else f"axis {at - 1}"
         for k, t in enumerate(types):

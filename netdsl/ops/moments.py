@@ -1,4 +1,4 @@
-"""Mean and variance, as the norms take them."""
+"""Mean and variance for the normalisation ops."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from netdsl.scalar import Expr, stationary, stop_gradient
 def moments(b: PrimitiveBuilder, x: Value, axes: Sequence[int]) -> tuple[Value, Value]:
     """The mean over axes and the variance about it (divided by the count), with 1 in the place of each axis.
 
-    What is averaged is the distance from the first element, so that the mean of equal numbers is this number and not
-    one that is rounded: their variance is 0, and any other would stand out against a small `eps`.
+    The average is of the distances from the first element.  So the mean of equal numbers is exact and their variance
+    is 0; a rounding error would be large against a small `eps`.
     """
     shape = b.type(x).shape
     share = 1.0 / math.prod(shape[a] for a in axes)
     kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
     first = b.slice(x, (0,) * len(shape), kept)
 
-    # d mean / d first is 0, exactly, and so is d var / d mean at the mean: deviations from it add up to nothing.
+    # d mean / d first is exactly 0, and so is d var / d mean, because deviations from the mean sum to 0.
     def distance(v: Expr, c: Expr) -> Expr:
         return (v - stop_gradient(c)) * share
 

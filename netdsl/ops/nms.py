@@ -62,7 +62,7 @@ class Nms(LibraryOp):
         return TensorType((*kept, 4)), TensorType(kept), TensorType(kept, "i64")
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """`suppress` chooses; the chosen are taken, zeros where there are none."""
+        """Choose by `non_max_suppression` and gather the chosen boxes; zeros where there are fewer."""
         boxes, scores = values
         n, count, *own = b.type(boxes).shape[:-1]
         classes = b.type(scores).size // (n * count)
@@ -82,7 +82,7 @@ class Nms(LibraryOp):
         return chosen, best, b.map(lambda k: k // count, kept)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """Everything: the scores say which."""
+        """Everything, because the scores decide."""
 
     @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:

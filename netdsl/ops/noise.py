@@ -1,4 +1,4 @@
-"""Noise that is there in training, and in inference where it is asked for."""
+"""Dropout and noise: in training, and in inference where the settings ask for it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _Drop(_Noise):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Both modes, Monte Carlo, a rate that is none."""
+        """Both modes, Monte Carlo, a rate of 0."""
         many = (40, 5, 20)
         return (
             Sample(cls(0.5), ((3, 2, 4),)),

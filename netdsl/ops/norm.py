@@ -55,7 +55,7 @@ class BatchNorm(LibraryOp):
         return self if self.statistics else replace(self, statistics="running")
 
     def check_training(self, *types: TensorType) -> None:
-        """A variance takes two values."""
+        """Refuse a batch with a single value per channel, which has no variance."""
         count = types[0].size // types[0].shape[-1]
         if self.of_batch and count < 2:
             message = "batch_norm has one value per channel, and so no variance to train with"

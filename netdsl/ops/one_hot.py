@@ -60,7 +60,7 @@ class OneHot(LibraryOp):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Labels of samples and of cells, labels that are none, numbers."""
+        """Labels of samples and of cells, labels out of range, numbers."""
         return (
             Sample(cls(4), ((5,),), integers={0: 4}),
             Sample(cls(3), ((2, 3, 4),), integers={0: 5}),

@@ -1,4 +1,4 @@
-"""Penalties: sums over weights that a loss adds, so that weights stay small or few."""
+"""Penalties: sums over weights, added to a loss to keep weights small or sparse."""
 
 from __future__ import annotations
 

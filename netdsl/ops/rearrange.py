@@ -1,4 +1,4 @@
-"""Ops that put elements in another order: axes, pixels into channels, channels among each other."""
+"""Ops that change the order of elements: axes, channels to pixels, shuffled channels."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Transpose(_Layout):
         return [f"axis {k}: axis {at - 1} of the operand, {n}" for k, (at, n) in axes]
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """Everything, since axes trade places."""
+        """Everything, because the axes change places."""
 
     @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -78,7 +78,7 @@ class Transpose(_Layout):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Two to four axes, orders that are none."""
+        """Two to four axes, invalid orders."""
         return (
             Sample(cls((1, 0)), ((2, 3, 4),)),
             Sample(cls((2, 0, 1)), ((2, 3, 4, 5),)),

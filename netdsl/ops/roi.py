@@ -65,11 +65,11 @@ class Roi(LibraryOp):
         return 1
 
     def weight(self, low: Expr, high: Expr, cells: int, size: int) -> Expr:
-        """What `PLACE`, one of an axis of `size`, counts in `CELL`, one of a box from `low` to `high`."""
+        """The weight of `PLACE`, on an axis of `size`, in `CELL` of a box from `low` to `high`."""
         raise NotImplementedError(f"{self.name} has no weights")
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        """Weights of rows and columns, and a `region` under them."""
+        """Weights of rows and columns, and a `roi_reduce` with them."""
         x, boxes = values
         n, r = b.type(boxes).shape[:2]
         x1, y1, x2, y2 = (b.reshape(v, (n, r, 1, 1, 1)) for v in corners_of(b, boxes))
@@ -82,7 +82,7 @@ class Roi(LibraryOp):
         return (b.add1(RoiReduce(self.kind, self.split), x, *weights),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
-        """Everything: the boxes say where."""
+        """Everything, because the boxes decide."""
 
     @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:

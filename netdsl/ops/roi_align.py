@@ -16,7 +16,7 @@ from netdsl.ops.roi import CELL, PLACE, SAMPLE, Roi
 from netdsl.ops.settings import boolean, count
 from netdsl.scalar import Expr, absolute, ceil, floor, logical_and, maximum, minimum, where
 
-#: samples half a cell to a cell apart that may lie within a cell of a place, and one to spare on each side
+#: the most samples, half a cell to a cell apart, that lie within one cell of a place, plus one on each side
 NEAR = 6
 
 
@@ -35,11 +35,11 @@ class RoiAlign(Roi):
     aligned: bool = setting("the centres of cells lie at half coordinates", True, boolean)
 
     def samples_per_cell(self, cells: int) -> int:
-        """As set, or those that can be near a place."""
+        """The setting, or the most samples that can lie near a place."""
         return self.sampling_ratio or NEAR
 
     def weight(self, low: Expr, high: Expr, cells: int, size: int) -> Expr:
-        """A hat about each sample, over their number."""
+        """The sum of the samples' bilinear weights, divided by the number of samples."""
         shift = 0.5 if self.aligned else 0.0
         start = low * self.spatial_scale - shift
         length = high * self.spatial_scale - shift - start

@@ -1,4 +1,4 @@
-"""`top_k`: the largest elements, and where they are."""
+"""`top_k`: the largest elements and their indices."""
 
 from __future__ import annotations
 

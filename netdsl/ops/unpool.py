@@ -1,4 +1,4 @@
-"""`max_unpool`: cells go back to where a pool found them."""
+"""`max_unpool`: puts cells back to the places of the maxima of a pool."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Where(Broadcast):
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
-        """Same shapes, each operand repeated, numbers, what is no condition."""
+        """Same shapes, each operand repeated, numbers, an operand that is not a condition."""
         map_, one, vector = (2, 3, 4, 5), (2, 3, 4, 1), (2, 5)
         cases = (
             (map_, map_, map_),

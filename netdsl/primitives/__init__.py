@@ -1,4 +1,4 @@
-"""The few primitives under the many ops: shape rule, NumPy meaning and gradient of each, side by side."""
+"""The primitives that ops are made of: shape rule, NumPy meaning and gradient of each."""
 
 from netdsl.primitives.builder import PrimitiveBuilder
 from netdsl.primitives.contract import Contract

@@ -1,4 +1,4 @@
-"""A builder that speaks primitives: what the `expand` of an op and the gradient rules write with."""
+"""A builder with methods for the primitives, for the `expand` of ops and for gradient rules."""
 
 from __future__ import annotations
 

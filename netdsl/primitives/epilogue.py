@@ -1,4 +1,4 @@
-"""Which epilogues a contraction adds while it stores: bias, residual, and bounds such as ReLU's.
+"""The epilogues that a contraction computes while it stores: bias, residual, and bounds such as ReLU's.
 
 All others run as a map over the result afterwards. Passes ask here what fusing saves, and planners what to do.
 """

@@ -1,4 +1,4 @@
-"""The first of several places where a condition holds, and what stands there: which cell a maximum came from."""
+"""The first place where a condition holds, and the value there: used to find the cell of a maximum."""
 
 from __future__ import annotations
 

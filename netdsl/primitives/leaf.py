@@ -1,4 +1,4 @@
-"""The leaves of a graph: what is fed, what is learnt, what is remembered, what is fixed."""
+"""The leaves of a graph: inputs, trained parameters, states and constants."""
 
 from __future__ import annotations
 

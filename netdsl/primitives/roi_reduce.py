@@ -23,7 +23,7 @@ Cell = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Regions(Op):
-    """What both share: cells (p, q) of R regions per sample, over a map of H x W.
+    """Base of both: cells (p, q) of R regions per sample, over a map of H x W.
 
     `kind` is "sum" or "max".  With `split` each of the P * Q cells has channels of its own: cell (p, q) reads those
     from `(p * Q + q) * C` on, of P * Q * C.

@@ -1,4 +1,4 @@
-"""`top_k`: where the largest elements are."""
+"""`top_k`: the indices of the largest elements."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TopK(Op):
-    """The places of the `count` largest elements along the last axis: `f32[..., n] -> i64[..., count]`.
+    """The indices of the `count` largest elements along the last axis: `f32[..., n] -> i64[..., count]`.
 
     They are in falling order of the elements, of equal ones the first comes first; a NaN is larger than any number,
     as in NumPy's sort.
@@ -48,5 +48,5 @@ class TopK(Op):
         outputs: Sequence[Value],
         grads: Sequence[Value | None],
     ) -> list[Value | None]:
-        """None: places do not move by little."""
+        """No gradient: indices are integers."""
         return [None]

@@ -40,6 +40,6 @@ class Transpose(Op):
         outputs: Sequence[Value],
         grads: Sequence[Value | None],
     ) -> list[Value | None]:
-        """The order undone."""
+        """The inverse transpose."""
         assert grads[0] is not None
         return [b.transpose(grads[0], tuple(self.order.index(k) for k in range(len(self.order))))]

@@ -1,8 +1,7 @@
 """The form of netdsl's own files, artifacts and checkpoints: safetensors whose metadata has the rest as JSON.
 
 The metadata `netdsl` is a line such as "netdsl checkpoint 3 CHECKSUM", then JSON: records by name.  The checksum is
-SHA-256 over all of that text and over name, shape and bytes of every array: a file that a disk or a copy changed is
-never taken for a whole one.
+SHA-256 over this text and over name, shape and bytes of every array, so that a damaged file is always detected.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def read_container(path: Path, *kinds: str) -> Container:
         with safe_open(path, "numpy") as file:
             words = (file.metadata() or {}).get("netdsl", "")
             kind = _kind(path, kinds, words)
-            # The file holds all bytes that its header announces, or safetensors does not open it.
+            # safetensors only opens files that hold all bytes that their header states.
             check_fits(path.stat().st_size, f"the {kind}")
             arrays = {name: _array(file, name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         text = words.partition("\n")[2]
@@ -117,7 +116,7 @@ def _array(file: Any, name: str) -> Array:
 
 
 def _unreadable(path: Path, kinds: Sequence[str]) -> NetError:
-    """The error for something else than a file of these kinds, or for one whose header is damaged."""
+    """The error for a file of another kind, or with a damaged header."""
     with open_file(path, kinds[0], *_wanted(kinds)) as file:
         found = content(file.read(HEAD))
     if found in (f"a netdsl {kind}" for kind in kinds):
@@ -126,7 +125,7 @@ def _unreadable(path: Path, kinds: Sequence[str]) -> NetError:
 
 
 def _wanted(kinds: Sequence[str]) -> tuple[str, str]:
-    """What belongs here, and how to get one."""
+    """The wanted kind of file, and how to get one."""
     return " or ".join("an artifact" if k == "artifact" else f"a {k}" for k in kinds), _MAKE[kinds[-1]]
 
 

@@ -35,7 +35,7 @@ def check_fits(total: int, what: str) -> None:
 
 def aligned_bytes(size: int) -> NDArray[np.uint8]:
     """`size` zero bytes that start on a cache line."""
-    # Kernels may read (never write) up to a vector past the end.
+    # Kernels may read (but not write) up to one vector past the end.
     raw = np.zeros(size + 3 * ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
@@ -82,6 +82,6 @@ if hasattr(os, "register_at_fork"):
 
 def aligned_array(t: TensorType) -> NDArray[Any]:
     """A zeroed array of a type."""
-    # An empty array still needs an address of its own to hand to kernels.
+    # Kernels need an address for an empty array too.
     raw = aligned_bytes(max(t.nbytes, 1))
     return raw[: t.nbytes].view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)

@@ -1,4 +1,4 @@
-"""Where the time of a program goes, step by step."""
+"""Measure the time of a program, step by step."""
 
 from __future__ import annotations
 

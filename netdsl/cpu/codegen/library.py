@@ -29,7 +29,7 @@ from netdsl.cpu.codegen.emit import I64, VOID, Emitter
 
 #: compiled kernels
 CACHE = Cache("cpu", "NETDSL_CACHE_DIR")
-# What Numba's code would call to get back into Python, which a driver must never do.
+# Functions with which Numba's code calls Python, which a driver must not do.
 _PYTHON = ("Py", "_Py", "numba_", "NRT_")
 
 # Held while code is made, loaded or freed, so that threads that want the same code get one copy of it, not each its
@@ -179,7 +179,7 @@ class KernelLibrary:
         emitter.b.ret_void()
 
 
-# Libraries that nobody needs any more but that could not be freed at once.
+# Libraries that are no longer used but could not be freed at once.
 _LEFT: list[KernelLibrary] = []
 
 

@@ -1,8 +1,8 @@
 """Numba as a compiler of drivers: LLVM IR of Python functions of int64s, and the words they use.
 
 Drivers are the loops around the vector kernels: plain Python over addresses and strides, compiled by
-Numba. What Python has no words for (reading memory at an address, calling the kernel at an address) are the
-intrinsics here. They take and give int64 except where they say otherwise.
+Numba. Operations that Python does not have (reading memory at an address, calling the kernel at an address) are
+the intrinsics here. They take and return int64 except where they say otherwise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the columns of a GEMM are cut into panels of vectors, and how weights are packed into them."""
+"""Cut the columns of a GEMM into panels of vectors, and pack the weights into the panels."""
 
 from __future__ import annotations
 

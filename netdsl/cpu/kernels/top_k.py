@@ -1,4 +1,4 @@
-"""`top_k` on the CPU: a heap of the best so far, with the worst of them on top, then a sort of the heap."""
+"""`top_k` on the CPU: a heap of the largest elements so far, the smallest on top, which is sorted at the end."""
 
 from __future__ import annotations
 

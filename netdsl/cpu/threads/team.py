@@ -1,7 +1,7 @@
 """Threads that run programs together.
 
-Our own threads rather than Numba's layers: entering a parallel region costs 1 us instead of 2 (OpenMP) to 77
-(workqueue), and a program needs one region for all of its steps.
+They are our own threads, not Numba's threading layers: entering a parallel region costs 1 us instead of 2 (OpenMP)
+to 77 (workqueue), and a program needs one region for all of its steps.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Team:
         self._threads.append(thread)
 
     def _workspace(self) -> NDArray[np.uint8]:
-        """That of the calling thread: with a team of one thread, callers do not wait for each other."""
+        """The workspace of the calling thread, for teams of one thread: callers then do not wait for each other."""
         if not hasattr(self._own, "workspace"):
             self._own.workspace = _cache_lines(WORKSPACE_BYTES)
         found: NDArray[np.uint8] = self._own.workspace
