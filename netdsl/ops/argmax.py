@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.axes import place_of
 from netdsl.ops.base import LibraryOp, Reach, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -33,8 +33,7 @@ class ArgMax(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Indices, without the axis or with 1 in its place."""
         (x,) = types
-        if x.dtype != "f32":
-            raise ShapeError(f"argmax takes numbers, not {x.words}", operand=0)
+        self.check_numbers(x)
         at = place_of(self.axis, x.rank)
         return (TensorType((*x.shape[:at], *(1,) * self.keepdims, *x.shape[at + 1 :]), "i64"),)
 

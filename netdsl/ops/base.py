@@ -79,6 +79,16 @@ class LibraryOp(Op):
         """The weights and statistics that the op owns for data operands of these types."""
         return ()
 
+    def check_numbers(self, x: TensorType, operand: int = 0) -> None:
+        """Raise ShapeError where an operand is labels or conditions."""
+        if x.dtype != "f32":
+            raise ShapeError(f"{self.name} takes numbers, not {x.words}", operand=operand)
+
+    def check_channels(self, x: TensorType) -> None:
+        """Raise ShapeError unless the first operand is numbers along an axis of channels."""
+        if x.rank < 2 or x.dtype != "f32":
+            raise ShapeError(f"{self.name} takes channels, not {x.words}", operand=0)
+
     def frozen(self) -> LibraryOp:
         """The op under `@freeze`: besides frozen weights, training changes nothing else of it, such as statistics."""
         return self

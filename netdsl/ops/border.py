@@ -17,7 +17,7 @@ from netdsl.ops.settings import number, one_of
 from netdsl.ops.spatial import axis_name, padding, resolve_pads, spatial_rank, windows
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.contract import Pads
-from netdsl.scalar import Expr, Index, logical_and, where
+from netdsl.scalar import Expr, Index, Number, logical_and, where
 from netdsl.source import counted
 
 MODES = ("zeros", "constant", "reflect", "symmetric", "edge", "wrap")
@@ -45,7 +45,7 @@ def _indices(b: PrimitiveBuilder, size: int, low: int, high: int, mode: str) -> 
     return b.table(t, lambda: np.pad(np.arange(size), (low, high), mode))  # type: ignore[call-overload]
 
 
-def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: float = 0.0) -> Value:
+def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: Number = 0.0) -> Value:
     """A tensor with its border; `pads` are those of the first axes behind the batch, the others have none."""
     shape = b.type(x).shape
     if not any(n for pair in pads for n in pair):
@@ -54,7 +54,7 @@ def with_border(b: PrimitiveBuilder, x: Value, pads: Pads, mode: str, value: flo
         all_pads = ((0, 0), *pads, *((0, 0),) * (len(shape) - 1 - len(pads)))
         start = tuple(-lo for lo, _ in all_pads)
         y = b.slice(x, start, [n + lo + hi for n, (lo, hi) in zip(shape, all_pads, strict=True)])
-        return y if value == 0.0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
+        return y if value == 0 else b.map(lambda v: where(_inside(shape, pads), v, value), y)
     for axis, (lo, hi) in enumerate(pads, 1):
         if lo or hi:
             x = b.gather(x, _indices(b, shape[axis], lo, hi, mode), axis)
@@ -103,6 +103,15 @@ class Pad(LibraryOp):
                 check_border(x.shape[axis], lo, hi, self.mode)
         return tuple(found.get(axis, (0, 0)) for axis in range(1, x.rank))
 
+    def _outside(self, x: TensorType) -> Number:
+        """What constant puts there, in the type of the operand."""
+        if x.dtype == "f32":
+            return self.value
+        if (x.dtype == "bool" and self.value) or not self.value.is_integer():
+            message = f"{x.words} are not padded with {self.value:g}"
+            raise ShapeError(message, setting="value", hint="labels take whole numbers, conditions false")
+        return int(self.value)
+
     def _over(self, x: TensorType) -> tuple[int, ...]:
         """The axes that are padded, as written."""
         if self.axes is None:
@@ -113,6 +122,7 @@ class Pad(LibraryOp):
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         (x,) = types
+        self._outside(x)
         sizes = (n + lo + hi for n, (lo, hi) in zip(x.shape[1:], self.pads(x), strict=True))
         return (TensorType((x.shape[0], *sizes), x.dtype),)
 
@@ -125,7 +135,7 @@ class Pad(LibraryOp):
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
         """A copy of a larger box, or copies of rows."""
         (x,) = values
-        return (with_border(b, x, self.pads(b.type(x)), self.mode, self.value),)
+        return (with_border(b, x, self.pads(b.type(x)), self.mode, self._outside(b.type(x))),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> tuple[Reach, ...] | None:
         """The cell itself, moved; everything where the border copies cells from elsewhere."""
@@ -140,7 +150,11 @@ class Pad(LibraryOp):
         pads = self.pads(types[0])
         ends = [0, *(lo for lo, _ in pads), 0, *(hi for _, hi in pads)]
         mode = "constant" if self.mode == "zeros" else self.mode
-        return (m.node("Pad", names[0], m.const(ends), m.const(np.array(self.value)), mode=mode),)
+        if types[0].dtype == "bool":
+            return (m.node("Pad", names[0], m.const(ends), mode=mode),)
+        return (
+            m.node("Pad", names[0], m.const(ends), m.const(np.array(self._outside(types[0]))), mode=mode),
+        )
 
     @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -163,6 +177,15 @@ class Pad(LibraryOp):
             Sample(cls(((0, 3),), axes=(-1,)), ((2, 3, 4, 2),)),
             Sample(cls((1, (2, 0)), "constant", -1.0, axes=(-1, 0)), ((2, 3, 2),)),
             Sample(cls(1, "edge", axes=(0,)), ((3, 5),)),
+            Sample(cls(1, "constant", 255.0, axes=(0, 1)), ((2, 3, 4, 2),), integers={0: 9}, smooth=False),
+            Sample(cls(1, axes=(0, 1)), ((2, 3, 4, 2),), integers={0: 9}, smooth=False),
+            Sample(cls(1, axes=(0, 1)), ((2, 3, 4, 2),), booleans=(0,), smooth=False),
+            Sample(
+                cls(1, "constant", 0.5), ((2, 3, 4, 2),), integers={0: 9}, error="are not padded with 0.5"
+            ),
+            Sample(
+                cls(1, "constant", 1.0, axes=(0,)), ((2, 3),), booleans=(0,), error="are not padded with 1"
+            ),
             Sample(cls(1, axes=(4,)), ((1, 4, 5, 2),), error="are not different axes"),
             Sample(cls(4, "reflect"), ((1, 4, 5, 2),), error="reflect pads 4 cells by at most 3"),
             Sample(cls(2, "reflect"), ((1, 2**32, 1, 1),), error="reflect pads 1 cell by at most 0"),

@@ -68,8 +68,7 @@ class Broadcast(LibraryOp):
     def check(self, types: Sequence[TensorType]) -> None:
         """Raise ShapeError unless the operands are numbers."""
         for k, t in enumerate(types):
-            if t.dtype != "f32":
-                raise ShapeError(f"{self.name} takes numbers, not {t.words}", operand=k)
+            self.check_numbers(t, k)
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:

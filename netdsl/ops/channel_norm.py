@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ir.types import FLOAT_MIN
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -22,8 +22,7 @@ from netdsl.scalar import maximum, power, sqrt
 class _ChannelNorm(LibraryOp):
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         return (types[0],)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +14,14 @@ from netdsl.ops.broadcast import Broadcast
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.scalar import Expr, eq, ne
 
+RELATIONS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "equal": eq,
+    "not_equal": ne,
+}
 FLOAT = 1
 """ONNX' number of the type float32, for `Cast`."""
 
@@ -24,6 +33,11 @@ class Comparison(Broadcast):
     operands: ClassVar[int | None] = 2
     verb: ClassVar[str] = "compare"
     onnx_type: ClassVar[str] = ""
+
+    @override
+    def scalar(self, *operands: Expr) -> Expr:
+        x, y = operands
+        return RELATIONS[self.name](x, y)
 
     def check(self, types: Sequence[TensorType]) -> None:
         """Raise ShapeError unless the operands have an order."""
@@ -70,11 +84,6 @@ class Greater(Comparison):
     name: ClassVar[str] = "greater"
     onnx_type: ClassVar[str] = "Greater"
 
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return x > y
-
 
 @dataclass(frozen=True)
 class GreaterEqual(Comparison):
@@ -82,11 +91,6 @@ class GreaterEqual(Comparison):
 
     name: ClassVar[str] = "greater_equal"
     onnx_type: ClassVar[str] = "GreaterOrEqual"
-
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return x >= y
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,6 @@ class Less(Comparison):
     name: ClassVar[str] = "less"
     onnx_type: ClassVar[str] = "Less"
 
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return x < y
-
 
 @dataclass(frozen=True)
 class LessEqual(Comparison):
@@ -108,11 +107,6 @@ class LessEqual(Comparison):
 
     name: ClassVar[str] = "less_equal"
     onnx_type: ClassVar[str] = "LessOrEqual"
-
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return x <= y
 
 
 @dataclass(frozen=True)
@@ -122,11 +116,6 @@ class Equal(Comparison):
     name: ClassVar[str] = "equal"
     onnx_type: ClassVar[str] = "Equal"
 
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return eq(x, y)
-
 
 @dataclass(frozen=True)
 class NotEqual(Comparison):
@@ -134,11 +123,6 @@ class NotEqual(Comparison):
 
     name: ClassVar[str] = "not_equal"
     onnx_type: ClassVar[str] = "Equal"
-
-    @override
-    def scalar(self, *operands: Expr) -> Expr:
-        x, y = operands
-        return ne(x, y)
 
     @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:

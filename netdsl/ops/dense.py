@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array
 from netdsl.compat import override
-from netdsl.ir import ParamSpec, Sample, ShapeError, TensorType, Value
+from netdsl.ir import ParamSpec, Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import Init, boolean, initializer, positive
@@ -43,8 +43,7 @@ class Dense(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """The last axis becomes `units`."""
         x = types[0]
-        if x.rank < 2 or x.dtype != "f32":
-            raise ShapeError(f"dense takes channels, not {x.words}", operand=0)
+        self.check_channels(x)
         return (TensorType((*x.shape[:-1], self.units)),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netdsl.arrays import Array
+from netdsl.arrays import Array, np
 from netdsl.compat import override
 from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
@@ -18,6 +18,7 @@ from netdsl.primitives import PrimitiveBuilder
 
 @dataclass(frozen=True)
 class _GlobalPool(LibraryOp):
+    kind: ClassVar[str] = ""
     keep: bool = setting("keep the spatial axes with size 1", False, boolean)
 
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
@@ -26,6 +27,22 @@ class _GlobalPool(LibraryOp):
         dims = spatial_rank(self.name, x)
         middle = (1,) * dims if self.keep else ()
         return (TensorType((x.shape[0], *middle, x.shape[-1])),)
+
+    @override
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        (x,) = values
+        function = {"mean": b.mean, "max": b.max}[self.kind]
+        return (function(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
+
+    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
+        """A reduction, which needs no transpose."""
+        axes = m.const(range(1, types[0].rank - 1))
+        return (m.node(f"Reduce{self.kind.capitalize()}", names[0], axes, keepdims=int(self.keep)),)
+
+    @override
+    def reference(self, *arrays: Array) -> tuple[Array, ...]:
+        (x,) = arrays
+        return (getattr(np, self.kind)(x, tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
 
     def reach(self, types: Sequence[TensorType], result: TensorType) -> None:
         """The whole map, also where it has one cell."""
@@ -53,21 +70,7 @@ class GlobalAvgPool(_GlobalPool):
     """The average of each channel over the whole map.  Lin et al., "Network in Network", 2013."""
 
     name: ClassVar[str] = "global_avg_pool"
-
-    @override
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        (x,) = values
-        return (b.mean(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
-
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ReduceMean`, which needs no transpose."""
-        axes = m.const(range(1, types[0].rank - 1))
-        return (m.node("ReduceMean", names[0], axes, keepdims=int(self.keep)),)
-
-    @override
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        (x,) = arrays
-        return (x.mean(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
+    kind: ClassVar[str] = "mean"
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,4 @@ class GlobalMaxPool(_GlobalPool):
     """The largest value of each channel over the whole map."""
 
     name: ClassVar[str] = "global_max_pool"
-
-    @override
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        (x,) = values
-        return (b.max(x, range(1, b.type(x).rank - 1), keepdims=self.keep),)
-
-    def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
-        """`ReduceMax`, which needs no transpose."""
-        axes = m.const(range(1, types[0].rank - 1))
-        return (m.node("ReduceMax", names[0], axes, keepdims=int(self.keep)),)
-
-    @override
-    def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        (x,) = arrays
-        return (x.max(tuple(range(1, x.ndim - 1)), keepdims=self.keep),)
+    kind: ClassVar[str] = "max"

@@ -38,8 +38,7 @@ class _SampleNorm(LibraryOp):
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         self.grouped(types[0].shape)
         return (types[0],)
 

@@ -36,8 +36,7 @@ class PRelu(LibraryOp):
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2:
-            raise ShapeError(f"prelu takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         return (types[0],)
 
     @override
@@ -87,8 +86,7 @@ class Apl(LibraryOp):
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"apl takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         if self.hinges > MAX_HINGES:
             raise ShapeError(f"apl takes {MAX_HINGES} hinges at most, not {self.hinges}", setting="hinges")
         return (types[0],)
@@ -136,8 +134,7 @@ class Maxout(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Fewer channels."""
         (x,) = types
-        if x.rank < 2 or x.dtype != "f32":
-            raise ShapeError(f"maxout takes channels, not {x.words}", operand=0)
+        self.check_channels(x)
         if x.shape[-1] % self.pieces:
             message = f"cannot split {counted(x.shape[-1], 'channel')} into pieces of {self.pieces}"
             raise ShapeError(message, setting="pieces")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,13 @@ from netdsl.ops.spatial import axis_name
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Expr
 
+PAIRS: Mapping[str, Callable[[Expr, Expr], Expr]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+}
+
 
 @dataclass(frozen=True)
 class Arithmetic(Broadcast):
@@ -27,13 +35,9 @@ class Arithmetic(Broadcast):
 
     operands: ClassVar[int | None] = None
 
-    def pair(self, x: Expr, y: Expr) -> Expr:
-        """The operation on one pair of elements."""
-        raise NotImplementedError(f"{self.name} has no expression")
-
     @override
     def scalar(self, *operands: Expr) -> Expr:
-        return functools.reduce(self.pair, operands)
+        return functools.reduce(PAIRS[self.name], operands)
 
     @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
@@ -65,10 +69,6 @@ class Add(Arithmetic):
     name: ClassVar[str] = "add"
     verb: ClassVar[str] = "add"
 
-    @override
-    def pair(self, x: Expr, y: Expr) -> Expr:
-        return x + y
-
     @classmethod
     def samples(cls) -> Sequence[Sample]:
         """Those of all arithmetic, one and three operands."""
@@ -82,10 +82,6 @@ class Mul(Arithmetic):
     name: ClassVar[str] = "mul"
     verb: ClassVar[str] = "mul"
 
-    @override
-    def pair(self, x: Expr, y: Expr) -> Expr:
-        return x * y
-
 
 @dataclass(frozen=True)
 class Sub(Arithmetic):
@@ -95,10 +91,6 @@ class Sub(Arithmetic):
     verb: ClassVar[str] = "sub"
     operands: ClassVar[int | None] = 2
 
-    @override
-    def pair(self, x: Expr, y: Expr) -> Expr:
-        return x - y
-
 
 @dataclass(frozen=True)
 class Div(Arithmetic):
@@ -107,10 +99,6 @@ class Div(Arithmetic):
     name: ClassVar[str] = "div"
     verb: ClassVar[str] = "div"
     operands: ClassVar[int | None] = 2
-
-    @override
-    def pair(self, x: Expr, y: Expr) -> Expr:
-        return x / y
 
 
 @dataclass(frozen=True)
@@ -140,8 +128,7 @@ class Concat(LibraryOp):
             if rest[k] != model.shape[:at] + model.shape[at + 1 :]:
                 message = f"cannot concat {list(model.shape[1:])} with {list(t.shape[1:])} along {along}"
                 raise ShapeError(message, operand=k, hint=mend(t.shape, model.shape))
-            if t.dtype != "f32":
-                raise ShapeError(f"concat takes numbers, not {t.words}", operand=k)
+            self.check_numbers(t, k)
         return (TensorType((*first.shape[:at], sum(t.shape[at] for t in types), *first.shape[at + 1 :])),)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

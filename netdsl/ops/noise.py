@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.ops.settings import boolean, fraction, positive_number
@@ -21,8 +21,7 @@ from netdsl.scalar import Arg, Expr, cos, log, sqrt, where
 class _Noise(LibraryOp):
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {types[0].words}", operand=0)
+        self.check_numbers(types[0])
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

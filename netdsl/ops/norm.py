@@ -72,8 +72,7 @@ class BatchNorm(LibraryOp):
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2 or types[0].dtype != "f32":
-            raise ShapeError(f"batch_norm takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.axes import axes_setting, resolve_axes
 from netdsl.ops.base import LibraryOp, setting
 from netdsl.ops.onnx import OnnxBuilder
@@ -28,11 +28,16 @@ class _Reduction(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Without the axes, or with 1 in their place."""
         (x,) = types
-        if x.dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {x.words}", operand=0)
+        self.check_numbers(x)
         over = resolve_axes(self.axes, x.rank)
         kept = [(1 if a in over else n) for a, n in enumerate(x.shape) if self.keepdims or a not in over]
         return (TensorType(tuple(kept)),)
+
+    @override
+    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
+        (x,) = values
+        function = {"sum": b.sum, "mean": b.mean, "max": b.max}[self.name.removeprefix("reduce_")]
+        return (function(x, resolve_axes(self.axes, b.type(x).rank), self.keepdims),)
 
     @override
     def explain(self, types: Sequence[TensorType], result: TensorType) -> Sequence[str]:
@@ -77,10 +82,6 @@ class ReduceSum(_Reduction):
 
     name: ClassVar[str] = "reduce_sum"
 
-    @override
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        return (b.sum(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
-
 
 @dataclass(frozen=True)
 class ReduceMean(_Reduction):
@@ -88,17 +89,9 @@ class ReduceMean(_Reduction):
 
     name: ClassVar[str] = "reduce_mean"
 
-    @override
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        return (b.mean(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)
-
 
 @dataclass(frozen=True)
 class ReduceMax(_Reduction):
     """The largest over axes.  ONNX ReduceMax."""
 
     name: ClassVar[str] = "reduce_max"
-
-    @override
-    def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:
-        return (b.max(values[0], resolve_axes(self.axes, b.type(values[0]).rank), self.keepdims),)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
@@ -23,8 +23,7 @@ class LogSoftmax(LibraryOp):
 
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        if types[0].rank < 2:
-            raise ShapeError(f"{self.name} takes channels, not {types[0].words}", operand=0)
+        self.check_channels(types[0])
         return (types[0],)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -69,8 +69,8 @@ def per_axis(name: str, value: int | Sequence[int], dims: int) -> tuple[int, ...
 def spatial_rank(op: str, x: TensorType) -> int:
     """The number of spatial axes of `[N, *S, C]`, 1 to 3; raises ShapeError."""
     if not 3 <= x.rank <= 5 or x.dtype != "f32":
-        shape = list(x.shape[1:])
-        raise ShapeError(f"{op} takes 1 to 3 spatial axes and channels, not {shape}", operand=0)
+        found = list(x.shape[1:]) if x.dtype == "f32" else x.words
+        raise ShapeError(f"{op} takes 1 to 3 spatial axes and channels, not {found}", operand=0)
     return x.rank - 2
 
 

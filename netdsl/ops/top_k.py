@@ -36,8 +36,7 @@ class TopK(LibraryOp):
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         """Values and indices, `k` along the axis."""
         (x,) = types
-        if x.dtype != "f32":
-            raise ShapeError(f"top_k takes numbers, not {x.words}", operand=0)
+        self.check_numbers(x)
         at = place_of(self.axis, x.rank)
         if self.k > x.shape[at]:
             name = axis_name(at, x.rank)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, ShapeError, TensorType, Value
+from netdsl.ir import Sample, TensorType, Value
 from netdsl.ops.base import LibraryOp
 from netdsl.ops.onnx import OnnxBuilder
 from netdsl.primitives import PrimitiveBuilder
@@ -82,8 +82,7 @@ class Unary(LibraryOp):
         (x,) = types
         if self.row.check is not None:
             self.row.check(**self._values())
-        if x.dtype != "f32":
-            raise ShapeError(f"{self.name} takes numbers, not {x.words}", operand=0)
+        self.check_numbers(x)
         return (x,)
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

@@ -37,8 +37,7 @@ class Where(Broadcast):
             message = f"where takes a condition, not {condition.words}"
             raise ShapeError(message, operand=0, hint="a comparison is one: where(x > 0, x, y)")
         for k, t in enumerate(numbers):
-            if t.dtype != "f32":
-                raise ShapeError(f"where takes numbers, not {t.words}", operand=1 + k)
+            self.check_numbers(t, 1 + k)
 
     @override
     def onnx(self, m: OnnxBuilder, types: Sequence[TensorType], *names: str) -> tuple[str, ...]:
