@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netdsl.data.dataset import Dataset as Dataset
     from netdsl.data.dataset import Split as Split
     from netdsl.data.dataset import from_arrays as from_arrays
+    from netdsl.data.dataset import from_mapping as from_mapping
     from netdsl.data.load import load_dataset as load_dataset
     from netdsl.data.load import load_split as load_split
     from netdsl.data.loader import Loader as Loader
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from netdsl.data.sources import SETTINGS as SETTINGS
     from netdsl.data.sources import SOURCES as SOURCES
     from netdsl.data.usage import Meaning as Meaning
+    from netdsl.data.usage import Preparation as Preparation
+    from netdsl.data.usage import Said as Said
     from netdsl.data.usage import Usage as Usage
 
 __getattr__, __dir__, __all__ = lazy(__name__, __file__)

@@ -9,13 +9,13 @@ All other labels, such as boxes and points, are refused, unless the setting `kee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.data.outline import Outline
+from netdsl.data.outline import ArrayOutline
 from netdsl.elaborate.values import shown
 from netdsl.source import NetError, brief
 
@@ -93,39 +93,59 @@ class Flip:
 
 
 def augmented(
-    change: Augmentation, images: NDArray[Any], labels: NDArray[Any], bits: Bits
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Images [B, H, W, C] changed, and labels [B, H, W] or [B, H, W, K] with them; others [B] and [B, K] stay.
+    change: Augmentation, inputs: Mapping[str, NDArray[Any]], labels: Mapping[str, NDArray[Any]], bits: Bits
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Inputs and labels by name: all pictures [B, H, W, C] changed alike, and maps [B, H, W] or [B, H, W, K] of their
+    size with them; other inputs, and labels [B] and [B, K], stay.
 
-    Errors: NetError for labels that have places of another kind, such as maps of another size.
+    Errors: NetError for inputs without a picture, and labels that have places of another kind, such as maps of
+    another size.
     """
-    moved = change(images, bits)
+    pictures = [x for x in inputs.values() if x.ndim == 4]
+    if not pictures:
+        raise _not_images(_name(change), next(iter(inputs.values())).shape[1:])
+    moved = {name: change(x, bits) if x.ndim == 4 else x for name, x in inputs.items()}
+    return moved, {name: _moved(change, x, pictures, bits) for name, x in labels.items()}
+
+
+def _moved(
+    change: Augmentation, labels: NDArray[Any], pictures: Sequence[NDArray[Any]], bits: Bits
+) -> NDArray[Any]:
+    """What becomes of labels when the pictures are changed."""
     if labels.ndim < 3 or change.keep_labels:
-        return moved, labels
-    if not _is_map(labels.shape[1:], images.shape[1:]):
-        message = f"augment moves images {list(images.shape[1:])}, but not labels {list(labels.shape[1:])}"
+        return labels
+    if not any(_is_map(labels.shape[1:], x.shape[1:]) for x in pictures):
+        images = list(pictures[0].shape[1:])
+        message = f"augment moves images {images}, but not labels {list(labels.shape[1:])}"
         raise data_error(message, fix="labels of the size of the image move with it")
-    return moved, change(labels.reshape(*labels.shape[:3], -1), bits).reshape(labels.shape)
+    return change(labels.reshape(*labels.shape[:3], -1), bits).reshape(labels.shape)
 
 
-def check_augment(changes: Sequence[Augmentation], outline: Outline) -> None:
-    """Check that samples can be changed, and that what then becomes of their labels is known.
+def check_augment(
+    changes: Sequence[Augmentation], samples: Mapping[str, tuple[int, ...]], labels: Sequence[ArrayOutline]
+) -> None:
+    """Check that inputs, by the shapes of their samples, can be changed, and that what becomes of labels is known.
 
-    Errors: NetError. What the outline does not tell passes.
+    Errors: NetError. What the outlines do not tell passes.
     """
+    pictures = [shape for shape in samples.values() if len(shape) == 3]
+    known = [_stays(label) or any(_is_map(label.label, shape) for shape in pictures) for label in labels]
     for change in changes:
-        if len(outline.sample) != 3:
-            raise _not_images(_name(change), outline.sample)
-        if change.keep_labels or (outline.integers and not outline.label):
-            continue
-        if _is_map(outline.label, outline.sample) or (
-            len(outline.label) < 2 and _are_classes(outline) is not False
-        ):
-            continue
-        raise _unknown(_name(change), outline.label)
+        if not pictures:
+            raise _not_images(_name(change), next(iter(samples.values())))
+        for label, right in zip(labels, known, strict=True):
+            if not right and not change.keep_labels:
+                raise _unknown(_name(change), label.label)
 
 
-def _are_classes(outline: Outline) -> bool | None:
+def _stays(label: ArrayOutline) -> bool:
+    """Whether moving an image leaves its label right: a class, in whatever form, or what may be one."""
+    if label.integers and not label.label:
+        return True
+    return len(label.label) < 2 and _are_classes(label) is not False
+
+
+def _are_classes(outline: ArrayOutline) -> bool | None:
     """Whether labels say which classes a sample is of, as a row of shares or of zeros and ones; None: unknown."""
     known = outline.indicators, outline.distribution
     return True if True in known else None if None in known else False

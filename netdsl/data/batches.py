@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,10 @@ from netdsl.data.augment import Augmentation, augmented, check_augment
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
-from netdsl.data.normalize import Normalization
+from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.outline import Outline, outline_of
 from netdsl.data.preprocess import Step, check_preprocess, preprocessed, shape_after
+from netdsl.data.usage import Preparation
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -22,17 +23,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """`size` samples, ready for the network.
+class Batch(Mapping[str, "NDArray[Any]"]):
+    """`size` samples: arrays [size, ...] by the names of what they feed, ready for the network.
 
-    images: float32 [B, *sample]. labels: as in the split, [B, ...]. weights: float32 [B], 1 for a sample and
-    0 for padding, which comes last and is all zeros (label 0). indices: int64 [size], which samples of the
-    split these are.
+    Those of inputs are float32; targets are int64 or float32, as their losses take them; weights float32.
+    indices: int64 [size], which samples of the split these are.  `last` marks the end of an epoch.
     """
 
-    images: NDArray[np.float32]
-    labels: NDArray[Any]
-    weights: NDArray[np.float32]
+    arrays: Mapping[str, NDArray[Any]]
     indices: NDArray[np.int64]
     epoch: int
     number: int
@@ -40,51 +38,75 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Samples that are not padding."""
+        """How many samples there are."""
         return len(self.indices)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self.arrays)
 
 
 @dataclass(eq=False)
 class Batches:
     """All batches of a split, epoch by epoch; `make(epoch, number)` depends on nothing else.
 
+    feeds: what is taken of each sample; by default every array under its own name, the first as the input.
+    prepared: what becomes of the samples of inputs, by name; missing ones are taken as they are.
     shuffle: each epoch has its own order, keyed by (seed, epoch); else the order of the split.
     batch: samples in one; a split that has fewer is one batch.
     drop_last: the last samples of an epoch that do not fill a batch are left out of that epoch, other ones in
-        each where shuffled; else they are padded to a full batch, and `weights` tells them apart.
-    augment: applied in order to the stored pixels, keyed by (seed, place, epoch, sample).
-    sample: shape of a sample in the batch, for a network that wants [784] instead of [28, 28, 1].
-    preprocess: applied in order to the stored pixels, before all else.
+        each where shuffled; else they are a smaller batch.
+    augment: applied in order to the stored pixels, after preprocessing, keyed by (seed, place, epoch, sample).
 
-    Errors: NetError when the batch is not a positive number, or larger than the split with drop_last.
+    Errors: NetError for feeds that the split has no arrays for, or none of the right shape; for a batch that is not a
+    positive number, or larger than the split with drop_last.
     """
 
     split: Split
     batch: int
-    normalization: Normalization = field(default_factory=Normalization)
+    feeds: Sequence[Feed] = ()
+    prepared: Mapping[str, Preparation] = field(default_factory=dict)
     augment: Sequence[Augmentation] = ()
     seed: int = 0
     shuffle: bool = False
     drop_last: bool = False
-    sample: tuple[int, ...] | None = None
-    preprocess: Sequence[Step] = ()
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        check_preprocess(self.preprocess, self.split.labels.shape[1:])
-        if self.sample is not None:
-            check_sample_shape(self.outline.sample, self.sample)
-        if self.augment:
-            check_augment(self.augment, self.outline)
+        self.feeds = tuple(self.feeds) or own_feeds(self.split.kinds)
+        columns = {name: self.split.columns[a] for name, a in matched(self.feeds, self.split.columns).items()}
+        kinds = {feed.name: feed for feed in self.feeds}
+        self._inputs = {n: c.input for n, c in columns.items() if kinds[n].kind is Kind.INPUT}
+        self._targets = {n: c.target for n, c in columns.items() if n not in self._inputs}
+        self.prepared = {n: self.prepared.get(n) or Preparation(c.shape) for n, c in self._inputs.items()}
+        self._check()
         check_batch(len(self.split), self.batch, self.drop_last)
         self.batch = min(self.batch, len(self.split))
 
+    def _check(self) -> None:
+        """Check that the samples can be prepared, and then have the shapes that are taken."""
+        for prepared in self.prepared.values():
+            check_preprocess(prepared.preprocess, (column.shape for column in self._targets.values()))
+        arrays = self.outline.arrays
+        for feed in self.feeds:
+            if feed.kind is Kind.INPUT and feed.shape is not None:
+                check_sample_shape(arrays[feed.name].shape, feed.shape)
+        if self.augment:
+            moving = [arrays[feed.name] for feed in self.feeds if feed.kind is Kind.TARGET]
+            check_augment(self.augment, {name: arrays[name].shape for name in self._inputs}, moving)
+
     @cached_property
     def outline(self) -> Outline:
-        """The split as the network is shown it: after preprocessing, before the shape that it wants."""
-        found = outline_of(self.split)
-        return replace(found, sample=shape_after(self.preprocess, found.sample))
+        """The split as the network is shown it: by the names of the feeds, inputs after preprocessing."""
+        found = fed(outline_of(self.split), self.feeds)
+        return prepared_outline(found, {name: p.preprocess for name, p in self.prepared.items()})
 
     def __len__(self) -> int:
         """Batches in one epoch."""
@@ -102,24 +124,17 @@ class Batches:
             raise IndexError(f"batch {number} of {len(self)}")
         start = number * self.batch
         indices = self._epoch_order(epoch)[start : start + self.batch]
-        pixels, labels = self.split.images[indices], self.split.labels[indices]
-        pixels = preprocessed(self.preprocess, pixels, self.split.pixels)
+        inputs = {
+            name: preprocessed(self.prepared[name].preprocess, column.values[indices], column.pixels)
+            for name, column in self._inputs.items()
+        }
+        targets = {name: column.values[indices] for name, column in self._targets.items()}
         for place, change in enumerate(self.augment):
             bits = random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices)
-            pixels, labels = augmented(change, pixels, labels, bits)
-        inputs = self.normalization(pixels)
-        if self.sample is not None:
-            inputs = inputs.reshape(len(inputs), *self.sample)
-        missing = self.batch - len(indices)
-        return Batch(
-            _padded(inputs, missing),
-            _padded(labels, missing),
-            _padded(np.ones(len(indices), np.float32), missing),
-            indices,
-            epoch,
-            number,
-            number == len(self) - 1,
-        )
+            inputs, targets = augmented(change, inputs, targets, bits)
+        arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | targets
+        made = {feed.name: _shaped(arrays[feed.name], feed) for feed in self.feeds}
+        return Batch(made, indices, epoch, number, number == len(self) - 1)
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, made one by one in the calling thread."""
@@ -148,7 +163,17 @@ def check_batch(samples: int, batch: int, drop_last: bool) -> None:
         )
 
 
-def _padded(values: NDArray[Any], missing: int) -> NDArray[Any]:
-    if missing == 0:
-        return values
-    return np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)])
+def prepared_outline(outline: Outline, steps: Mapping[str, Sequence[Step]]) -> Outline:
+    """The outline whose inputs, by name, have been preprocessed by these steps. Errors: NetError."""
+    arrays = dict(outline.arrays)
+    for name, own in steps.items():
+        arrays[name] = replace(arrays[name], shape=shape_after(own, arrays[name].shape))
+    return replace(outline, arrays=arrays)
+
+
+def _shaped(values: NDArray[Any], feed: Feed) -> NDArray[Any]:
+    """Values in the shape and of the type that is taken."""
+    if feed.shape is not None:
+        values = values.reshape(len(values), *feed.shape)
+    kind = np.int64 if feed.integers else np.float32
+    return values.astype(kind, copy=False)

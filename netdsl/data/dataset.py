@@ -1,4 +1,4 @@
-"""A data set in memory: named splits of samples with their labels."""
+"""A data set in memory: named splits of samples, each of arrays by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
@@ -21,37 +22,89 @@ MAX_NAME = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Samples with labels; build it with `from_arrays` unless the arrays are of the right kind already.
+class Column:
+    """One array of a data set, for an input of a network or for a target of its losses.
 
-    images: uint8 or float32 [n, *sample], channels last, normally [n, H, W, C]; pixels stay as they are
-        stored until a batch is made.
-    labels: int64 [n] or [n, ...], whole numbers: class numbers from 0, one for each cell of a map, one-hot rows or
-        targets of a regression; or float32 [n, ...], targets or shares of classes.
+    values: [n, ...], booleans, integers or float32, as they are stored.
     pixels: what the numbers mean, of the whole set that this is a part of.
-    classes: the names of the classes where known.
+    classes: the names of the classes where the values are class numbers with names.
     """
 
-    images: NDArray[Any]
-    labels: NDArray[Any]
+    values: NDArray[Any]
     pixels: Pixels
     classes: tuple[str, ...] | None = None
 
-    def __len__(self) -> int:
-        return len(self.images)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch axis."""
+        return self.values.shape[1:]
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the batch axis."""
-        return self.images.shape[1:]
+    def integers(self) -> bool:
+        """Whether the values are booleans or whole numbers."""
+        return self.values.dtype.kind in "biu"
+
+    @cached_property
+    def input(self) -> Column:
+        """The samples that an input takes: uint8 or float32."""
+        return replace(self, values=_kept(self.values, self.pixels))
+
+    @cached_property
+    def target(self) -> Column:
+        """The values that a loss takes: int64 [n] or [n, ...], or float32. Errors: NetError; see `labels_of`."""
+        return replace(self, values=labels_of(self.values, self.classes))
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Samples: arrays by name, `split["image"]`; made by `from_arrays` or `from_mapping`."""
+
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())).values)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.columns:
+            raise data_error(f"there is no array {name!r}; there are {', '.join(self.columns)}")
+        return self.columns[name].values
+
+    @property
+    def kinds(self) -> dict[str, tuple[tuple[int, ...], bool]]:
+        """The shape of a sample of each array, and whether it is of whole numbers."""
+        return {name: (column.shape, column.integers) for name, column in self.columns.items()}
 
     def take(self, indices: NDArray[np.int64]) -> Split:
         """The samples at `indices`, copied, in that order."""
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        taken = {name: replace(c, values=c.values[indices]) for name, c in self.columns.items()}
+        return Split(taken)
 
     def named(self, classes: tuple[str, ...]) -> Split:
         """The same samples with names of the classes. Errors: NetError for a label that is none of them."""
-        return replace(self, labels=labels_of(self.labels, classes), classes=classes)
+        name = need_label(self.kinds)
+        column = replace(self.columns[name], classes=classes)
+        return Split({**self.columns, name: column.target})
+
+
+IMAGE, LABEL = "image", "label"
+"""What the arrays of a data set are called that has one sample and one label: the known ones, and those of files."""
+
+
+def label_among(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> str | None:
+    """Which of arrays, given by the shape of a sample and whether it is of whole numbers, is the label.
+
+    It is the one called `label`, else the first of whole numbers with one for each sample; None: there is none.
+    """
+    whole = (name for name, (shape, integers) in arrays.items() if integers and shape in ((), (1,)))
+    return LABEL if LABEL in arrays else next(whole, None)
+
+
+def need_label(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> str:
+    """The array whose classes have names; see `label_among`. Errors: NetError."""
+    name = label_among(arrays)
+    if name is None:
+        raise data_error(f"classes are names for class numbers, and none of {', '.join(arrays)} is that")
+    return name
 
 
 @dataclass(frozen=True)
@@ -92,7 +145,7 @@ def from_arrays(
     white: float | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Split:
-    """Make a split of arrays from Python or a file.
+    """Make a split of one array of samples and one of labels, which are called `image` and `label`.
 
     images [n, ...]: bytes stay, integers with the range of bytes become bytes; all others float32. labels: integers
     and booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape; floats [n, ...] become float32.
@@ -107,7 +160,40 @@ def from_arrays(
     if classes is not None:
         check_classes(classes)
     samples, pixels = as_samples(x, white)
-    return Split(samples, labels_of(y, classes), pixels, classes)
+    target = labels_of(y, classes)
+    return Split({IMAGE: Column(samples, pixels), LABEL: Column(target, look(target), classes)})
+
+
+def from_mapping(
+    arrays: Mapping[str, ArrayLike], *, classes: Mapping[str, tuple[str, ...]] | None = None
+) -> Split:
+    """Make a split of arrays by name, [n, ...] each: `{"left": a, "right": b, "same": t, "weight": w}`.
+
+    The names are those of the network's inputs, and of the targets and weights in its losses and metrics. Numbers
+    are kept as they are, floats as float32. `classes` has names of classes, by the array that holds their numbers.
+
+    Errors: NetError for no arrays or samples, different numbers of samples, values that are not finite numbers,
+    class numbers that have no name.
+    """
+    if not arrays:
+        raise data_error("a data set has at least one array")
+    names = dict(classes or {})
+    if extra := sorted(names.keys() - arrays.keys()):
+        raise data_error(f"there are names of classes for {extra[0]}, which is no array of the set")
+    columns = {name: _column(name, np.asarray(x), names.get(name)) for name, x in arrays.items()}
+    counts = {name: len(c.values) for name, c in columns.items()}
+    if len(set(counts.values())) > 1:
+        given = ", ".join(f"{count} in {name}" for name, count in counts.items())
+        raise data_error(f"the arrays have different numbers of samples: {given}")
+    return Split(columns)
+
+
+def _column(name: str, x: NDArray[Any], classes: tuple[str, ...] | None) -> Column:
+    if x.ndim < 1 or x.size == 0:
+        raise data_error(f"{name} needs shape [n, ...] with samples, not {list(x.shape)}")
+    values = np.ascontiguousarray(x) if x.dtype.kind in "biu" else _floats(x, f"values of {name}")
+    column = Column(values, look(values), classes and check_classes(tuple(classes)))
+    return column.target if classes else column
 
 
 def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
@@ -144,8 +230,15 @@ def as_samples(x: NDArray[Any], white: float | None = None) -> tuple[NDArray[Any
         floats = _floats(x, "samples")
         return floats, look(floats, white)
     pixels = look(x, white)
-    fits = (pixels.white == 255 and pixels.high <= 255) or x.dtype == np.uint8
-    return (np.ascontiguousarray(x, np.uint8) if fits else _floats(x, "samples")), pixels
+    return _kept(x, pixels), pixels
+
+
+def _kept(x: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
+    """Samples as uint8 where they are bytes, else as float32."""
+    if x.dtype in (np.uint8, np.float32):
+        return np.ascontiguousarray(x)
+    fits = pixels.white == 255 and pixels.high <= 255
+    return np.ascontiguousarray(x, np.uint8) if fits else _floats(x, "samples")
 
 
 def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
@@ -161,7 +254,7 @@ def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
         raise data_error(f"class numbers go from {low} to {high}; they must be 0 or more")
     if classes is not None and y.ndim == 1 and high >= len(classes):
         raise data_error(f"there is a label {high} but only {counted(len(classes), 'class')}")
-    return y.astype(np.int64)
+    return y.astype(np.int64, copy=False)
 
 
 def _floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:

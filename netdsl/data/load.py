@@ -22,7 +22,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
 
 
 def load_split(name: str, split: str, folder: Path | None = None) -> Split:
-    """Load one split of a known data set: images uint8 [n, H, W, C], labels int64 [n], class names.
+    """Load one split of a known data set: `image`, uint8 [n, H, W, C], and `label`, int64 [n], with names of classes.
 
     `folder` is a folder of data sets to look in instead of the usual ones (`data_folders`).
     Errors: NetError for an unknown name or split, for files that are not there (saying how to get them) and

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
-from netdsl.data.dataset import Split
+from netdsl.data.dataset import Column
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, doubt, white_for
 from netdsl.data.preprocess import Step, preprocessed, shape_after
@@ -79,15 +79,15 @@ class Normalization:
 class Normalizer(Protocol):
     """A value of the setting `normalize`."""
 
-    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
-        """The numbers for this training set, whose samples go through the steps first."""
+    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
+        """The numbers for this array of the training set, whose samples go through the steps first."""
 
 
 @dataclass(frozen=True)
 class Raw:
     """`raw`: the stored values, only converted to float32."""
 
-    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
         """Raw values need no statistics."""
         return Normalization(pixels=train.pixels)
 
@@ -105,7 +105,7 @@ class Scale:
         if self.max is not None and not (_is_number(self.max) and self.max > 0):
             raise data_error(f"scale(max) needs a positive number, not {brief(shown(self.max))}")
 
-    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
         """Divide by what is full intensity in the training set; warns where that is a guess."""
         if self.max is not None:
             return Normalization(float(self.max), pixels=_told(train.pixels, float(self.max)))
@@ -131,7 +131,7 @@ class Standardize:
         if self.mean is not None and self.std is not None:
             Normalization(1.0, _numbers(self.mean, "mean"), _numbers(self.std, "std"))
 
-    def fit(self, train: Split, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
         """Take the given numbers, or compute them from the training set."""
         peak = train.pixels.scale
         if self.mean is not None and self.std is not None:
@@ -156,10 +156,10 @@ def _check_channels(mean: tuple[float, ...], channels: int) -> None:
 
 
 def channel_statistics(
-    train: Split, steps: Sequence[Step] = ()
+    train: Column, steps: Sequence[Step] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and population standard deviation of each channel of [n, ..., C] after steps, in float64 by chunks."""
-    images = train.images
+    images = train.values
 
     def chunks() -> Iterator[NDArray[Any]]:
         for start in range(0, len(images), 256):
@@ -194,8 +194,8 @@ def _sign_differs(given: Pixels, trained: Pixels) -> bool:
     return (signed(given) and trained.low >= 0) or (signed(trained) and given.low >= 0)
 
 
-def _warn_doubt(train: Split) -> None:
-    assumed = doubt(train.pixels, train.images.ndim - 1)
+def _warn_doubt(train: Column) -> None:
+    assumed = doubt(train.pixels, train.values.ndim - 1)
     if assumed is not None:
         warn(Diagnostic("data", assumed[0], fix=assumed[1]))
 

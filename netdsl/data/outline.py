@@ -2,98 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.arrays import Array, np
-from netdsl.data.dataset import Split, check_classes, check_shapes, labels_of
+from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, check_shapes, labels_of, need_label
+from netdsl.data.errors import data_error
+from netdsl.source import counted
 
 LABELS_READ = 2**20
 """Bytes of labels that are read to know them; of larger files the header alone is looked at."""
 
 
 @dataclass(frozen=True, eq=False)
-class Outline:
-    """A split without its samples.
+class ArrayOutline:
+    """An array of a split, looked at from outside.
 
-    count: samples.  sample, label: shapes of one of them, `()` for a single number.  integers: whether labels are
-    whole numbers.  classes: how many there are, where the data set is known.  labels: all of them, where they are at
-    hand; a split that is a share of another has the labels of the whole.
+    shape: of one sample, `()` for a single number.  integers: whether it holds whole numbers.  classes: how many
+    there are, where class numbers have names.  values: all of them, where they are at hand; of a split that is a
+    share of another, those of the whole.
     """
 
-    count: int
-    sample: tuple[int, ...]
-    label: tuple[int, ...]
+    shape: tuple[int, ...]
     integers: bool
     classes: int | None = None
-    labels: Array | None = None
+    values: Array | None = None
+
+    @property
+    def label(self) -> tuple[int, ...]:
+        """The shape of a label: class numbers [n, 1] are as good as [n]."""
+        return () if self.integers and self.shape == (1,) else self.shape
 
     @property
     def distribution(self) -> bool | None:
         """Whether labels are shares of classes, such as one-hot rows: none below 0, together 1; None: unknown."""
         if not self.label:
             return False
-        if self.labels is None:
+        if self.values is None:
             return None
-        sums = self.labels.sum(axis=-1, dtype=np.float64)
-        return bool((self.labels >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
+        sums = self.values.sum(axis=-1, dtype=np.float64)
+        return bool((self.values >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
 
     @property
     def indicators(self) -> bool | None:
         """Whether labels hold nothing but 0 and 1; None: unknown."""
-        return None if self.labels is None else bool(((self.labels == 0) | (self.labels == 1)).all())
+        return None if self.values is None else bool(((self.values == 0) | (self.values == 1)).all())
 
     def highest(self, ignored: int | None = None) -> int | None:
         """The highest integer label, except the ignored one; None: unknown, or there is none."""
-        if self.labels is None:
+        if self.values is None:
             return None if self.classes is None else self.classes - 1
-        counted = self.labels if ignored is None else self.labels[self.labels != ignored]
+        counted = self.values if ignored is None else self.values[self.values != ignored]
         return int(counted.max()) if counted.size else None
 
     def lowest(self, ignored: int | None = None) -> int | None:
         """The lowest integer label, except the ignored one; None: unknown, or there is none."""
-        if self.labels is None:
+        if self.values is None:
             return None if self.classes is None else 0
-        counted = self.labels if ignored is None else self.labels[self.labels != ignored]
+        counted = self.values if ignored is None else self.values[self.values != ignored]
         return int(counted.min()) if counted.size else None
 
     def bounds(self) -> tuple[float | None, float | None]:
         """The lowest and the highest number among the labels; None: unknown."""
-        if self.labels is None:
+        if self.values is None:
             return self.lowest(), self.highest()
-        return float(self.labels.min()), float(self.labels.max())
+        return float(self.values.min()), float(self.values.max())
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """A split without its samples: how many there are, and its arrays by name."""
+
+    count: int
+    arrays: Mapping[str, ArrayOutline]
+
+    @property
+    def kinds(self) -> dict[str, tuple[tuple[int, ...], bool]]:
+        """The shape of a sample of each array, and whether it is of whole numbers."""
+        return {name: (array.shape, array.integers) for name, array in self.arrays.items()}
 
     def less(self, samples: int) -> Outline:
         """The outline with so many samples fewer."""
         return replace(self, count=self.count - samples)
 
+    def named(self, classes: tuple[str, ...]) -> Outline:
+        """The outline of the set whose classes have these names. Errors: NetError; see `Split.named`."""
+        name = need_label(self.kinds)
+        array = self.arrays[name]
+        if array.values is not None:
+            labels_of(array.values, classes)
+        elif array.classes is not None and array.classes > len(classes):
+            raise data_error(
+                f"there is a label {array.classes - 1} but only {counted(len(classes), 'class')}"
+            )
+        return replace(self, arrays={**self.arrays, name: replace(array, classes=len(classes))})
+
 
 def outline_of(split: Split) -> Outline:
     """The outline of a split in memory."""
-    labels = split.labels
-    classes = None if split.classes is None else len(split.classes)
-    return Outline(
-        len(split), split.sample_shape, labels.shape[1:], labels.dtype.kind == "i", classes, labels
-    )
+    arrays = {
+        name: ArrayOutline(c.shape, c.integers, None if c.classes is None else len(c.classes), c.values)
+        for name, c in split.columns.items()
+    }
+    return Outline(len(split), arrays)
 
 
-def outline_of_arrays(
+def outline_of_pair(
     samples: Sequence[int],
     labels: Sequence[int],
     integers: bool,
     values: Array | None,
     classes: tuple[str, ...] | None = None,
 ) -> Outline:
-    """The outline of two arrays of these shapes; `values` are the labels themselves, where they were read.
+    """The outline of an array of samples and one of labels; `values` are the labels, where they were read.
 
-    `classes` are their names, where they have some.
+    `integers` is of the labels; `classes` are their names, where they have some.
 
     Errors: NetError as of `from_arrays`, as far as shapes and labels tell.
     """
     check_shapes(tuple(samples), tuple(labels))
     kept = None if values is None else labels_of(values, classes)
-    label = tuple(labels[1:]) if kept is None else kept.shape[1:]
-    if integers and label == (1,):
-        label = ()
     known = None if classes is None else len(check_classes(classes))
-    return Outline(samples[0], tuple(samples[1:]), label, integers, known, kept)
+    label = ArrayOutline(tuple(labels[1:]) if kept is None else kept.shape[1:], integers, known, kept)
+    return Outline(samples[0], {IMAGE: ArrayOutline(tuple(samples[1:]), False), LABEL: label})

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from netdsl import words
 from netdsl.data.augment import check_augment
-from netdsl.data.batches import Batches, check_batch
+from netdsl.data.batches import Batches, check_batch, prepared_outline
 from netdsl.data.counter import check_seed
-from netdsl.data.dataset import Split, labels_of
+from netdsl.data.dataset import IMAGE, LABEL, Split
 from netdsl.data.errors import data_error
+from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.load import check_present
-from netdsl.data.normalize import Normalization, check_channels
+from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline
-from netdsl.data.preprocess import Step, check_preprocess, shape_after
+from netdsl.data.preprocess import Step, check_preprocess, shape_after, steps_by_input
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
@@ -28,9 +29,9 @@ from netdsl.data.sources import (
     as_steps,
 )
 from netdsl.data.split import split_validation, validation_count
-from netdsl.data.usage import Usage
+from netdsl.data.usage import Preparation, Usage
 from netdsl.elaborate.values import shown
-from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, counted, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
 
 
 class DataPlan:
@@ -61,6 +62,7 @@ class DataPlan:
         self._given = given
         self._sources: dict[str, DataSource] = {}
         self._outlines: dict[str, Outline] = {}
+        self._fitted: dict[tuple[Feed, ...], Mapping[str, Preparation]] = {}
         self._share = 0.0
         self._problems = Mistakes()
         for name in ("train", "test", "validation"):
@@ -68,9 +70,9 @@ class DataPlan:
                 self._take_source(name, values[name])
         with self._problems.at(self.place("normalize")):
             self._normalizer = as_normalizer(values["normalize"])
-        self.preprocess: tuple[Step, ...] = ()
+        self._preprocess: tuple[Step, ...] = ()
         with self._problems.at(self.place("preprocess")):
-            self.preprocess = as_steps(values["preprocess"]) if given is None else given.preprocess
+            self._preprocess = as_steps(values["preprocess"])
         self._classes: tuple[str, ...] | None = None
         with self._problems.at(self.place("classes")):
             self._classes = as_classes(values["classes"])
@@ -116,25 +118,44 @@ class DataPlan:
         """The names of the sets with a source of their own."""
         return tuple(name for name in self.splits if name in self._sources)
 
-    def outline(self, split: str) -> Outline:
-        """What is known of `train`, `validation` or `test` without reading it. Errors: NetError."""
+    def outline(self, split: str, feeds: Sequence[Feed] = ()) -> Outline:
+        """What is known of `train`, `validation` or `test` without reading it.
+
+        With feeds, its arrays go by their names, and inputs have the shapes that they have after preprocessing; else
+        by the names of the set, as stored. Errors: NetError.
+        """
         source = "train" if split == "validation" and split not in self._sources else split
         if source not in self._outlines:
             with placed(self.place(source)):
                 self._outlines[source] = self._source(source).outline(self._base)
         whole = self._outlines[source]
-        with placed(self.place("preprocess")):
-            check_preprocess(self.preprocess, whole.label)
-            whole = replace(whole, sample=shape_after(self.preprocess, whole.sample))
         if self._classes is not None:
             with placed(self.place("classes")):
-                _check_names_enough(whole, self._classes)
-            whole = replace(whole, classes=len(self._classes))
+                whole = whole.named(self._classes)
+        if feeds:
+            with placed(self.place(source)):
+                whole = fed(whole, feeds)
+            with placed(self.place("preprocess")):
+                whole = self._after(whole, feeds)
         if source != split:
             return whole.less(whole.count - self._kept(whole.count))
         return whole.less(self._kept(whole.count)) if split == "train" and self._share else whole
 
-    def check(self, batch: int) -> None:
+    def _after(self, outline: Outline, feeds: Sequence[Feed]) -> Outline:
+        """The outline of what feeds take, after preprocessing."""
+        steps = self._steps({name: outline.arrays[name].shape for name in _inputs(feeds)})
+        labels = [outline.arrays[feed.name].label for feed in feeds if feed.kind is not Kind.INPUT]
+        for own in steps.values():
+            check_preprocess(own, labels)
+        return prepared_outline(outline, steps)
+
+    def _steps(self, samples: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[Step, ...]]:
+        """The preprocessing of inputs, by the shapes of their samples."""
+        if self._given is not None:
+            return {name: self._given.preparation(name).preprocess for name in samples}
+        return steps_by_input(self._preprocess, samples)
+
+    def check(self, batch: int, feeds: Sequence[Feed] = ()) -> None:
         """Check what can be told without reading samples: that there are enough, and that they can be prepared.
 
         Errors: NetError with every mistake, each at the setting that has to change.
@@ -142,12 +163,16 @@ class DataPlan:
         problems = Mistakes()
         for name in self.splits:
             with problems.at(self.place(name)):
-                outline = self.outline(name)
+                taken = feeds or own_feeds(self.outline(name).kinds)
+                outline = self.outline(name, taken)
+                samples = {n: outline.arrays[n].shape for n in _inputs(taken)}
                 with placed(self.place("normalize")):
-                    check_channels(self._normalizer, outline.sample[-1])
+                    for shape in samples.values():
+                        check_channels(self._normalizer, shape[-1] if shape else 1)
                 if name == "train":
                     with placed(self.place("augment")):
-                        check_augment(self._augment, outline)
+                        labels = [outline.arrays[f.name] for f in taken if f.kind is Kind.TARGET]
+                        check_augment(self._augment, samples, labels)
                     check_batch(outline.count, batch, self._drop_last)
         problems.done()
 
@@ -155,11 +180,17 @@ class DataPlan:
         """Samples in the last training batch of an epoch."""
         return batch if self._drop_last else (self.outline("train").count - 1) % batch + 1
 
-    def doubts(self) -> tuple[Diagnostic, ...]:
-        """Warnings about sets that are the same as the training set."""
+    def doubts(self, feeds: Sequence[Feed] = ()) -> tuple[Diagnostic, ...]:
+        """Warnings about sets that are the same as the training set, and arrays of it that feed nothing."""
         same = [name for name in ("validation", "test") if self._is_train(name)]
         message = "the {} set is the training set: its values say nothing of samples that were not trained on"
-        return tuple(Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same)
+        found = [Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same]
+        if feeds and "train" in self._sources:
+            arrays = self.outline("train").arrays
+            for name in arrays.keys() - {IMAGE, LABEL, *matched(feeds, arrays).values()}:
+                text = f"nothing takes the array {name} of the training set"
+                found.append(Diagnostic("data", text, self.place("train"), severity="warning"))
+        return tuple(found)
 
     def _is_train(self, name: str) -> bool:
         return name in self._sources and self._sources[name] == self._sources.get("train")
@@ -173,11 +204,10 @@ class DataPlan:
                     check_present(source.dataset)
         return tuple(problems.found)
 
-    def compare(self) -> None:
+    def compare(self, feeds: Sequence[Feed] = ()) -> None:
         """Read every set, and warn if its units differ from those of the training set. Errors: NetError."""
         for name in self.splits:
-            split: Split = getattr(self, name)
-            self.normalization.of(split.pixels, f"the {name} set")
+            self._prepared(name, feeds)
 
     @cached_property
     def train(self) -> Split:
@@ -198,45 +228,68 @@ class DataPlan:
         """The test set. Errors: NetError when none is named."""
         return self._load("test")
 
-    @cached_property
-    def normalization(self) -> Normalization:
-        """The numbers that turn pixels into inputs; keep them in the checkpoint."""
+    def preparations(self, feeds: Sequence[Feed] = ()) -> Mapping[str, Preparation]:
+        """What becomes of the samples of each input, by name; fitted to the training set. Errors: NetError."""
         if self._given is not None:
-            return self._given.normalization
-        return self._normalizer.fit(self.train, self.preprocess)
+            return {name: self._given.preparation(name) for name in _inputs(feeds)} or self._given.inputs
+        taken = tuple(feeds or own_feeds(self.train.kinds))
+        if taken not in self._fitted:
+            arrays = matched(taken, self.train.columns)
+            columns = {name: self.train.columns[arrays[name]].input for name in _inputs(taken)}
+            steps = self._steps({name: column.shape for name, column in columns.items()})
+            self._fitted[taken] = {
+                name: Preparation(
+                    shape_after(steps[name], column.shape),
+                    steps[name],
+                    self._normalizer.fit(column, steps[name]),
+                )
+                for name, column in columns.items()
+            }
+        return self._fitted[taken]
 
-    @cached_property
-    def usage(self) -> Usage:
-        """What running the network later needs to know of its data; keep it in the checkpoint."""
-        sample = shape_after(self.preprocess, self.train.sample_shape)
-        return Usage(sample, self.preprocess, self.normalization, self.train.classes)
+    def classes(self, feeds: Sequence[Feed]) -> dict[str, tuple[str, ...]]:
+        """The names of classes by the target that takes their numbers, of those that have some."""
+        arrays = matched(feeds, self.train.columns)
+        found = {name: self.train.columns[array].classes for name, array in arrays.items()}
+        return {name: classes for name, classes in found.items() if classes is not None}
 
-    def training_batches(self, batch: int, sample: tuple[int, ...] | None = None) -> Batches:
+    def training_batches(self, batch: int, feeds: Sequence[Feed] = ()) -> Batches:
         """Batches to train on: shuffled, augmented, full ones only unless the settings say otherwise.
 
-        sample: the network's input shape, for data that has it up to axes of size 1 or wants flattening.
+        feeds: what the network takes of each sample; by default every array, the first as the input.
         """
         return Batches(
             self.train,
             batch,
-            self.normalization.of(self.train.pixels, "the training set"),
+            feeds,
+            self._prepared("train", feeds),
             self._augment,
             seed=self._seed,
             shuffle=self._shuffle,
             drop_last=self._drop_last,
-            sample=sample,
-            preprocess=self.preprocess,
         )
 
-    def evaluation_batches(self, split: str, batch: int, sample: tuple[int, ...] | None = None) -> Batches:
-        """Every sample of `train`, `validation` or `test` once, in order; the last batch is padded."""
-        data: Split = {
+    def evaluation_batches(self, split: str, batch: int, feeds: Sequence[Feed] = ()) -> Batches:
+        """Every sample of `train`, `validation` or `test` once, in order; the last batch may be smaller."""
+        return Batches(self._split(split), batch, feeds, self._prepared(split, feeds), seed=self._seed)
+
+    def _split(self, name: str) -> Split:
+        return {
             "train": lambda: self.train,
             "validation": lambda: self.validation,
             "test": lambda: self.test,
-        }[split]()
-        normalization = self.normalization.of(data.pixels, f"the {split} set")
-        return Batches(data, batch, normalization, seed=self._seed, sample=sample, preprocess=self.preprocess)
+        }[name]()
+
+    def _prepared(self, split: str, feeds: Sequence[Feed]) -> dict[str, Preparation]:
+        """The preparations for a set, which need not be in the units of the training set; warns where it is not."""
+        columns, found = self._split(split).columns, {}
+        taken = feeds or own_feeds(self._split(split).kinds)
+        arrays, prepared = matched(taken, columns), self.preparations(taken)
+        for name, own in prepared.items():
+            what = f"the {split} set" if len(prepared) == 1 else f"{name} in the {split} set"
+            normalization = own.normalization.of(columns[arrays[name]].pixels, what)
+            found[name] = replace(own, normalization=normalization)
+        return found
 
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
@@ -268,11 +321,9 @@ class DataPlan:
             return validation_count(count, self._share)
 
 
-def _check_names_enough(outline: Outline, names: tuple[str, ...]) -> None:
-    if outline.labels is not None:
-        labels_of(outline.labels, names)
-    elif outline.classes is not None and outline.classes > len(names):
-        raise data_error(f"there is a label {outline.classes - 1} but only {counted(len(names), 'class')}")
+def _inputs(feeds: Sequence[Feed]) -> list[str]:
+    """The names of the inputs."""
+    return [feed.name for feed in feeds if feed.kind is Kind.INPUT]
 
 
 def _check_names(settings: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ pictures that Pillow opened, to the bit for bytes (Pillow 13 may take rows befor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -148,12 +148,27 @@ def shape_after(steps: Sequence[Step], sample: tuple[int, ...]) -> tuple[int, ..
     return sample
 
 
-def check_preprocess(steps: Sequence[Step], label: tuple[int, ...]) -> None:
-    """Check that labels of a shape stay right when samples change their size. Errors: NetError for maps."""
-    if steps and len(label) > 1:
-        raise data_error(
-            f"preprocess changes the size of samples, but not of labels that are maps, {list(label)}"
-        )
+def steps_by_input(
+    steps: Sequence[Step], samples: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[Step, ...]]:
+    """The steps that each input goes through, by the shapes of their samples: those of all that are pictures.
+
+    The only input must be one; of several, those of shape [H, W, C] are. Errors: NetError where there is none.
+    """
+    pictures = {name for name, shape in samples.items() if len(samples) == 1 or len(shape) == 3}
+    if steps and not pictures:
+        shapes = ", ".join(f"{name} {list(shape)}" for name, shape in samples.items())
+        raise data_error(f"preprocess needs a picture of shape [H, W, C], and there is none: {shapes}")
+    return {name: tuple(steps) if name in pictures else () for name in samples}
+
+
+def check_preprocess(steps: Sequence[Step], labels: Iterable[tuple[int, ...]]) -> None:
+    """Check that labels of these shapes stay right when samples change their size. Errors: NetError for maps."""
+    for label in labels:
+        if steps and len(label) > 1:
+            raise data_error(
+                f"preprocess changes the size of samples, but not of labels that are maps, {list(label)}"
+            )
 
 
 def steps_to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:

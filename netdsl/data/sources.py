@@ -22,13 +22,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from netdsl.arrays import Array
 from netdsl.data.augment import Augmentation, Flip, Shift
-from netdsl.data.dataset import Split, check_classes, from_arrays
+from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_arrays, from_mapping
 from netdsl.data.errors import data_error
 from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, npz_header, npz_keys, read_names, read_npy, read_npz
-from netdsl.data.outline import LABELS_READ, Outline, outline_of, outline_of_arrays
+from netdsl.data.outline import LABELS_READ, ArrayOutline, Outline, outline_of, outline_of_pair
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
@@ -61,7 +61,8 @@ class NamedSource:
     def outline(self, base: Path) -> Outline:
         """The outline in the registry."""
         found = known(self.dataset)
-        return Outline(found.sizes[self.split], found.shape, (), True, len(found.classes))
+        arrays = {IMAGE: ArrayOutline(found.shape, True), LABEL: ArrayOutline((), True, len(found.classes))}
+        return Outline(found.sizes[self.split], arrays)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Npy:
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """A split made in Python with `from_arrays`."""
+    """A split made in Python with `from_arrays` or `from_mapping`."""
 
     data: Split
 
@@ -173,7 +174,7 @@ def _outline(
     """The outline of two arrays by their headers, and of the names of classes; labels are read where they are few."""
     shape, dtype = labels
     few = math.prod(shape) * dtype.itemsize <= LABELS_READ
-    return outline_of_arrays(samples, shape, dtype.kind in "biu", read() if few else None, classes)
+    return outline_of_pair(samples, shape, dtype.kind in "biu", read() if few else None, classes)
 
 
 SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
@@ -237,15 +238,20 @@ SETTINGS: Mapping[str, SettingDoc] = {
     "drop_last": SettingDoc(
         True,
         "leave out the last training samples of an epoch that do not fill a batch; if false, they make a "
-        "batch padded with samples of weight 0, as is always done in evaluation",
+        "smaller one, as they always do in evaluation",
     ),
 }
 """The settings of `data { }`."""
 
 
 def as_source(value: object, setting: str) -> DataSource:
-    """Check a value of `train`, `test` or `validation`; a name may be given as text. Errors: NetError."""
-    made = SOURCES.get(value) if isinstance(value, str) else value
+    """Check a value of `train`, `test` or `validation`: a source, its name as text, a split or arrays by name.
+
+    Errors: NetError.
+    """
+    made: object = SOURCES.get(value) if isinstance(value, str) else value
+    if isinstance(made, Mapping):
+        made = from_mapping(made)
     if isinstance(made, Split):
         return InMemory(made)
     if not isinstance(made, type) and isinstance(made, DataSource):

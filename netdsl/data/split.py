@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.arrays import np
 from netdsl.data.counter import Purpose, check_seed, random_order
-from netdsl.data.dataset import Split
+from netdsl.data.dataset import Split, label_among
 from netdsl.data.errors import data_error
 from netdsl.source import counted
 
@@ -13,14 +13,16 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
     """Split `data` into (training, validation), with round(fraction * n) samples in the second.
 
     Stratified: the samples are put in a seeded random order, sorted by label, and picked at even distances,
-    so every class has its share to within one sample (labels that are not one class number: simply at random).
+    so every class has its share to within one sample (without labels, or with others than class numbers: simply at
+    random; see `label_among`).
     Both parts keep the order of `data`. Errors: NetError when a part would be empty.
     """
     count = len(data)
     picked = validation_count(count, fraction)
     order = random_order(check_seed(seed), Purpose.SPLIT, 0, count)
-    if data.labels.dtype == np.int64 and data.labels.ndim == 1:
-        order = order[np.argsort(data.labels[order], kind="stable")]
+    label = label_among(data.kinds)
+    if label is not None and data.columns[label].integers and data.columns[label].target.shape == ():
+        order = order[np.argsort(data.columns[label].target.values[order], kind="stable")]
     chosen = np.zeros(count, bool)
     chosen[order[even_positions(count, picked)]] = True
     return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))

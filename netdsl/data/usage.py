@@ -27,31 +27,61 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What checkpoints and artifacts hold beside the network.
+class Preparation:
+    """What becomes of the samples of an input before the network sees them.
 
     sample: the shape of a sample of the data, after preprocessing; it may be [28, 28, 1] where the network takes
-    [784]. classes: the names of the classes, None where nobody said them. outputs: what the outputs say, by name;
-    those that are not about classes are missing.
+    [784].
     """
 
     sample: tuple[Count, ...]
     preprocess: Annotated[Any, steps_from_json] = ()
     normalization: Normalization = field(default_factory=Normalization)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What an output says of classes, and their names; None where nobody said them."""
+
+    meaning: Annotated[str, Meaning]
     classes: tuple[str, ...] | None = None
-    outputs: Mapping[str, Annotated[str, Meaning]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What checkpoints and artifacts hold beside the network.
+
+    inputs: what becomes of the samples of each input, by name. outputs: what the outputs say, by name; those that are
+    not about classes are missing.
+    """
+
+    inputs: Mapping[str, Preparation] = field(default_factory=dict)
+    outputs: Mapping[str, Said] = field(default_factory=dict)
+
+    def preparation(self, name: str) -> Preparation:
+        """That of an input; the only one there is, whatever it was called. Errors: NetError when there is none."""
+        if name not in self.inputs and len(self.inputs) == 1:
+            return next(iter(self.inputs.values()))
+        if name not in self.inputs:
+            known = ", ".join(self.inputs)
+            raise _unusable(f"it tells of the inputs {known}, not of {name}")
+        return self.inputs[name]
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; `from_json` reads them back exactly."""
-        return {**asdict(self), "preprocess": steps_to_json(self.preprocess)}
+        plain = asdict(self)
+        for name, given in self.inputs.items():
+            plain["inputs"][name]["preprocess"] = steps_to_json(given.preprocess)
+        return plain
 
     @staticmethod
     def from_json(value: object) -> Usage:
         """What `to_json` made plain. Errors: NetError when it is not of that form."""
         try:
             usage = records.from_json(Usage, value, "usage")
-            if usage.classes is not None:
-                check_classes(usage.classes)
+            for said in usage.outputs.values():
+                if said.classes is not None:
+                    check_classes(said.classes)
         except NetError as error:
             raise _unusable(error.diagnostics[0].message) from None
         except ValueError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.arrays import Array
-from netdsl.data import Usage
+from netdsl.data import Preparation, Said, Usage
 from netdsl.elaborate import Network
 from netdsl.extras import need
 from netdsl.files import atomic_write
@@ -66,9 +66,9 @@ def _weights(network: Network, checkpoint: Path | None) -> tuple[Mapping[str, Ar
         usage = None if loaded.model.usage is None else Usage.from_json(loaded.model.usage)
         return weights_of(network.graph, loaded.arrays, str(checkpoint)), usage
     leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
-    inputs = network.graph.leaves("input")
-    sample = inputs[0].types[0].shape[1:] if len(inputs) == 1 else ()
-    return {n.id: initialize(n, 0) for n in leaves}, Usage(sample, outputs=meanings(network))
+    inputs = {n.id: Preparation(n.types[0].shape[1:]) for n in network.graph.leaves("input")}
+    outputs = {name: Said(meaning) for name, meaning in meanings(network).items()}
+    return {n.id: initialize(n, 0) for n in leaves}, Usage(inputs, outputs)
 
 
 def _export_onnx(graph: Graph, path: Path, weights: Mapping[str, Array], usage: Usage | None) -> None:

@@ -41,9 +41,9 @@ def answers(outputs: Mapping[str, Array], usage: Usage | None, top: int = 5) -> 
     if usage is None:
         return {}
     return {
-        name: _answers(outputs[name], Meaning(meaning), usage.classes, top)
-        for name, meaning in usage.outputs.items()
-        if name in outputs and (outputs[name].ndim == 2 or meaning not in BINARY)
+        name: _answers(outputs[name], Meaning(said.meaning), said.classes, top)
+        for name, said in usage.outputs.items()
+        if name in outputs and (outputs[name].ndim == 2 or said.meaning not in BINARY)
     }
 
 

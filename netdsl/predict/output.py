@@ -77,7 +77,7 @@ class Destination:
 
     def _meaning(self, name: str) -> Meaning | None:
         found = self.usage.outputs.get(name) if self.usage is not None else None
-        return None if found is None else Meaning(found)
+        return None if found is None else Meaning(found.meaning)
 
     def _kind(self, name: str) -> str | None:
         """How an output is drawn: `mask`, `clear` (with transparency) or `picture`; None: not at all."""
@@ -112,7 +112,7 @@ class Destination:
         for name, array in outputs.items():
             meaning, rows = self._meaning(name), array.reshape(len(array), -1)
             if meaning is not None and rows.shape[1] > 1:
-                names = class_names(rows.shape[1], self.usage.classes if self.usage else None)
+                names = class_names(rows.shape[1], self.usage.outputs[name].classes if self.usage else None)
                 header += [name, *names]
                 columns.append([names[k] for k in rows.argmax(axis=1)])
                 columns += [[f"{v:.6g}" for v in column] for column in probabilities(rows, meaning).T]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.data import CenterCrop, Normalization, Resize, Step, Usage
+from netdsl.data import CenterCrop, Normalization, Preparation, Resize, Step, Usage
 from netdsl.data.dataset import as_samples, check_sample_shape
 from netdsl.data.npy import read_npy, read_npz
 from netdsl.data.picture import SUFFIXES, is_picture, pictures_in, read_picture
@@ -51,14 +51,13 @@ def read_samples(
     `fit` resizes and cuts pictures to the network's size.  Raises NetError for files that do not fit the network.
     """
     if len(inputs) > 1:
-        return _named(paths, inputs)
+        return _named(paths, inputs, usage)
     (leaf,) = inputs
-    wanted = leaf.types[0].shape[1:]
-    usage = usage or Usage(wanted)
+    wanted, prepared = leaf.types[0].shape[1:], _preparation(leaf, usage)
     files = [file for path in paths for file in (pictures_in(path) if path.is_dir() else [path])]
     arrays = [path for path in files if not is_picture(path)]
     if not arrays:
-        return Pictures(files, leaf.id, wanted, usage, fit)
+        return Pictures(files, leaf.id, wanted, prepared, fit)
     for path in arrays:
         if path.suffix.lower() not in (".npy", ".npz"):
             known = ", ".join((".npy", ".npz", *SUFFIXES))
@@ -67,7 +66,7 @@ def read_samples(
         raise _error(f"{arrays[0]} stands alone: several files at a time are pictures")
     if fit:
         raise _error(f"{arrays[0]} holds arrays; --resize is for pictures")
-    return _single(_read(arrays[0], "x"), str(arrays[0]), leaf, usage)
+    return _arrays({leaf.id: (_read(arrays[0], "x"), str(arrays[0]))}, inputs, usage)
 
 
 def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage | None) -> Samples:
@@ -75,12 +74,10 @@ def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage
     names = [leaf.id for leaf in inputs]
     if feeds.keys() != set(names):
         raise _error(f"the network takes {', '.join(names)}; given are {', '.join(feeds) or 'no arrays'}")
-    arrays = {name: _filled(np.asarray(x), f"the array {name}") for name, x in feeds.items()}
-    if len(inputs) == 1:
-        leaf = inputs[0]
-        usage = usage or Usage(leaf.types[0].shape[1:])
-        return _single(arrays[leaf.id], f"the array {leaf.id}", leaf, usage)
-    return _several({leaf.id: _fitted(leaf, arrays[leaf.id], f"the array {leaf.id}") for leaf in inputs})
+    arrays = {name: (np.asarray(x), f"the array {name}") for name, x in feeds.items()}
+    for x, where in arrays.values():
+        _filled(x, where)
+    return _arrays(arrays, inputs, usage)
 
 
 @dataclass(eq=False)
@@ -88,8 +85,7 @@ class Arrays:
     """Arrays [n, ...] by input."""
 
     arrays: Mapping[str, Array]
-    usage: Usage
-    normalization: Normalization
+    normalizations: Mapping[str, Normalization]
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -99,7 +95,7 @@ class Arrays:
         """Parts, normalised."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield {name: self.normalization(array[part]) for name, array in self.arrays.items()}
+            yield {name: self.normalizations[name](array[part]) for name, array in self.arrays.items()}
 
     @property
     def problems(self) -> Sequence[Diagnostic]:
@@ -115,50 +111,43 @@ class Arrays:
         return ()
 
 
-def _single(stored: Array, where: str, leaf: Node, usage: Usage) -> Samples:
-    """One array, as training would take it, with or without a batch axis."""
-    name, wanted = leaf.id, leaf.types[0].shape[1:]
-    steps = usage.preprocess
+def _preparation(leaf: Node, usage: Usage | None) -> Preparation:
+    """What becomes of the samples of an input; nothing where nobody said."""
+    return Preparation(leaf.types[0].shape[1:]) if usage is None else usage.preparation(leaf.id)
+
+
+def _arrays(stored: Mapping[str, tuple[Array, str]], inputs: Sequence[Node], usage: Usage | None) -> Samples:
+    """Arrays by input, each with what it is called, as training would take them, with or without a batch axis."""
+    made = {leaf.id: _prepared(leaf, *stored[leaf.id], _preparation(leaf, usage)) for leaf in inputs}
+    if len({len(x) for x, _ in made.values()}) > 1:
+        shapes = ", ".join(f"{name} {list(x.shape)}" for name, (x, _) in made.items())
+        raise _error(f"the inputs have different numbers of samples: {shapes}")
+    return Arrays({name: x for name, (x, _) in made.items()}, {name: n for name, (_, n) in made.items()})
+
+
+def _prepared(leaf: Node, stored: Array, where: str, prepared: Preparation) -> tuple[Array, Normalization]:
+    """An array after preprocessing, and how it is normalised."""
+    wanted, steps = leaf.types[0].shape[1:], prepared.preprocess
     for x in (stored, stored[None]):
         if x.ndim > 1 or not wanted:
             try:
-                shape = shape_after(steps, x.shape[1:])
-                check_sample_shape(shape, wanted)
+                check_sample_shape(shape_after(steps, x.shape[1:]), wanted)
             except NetError:
                 continue
             kept, pixels = as_samples(x)
             kept = preprocessed(steps, kept, pixels).reshape(len(x), *wanted)
-            return Arrays({name: kept}, usage, usage.normalization.of(pixels, where))
-    message = f"{name} takes [{', '.join(map(str, ('N', *wanted)))}], {where} has {list(stored.shape)}"
-    raise _error(message, _cut(wanted, usage) if stored.ndim > 2 and not steps else None)
+            return kept, prepared.normalization.of(pixels, where)
+    message = f"{leaf.id} takes [{', '.join(map(str, ('N', *wanted)))}], {where} has {list(stored.shape)}"
+    raise _error(message, _cut(wanted, prepared) if stored.ndim > 2 and not steps else None)
 
 
-def _named(paths: Sequence[Path], inputs: Sequence[Node]) -> Samples:
+def _named(paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None) -> Samples:
     """Several inputs, each an array of its name."""
     if len(paths) != 1 or paths[0].suffix != ".npz":
         names = ", ".join(leaf.id for leaf in inputs)
         raise _error(f"the network takes {names}: an .npz file with arrays of these names")
     path = paths[0]
-    return _several({leaf.id: _fitted(leaf, _read(path, leaf.id), str(path)) for leaf in inputs})
-
-
-def _several(arrays: Mapping[str, Array]) -> Samples:
-    if len({len(x) for x in arrays.values()}) > 1:
-        shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
-        raise _error(f"the inputs have different numbers of samples: {shapes}")
-    return Arrays(arrays, Usage(()), Normalization())
-
-
-def _fitted(leaf: Node, x: Array, where: str) -> Array:
-    shape = leaf.types[0].shape[1:]
-    for samples in (x, x[None]):
-        try:
-            check_sample_shape(samples.shape[1:], shape)
-        except NetError:
-            continue
-        return samples.reshape(len(samples), *shape)
-    message = f"{leaf.id} takes [{', '.join(map(str, ('N', *shape)))}], {where} has {list(x.shape)}"
-    raise _error(message)
+    return _arrays({leaf.id: (_read(path, leaf.id), str(path)) for leaf in inputs}, inputs, usage)
 
 
 def _read(path: Path, key: str) -> Array:
@@ -175,12 +164,14 @@ def _filled(array: Array, where: str) -> Array:
 class Pictures:
     """Pictures from files, each brought to the form that the network was trained on."""
 
-    def __init__(self, files: Sequence[Path], name: str, wanted: Shape, usage: Usage, fit: bool) -> None:
-        self._files, self._name, self._wanted, self._usage = list(files), name, wanted, usage
+    def __init__(
+        self, files: Sequence[Path], name: str, wanted: Shape, prepared: Preparation, fit: bool
+    ) -> None:
+        self._files, self._name, self._wanted, self._preparation = list(files), name, wanted, prepared
         self.problems: list[Diagnostic] = []
-        self._shape = _picture_shape(usage.sample, wanted)
+        self._shape = _picture_shape(prepared.sample, wanted)
         self._channels = self._shape[2] if len(self._shape) == 3 else 1
-        self._steps: tuple[Step, ...] = usage.preprocess
+        self._steps: tuple[Step, ...] = prepared.preprocess
         if fit:
             if self._steps:
                 raise _error(
@@ -188,7 +179,7 @@ class Pictures:
                 )
             self._steps = fitting(self._shape)
         self._notes: dict[Path, tuple[str, ...]] = {}
-        trained = usage.normalization.pixels
+        trained = prepared.normalization.pixels
         if trained is None:
             message = "the file does not say what pixels the network was trained on: they are fed as 0 to 255"
             warn(Diagnostic("data", message, fix="checkpoints say it, and artifacts made of them"))
@@ -237,12 +228,12 @@ class Pictures:
         if array.shape[1:3] != self._shape[:2]:
             size = f"{path} is {width} x {height}, the network takes {self._shape[1]} x {self._shape[0]}"
             raise _error(
-                f"{size} (width x height)", f"run it with --resize, or {_cut(self._shape, self._usage)}"
+                f"{size} (width x height)", f"run it with --resize, or {_cut(self._shape, self._preparation)}"
             )
         resized = f"{width} x {height} to {array.shape[2]} x {array.shape[1]}"
         changed = array.shape[1:3] != (height, width)
         self._notes[path] = (*picture.notes, *([resized] if changed else []))
-        normalization = self._usage.normalization.of(picture.pixels, str(path))
+        normalization = self._preparation.normalization.of(picture.pixels, str(path))
         normalized: Array = normalization(array.reshape(1, *self._shape))[0]
         return normalized
 
@@ -263,7 +254,7 @@ def _picture_shape(sample: Shape, wanted: Shape) -> Shape:
     raise _error(f"the network takes {list(wanted)}, which is no picture", "feed it .npy or .npz files")
 
 
-def _cut(shape: Shape, usage: Usage) -> str | None:
+def _cut(shape: Shape, prepared: Preparation) -> str | None:
     """The setting that makes samples of any size fit."""
     if len(shape) not in (2, 3):
         return None

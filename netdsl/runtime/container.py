@@ -1,6 +1,6 @@
 """The form of netdsl's own files, artifacts and checkpoints: safetensors whose metadata has the rest as JSON.
 
-The metadata `netdsl` is a line such as "netdsl checkpoint 3 CHECKSUM", then JSON: records by name.  The checksum is
+The metadata `netdsl` is a line such as "netdsl checkpoint 4 CHECKSUM", then JSON: records by name.  The checksum is
 SHA-256 over this text and over name, shape and bytes of every array, so that a damaged file is always detected.
 """
 
@@ -28,7 +28,7 @@ from netdsl.source import Diagnostic, NetError
 Array = NDArray[Any]
 T = TypeVar("T")
 
-VERSIONS = {"artifact": 2, "checkpoint": 3}
+VERSIONS = {"artifact": 3, "checkpoint": 4}
 """The kinds of files and the version of each that is written and read."""
 
 _MAKE = {

@@ -60,10 +60,10 @@ class Evaluator:
         sums: Sums = {}
         for program in self._programs.values():
             program.weights_changed()
-        batches = self._data.evaluation_batches(split, self._batch, self._inputs.sample_shape)
+        batches = self._data.evaluation_batches(split, self._batch, self._inputs.feeds)
         self._inputs.check(batches.outline, split, self._data.place(split))
         for number, batch in enumerate(batches.epoch()):
-            program, feeds = self.program(batch.size), self._inputs.feeds(batch)
+            program, feeds = self.program(batch.size), dict(batch)
             if KEY in program.inputs:
                 feeds[KEY] = random_key(0, number)
             self._measures.update(sums, program.run(feeds), batch.size)

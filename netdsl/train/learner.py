@@ -95,7 +95,7 @@ class Learner:
         then nothing has changed.
         """
         program = self._program(batch.size, frozenset(frozen))
-        feeds = self.inputs.feeds(batch)
+        feeds = dict(batch)
         for name, value in self.optimizer.scalars(number, lr, momentum).items():
             feeds[HYPER + name] = np.asarray(value, np.float32)
         if self._keyed:

@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 
-from netdsl.data import DataPlan, Meaning, Usage
+from netdsl.data import DataPlan, Meaning, Said, Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.loss import BinaryCrossEntropy, Focal
 from netdsl.ops.metric import TopKAccuracy
+from netdsl.train.inputs import network_inputs
 
 _MADE_BY = {"softmax": Meaning.probabilities, "log_softmax": Meaning.log_probabilities}
 
 
 def usage_of(network: Network, data: DataPlan) -> Usage:
     """What a checkpoint of this network, trained on this data, carries beside it."""
-    return replace(data.usage, outputs=meanings(network))
+    feeds = network_inputs(network).feeds
+    classes = data.classes(feeds)
+    outputs = {name: Said(m, _names(network, name, classes)) for name, m in meanings(network).items()}
+    return Usage(data.preparations(feeds), outputs)
+
+
+def _names(network: Network, output: str, classes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The names of the classes of an output: those of the target that it, or what it is made of, is compared with.
+
+    Where all targets with names have the same, these are the names.
+    """
+    if len(set(classes.values())) < 2:
+        return next(iter(classes.values()), None)
+    graph = network.objective or network.graph
+    value = network.graph.outputs[output]
+    values = [value, *graph[value.node].inputs[:1]]
+    compared = [
+        node for v in values for node, operand in graph.users(v) if operand == 0 and len(node.inputs) > 1
+    ]
+    targets = (_source(graph, node.inputs[1]) for node in compared)
+    return next((classes[name] for name in targets if name in classes), None)
+
+
+def _source(graph: Graph, value: Value) -> str:
+    """The leaf that an operand is, or is the largest class of."""
+    node = graph[value.node]
+    return node.inputs[0].node if node.op.name == "argmax" else node.id
 
 
 def meanings(network: Network) -> dict[str, Meaning]:

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from netdsl.data.dataset import Split
 from netdsl.data.plan import DataPlan
 from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
@@ -18,6 +21,13 @@ from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+Data = DataPlan | Split | Mapping[str, "ArrayLike"] | None
+"""What a network may be trained on: a data section, a training set alone or its arrays by name; None: its own."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +61,31 @@ def check_sections(network: Network) -> tuple[Diagnostic, ...]:
     return ()
 
 
-def training_sections(network: Network, data: DataPlan | None = None) -> Sections:
+def training_sections(network: Network, data: Data = None) -> Sections:
     """The sections of a network to train, on its own data or on `data`; raises NetError with every mistake."""
     problems = Mistakes()
     settings = None
+    plan = data if isinstance(data, DataPlan) else None
     with problems.at():
         settings = train_settings(network)
-    if data is None and network.data:
+    if plan is None:
+        seed = 0 if settings is None else settings.seed
         with problems.at():
-            data = data_plan(network, 0 if settings is None else settings.seed)
+            if data is not None:
+                plan = DataPlan({"train": data}, seed=seed)
+            elif network.data:
+                plan = data_plan(network, seed)
     with problems.at():
         _check_loss(network)
     problems.done()
     assert settings is not None
-    if data is not None:
-        network = _fitted(network, settings, data)
-        if "train" in data.splits:
-            settings = replace(settings, batch=min(settings.batch, data.outline("train").count))
-    _check_batches(network, settings, data)
-    warnings = (*doubts(network, settings), *(() if data is None else data.doubts()))
-    return Sections(network, settings, data, warnings)
+    if plan is not None:
+        network = _fitted(network, settings, plan)
+        if "train" in plan.splits:
+            settings = replace(settings, batch=min(settings.batch, plan.outline("train").count))
+    _check_batches(network, settings, plan)
+    found = () if plan is None else plan.doubts(network_inputs(network).feeds)
+    return Sections(network, settings, plan, (*doubts(network, settings), *found))
 
 
 def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -> Sections:
@@ -81,22 +96,25 @@ def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -
     with problems.at():
         data = data_plan(network, seed, given)
     problems.done()
-    outline, place = data.outline(split), data.place(split)
-    network = fit_labels(network, outline, split, place)
-    network_inputs(network).check(outline, split, place)
+    place = data.place(split)
+    network = fit_labels(network, data.outline(split, network_inputs(network).feeds), split, place)
+    inputs = network_inputs(network)
+    inputs.check(data.outline(split, inputs.feeds), split, place)
     return Sections(network, settings, data, ())
 
 
 def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Network:
     """The network for the labels of the training set; raises NetError for sets that do not fit it."""
     problems = Mistakes()
+    feeds = network_inputs(network).feeds
     with problems.at():
-        data.check(settings.batch)
+        data.check(settings.batch, feeds)
     with problems.at():
-        network = fit_labels(network, data.outline("train"), "train", data.place("train"))
+        network = fit_labels(network, data.outline("train", feeds), "train", data.place("train"))
     problems.done()
     inputs = network_inputs(network)
-    inputs.check_all([(split, data.outline(split), data.place(split)) for split in data.sources])
+    sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.sources]
+    inputs.check_all(sets)
     return network
 
 

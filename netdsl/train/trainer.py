@@ -25,12 +25,12 @@ from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.run_folder import LAST, RunFolder, hold
-from netdsl.train.sections import training_sections
+from netdsl.train.sections import Data, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 
 
 class Trainer:
-    """Trains a network on the data its file names, or on `data`.
+    """Trains a network on the data its file names, or on `data`: a data section, or the arrays of a training set.
 
     The same network, settings, callbacks and seed give the same bits, whatever the number of threads, also when a run
     is stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
@@ -44,7 +44,7 @@ class Trainer:
         self,
         network: Network,
         out: Path | str | None = None,
-        data: DataPlan | None = None,
+        data: Data = None,
         threads: int | None = None,
         callbacks: Iterable[Callback] = (),
     ) -> None:
@@ -124,9 +124,9 @@ class Trainer:
     def _batches(self) -> Batches:
         """The training batches, when all that can be refused has been looked at."""
         data, inputs, size = self.data, self.learner.inputs, self.settings.batch
-        batches = data.training_batches(size, inputs.sample_shape)
+        batches = data.training_batches(size, inputs.feeds)
         inputs.check(batches.outline, "train", data.place("train"))
-        data.compare()
+        data.compare(inputs.feeds)
         if batches.last_size != size:
             self.learner.check_batch(batches.last_size, LAST_BATCH)
         return batches

@@ -95,10 +95,12 @@ def test_augmenting_needs_images():
 def test_scale_and_raw():
     data = from_arrays(images(), np.zeros(50, int))
     np.testing.assert_array_equal(
-        Scale().fit(data)(data.images), images().astype(np.float32) / np.float32(255)
+        Scale().fit(data.columns["image"])(data["image"]), images().astype(np.float32) / np.float32(255)
     )
-    np.testing.assert_array_equal(Scale(2).fit(data)(data.images), images().astype(np.float32) / 2)
-    raw = Raw().fit(data)(data.images)
+    np.testing.assert_array_equal(
+        Scale(2).fit(data.columns["image"])(data["image"]), images().astype(np.float32) / 2
+    )
+    raw = Raw().fit(data.columns["image"])(data["image"])
     np.testing.assert_array_equal(raw, images())
     assert raw.dtype == np.float32
 
@@ -107,7 +109,7 @@ def test_standardize_computed():
     pixels = np.random.default_rng(1).integers(0, 256, (700, 5, 7, 3), np.uint8)
     pixels[..., 2] = 9
     data = from_arrays(pixels, np.zeros(700, int))
-    fitted = Standardize().fit(data)
+    fitted = Standardize().fit(data.columns["image"])
     scaled = pixels.astype(np.float64) / 255
     np.testing.assert_allclose(fitted.mean, scaled.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(fitted.std, [*scaled.std(axis=(0, 1, 2))[:2], 1.0], rtol=1e-12)
@@ -119,12 +121,14 @@ def test_standardize_computed():
 
 def test_standardize_given():
     data = from_arrays(images(), np.zeros(50, int))
-    fitted = Standardize(mean=[0.1, 0.2], std=(0.5, 2)).fit(data)
+    fitted = Standardize(mean=[0.1, 0.2], std=(0.5, 2)).fit(data.columns["image"])
     expected = (images().astype(np.float32) / np.float32(255) - np.float32([0.1, 0.2])) / np.float32([0.5, 2])
-    np.testing.assert_array_equal(fitted(data.images), expected)
-    np.testing.assert_array_equal(Standardize(0.1, 0.5).fit(data)(data.images)[..., 0], expected[..., 0])
+    np.testing.assert_array_equal(fitted(data["image"]), expected)
+    np.testing.assert_array_equal(
+        Standardize(0.1, 0.5).fit(data.columns["image"])(data["image"])[..., 0], expected[..., 0]
+    )
     with pytest.raises(NetError, match="for 3 channels, the data has 2"):
-        Standardize([1, 2, 3], [1, 2, 3]).fit(data)(data.images)
+        Standardize([1, 2, 3], [1, 2, 3]).fit(data.columns["image"])(data["image"])
 
 
 @pytest.mark.parametrize(
@@ -140,9 +144,13 @@ def test_labels_that_are_maps_move_with_the_image(change):
     before = images()
     bits = random_bits(0, Purpose.AUGMENT, 0, np.arange(50))
     for labels in (before[..., 0].astype(np.int64), before.astype(np.float32)):
-        after, moved = augmented(change, before, labels, bits)
+        (after, twin, table), (moved,) = map(
+            dict.values, augmented(change, {"x": before, "y": before, "z": bits[0]}, {"t": labels}, bits)
+        )
         np.testing.assert_array_equal(moved, after[..., 0] if labels.ndim == 3 else after)
+        np.testing.assert_array_equal(twin, after)
+        assert table is bits[0]
     rows = np.arange(100).reshape(50, 2)
-    assert augmented(change, before, rows, bits)[1] is rows
+    assert augmented(change, {"x": before}, {"t": rows}, bits)[1]["t"] is rows
     with pytest.raises(NetError, match=r"augment moves images \[5, 7, 2\], but not labels \[3, 4\]"):
-        augmented(change, before, np.zeros((50, 3, 4)), bits)
+        augmented(change, {"x": before}, {"t": np.zeros((50, 3, 4))}, bits)

@@ -15,12 +15,16 @@ from netdsl.source import NetError
 
 def test_bytes_stay_bytes_and_others_become_floats():
     split = from_arrays(np.ones((3, 2, 2, 1), np.uint8), [0, 1, 2])
-    assert split.images.dtype == np.uint8 and split.pixels.white == 255
-    assert split.labels.dtype == np.int64 and split.sample_shape == (2, 2, 1) and len(split) == 3
+    assert split["image"].dtype == np.uint8 and split.columns["image"].pixels.white == 255
+    assert split["label"].dtype == np.int64 and split.columns["image"].shape == (2, 2, 1) and len(split) == 3
     split = from_arrays(np.ones((3, 2), np.int16), np.array([[0], [1], [2]], np.uint8))
-    assert split.images.dtype == np.float32 and split.pixels.white == 1 and split.labels.tolist() == [0, 1, 2]
-    assert from_arrays(np.ones((3, 2)), np.eye(3)).labels.dtype == np.float32
-    assert from_arrays(np.ones((3, 4, 5, 1)), np.ones((3, 4, 5), np.uint8)).labels.dtype == np.int64
+    assert (
+        split["image"].dtype == np.float32
+        and split.columns["image"].pixels.white == 1
+        and split["label"].tolist() == [0, 1, 2]
+    )
+    assert from_arrays(np.ones((3, 2)), np.eye(3))["label"].dtype == np.float32
+    assert from_arrays(np.ones((3, 4, 5, 1)), np.ones((3, 4, 5), np.uint8))["label"].dtype == np.int64
 
 
 @pytest.mark.parametrize(
@@ -55,16 +59,18 @@ def test_sample_shapes_that_fit():
 def test_digits():
     data = load_dataset("digits")
     train, test = data["train"], data["test"]
-    assert train.images.shape == (1437, 8, 8, 1) and test.images.shape == (360, 8, 8, 1)
-    assert train.images.dtype == np.uint8 and train.images.max() == 16 == train.pixels.white
-    assert train.classes == tuple("0123456789")
-    counts = np.array([np.bincount(split.labels) for split in (train, test)])
+    assert train["image"].shape == (1437, 8, 8, 1) and test["image"].shape == (360, 8, 8, 1)
+    assert (
+        train["image"].dtype == np.uint8 and train["image"].max() == 16 == train.columns["image"].pixels.white
+    )
+    assert train.columns["label"].classes == tuple("0123456789")
+    counts = np.array([np.bincount(split["label"]) for split in (train, test)])
     assert counts.sum(axis=0).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert (abs(counts[1] - counts.sum(axis=0) / 5) < 1).all()
     # The first image of the published file, which the documented rule puts into the test set.
-    assert test.labels[0] == 0
-    assert test.images[0, :2, :, 0].tolist() == [[0, 0, 5, 13, 9, 1, 0, 0], [0, 0, 13, 15, 10, 15, 5, 0]]
-    digest = hashlib.sha256(train.images.tobytes() + train.labels.tobytes() + test.images.tobytes())
+    assert test["label"][0] == 0
+    assert test["image"][0, :2, :, 0].tolist() == [[0, 0, 5, 13, 9, 1, 0, 0], [0, 0, 13, 15, 10, 15, 5, 0]]
+    digest = hashlib.sha256(train["image"].tobytes() + train["label"].tobytes() + test["image"].tobytes())
     assert digest.hexdigest() == "b4f98e92c84a2118cfda95a9a70f847cd6199bac02024ea13770d1bcf48fb323"
     with pytest.raises(NetError, match="no split 'val'; it has train, test"):
         data["val"]
@@ -93,19 +99,19 @@ def test_split_is_stratified_disjoint_and_complete(seed, fraction, count):
     data = from_arrays(np.arange(count)[:, None].astype(np.float32), labels)
     train, validation = split_validation(data, fraction, seed)
     assert len(validation) == round(fraction * count)
-    both = np.concatenate([train.images, validation.images])[:, 0]
+    both = np.concatenate([train["image"], validation["image"]])[:, 0]
     assert sorted(both.tolist()) == list(range(count))
-    assert (np.diff(train.images[:, 0]) > 0).all()
+    assert (np.diff(train["image"][:, 0]) > 0).all()
     for label in range(4):
-        share = (validation.labels == label).sum() - len(validation) / count * (labels == label).sum()
+        share = (validation["label"] == label).sum() - len(validation) / count * (labels == label).sum()
         assert abs(share) < 1 + 1e-9
     again = split_validation(data, fraction, seed)
-    np.testing.assert_array_equal(again[1].images, validation.images)
+    np.testing.assert_array_equal(again[1]["image"], validation["image"])
 
 
 def test_split_follows_the_seed_and_checks_the_share():
     data = load_split("digits", "train")
-    first, second = (split_validation(data, 0.1, seed)[1].images for seed in (1, 2))
+    first, second = (split_validation(data, 0.1, seed)[1]["image"] for seed in (1, 2))
     assert (first != second).any()
     for share in (0.0001, 0.9999):
         with pytest.raises(NetError, match="leaves one part empty"):

@@ -10,8 +10,10 @@ import pytest
 from netdsl.data.augment import Flip, Shift
 from netdsl.data.batches import Batches
 from netdsl.data.dataset import from_arrays
+from netdsl.data.feeds import Feed, Kind
 from netdsl.data.loader import Loader
 from netdsl.data.normalize import Normalization
+from netdsl.data.usage import Preparation
 from netdsl.source import NetError
 
 
@@ -20,11 +22,12 @@ def data(count=103):
     return from_arrays(rng.integers(0, 256, (count, 6, 6, 1), np.uint8), np.arange(count))
 
 
-def training(seed=3, batch=10, **settings):
+def training(seed=3, batch=10, feeds=(), **settings):
     return Batches(
         data(),
         batch,
-        Normalization(255.0),
+        feeds,
+        {"image": Preparation((6, 6, 1), normalization=Normalization(255.0))},
         (Shift(1), Flip()),
         seed=seed,
         shuffle=True,
@@ -35,8 +38,10 @@ def training(seed=3, batch=10, **settings):
 
 def same(first, second):
     assert (first.epoch, first.number, first.last) == (second.epoch, second.number, second.last)
-    for name in ("images", "labels", "weights", "indices"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    assert first.keys() == second.keys()
+    np.testing.assert_array_equal(first.indices, second.indices)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
 
 
 def test_training_batches():
@@ -44,13 +49,13 @@ def test_training_batches():
     assert len(batches) == 10
     epochs = [list(batches.epoch(epoch)) for epoch in (0, 1)]
     for epoch in epochs:
-        assert all(batch.images.shape == (10, 6, 6, 1) and batch.weights.min() == 1 for batch in epoch)
+        assert all(batch["image"].shape == (10, 6, 6, 1) for batch in epoch)
         assert [batch.last for batch in epoch] == [False] * 9 + [True]
-        labels = np.concatenate([batch.labels for batch in epoch])
+        labels = np.concatenate([batch["label"] for batch in epoch])
         assert len(set(labels.tolist())) == 100
         np.testing.assert_array_equal(labels, np.concatenate([batch.indices for batch in epoch]))
-    assert (epochs[0][0].labels != epochs[1][0].labels).any()
-    assert epochs[0][0].images.dtype == np.float32 and epochs[0][0].images.max() <= 1
+    assert (epochs[0][0]["label"] != epochs[1][0]["label"]).any()
+    assert epochs[0][0]["image"].dtype == np.float32 and epochs[0][0]["image"].max() <= 1
 
 
 def test_any_batch_can_be_made_again_in_any_order():
@@ -59,7 +64,7 @@ def test_any_batch_can_be_made_again_in_any_order():
     for key in sorted(reference, key=lambda key: hash((7, key))):
         same(again.make(*key), reference[key])
     other = training(seed=4).make(0, 0)
-    assert (other.labels != reference[0, 0].labels).any()
+    assert (other["label"] != reference[0, 0]["label"]).any()
 
 
 def test_augmentation_of_a_sample_does_not_depend_on_the_batch_size():
@@ -67,7 +72,7 @@ def test_augmentation_of_a_sample_does_not_depend_on_the_batch_size():
         {
             int(i): image
             for b in training(batch=size).epoch(2)
-            for i, image in zip(b.indices, b.images, strict=True)
+            for i, image in zip(b.indices, b["image"], strict=True)
         }
         for size in (10, 50)
     )
@@ -75,23 +80,21 @@ def test_augmentation_of_a_sample_does_not_depend_on_the_batch_size():
         np.testing.assert_array_equal(small[index], large[index])
 
 
-def test_evaluation_pads_and_weights():
-    batches = Batches(data(), 10, Normalization(255.0))
+def test_the_last_batch_of_an_evaluation_is_smaller():
+    batches = Batches(data(), 10)
     made = list(batches.epoch())
     assert len(made) == len(batches) == 11
     assert np.concatenate([batch.indices for batch in made]).tolist() == list(range(103))
     last = made[-1]
-    assert last.size == 3 and last.last and last.images.shape == (10, 6, 6, 1)
-    assert last.weights.tolist() == [1] * 3 + [0] * 7 and last.weights.dtype == np.float32
-    assert not last.images[3:].any() and not last.labels[3:].any()
-    assert sum(batch.weights.sum() for batch in made) == 103
+    assert last.size == 3 and last.last and last["image"].shape == (3, 6, 6, 1)
+    assert last["label"].tolist() == [100, 101, 102] and sum(batch.size for batch in made) == 103
 
 
 def test_batches_for_a_network_that_flattens():
-    batch = training(sample=(36,)).make(0, 0)
-    np.testing.assert_array_equal(batch.images, training().make(0, 0).images.reshape(10, 36))
+    batch = training(feeds=[Feed("image", Kind.INPUT, (36,))]).make(0, 0)
+    np.testing.assert_array_equal(batch["image"], training().make(0, 0)["image"].reshape(10, 36))
     with pytest.raises(NetError, match="the network takes"):
-        training(sample=(35,))
+        training(feeds=[Feed("image", Kind.INPUT, (35,))])
 
 
 def test_wrong_batch_sizes():

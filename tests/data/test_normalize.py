@@ -65,9 +65,9 @@ def test_every_set(way, kind):
         warnings.simplefilter("always")
         plan.compare()
         batch = plan.training_batches(8).make(0, 0)
-        close(batch.images, way, kind, TYPES[kind][batch.indices])
+        close(batch["image"], way, kind, TYPES[kind][batch.indices])
         for name in ("train", "validation", "test"):
-            close(plan.evaluation_batches(name, 8).make(0, 0).images, way, kind, TYPES[kind])
+            close(plan.evaluation_batches(name, 8).make(0, 0)["image"], way, kind, TYPES[kind])
     assert not [str(w.message) for w in caught if "training set" in str(w.message)]
 
 
@@ -75,15 +75,15 @@ def test_every_set(way, kind):
 def test_a_share_for_validation(kind):
     split = from_arrays(TYPES[kind], LABELS)
     plan = DataPlan({"train": split, "validation": 0.25, "normalize": Scale(100)})
-    seen = plan.evaluation_batches("validation", 2).make(0, 0).images
-    close(seen, "scale(100)", kind, plan.validation.images)
+    seen = plan.evaluation_batches("validation", 2).make(0, 0)["image"]
+    close(seen, "scale(100)", kind, plan.validation["image"])
 
 
 @CASES
 @pytest.mark.filterwarnings("ignore::netdsl.source.NetWarning")
 def test_run(way, kind, tmp_path):
     """The arrays of the training set, and the same picture as a PNG."""
-    usage = Usage.from_json(json.loads(json.dumps(planned(way, kind).usage.to_json())))
+    usage = Usage.from_json(json.loads(json.dumps(Usage(planned(way, kind).preparations()).to_json())))
     text = "net Small { input image: [6, 5, 1]; output logits = image -> flatten -> dense(2) }"
     leaves = elaborate(Source("small.net", text)).graph.leaves("input")
     np.save(tmp_path / "x.npy", TYPES[kind])
@@ -96,10 +96,10 @@ def test_run(way, kind, tmp_path):
 
 def test_a_number_that_is_given_tells_white_where_it_is_a_guess():
     """12 bits whose largest is 4080, and bytes of 0 to 16: a white pixel of a picture is 1 to them."""
-    white = from_arrays(np.full((1, 2, 2), 255, np.uint8), [0], white=255).pixels
+    white = from_arrays(np.full((1, 2, 2), 255, np.uint8), [0], white=255).columns["image"].pixels
     for most, kind, high in ((4095, np.uint16, 4080), (16, np.uint8, 16)):
         samples = np.array([[[0, high]]], kind)
-        fitted = Scale(most).fit(from_arrays(samples, [0]))
+        fitted = Scale(most).fit(from_arrays(samples, [0]).columns["image"])
         np.testing.assert_allclose(fitted(samples), samples / np.float32(most))
         np.testing.assert_allclose(fitted.of(white, "x.png")(np.array([255.0])[None]), 1, rtol=1e-6)
 
@@ -116,7 +116,7 @@ def test_a_little_above_the_training_set_is_in_its_units(way):
     )
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
-        train, test = (plan.evaluation_batches(name, 2).make(0, 0).images for name in ("train", "test"))
+        train, test = (plan.evaluation_batches(name, 2).make(0, 0)["image"] for name in ("train", "test"))
     assert test[0, 1] == train[0, 1]
 
 
@@ -134,7 +134,8 @@ SIGNS = [
 @pytest.mark.parametrize(("trained", "given", "said"), SIGNS)
 def test_a_sign_that_comes_or_goes_is_another_range(trained, given, said):
     pixels = [
-        from_arrays(np.array([[[r]] for r in pair], np.float32), [0, 1]).pixels for pair in (trained, given)
+        from_arrays(np.array([[[r]] for r in pair], np.float32), [0, 1]).columns["image"].pixels
+        for pair in (trained, given)
     ]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

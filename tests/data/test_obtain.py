@@ -137,8 +137,8 @@ def put(folder, packed=False):
 def check_tiny(folder=None):
     for split, images in IMAGES.items():
         loaded = load_split("tiny", split, folder)
-        np.testing.assert_array_equal(loaded.images[..., 0], images)
-        assert loaded.labels.tolist() == list(range(len(images)))
+        np.testing.assert_array_equal(loaded["image"][..., 0], images)
+        assert loaded["label"].tolist() == list(range(len(images)))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -237,8 +237,8 @@ def test_only_https():
 def check_colour():
     for split, rows in (("train", slice(0, 2)), ("test", slice(2, 4))):
         loaded = load_split("colour", split)
-        np.testing.assert_array_equal(loaded.images, PIXELS[rows])
-        assert loaded.labels.tolist() == [5, 6, 7, 8][rows]
+        np.testing.assert_array_equal(loaded["image"], PIXELS[rows])
+        assert loaded["label"].tolist() == [5, 6, 7, 8][rows]
 
 
 def test_archive_is_downloaded_and_unpacked_safely(tmp_path, monkeypatch):

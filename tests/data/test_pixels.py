@@ -47,26 +47,26 @@ def test_what_scale_divides_by(kind):
     data = from_arrays(samples, LABELS[: len(samples)])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted = Scale().fit(data)
-    np.testing.assert_array_equal(fitted(data.images), samples.astype(np.float32) / np.float32(divisor))
+        fitted = Scale().fit(data.columns["image"])
+    np.testing.assert_array_equal(fitted(data["image"]), samples.astype(np.float32) / np.float32(divisor))
     assert [w.category for w in caught] == ([NetWarning] if word else [])
     if word:
         with pytest.warns(NetWarning, match=word):
-            Scale().fit(data)
+            Scale().fit(data.columns["image"])
 
 
 @pytest.mark.parametrize("normalize", [Raw(), Scale(255), Standardize()])
 def test_who_says_it_is_not_warned(normalize):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        normalize.fit(from_arrays(BYTES.astype(np.float32), LABELS))
+        normalize.fit(from_arrays(BYTES.astype(np.float32), LABELS).columns["image"])
 
 
 def test_standardize_is_the_same_for_every_type():
-    want = Standardize().fit(from_arrays(BYTES, LABELS))(BYTES)
+    want = Standardize().fit(from_arrays(BYTES, LABELS).columns["image"])(BYTES)
     for kind in ("int64", "uint16 with bytes", "float of 0 to 255", "float"):
         data = from_arrays(KINDS[kind][0], LABELS)
-        np.testing.assert_allclose(Standardize().fit(data)(data.images), want, atol=1e-5)
+        np.testing.assert_allclose(Standardize().fit(data.columns["image"])(data["image"]), want, atol=1e-5)
 
 
 # what a network was trained on, what it is given, and the numbers the network must see, as the training set's pixels
@@ -96,24 +96,24 @@ def test_other_splits_are_brought_to_the_units_of_training(trained, given, said,
     plan = DataPlan({"train": train, "test": test, "normalize": normalize})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        seen = plan.evaluation_batches("test", 40).make(0, 0).images
-    kept = plan.evaluation_batches("train", 40).make(0, 0).images
+        seen = plan.evaluation_batches("test", 40).make(0, 0)["image"]
+    kept = plan.evaluation_batches("train", 40).make(0, 0)["image"]
     if given == "bool":
-        kept = plan.normalization(np.where(KINDS["bool"][0], 255, 0))
+        kept = plan.preparations()["image"].normalization(np.where(KINDS["bool"][0], 255, 0))
     span = np.ptp(kept)
     np.testing.assert_allclose(seen / span, kept / span, atol=1e-4)
     messages = [str(w.message) for w in caught if "the test set is" in str(w.message)]
     assert len(messages) == said
     if said:
-        assert "the training set" in messages[0] and test.pixels.dtype in messages[0]
+        assert "the training set" in messages[0] and test.columns["image"].pixels.dtype in messages[0]
 
 
 def test_the_units_stay_with_the_checkpoint():
-    trained = DataPlan({"train": from_arrays(BYTES, LABELS)}).usage
+    trained = Usage(DataPlan({"train": from_arrays(BYTES, LABELS)}).preparations())
     read = Usage.from_json(json.loads(json.dumps(trained.to_json())))
     plan = DataPlan({"test": from_arrays(BYTES / 255, LABELS)}, given=read)
     with pytest.warns(NetWarning, match="1 in it is taken for 255"):
-        seen = plan.evaluation_batches("test", 40).make(0, 0).images
+        seen = plan.evaluation_batches("test", 40).make(0, 0)["image"]
     np.testing.assert_allclose(seen, BYTES / 255, atol=1e-7)
 
 
@@ -121,7 +121,7 @@ def test_unknown_numbers_are_taken_as_they_are():
     train, test = from_arrays(BYTES / 64 - 2, LABELS), from_arrays(BYTES, LABELS)
     plan = DataPlan({"train": train, "test": test})
     with pytest.warns(NetWarning, match="its numbers are taken as they are"):
-        np.testing.assert_array_equal(plan.evaluation_batches("test", 40).make(0, 0).images, BYTES)
+        np.testing.assert_array_equal(plan.evaluation_batches("test", 40).make(0, 0)["image"], BYTES)
 
 
 def test_dark_data_is_said():
@@ -164,8 +164,8 @@ def test_the_same_pictures_train_alike_in_every_type(tmp_path):
         "float": lambda x: x / np.float32(17),
     }.items():
         data = {
-            "train": from_arrays(cast(train.images), train.labels),
-            "test": from_arrays(cast(test.images), test.labels),
+            "train": from_arrays(cast(train["image"]), train["label"]),
+            "test": from_arrays(cast(test["image"]), test["label"]),
         }
         trainer = netdsl.Trainer(network, data=DataPlan(data))
         found[name] = trainer.fit().test["accuracy"], trainer.program.state_dict()

@@ -6,21 +6,23 @@ import struct
 import numpy as np
 import pytest
 
-from netdsl.data import SETTINGS, SOURCES, DataPlan, Normalization, Usage, from_arrays
+from netdsl.data import SETTINGS, SOURCES, DataPlan, Normalization, Preparation, Usage, from_arrays
 from netdsl.data.augment import Flip, Shift
+from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Raw, Scale, Standardize
 from netdsl.source import NetError
 
+FLAT = (Feed("x", Kind.INPUT, (64,)), Feed("t", Kind.TARGET, (), integers=True))
 DIGITS = {"train": SOURCES["digits.train"], "test": SOURCES["digits.test"]}
 
 
 def test_named_data():
     plan = DataPlan(DIGITS)
     assert len(plan.train) == 1437 and len(plan.test) == 360
-    assert plan.has_test and not plan.has_validation and plan.normalization.peak == 16
-    batches = plan.training_batches(100, sample=(64,))
-    assert len(batches) == 14 and batches.make(0, 0).images.shape == (100, 64)
-    assert batches.make(0, 0).images.max() == 1
+    assert plan.has_test and not plan.has_validation and plan.preparations()["image"].normalization.peak == 16
+    batches = plan.training_batches(100, FLAT)
+    assert len(batches) == 14 and batches.make(0, 0)["x"].shape == (100, 64)
+    assert batches.make(0, 0)["x"].max() == 1
     assert len(plan.evaluation_batches("test", 100)) == 4
     with pytest.raises(NetError, match=r"set data\.validation"):
         plan.validation
@@ -38,20 +40,22 @@ def test_every_setting():
     assert settings.keys() | {"preprocess", "classes"} == SETTINGS.keys()
     plan = DataPlan(settings, seed=5)
     assert len(plan.validation) == 144 and len(plan.train) == 1293 and plan.has_validation
-    assert plan.normalization == Standardize().fit(plan.train)
+    assert plan.preparations()["image"].normalization == Standardize().fit(plan.train.columns["image"])
     batches = plan.training_batches(128)
     assert batches.augment == (Shift(1), Flip()) and batches.make(0, 0).indices[0] == 0 and len(batches) == 11
     assert plan.evaluation_batches("validation", 50).augment == ()
-    np.testing.assert_array_equal(DataPlan(settings, seed=5).validation.images, plan.validation.images)
-    assert DataPlan({**settings, "normalize": Raw}).normalization.peak == 1
+    np.testing.assert_array_equal(DataPlan(settings, seed=5).validation["image"], plan.validation["image"])
+    assert DataPlan({**settings, "normalize": Raw}).preparations()["image"].normalization.peak == 1
     assert DataPlan({**settings, "augment": Flip}).training_batches(8).augment == (Flip(),)
 
 
 def test_checkpoint_normalization_holds_without_reading_the_training_set():
     kept = Normalization(16.0, (0.5,), (0.25,))
-    plan = DataPlan({"test": SOURCES["digits.test"]}, given=Usage((8, 8, 1), normalization=kept))
+    plan = DataPlan(
+        {"test": SOURCES["digits.test"]}, given=Usage({"image": Preparation((8, 8, 1), normalization=kept)})
+    )
     batch = plan.evaluation_batches("test", 360).make(0, 0)
-    np.testing.assert_array_equal(batch.images, kept(plan.test.images))
+    np.testing.assert_array_equal(batch["image"], kept(plan.test["image"]))
     with pytest.raises(NetError, match="names no train set"):
         plan.train
 
@@ -77,10 +81,10 @@ def test_files_are_relative_to_the_net_file(tmp_path):
         },
         base=tmp_path,
     )
-    assert plan.train.images.shape == (5, 3, 4, 1) and plan.test.images.shape == (5, 3, 4)
+    assert plan.train["image"].shape == (5, 3, 4, 1) and plan.test["image"].shape == (5, 3, 4)
     for split in (plan.train, plan.test, plan.validation):
-        np.testing.assert_array_equal(split.images.reshape(5, 3, 4), images)
-        assert split.labels.tolist() == [0, 1, 2, 3, 4]
+        np.testing.assert_array_equal(split["image"].reshape(5, 3, 4), images)
+        assert split["label"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_arrays_from_python():

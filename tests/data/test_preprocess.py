@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from netdsl.data import CenterCrop, DataPlan, Resize, from_arrays
+from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Standardize
 from netdsl.data.preprocess import MAX_SIDE, shape_after
 from netdsl.source import NetError
@@ -119,11 +120,17 @@ def test_batches_are_preprocessed_before_all_else():
     plan = DataPlan({"train": from_arrays(pixels, labels), "preprocess": steps, "normalize": Standardize()})
     want = np.stack([np.asarray(Image.fromarray(p).resize((15, 20), 2).resize((15, 10), 2)) for p in pixels])
     want = want[:, 1:9, 4:12]  # round(3.5) is 4
-    batch = plan.evaluation_batches("train", 6, (192,)).make(0, 0)
+    batch = plan.evaluation_batches("train", 6, [Feed("image", Kind.INPUT, (192,))]).make(0, 0)
     mean, std = (f(want / 255, axis=(0, 1, 2)) for f in (np.mean, np.std))
-    np.testing.assert_allclose(batch.images.reshape(6, 8, 8, 3), (want / 255 - mean) / std, atol=1e-5)
-    assert plan.usage.sample == (8, 8, 3) and plan.usage.preprocess == tuple(steps)
-    assert plan.training_batches(6, (8, 8, 3)).make(0, 0).images.shape == (6, 8, 8, 3)
+    np.testing.assert_allclose(batch["image"].reshape(6, 8, 8, 3), (want / 255 - mean) / std, atol=1e-5)
+    assert plan.preparations()["image"].sample == (8, 8, 3)
+    assert plan.preparations()["image"].preprocess == tuple(steps)
+    assert plan.training_batches(6, [Feed("image", Kind.INPUT, (8, 8, 3))]).make(0, 0)["image"].shape == (
+        6,
+        8,
+        8,
+        3,
+    )
     maps = from_arrays(pixels, np.zeros((6, 20, 30), int))
     with pytest.raises(NetError, match="not of labels that are maps"):
         DataPlan({"train": maps, "preprocess": steps}).training_batches(6)
@@ -134,4 +141,4 @@ def test_few_grey_levels_are_not_rounded_to_them():
     pixels = np.zeros((1, 2, 2, 1), np.uint8)
     pixels[0, 0] = 1
     plan = DataPlan({"train": from_arrays(pixels, [0], white=16.0), "preprocess": [Resize(4)]})
-    assert len(np.unique(plan.evaluation_batches("train", 1).make(0, 0).images)) > 2
+    assert len(np.unique(plan.evaluation_batches("train", 1).make(0, 0)["image"])) > 2

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from netdsl import passes
-from netdsl.data import CenterCrop, Normalization, Resize, Usage
+from netdsl.data import CenterCrop, Normalization, Preparation, Resize, Said, Usage
 from netdsl.data.pixels import Pixels
 from netdsl.ir import ShapeError
 from netdsl.ir.parse import parse_graph
@@ -105,13 +105,12 @@ PLAIN = [
 PLAIN += [[1, "a"], {"peak": 0}, {"": None}, 10**9]
 
 
-USAGE = Usage(
+IMAGE = Preparation(
     (8, 8, 1),
     (Resize(9), CenterCrop(8, 8)),
     Normalization(255.0, (0.5,), (0.25,), Pixels("uint8", 0, 255, 255.0)),
-    ("cat", "dog"),
-    {"y": "logits"},
 )
+USAGE = Usage({"x0": IMAGE}, {"y": Said("logits", ("cat", "dog"))})
 
 
 def corpus(seed=0):
@@ -314,7 +313,7 @@ def _array(content, rng):
         case 3:
             arrays[name] = np.zeros(3, rng.choice([np.float16, np.float64, np.int64, np.bool_]))
         case 4:
-            title = rng.choice(["netdsl artifact 2", "netdsl checkpoint 3", "netdsl", "", "netdsl spell 1"])
+            title = rng.choice(["netdsl artifact 3", "netdsl checkpoint 4", "netdsl", "", "netdsl spell 1"])
         case 5:
             title = re.sub(r"\d+", rng.choice(["0", "1", "99", "9" * 30, ""]), title)
     return resealed(title, text, arrays)

@@ -53,8 +53,8 @@ def test_an_artifact_of_a_training_does_what_the_checkpoint_does(capsys, trained
     assert code == 0 and out.endswith(f"written to {path}, with the weights of {checkpoint}\n")
     assert path.stat().st_size < checkpoint.stat().st_size
     split = load_split("digits", "test")
-    np.save(tmp_path / "x.npy", split.images[:4])
-    picture = np.rint(split.images[0, ..., 0] / 16 * 255).astype(np.uint8)
+    np.save(tmp_path / "x.npy", split["image"][:4])
+    picture = np.rint(split["image"][0, ..., 0] / 16 * 255).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "a.png")
     for data in ("x.npy", "a.png"):
         want = call(capsys, "run", checkpoint, tmp_path / data, "--format", "json")[1]
@@ -90,7 +90,8 @@ def test_onnx_models_hold_weights_and_give_the_same(capsys, tmp_path, name):
     for output in names:
         np.testing.assert_allclose(got[output], want[output], rtol=1e-4, atol=1e-4)
     metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "f.onnx").metadata_props}
-    assert Usage.from_json(json.loads(metadata["netdsl.usage"])).sample == tuple(x.shape[1:])
+    usage = Usage.from_json(json.loads(metadata["netdsl.usage"]))
+    assert usage.inputs[entry.name].sample == tuple(x.shape[1:])
 
 
 def test_an_op_without_a_counterpart_is_named(capsys, tmp_path):

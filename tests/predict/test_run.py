@@ -46,7 +46,7 @@ def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     model = train(None, folder, "digits.train", epochs=6)
     split = load_split("digits", "test")
-    pixels = np.rint(split.images[:6, ..., 0] / 16 * 255).astype(np.uint8)
+    pixels = np.rint(split["image"][:6, ..., 0] / 16 * 255).astype(np.uint8)
     for k, image in enumerate(pixels):
         Image.fromarray(image).save(folder / f"{k}.png")
     return model, folder, pixels, split
@@ -60,9 +60,9 @@ def best(text):
 
 def test_pictures_and_arrays_are_told_alike(capsys, digits):
     model, folder, pixels, split = digits
-    np.save(folder / "x.npy", split.images[:6])
+    np.save(folder / "x.npy", split["image"][:6])
     want = best(call(capsys, "run", model, folder / "x.npy")[1])
-    assert sum(name == str(label) for name, label in zip(want, split.labels, strict=False)) >= 5
+    assert sum(name == str(label) for name, label in zip(want, split["label"], strict=False)) >= 5
     assert best(call(capsys, "run", model, *(folder / f"{k}.png" for k in range(6)))[1]) == want
     for mode, ending in [
         ("RGB", "png"),
@@ -82,11 +82,11 @@ def test_pictures_and_arrays_are_told_alike(capsys, digits):
 @pytest.mark.parametrize("shape", [(6, 8, 8), (6, 64), (6, 8, 8, 1), (6, 1, 8, 8)])
 def test_run_takes_the_shapes_that_train_takes(capsys, digits, shape):
     model, folder, _, split = digits
-    np.save(folder / "want.npy", split.images[:6])
-    np.save(folder / "y.npy", split.images[:6].reshape(shape))
+    np.save(folder / "want.npy", split["image"][:6])
+    np.save(folder / "y.npy", split["image"][:6].reshape(shape))
     want = call(capsys, "run", model, folder / "want.npy")[1]
     assert call(capsys, "run", model, folder / "y.npy")[1] == want
-    np.save(folder / "one.npy", split.images[0].reshape(shape[1:]))
+    np.save(folder / "one.npy", split["image"][0].reshape(shape[1:]))
     assert call(capsys, "run", model, folder / "one.npy")[1] == "\n".join(want.splitlines()[:6]) + "\n"
 
 
@@ -207,10 +207,10 @@ def test_a_folder_and_files_that_are_not_alone(capsys, digits, tmp_path):
 
 def test_many_samples_say_how_many_are_not_shown(capsys, digits):
     model, folder, _, split = digits
-    np.save(folder / "many.npy", split.images[:150])
+    np.save(folder / "many.npy", split["image"][:150])
     _, out, _ = call(capsys, "run", model, folder / "many.npy", "--top", "1")
     assert out.count("sample") == 21 and out.endswith("and 130 more samples: --out FILE writes all of them\n")
-    np.save(folder / "few.npy", split.images[140:150])
+    np.save(folder / "few.npy", split["image"][140:150])
     (a, b) = (call(capsys, "run", model, folder / f, "--format", "json")[1] for f in ("many.npy", "few.npy"))
     a, b = (json.loads(text)["outputs"]["logits"] for text in (a, b))
     np.testing.assert_allclose(a[140:], b, rtol=1e-5)
@@ -222,15 +222,15 @@ def test_pictures_for_a_network_that_saw_other_numbers(capsys, digits, tmp_path,
     """PNGs reach a network trained on floats from 0 to 1 in its own units."""
     _, folder, _, _ = digits
     split = load_split("digits", "train")
-    x = split.images / 16
+    x = split["image"] / 16
     x = {"0..1": x, "int64": np.rint(x * 255).astype(int), "0..255 raw": x * 255}[dtype]
     names = np.array([f"digit {k}" for k in range(10)])
-    np.savez(tmp_path / "data.npz", x=x.astype(x.dtype), y=split.labels, classes=names)
+    np.savez(tmp_path / "data.npz", x=x.astype(x.dtype), y=split["label"], classes=names)
     more = "normalize = raw" if "raw" in dtype else ""
     model = train(capsys, tmp_path, 'npz("data.npz")', more=more, epochs=6)
     _, out, _ = call(capsys, "run", model, *(folder / f"{k}.png" for k in range(6)), "--top", "1")
     told = [line.split()[1] for line in out.splitlines() if line.startswith("  digit")]
-    labels = load_split("digits", "test").labels[:6]
+    labels = load_split("digits", "test")["label"][:6]
     assert len(told) == 6 and sum(int(a) == b for a, b in zip(told, labels, strict=True)) >= 5
 
 
@@ -336,8 +336,8 @@ def test_pictures_are_written_as_pictures(capsys, tmp_path):
 def test_sets_are_compared_before_training(capsys, tmp_path):
     """A test set in other units is said at the start, once, and counts right."""
     train_set, test_set = load_split("digits", "train"), load_split("digits", "test")
-    np.savez(tmp_path / "a.npz", x=np.uint8(train_set.images * 15), y=train_set.labels)
-    np.savez(tmp_path / "b.npz", x=test_set.images / 17, y=test_set.labels)
+    np.savez(tmp_path / "a.npz", x=np.uint8(train_set["image"] * 15), y=train_set["label"])
+    np.savez(tmp_path / "b.npz", x=test_set["image"] / 17, y=test_set["label"])
     file = tmp_path / "n.net"
     text = SMALL.format(
         shape="[8, 8, 1]", classes=10, data='npz("a.npz")', more='test = npz("b.npz")', epochs=6, batch=32

@@ -148,14 +148,14 @@ def test_other_files(tmp_path):
 def test_a_header_that_promises_too_much(tmp_path):
     path = tmp_path / "c.safetensors"
     header = {"w": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}
-    text = json.dumps({"__metadata__": {"netdsl": "netdsl checkpoint 3 "}, **header}).encode()
+    text = json.dumps({"__metadata__": {"netdsl": "netdsl checkpoint 4 "}, **header}).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(64))
     assert "is damaged" in refused(path)
 
 
 def test_other_types_of_numbers(tmp_path):
     path = tmp_path / "c.safetensors"
-    path.write_bytes(resealed("netdsl checkpoint 3", "{}", {"w": np.zeros(3, np.float16)}))
+    path.write_bytes(resealed("netdsl checkpoint 4", "{}", {"w": np.zeros(3, np.float16)}))
     assert "w holds F16, not F32" in refused(path)
 
 
@@ -168,9 +168,9 @@ def test_other_types_of_numbers(tmp_path):
             "update netdsl",
         ),
         ('{"format": "netdsl checkpoint 2", "name": "N"}', "is of an older netdsl: checkpoint 2,", "anew"),
-        ("netdsl artifact 2 x\n{}", "is a netdsl artifact; a checkpoint belongs here", "netdsl train"),
+        ("netdsl artifact 3 x\n{}", "is a netdsl artifact; a checkpoint belongs here", "netdsl train"),
         (
-            "netdsl checkpoint 3 x\n{}",
+            "netdsl checkpoint 4 x\n{}",
             "is damaged: its content is not what its checksum is of",
             "another copy",
         ),
@@ -230,7 +230,7 @@ def test_wrong_metadata(tmp_path, change, message):
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "{}", "[" * 100_000, "9" * 10_000])
 def test_metadata_that_is_no_object(tmp_path, text):
     path = tmp_path / "c.safetensors"
-    path.write_bytes(resealed("netdsl checkpoint 3", text, dict(example().arrays)))
+    path.write_bytes(resealed("netdsl checkpoint 4", text, dict(example().arrays)))
     refused(path)
 
 

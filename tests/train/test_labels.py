@@ -139,9 +139,9 @@ def test_augmentation_refuses_labels_that_it_may_make_wrong(change, labels, know
         plan = DataPlan({"train": from_arrays(images, labels), "augment": [entry]})
         if known or keep:
             batch = plan.training_batches(8).make(0, 0)
-            assert batch.labels.shape == (8, *labels.shape[1:])
+            assert batch["label"].shape == (8, *labels.shape[1:])
             if keep:
-                np.testing.assert_allclose(batch.labels, labels.astype(np.float32)[batch.indices])
+                np.testing.assert_allclose(batch["label"], labels.astype(np.float32)[batch.indices])
         else:
             with pytest.raises(NetError, match=f"{change} moves the images, but what that does to labels"):
                 plan.training_batches(8)

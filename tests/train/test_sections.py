@@ -22,7 +22,7 @@ def network(flow="", data=DATA, train=TRAIN, more=""):
 
 def test_nothing_is_read(monkeypatch):
     """Data sets are known by their outlines: the registry, headers and small files of labels."""
-    for name in ("Named", "Npz", "Npy", "Idx"):
+    for name in ("NamedSource", "Npz", "Npy", "Idx"):
         monkeypatch.setattr(f"netdsl.data.sources.{name}.load", lambda *_: pytest.fail("data was read"))
     assert check_sections(network()) == ()
 
@@ -196,7 +196,7 @@ def test_names_may_be_text_in_python():
     images, labels = np.zeros((20, 4, 4, 1), np.uint8), np.arange(20) % 2
     given = {"train": from_arrays(images, labels), "test": "digits.test"}
     plan = DataPlan({**given, "normalize": "raw", "augment": ["flip"]})
-    assert plan.normalization.peak == 1.0 and len(plan.test) == 360
+    assert plan.preparations()["image"].normalization.peak == 1.0 and len(plan.test) == 360
     assert [type(change).__name__ for change in plan.training_batches(5).augment] == ["Flip"]
     for wrong, message in [
         (

@@ -1,0 +1,109 @@
+"""What a network takes of each sample, and which array of a data set feeds it: the one place that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from netdsl.data.dataset import IMAGE, LABEL
+from netdsl.data.errors import data_error
+from netdsl.data.outline import ArrayOutline, Outline
+from netdsl.source import Diagnostic, NetError, Note, Span, suggest
+
+
+class Kind(Enum):
+    """What is fed: an input of the network, or a target or a weight of its losses and metrics."""
+
+    INPUT = "input"
+    TARGET = "target"
+    WEIGHT = "weight"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Something that a network, its losses and metrics take by name.
+
+    shape: of one sample; None: as the data has it.  integers: whether it takes whole numbers, int64, or float32.
+    span: where it is named first.
+    """
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...] | None = None
+    integers: bool = False
+    span: Span | None = None
+
+
+def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
+    """The array of a data set that feeds each: the one of its name.
+
+    Where a data set has nothing but `image` and `label`, names that nobody chose, these feed the only input and the
+    only target, whatever they are called.  Arrays that nothing takes are left alone.
+
+    Errors: NetError for what has no array.
+    """
+    missing = [feed for feed in feeds if feed.name not in arrays]
+    if not missing:
+        return {feed.name: feed.name for feed in feeds}
+    inputs = [feed for feed in feeds if feed.kind is Kind.INPUT]
+    others = [feed for feed in feeds if feed.kind is not Kind.INPUT]
+    if not set(arrays) <= {IMAGE, LABEL}:
+        raise _no_array(missing, feeds, arrays)
+    if len(inputs) == 1 and len(others) > 1:
+        raise _two_labels(others)
+    if len(inputs) != 1 or (others and LABEL not in arrays):
+        raise _no_pair(inputs, feeds)
+    return {inputs[0].name: IMAGE, **{feed.name: LABEL for feed in others}}
+
+
+def own_feeds(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> tuple[Feed, ...]:
+    """What is taken where no network says it: every array under its own name, the first as the input."""
+    first, *others = arrays
+    targets = (Feed(name, Kind.TARGET, integers=arrays[name][1]) for name in others)
+    return (Feed(first, Kind.INPUT), *targets)
+
+
+def fed(outline: Outline, feeds: Sequence[Feed]) -> Outline:
+    """The outline of a set with its arrays under the names of what they feed; all of it, and nothing else."""
+    arrays: dict[str, ArrayOutline] = {}
+    for name, array in matched(feeds, outline.arrays).items():
+        arrays[name] = outline.arrays[array]
+    return Outline(outline.count, arrays)
+
+
+def _no_array(missing: Sequence[Feed], feeds: Sequence[Feed], arrays: Collection[str]) -> NetError:
+    found = []
+    left = sorted(set(arrays) - {feed.name for feed in feeds})
+    for feed in missing:
+        near = suggest(feed.name, left)
+        fix = f"did you mean {near}?" if near else f"its arrays: {', '.join(arrays)}"
+        message = f"the data set has no array {feed.name}, which the network takes as {_words(feed)}"
+        notes = () if feed.span is None else (Note(f"{feed.name} is named here", feed.span),)
+        found.append(Diagnostic("data", message, notes=notes, fix=fix))
+    return NetError(*found)
+
+
+def _words(feed: Feed) -> str:
+    return {Kind.INPUT: "an input", Kind.TARGET: "a target", Kind.WEIGHT: "weights of samples"}[feed.kind]
+
+
+def _two_labels(targets: Sequence[Feed]) -> NetError:
+    first, second = targets[:2]
+    message = f"a data set has one label for a sample; {first.name} and {second.name} are two"
+    notes = () if first.span is None else (Note(f"{first.name} is named here", first.span),)
+    near = suggest(second.name, [first.name])
+    fix = f"a loss and its metrics take the same label: {first.name}"
+    return NetError(
+        Diagnostic(
+            "data", message, second.span, notes=notes, fix=f"did you mean {first.name}?" if near else fix
+        )
+    )
+
+
+def _no_pair(inputs: Sequence[Feed], feeds: Sequence[Feed]) -> NetError:
+    names = ", ".join(feed.name for feed in feeds)
+    message = f"the data set has one sample and one label; the network takes {names}"
+    span = inputs[1].span if len(inputs) > 1 else None
+    error = data_error(message, fix="in Python, netdsl.data.from_mapping makes a data set of arrays by name")
+    return NetError(error.diagnostics[0].at(span))
