@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
+    from netdsl.api import Network as Network
     from netdsl.api import compile as compile  # noqa: A004 - the name of the thing
     from netdsl.api import load as load
     from netdsl.api import restore as restore
     from netdsl.api import summary as summary
     from netdsl.autodiff import grad as grad
+    from netdsl.runtime import Gradient as Gradient
     from netdsl.runtime import Program as Program
     from netdsl.source import NetError as NetError
     from netdsl.train import Trainer as Trainer

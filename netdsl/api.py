@@ -5,18 +5,55 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.elaborate import Network, elaborate, need_network
+from netdsl import elaborate
+from netdsl.elaborate import need_network
 from netdsl.report import summarize
+from netdsl.source import Diagnostic, NetError
 from netdsl.syntax.read import read_source
 
 if TYPE_CHECKING:
     from netdsl.predict import Trained
     from netdsl.report.notebook import ShownSummary
-    from netdsl.runtime import Program
+    from netdsl.runtime import Gradient, Program
+
+
+class Network(elaborate.Network):
+    """What a `.net` file says, and what can be done with it; `load` gives it."""
+
+    def gradient(
+        self,
+        of: str | None = None,
+        wrt: str | Sequence[str] = "weights",
+        *,
+        training: bool = False,
+        seed: int = 0,
+        threads: int | None = None,
+        share: Program | None = None,
+    ) -> Gradient:
+        """A program that computes a value and its gradients, and updates nothing.
+
+        `of` is what `train { loss = ... }` could say: a loss, or an output or another named tensor; None is that loss
+        itself.  `wrt` names inputs, and weights that learn, one or several, by name, layer or pattern; "weights" are
+        all of them.  In `training` batch norms use the statistics of the batch, and dropout drops.  Weights are
+        freshly initialised with `seed`, or those of another program, `share`, such as `Trainer.program`.
+        Raises NetError for what does not fit.
+        """
+        from netdsl.elaborate.added import add_to_network
+        from netdsl.ops.initializers import initialize
+        from netdsl.runtime import Gradient
+
+        if of is None and self.objective is None:
+            fix = 'gradient("cross_entropy(logits, label)"), or a section train with a loss'
+            raise NetError(Diagnostic("gradient", f"{self.name} has no loss", fix=fix))
+        graph = add_to_network(self, of or "loss", "of")
+        gradient = Gradient(graph, "of", wrt, of or "loss", training, threads, share)
+        for name in gradient.state_dict() if share is None else ():
+            gradient.set(name, initialize(graph[name], seed))
+        return gradient
 
 
 def load(
@@ -33,7 +70,7 @@ def load(
     several nets.  Raises NetError with every mistake found, TypeError for other values.
     """
     given = {name: _written(name, value) for name, value in (settings or {}).items()}
-    return elaborate(read_source(os.fspath(path)), batch, given, net)
+    return Network(**vars(elaborate.elaborate(read_source(os.fspath(path)), batch, given, net)))
 
 
 def _written(name: str, value: Any) -> str:

@@ -21,7 +21,6 @@ from netdsl.primitives import (
     Input,
     Map,
     NonMaxSuppression,
-    Param,
     PrimitiveBuilder,
     Reduce,
     ReduceWindow,
@@ -31,6 +30,7 @@ from netdsl.primitives import (
     ScatterAdd,
     TopK,
 )
+from netdsl.primitives.leaf import learns
 from netdsl.primitives.map import common_shape
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
 from netdsl.scalar.operators import FIXED, Dtype
@@ -252,7 +252,7 @@ def count_params(graph: Graph) -> int:
 
 def count_trainable(graph: Graph) -> int:
     """Weights trained by gradient, frozen ones left out."""
-    return sum(n.types[0].size for n in graph.leaves("param") if isinstance(n.op, Param) and n.op.trainable)
+    return sum(n.types[0].size for n in graph.leaves("param") if learns(n.op))
 
 
 def count_macs(graph: Graph) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from netdsl import words
@@ -22,7 +21,9 @@ from netdsl.ir import Scope, ShapeError, TensorType, Value
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.ops import BY_NAME
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.choose import called, chooses
 from netdsl.primitives import Const, Input, Param
+from netdsl.primitives.leaf import learns
 from netdsl.source import Note, Span, counted, suggest
 from netdsl.syntax import tree
 
@@ -123,7 +124,7 @@ class Applier:
             self.context.fail("type", f"{function.name} sums weights alone", function.span, fix=fix)
         of = function.named.get("of", function.args[0] if function.args else None)
         nodes = self.context.builder.nodes.values()
-        leaves = {n.id: n.op for n in nodes if isinstance(n.op, Param) and n.op.trainable}
+        leaves = {n.id: n.op for n in nodes if learns(n.op)}
         found = [name for name, op in leaves.items() if _counts(name, op, of)]
         if not found:
             place = function.spans.get("of", function.spans.get(0, function.span))
@@ -363,7 +364,7 @@ def _counts(name: str, weight: Param, of: Any) -> bool:
     """Whether a penalty takes a weight: its layer's name fits and it decays, or its own name fits."""
     if of is None:
         return weight.decay
-    return fnmatchcase(name, str(of)) or (weight.decay and fnmatchcase(name, f"{of}.*"))
+    return called(name, str(of)) or (weight.decay and chooses(str(of), name))
 
 
 def _plain(value: Any) -> Any:

@@ -74,12 +74,21 @@ class Overrides:
 
 
 def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
-    """The place of the name and the value of `--set NAME=VALUE`, read as what a net assigns to a name."""
+    """The place of the name and the value of `--set NAME=VALUE`."""
     head = f"--set {name}="
-    source = Source("the command line", f"{'net N{x=':<{len(head)}}{text}\n}}", head + text)
-    where, value = Span(source, len("--set "), len(head) - 1), Span(source, len(head), len(head + text))
+    where = Span(_framed("the command line", head, text), len("--set "), len(head) - 1)
     if not text:
         raise NetError(Diagnostic("syntax", f"{name} is given no value", where))
+    return where, parse_value("the command line", head, text, name)
+
+
+def parse_value(place: str, head: str, text: str, name: str) -> tree.Expr:
+    """A text read as what a net assigns to a name; mistakes show it behind `head`, as written at `place`.
+
+    The head has 8 characters or more.  Raises NetError.
+    """
+    source = _framed(place, head, text)
+    value = Span(source, len(head), len(head + text))
     try:
         items = parse(source).items
     except NetError as error:
@@ -87,7 +96,12 @@ def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
     body = items[0].body if len(items) == 1 and isinstance(items[0], tree.Net) else ()
     if len(body) != 1 or not isinstance(body[0], tree.Assign):
         raise NetError(Diagnostic("syntax", f"{name} takes one value", value))
-    return where, body[0].value
+    return body[0].value
+
+
+def _framed(place: str, head: str, text: str) -> Source:
+    """The text within a net, which has as many characters before it as the head."""
+    return Source(place, f"{'net N{x=':<{len(head)}}{text}\n}}", head + text)
 
 
 def _on_the_line(problem: Diagnostic, value: Span) -> Diagnostic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.data import Usage
+from netdsl.elaborate.added import add_to_graph
 from netdsl.ir import Graph, Node, TensorType
 from netdsl.predict.samples import Samples, given_samples
 from netdsl.primitives.builder import KEY, random_key
-from netdsl.runtime import Program
+from netdsl.runtime import Gradient, Program
 from netdsl.runtime.artifact import load_artifact
 from netdsl.train import inference_program, restore_graph
 from netdsl.train.restore import weights_of
@@ -52,6 +53,30 @@ class Trained:
         of dropout with monte_carlo.  Raises NetError for arrays that do not fit.
         """
         return predict(self, given_samples(feeds, self.inputs, self.usage), seed, threads)
+
+    def prepare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Arrays as the network is fed them: prepared and normalised as by `run`; one sample is a batch of one."""
+        samples = given_samples(feeds, self.inputs, self.usage)
+        return dict(next(samples.batches(len(samples))))
+
+    def gradient(
+        self,
+        of: str,
+        wrt: str | Sequence[str] = "weights",
+        *,
+        training: bool = False,
+        threads: int | None = None,
+    ) -> Gradient:
+        """A program that computes a value and its gradients, and updates nothing; see `Network.gradient`.
+
+        `of` is an output, or an expression over inputs and outputs such as "cross_entropy(logits, label)".  It is fed
+        what the network is fed, which `prepare` makes of arrays as they are stored.  Raises NetError for what does
+        not fit.
+        """
+        gradient = Gradient(add_to_graph(self.graph, of, "of"), "of", wrt, of, training, threads)
+        for name in gradient.state_dict():
+            gradient.set(name, self.weights[name])
+        return gradient
 
 
 def load_trained(path: Path) -> Trained:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from netdsl.arrays import Array, np
 from netdsl.ir.op import Op, ShapeError, setting
@@ -71,6 +71,11 @@ class Param(Leaf):
     decay: bool = setting("whether weight decay applies", True, boolean)
     trainable: bool = setting("whether it learns", True, boolean)
     lr: float = setting("a factor of the learning rate", 1.0, number)
+
+
+def learns(op: Op) -> TypeGuard[Param]:
+    """Whether a leaf is a weight that training changes."""
+    return isinstance(op, Param) and op.trainable
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from netdsl.ops.choose import called
 from netdsl.report.names import nearest
 from netdsl.report.outline import Line, outline, tree
 from netdsl.report.summary import Row, Summary
@@ -58,7 +59,7 @@ def matcher(find: str) -> Callable[[Row], bool]:
     if key == "op":
         return lambda row: fnmatchcase(row.kind, value)
     if key == "name":
-        return lambda row: any(_called(name, value) for name in (*_paths(row.name), *row.part_of))
+        return lambda row: any(called(name, value) for name in (*_paths(row.name), *row.part_of))
     wanted = _sizes(value)
     return lambda row: wanted in (row.shape, row.shape[:-1])
 
@@ -67,11 +68,6 @@ def _paths(name: str) -> list[str]:
     """A layer and the blocks that it is in."""
     parts = name.split(".")
     return [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
-
-
-def _called(name: str, wanted: str) -> bool:
-    """Whether a name is the wanted one; the brackets of `p[3]` are its own."""
-    return name == wanted or fnmatchcase(name, wanted.replace("[", "[[]"))
 
 
 def _sizes(text: str) -> Sequence[int]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
 from netdsl.ir import Graph, Node, Value, transform
 from netdsl.ops.base import LibraryOp
+from netdsl.ops.choose import chooses
 from netdsl.primitives import Param, PrimitiveBuilder
 from netdsl.source import Diagnostic, NetError, suggest
 
@@ -41,7 +41,7 @@ def weights_named(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
     weights = [n.id for n in graph.leaves("param")]
     found: set[str] = set()
     for pattern in patterns:
-        fit = {w for w in weights if any(fnmatchcase(w, p) for p in (pattern, f"{pattern}.*"))}
+        fit = {w for w in weights if chooses(pattern, w)}
         if not fit:
             layers = list(dict.fromkeys(w.rpartition(".")[0] for w in weights))
             near = suggest(pattern, [*layers, *weights])

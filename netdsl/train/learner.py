@@ -12,12 +12,12 @@ from netdsl import passes
 from netdsl.data import Batch
 from netdsl.elaborate import Network
 from netdsl.ir import Graph
+from netdsl.ops.batch_size import FULL_BATCH, check_batch_size
 from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.source import NetError
-from netdsl.train.batch_size import FULL_BATCH, check_batch_size
 from netdsl.train.diagnose import not_finite
 from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.inputs import Inputs, network_inputs

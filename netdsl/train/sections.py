@@ -14,9 +14,9 @@ from netdsl.data.plan import DataPlan
 from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node
-from netdsl.primitives import Param
+from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
+from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError
-from netdsl.train.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
@@ -133,7 +133,7 @@ def _without_gradient(objective: Graph) -> Node | None:
     waiting, seen, found = [objective[objective.outputs["loss"].node]], set[str](), None
     while waiting:
         node = waiting.pop()
-        if isinstance(node.op, Param) and node.op.trainable:
+        if learns(node.op):
             return None
         if getattr(node.op, "larger_is_better", False):
             found = found or node

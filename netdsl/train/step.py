@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from netdsl.autodiff import gradients
 from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.primitives import Input, Map, Param, PrimitiveBuilder, State
+from netdsl.primitives.leaf import learns
 from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
@@ -36,7 +37,7 @@ def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | No
     forward, sums = Measures(objective).expanded(training=True)
     b = PrimitiveBuilder(forward, training=True)
     loss = forward.outputs["loss"]
-    weights = [n for n in forward.leaves("param") if isinstance(n.op, Param) and n.op.trainable]
+    weights = [n for n in forward.leaves("param") if learns(n.op)]
     grads = gradients(b, loss, [Value(n.id) for n in weights])
     hyper = {name: b.add1(Input(SCALAR), name=HYPER + name) for name in optimizer.inputs}
     norm = scale = None

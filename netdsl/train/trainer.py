@@ -9,11 +9,11 @@ from pathlib import Path
 
 from netdsl.data import Batches, DataPlan, Usage
 from netdsl.elaborate import Network, need_network
+from netdsl.ops.batch_size import LAST_BATCH
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.source import Diagnostic, NetError, warn
-from netdsl.train.batch_size import LAST_BATCH
 from netdsl.train.callback import Callback, FitResult
 from netdsl.train.callbacks import FollowSchedule
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
