@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.ir import Graph
 from netdsl.passes.base import Pass
 from netdsl.passes.log import Log
@@ -16,8 +17,8 @@ class DropAux(Pass):
 
     name: ClassVar[str] = "drop_aux"
 
+    @override
     def run(self, graph: Graph, log: Log) -> Graph:
-        """The graph with its other outputs."""
         if not graph.aux:
             return graph
         for name in sorted(graph.aux):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.cost import facts
 from netdsl.ir import Node, Value
 from netdsl.passes.affine import affine
@@ -101,8 +102,8 @@ class FoldBatchNorm(Rewrite[Chain]):
         for old in reversed(match.maps[:-1]):
             edit.remove(old)
 
+    @override
     def nodes(self, edit: Edit, match: Chain) -> tuple[Node, ...]:
-        """The contraction and the maps."""
         return (match.contract, *match.maps)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.cost import facts
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
@@ -73,8 +74,8 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
         edit.remove(node)
         return new
 
+    @override
     def nodes(self, edit: Edit, match: tuple[Node, Node]) -> tuple[Node, ...]:
-        """The contraction and the map."""
         return match
 
 

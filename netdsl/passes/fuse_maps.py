@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.cost import Facts, facts, nbytes
 from netdsl.ir import Node
 from netdsl.passes.base import Rewrite
@@ -92,8 +93,8 @@ class FuseMaps(Rewrite[Fusion]):
             edit.replace(user, op, inputs, merged=[match.map])
         edit.remove(match.map)
 
+    @override
     def nodes(self, edit: Edit, match: Fusion) -> tuple[Node, ...]:
-        """The map and its readers."""
         return (match.map, *match.users)
 
     def _refusal(self, edit: Edit, node: Node, known: Facts, user: Node, body: Body) -> str | None:

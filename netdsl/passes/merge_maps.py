@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, with_body
@@ -96,8 +97,8 @@ class MergeMaps(Rewrite[Pair]):
         edit.remove(goes)
         return edit.nodes[new.id]
 
+    @override
     def nodes(self, edit: Edit, match: Pair) -> tuple[Node, ...]:
-        """Both maps."""
         return (match.first, match.second)
 
     @staticmethod

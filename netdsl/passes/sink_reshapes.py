@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.edit import Edit
@@ -74,8 +75,8 @@ class SinkReshapes(Rewrite[tuple[Node, Node]]):
         edit.replace(user, Reshape(now), (inner,), merged=[node])
         edit.remove(node)
 
+    @override
     def nodes(self, edit: Edit, match: tuple[Node, Node]) -> tuple[Node, ...]:
-        """The reshape and the map."""
         return match
 
     @staticmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
@@ -75,8 +76,8 @@ class ScatterAdd(Op):
             raise ShapeError(f"the axes of {x} from {self.axis} on are not those of {index}", operand=0)
         return (TensorType((*x.shape[: self.axis], self.size, *x.shape[after:]), x.dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.add.at`."""
         x, index = arrays
         lead, rest = x.shape[: self.axis], x.shape[self.axis + index.ndim :]
         out = np.zeros((*lead, self.size, *rest), x.dtype)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.op import Op, ShapeError, setting
 from netdsl.ir.settings import Init, boolean, fans, leaf_initializer, number, numbers_shape, tensor_type
 from netdsl.ir.types import TensorType
@@ -108,8 +109,8 @@ class Const(Op):
                 return (TensorType(array.shape, "bool"),)
         raise ShapeError(f"a constant of type {array.dtype} is neither float, int nor bool")
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """The value itself."""
         array = np.asarray(self.value)
         return (array.astype(np.float32) if array.dtype.kind == "f" else array,)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
@@ -142,8 +143,8 @@ class ReduceWindowGrad(Windows):
     name: ClassVar[str] = "reduce_window_grad"
     input: tuple[int, ...] = ()
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The shape of the input."""
         g = types[-1]
         self.check(g)
         if len(types) != (3 if self.kind == "max" else 1) or self.out_size(self.input) != g.shape[1:-1]:

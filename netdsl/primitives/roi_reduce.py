@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
@@ -71,8 +72,8 @@ class RoiReduce(Regions):
         """P x Q cells for each region."""
         return (self.check(*types),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Cell by cell."""
         x, rows, columns = arrays
         y = self.check(*(TensorType(a.shape) for a in arrays))
         out = np.zeros(y.shape, x.dtype)
@@ -105,8 +106,8 @@ class RoiReduceGrad(Regions):
 
     name: ClassVar[str] = "roi_reduce_grad"
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The type of the map."""
         rows, columns, g = types[:3]
         if (rows.rank, columns.rank, g.rank) != (4, 4, 5):
             raise ShapeError(f"the gradient of regions {rows}, {columns} is not {g}", operand=2)

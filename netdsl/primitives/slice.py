@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
@@ -33,14 +34,14 @@ class Reshape(Op):
             raise ShapeError(f"cannot reshape {x} to {list(self.shape)}", operand=0)
         return (TensorType(self.shape, x.dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.reshape`."""
         return (arrays[0].reshape(self.shape),)
 
+    @override
     def vjp(
         self, b: PrimitiveBuilder, inputs: Sequence[Value], outputs: Sequence[Value], grads: Grads
     ) -> list[Value | None]:
-        """Shape back."""
         assert grads[0] is not None
         return [b.reshape(grads[0], b.type(inputs[0]).shape)]
 
@@ -62,8 +63,8 @@ class Concat(Op):
         total = sum(t.shape[a] for t in types)
         return (TensorType((*first.shape[:a], total, *first.shape[a + 1 :]), first.dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.concatenate`."""
         return (np.concatenate(arrays, self.axis),)
 
     def vjp(
@@ -108,13 +109,13 @@ class Slice(_Affine):
 
     name: ClassVar[str] = "slice"
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The shape as set."""
         self.check(types[0])
         return (TensorType(self.shape, types[0].dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Index by axis."""
         out = np.zeros(self.shape, arrays[0].dtype)
         into, whole = self.places(arrays[0].shape, self.shape)
         out[np.ix_(*into)] = arrays[0][np.ix_(*whole)]
@@ -134,13 +135,13 @@ class Pad(_Affine):
 
     name: ClassVar[str] = "pad"
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The shape as set."""
         self.check(types[0])
         return (TensorType(self.shape, types[0].dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """Index by axis."""
         out = np.zeros(self.shape, arrays[0].dtype)
         into, whole = self.places(self.shape, arrays[0].shape)
         out[np.ix_(*whole)] = arrays[0][np.ix_(*into)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
+from netdsl.compat import override
 from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
@@ -22,15 +23,15 @@ class Transpose(Op):
     name: ClassVar[str] = "transpose"
     order: tuple[int, ...]
 
+    @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        """The sizes in the new order."""
         (x,) = types
         if sorted(self.order) != list(range(x.rank)):
             raise ShapeError(f"{list(self.order)} is not an order of the axes of {x}", operand=0)
         return (TensorType(tuple(x.shape[a] for a in self.order), x.dtype),)
 
+    @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
-        """`numpy.transpose`."""
         return (np.ascontiguousarray(arrays[0].transpose(self.order)),)
 
     def vjp(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from netdsl.compat import override
 from netdsl.elaborate import shown
 from netdsl.scalar import Expr, Lit, sqrt
 from netdsl.source import brief
@@ -91,10 +92,10 @@ class Sgd(_WithMomentum):
         """None without momentum."""
         return self.slots if self.momentum else ()
 
+    @override
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
     ) -> tuple[Expr, tuple[Expr, ...]]:
-        """One step."""
         g = _decayed(g, w, decay)
         if not slots:
             return w - lr * g, ()
@@ -120,10 +121,10 @@ class RmsProp(_WithMomentum):
         """The squares, and a velocity when there is momentum."""
         return self.slots if self.momentum else self.slots[:1]
 
+    @override
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
     ) -> tuple[Expr, tuple[Expr, ...]]:
-        """One step."""
         g = _decayed(g, w, decay)
         square = self.rho * slots[0] + (1 - self.rho) * (g * g)
         scaled = g / (sqrt(square) + self.eps)
@@ -163,10 +164,10 @@ class Adam(Optimizer):
             "correction2": second,
         }
 
+    @override
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
     ) -> tuple[Expr, tuple[Expr, ...]]:
-        """One step."""
         g = _decayed(g, w, decay)
         step, new = self._step(g, slots, hyper, lr)
         return w - step, new
@@ -184,10 +185,10 @@ class AdamW(Adam):
 
     weight_decay: float = bounded(0.01, 0.0)
 
+    @override
     def update(
         self, w: Expr, g: Expr, slots: Sequence[Expr], hyper: Hyper, lr: Expr, decay: float
     ) -> tuple[Expr, tuple[Expr, ...]]:
-        """One step."""
         step, new = self._step(g, slots, hyper, lr)
         kept = w * (Lit(1.0) - lr * decay) if decay else w
         return kept - step, new
