@@ -55,7 +55,7 @@ def simplify_expressions(edit: Edit, node: Node) -> str | None:
 def remove_copy(edit: Edit, node: Node) -> str | None:
     """A node whose result is its operand."""
     same = node.inputs and edit.type(node.inputs[0]) == node.types[0]
-    if not same or len(node.types) > 1 or not _copies(node):
+    if not same or not _copies(node):
         return None
     edit.redirect(Value(node.id), node.inputs[0])
     edit.remove(node)

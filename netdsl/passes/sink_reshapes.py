@@ -95,7 +95,5 @@ def _moved(shape: Shape, now: Shape, into: Shape) -> Shape | None:
     own = shape
     while own and own[0] == 1:
         own = own[1:]
-    if len(own) > min(len(now), len(into)):
-        return None
     count = len(own)
     return own if not count or now[-count:] == into[-count:] else None

@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seconds", type=float, default=600.0, help="after so long a mutant counts as killed"
     )
+    parser.add_argument("--stages", type=int, help="how many rooms are asked, the own one first; else all")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     options = parser.parse_args(argv)
     drawn = draw(options.paths, options.seed)[options.first :][: options.count]
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(m.diff((ROOT / m.path).read_bytes()) for m in drawn))
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        tree = Tree.copied(Path(folder), options.seconds)
+        tree = Tree.copied(Path(folder), options.seconds, options.stages)
         faults = tree.faults(dict.fromkeys(m.path for m in drawn))
         if faults:
             sys.exit(f"without a mutant fail: {', '.join(faults)}")

@@ -9,7 +9,7 @@ _NEIGHBOURS: dict[str, tuple[tuple[str, ...], ...]] = {
     "scalar": (_GRAPHS, ("tests/cpu", *_RUNS)),
     "ir": (_GRAPHS, ("tests/schedule", "tests/elaborate", "tests/report"), _RUNS, ("tests/train",)),
     "primitives": (_GRAPHS, ("tests/cpu", "tests/schedule"), _RUNS),
-    "passes": (("tests/schedule", "tests/test_docs.py"), _RUNS, ("tests/train", "tests/interop")),
+    "passes": (("tests/test_autodiff.py", "tests/schedule"), _RUNS, ("tests/train", "tests/test_docs.py")),
     "schedule": (("tests/cpu",), _RUNS, ("tests/report", "tests/train")),
     "backend": (("tests/schedule", "tests/cpu"), _RUNS),
     "cpu": (("tests/primitives",), _RUNS, ("tests/train", "tests/stress")),

@@ -24,13 +24,17 @@ PRELOADED = ["hypothesis", "numba", "numpy", "onnx.reference", "pytest"]
 
 @dataclass(frozen=True)
 class Tree:
-    """A copy of the working tree in `folder`, with kernels of its own; a run of tests ends after `seconds`."""
+    """A copy of the working tree in `folder`, with kernels of its own.
+
+    A run of tests ends after `seconds`; `rooms` says how many stages of tests are tried, None for all.
+    """
 
     folder: Path
     seconds: float
+    rooms: int | None = None
 
     @classmethod
-    def copied(cls, folder: Path, seconds: float) -> "Tree":
+    def copied(cls, folder: Path, seconds: float, rooms: int | None = None) -> "Tree":
         """What git knows, as it lies in the working tree."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
@@ -40,11 +44,15 @@ class Tree:
                 shutil.copy2(ROOT / name, folder / name)
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
         os.environ["NETDSL_CACHE"] = str(folder / "cache")
-        return cls(folder, seconds)
+        return cls(folder, seconds, rooms)
+
+    def stages(self, path: Path) -> list[tuple[str, ...]]:
+        """The tests to try for a file."""
+        return stages(path)[: self.rooms]
 
     def faults(self, paths: Iterable[Path]) -> list[str]:
         """The tests that fail as the tree is."""
-        needed = dict.fromkeys(stage for path in paths for stage in stages(path))
+        needed = dict.fromkeys(stage for path in paths for stage in self.stages(path))
         return [found for stage in needed if (found := self.failure(stage)) is not None]
 
     def notices(self, mutant: Mutant, number: int) -> bool:
@@ -56,7 +64,7 @@ class Tree:
             path.write_bytes(mutant.applied(source))
             # Python takes bytecode for that of a text by size and whole seconds: each mutant has seconds of its own.
             os.utime(path, (number + 1, number + 1))
-            found = next(filter(None, map(self.failure, stages(mutant.path))), None)
+            found = next(filter(None, map(self.failure, self.stages(mutant.path))), None)
         finally:
             path.write_bytes(source)
             os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
