@@ -2,8 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +15,6 @@ import pytest
 from netdsl.cli.main import main
 from netdsl.elaborate import elaborate
 from netdsl.ir.parse import parse_graph
-from netdsl.ops import rectifier
 from netdsl.passes import Log, base
 from netdsl.primitives import LEAVES, PRIMITIVES, Map
 from netdsl.scalar import Arg, Unary
@@ -92,9 +94,40 @@ def test_the_networks_of_the_readme():
     assert parse(Source("README.md", part))
 
 
-def test_the_op_of_the_page_is_the_real_one():
-    (_, code), *_ = blocks(ROOT / "docs" / "add-an-op.md", "python")
-    assert code in Path(rectifier.__file__).read_text(encoding="utf-8")
+def test_the_op_of_the_page_passes_the_conformance_suite(tmp_path):
+    """The page followed to the letter, in a copy of the sources."""
+    for folder in ("netdsl", "grammar", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    _, (_, module), (_, line) = blocks(ROOT / "docs" / "add-an-op.md", "python")
+    (tmp_path / "netdsl/ops/scale.py").write_text(module, encoding="utf-8")
+    places = tmp_path / "netdsl/ops/__init__.py"
+    text, before = places.read_text(encoding="utf-8"), '    "lrn": ('
+    assert text.count(before) == 1
+    places.write_text(text.replace(before, line + before), encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            "tests/ops/test_conformance.py",
+            "-k",
+            "scale",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    for name in (
+        "expansion_equals_reference",
+        "gradient_equals_finite_differences",
+        "cpu_kernels_equal_the_interpreter",
+    ):
+        assert re.search(rf"test_{name}\[scale\(3x7\)\] PASSED", done.stdout), done.stdout
 
 
 def test_the_pass_of_the_page_works():
