@@ -17,11 +17,13 @@ import numpy as np
 from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.lower import PLANNERS
-from netdsl.cpu.threads.team import Pool
+from netdsl.cpu.step import SCRATCH
+from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.primitives import Concat, Map, Reduce, ReduceWindow, ReduceWindowGrad, Slice
 from netdsl.runtime.memory import aligned_bytes
 from netdsl.scalar import Arg, erf, exp, maximum, sqrt, where
+from netdsl.schedule import View
 
 X, Y, Z, W = (Arg(k) for k in range(4))
 POOL = ((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), (0, 0))
@@ -173,16 +175,17 @@ class Case:
             made = op.infer(*types)
             for k, t in zip(results, made, strict=True):
                 self.arrays.setdefault(k, _array(t.shape, rng))
-            drafts.append((PLANNERS[type(op)](op, types, made), operands, results))
+            views = [View.dense(k, t) for k, t in enumerate((*types, *made))]
+            steps = PLANNERS[type(op)](op, views[: len(types)], views[len(types) :])
+            drafts.append((steps, operands, results))
             self.bytes += sum(self.arrays[k].nbytes for k in (*operands, *results))
         self.keep = []
         for steps, operands, results in drafts:
             scratch = aligned_bytes(max(s.scratch for s in steps) + 64)
-            places = {("operand", k): self.arrays[n] for k, n in enumerate(operands)}
-            places |= {("result", k): self.arrays[n] for k, n in enumerate(results)}
-            places["scratch", 0] = scratch
+            places = {k: self.arrays[n] for k, n in enumerate((*operands, *results))}
+            places[SCRATCH] = scratch
             for step in steps:
-                step.bind(lambda slot, places=places: places[slot.place, slot.index].ctypes.data)
+                step.bind(lambda buffer, places=places: places[buffer].ctypes.data)
             self.keep.append((steps, scratch))
         self.linked = link([step for steps, *_ in drafts for step in steps])
 
@@ -228,7 +231,7 @@ def main():
         import torch
 
         torch.set_num_threads(options.threads)
-    pool, rows = Pool(options.threads), []
+    pool, rows = Team(options.threads), []
     for name in (n for n in CASES if options.only in n):
         case = Case(name, pool)
         runs = [case.run] + ([] if options.no_torch else [torch_case(name, case.arrays)])

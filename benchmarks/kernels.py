@@ -17,13 +17,14 @@ import numpy as np
 
 from netdsl.cpu import host
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
-from netdsl.cpu.contract.plan import geometry, plan_contract
+from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.link import link
-from netdsl.cpu.threads.team import Pool
+from netdsl.cpu.step import PACKED, SCRATCH
+from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
-from netdsl.primitives.epilogue import Epilogue
 from netdsl.runtime.memory import aligned_bytes
+from netdsl.schedule import View
 
 # name: (batch, spatial size, channels, kernel, features, stride, pad, groups)
 SHAPES = {
@@ -108,14 +109,14 @@ class Case:
         rng = np.random.default_rng(0)
         self.arrays = dict(zip("xwy", (filled(s, rng) for s in (x, w, y)), strict=True))
         order = {"forward": "xwy", "backward_data": "ywx", "backward_weights": "xyw"}[role]
-        plan = plan_contract(self.op, geometry(self.op, x, w, y), pool.threads, Epilogue())
-        buffers = {("operand", k): self.arrays[t] for k, t in enumerate(order[:2])}
-        buffers["result", 0] = self.arrays[order[2]]
-        buffers["scratch", 0] = aligned_bytes(max(s.scratch for s in plan.steps) + 64)
-        buffers["packed", 0] = aligned_bytes(plan.packed + 64)
+        buffers = {k: self.arrays[t] for k, t in enumerate(order)}
+        a, b, result = (View.dense(k, TensorType(array.shape)) for k, array in buffers.items())
+        plan = plan_contract(self.op, (a, b), result, pool.threads)
+        buffers[SCRATCH] = aligned_bytes(max(s.scratch for s in plan.steps) + 64)
+        buffers[PACKED] = aligned_bytes(plan.packed + 64)
         self.keep = (plan, buffers)
         for step in (*plan.pack, *plan.steps):
-            step.bind(lambda slot: buffers[slot.place, slot.index].ctypes.data)
+            step.bind(lambda buffer: buffers[buffer].ctypes.data)
         self.steps = [link(steps).table for steps in ((*plan.pack, *plan.steps), plan.steps)]
         pool.run(self.steps[0])
         self.table = self.steps[packed]
@@ -169,7 +170,7 @@ def main():
     parser.add_argument("--packed", action="store_true", help="leave the packing of weights out")
     parser.add_argument("--seconds", type=float, default=0.3, help="for each shape and role")
     options = parser.parse_args()
-    pool = Pool(options.threads)
+    pool = Team(options.threads)
     top = peak(options.threads, pool)
     if not options.no_torch:
         import torch

@@ -11,13 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netdsl.cpu.codegen.nest import ITEM
 from netdsl.cpu.contract.words import BUFFER_BYTES
 from netdsl.cpu.step import Slot, Step
-from netdsl.ir import TensorType
-
-# Kernels may read (never write) up to one vector past the end of a buffer: memory has room for it.
-SLACK = 64
+from netdsl.schedule import Layout, View
 
 
 class Broken(Exception):
@@ -26,19 +22,17 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Room:
-    """A buffer: its bytes, and those of an element."""
+    """What a step may touch, under a name for messages: all of a view, but nothing that lies in its gaps."""
 
-    size: int
-    item: int
-
-    @staticmethod
-    def of(t: TensorType) -> Room:
-        """The room of a tensor."""
-        return Room(t.nbytes, ITEM[t.dtype])
+    name: str
+    view: View
 
 
 class Claims:
-    """The memory accesses of a step, stated by the rule of its driver and checked at once."""
+    """The memory accesses of a step, stated by the rule of its driver and checked at once.
+
+    Beside what is stated a kernel may read, never write, up to one vector behind: all memory has room for that.
+    """
 
     def __init__(self, step: Step, rooms: Callable[[Slot], Room]) -> None:
         self.step, self.rooms = step, rooms
@@ -69,31 +63,34 @@ class Claims:
         for name, value in values.items():
             self.need(value >= 1, f"{name} is {value}")
 
-    def room(self, word: int) -> Room:
-        """The buffer that a word points into, from there to its end."""
+    def slot(self, word: int) -> Slot:
+        """Where a word points."""
+        slot = self.step.slots.get(word)
+        if slot is None:
+            raise Broken(f"word {word} points at no buffer")
+        return slot
+
+    def reads(self, word: int, end: int, first: int = 0, over: Over = ()) -> None:
+        """Bytes `first` to `end` from where a word points are read, and again at (count, stride) of `over`."""
+        self._inside("reads", word, first, end, over)
+
+    def writes(self, word: int, end: int, first: int = 0, over: Over = ()) -> None:
+        """Bytes `first` to `end` from where a word points are written, and again at (count, stride) of `over`."""
+        self.need(self.slot(word).written, f"word {word} points at what is only read, and is written")
+        self._inside("writes", word, first, end, over)
+
+    def _inside(self, verb: str, word: int, first: int, end: int, over: Over) -> None:
+        slot = self.slot(word)
         if word not in self._known:
-            slot = self.step.slots.get(word)
-            if slot is None:
-                raise Broken(f"word {word} points at no buffer")
-            found = self.rooms(slot)
-            self._known[word] = Room(found.size - slot.offset, found.item)
-        return self._known[word]
-
-    def reads(self, word: int, end: int, first: int = 0, slack: int = 0) -> None:
-        """Bytes `first` to `end` from where a word points are read; `slack` of them may lie behind the buffer."""
-        self._inside("reads", word, first, end, slack)
-
-    def writes(self, word: int, end: int, first: int = 0) -> None:
-        """Bytes `first` to `end` from where a word points are written."""
-        self._inside("writes", word, first, end, 0)
-
-    def _inside(self, verb: str, word: int, first: int, end: int, slack: int) -> None:
-        room, slot = self.room(word), self.step.slots[word]
-        if first < end and (first + slot.offset < 0 or end > room.size + slack):
-            place = f"{slot.place} {slot.index}" if slot.place in ("operand", "result") else slot.place
+            self._known[word] = self.rooms(slot)
+        room, at = self._known[word], slot.view.offset
+        if not room.view.holds(at + first, end - first, over):
+            low, high = span_of((n for n, _ in over), [s for _, s in over])
+            start = at - room.view.offset
+            gaps = "" if room.view.layout is Layout.DENSE else f" with gaps ({list(room.view.strides)} bytes)"
             raise Broken(
-                f"it {verb} bytes {first + slot.offset} to {end + slot.offset} of {place},"
-                f" which has {room.size + slot.offset}"
+                f"it {verb} bytes {start + first + low} to {start + end + high} of {room.name},"
+                f" which has {room.view.type.nbytes}{gaps}"
             )
 
     def workspace(self, end: int, first: int = 0) -> None:
@@ -122,6 +119,7 @@ class Claims:
             )
 
 
+Over = Sequence[tuple[int, int]]
 Rule = Callable[[Claims], None]
 """States what the steps of a driver do."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netdsl.cpu.contract.plan import ContractPlan, geometry, plan_contract
+from netdsl.cpu.contract.plan import ContractPlan, plan_contract
 from netdsl.cpu.kernels.gather import plan_gather
 from netdsl.cpu.kernels.map import plan_concat, plan_map, plan_slice, plan_transpose
 from netdsl.cpu.kernels.non_max_suppression import plan_suppress
@@ -14,7 +14,7 @@ from netdsl.cpu.kernels.reduce import plan_reduce
 from netdsl.cpu.kernels.reduce_window import plan_window
 from netdsl.cpu.kernels.roi_reduce import plan_region
 from netdsl.cpu.kernels.top_k import plan_top
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import PACKED, SCRATCH, Slot, Step
 from netdsl.ir import Node, TensorType
 from netdsl.primitives import (
     Concat,
@@ -35,9 +35,9 @@ from netdsl.primitives import (
 )
 from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
-from netdsl.schedule import Buffer, Call, Schedule
+from netdsl.schedule import Buffer, Call, Schedule, View
 
-Planner = Callable[[Any, Sequence[TensorType], Sequence[TensorType]], list[Step]]
+Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Step]]
 PLANNERS: Mapping[type, Planner] = {
     Map: plan_map,
     Reduce: plan_reduce,
@@ -58,14 +58,14 @@ PLANNERS: Mapping[type, Planner] = {
 
 @dataclass(frozen=True)
 class LoweredCall:
-    """The steps of a call and the numbers of its buffers.
+    """The steps of a call, and where its operands and results lie.
 
     `packed` is the number of the buffer with the packed weights, where there is one.
     """
 
     node: Node
-    operands: tuple[int, ...]
-    results: tuple[int, ...]
+    operands: tuple[View, ...]
+    results: tuple[View, ...]
     steps: tuple[Step, ...]
     packed: int | None = None
 
@@ -76,10 +76,8 @@ class LoweredCall:
 
     def buffer(self, slot: Slot) -> int | None:
         """The number of the buffer that a slot is in; None for scratch."""
-        if slot.place == "packed":
-            return self.packed
-        numbers = {"operand": self.operands, "result": self.results}.get(slot.place)
-        return None if numbers is None else numbers[slot.index]
+        number = slot.view.buffer
+        return {SCRATCH: None, PACKED: self.packed}.get(number, number)
 
     def touched(self) -> set[int]:
         """The buffers that are read or written: not the weights where their packed form is used."""
@@ -115,43 +113,36 @@ class _Lowering:
 
     def _with_packs(self, prepare: Sequence[LoweredCall]) -> list[LoweredCall]:
         """Weights are packed as soon as they are there, so that what they are packed from can go."""
-        made = {b for call in prepare for b in call.results}
+        made = {view.buffer for call in prepare for view in call.results}
         calls = [pack for b, packs in self.packs.items() if b not in made for pack in packs]
         for call in prepare:
             calls.append(call)
-            calls += [pack for b in call.results for pack in self.packs.get(b, ())]
+            calls += [pack for view in call.results for pack in self.packs.get(view.buffer, ())]
         return calls
 
     def _call(self, call: Call) -> LoweredCall:
-        graph = self.schedule.graph
-        operands, results = [graph.type(v) for v in call.node.inputs], list(call.node.types)
         op = call.node.op
         if isinstance(op, Contract):
-            return self._contract(call, op, operands, results)
+            return self._contract(call, op)
         if type(op) not in PLANNERS:
             raise LookupError(f"the primitive {op.name} has no CPU kernel")
-        return _lowered(call, PLANNERS[type(op)](op, operands, results))
+        return _lowered(call, PLANNERS[type(op)](op, call.operands, call.results))
 
-    def _contract(
-        self, call: Call, op: Contract, operands: Sequence[TensorType], results: Sequence[TensorType]
-    ) -> LoweredCall:
+    def _contract(self, call: Call, op: Contract) -> LoweredCall:
         """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
-        shapes = [t.shape for t in (*operands[:2], *results)]
-        order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[op.role]
-        x, w, y = (shapes[k] for k in order)
-        epilogue, rest = match_epilogue(op.epilogue, operands, results[0])
-        plan = plan_contract(op, geometry(op, x, w, y), self.threads, epilogue)
-        lowered = self._packed(call, plan)
+        (result,) = call.results
+        epilogue, rest = match_epilogue(op.epilogue, [v.type for v in call.operands], result.type)
+        lowered = self._packed(call, plan_contract(op, call.operands, result, self.threads, epilogue))
         if rest is None:
             return lowered
-        after = plan_map(Map((rest,), results[0].shape), [results[0], *operands[2:]], results)
-        return replace(lowered, steps=(*lowered.steps, *map(_shifted, after)))
+        after = plan_map(Map((rest,), result.shape), [result, *call.operands[2:]], call.results)
+        return replace(lowered, steps=(*lowered.steps, *after))
 
     def _packed(self, call: Call, plan: ContractPlan) -> LoweredCall:
         """Pack fixed weights once, others in every run."""
         if not plan.pack:
             return _lowered(call, plan.steps)
-        weights = call.operands[1]
+        weights = call.operands[1].buffer
         fixed = self._fixed(weights)
         t = TensorType((plan.packed // 4,))
         self.buffers.append(Buffer("fixed" if fixed else "varying", call.node.id, t))
@@ -169,25 +160,10 @@ class _Lowering:
             b.kind in ("param", "state") and b.name not in self.schedule.graph.updates
         )
 
-    def _copy(self, old: int, new: int) -> LoweredCall:
-        t = self.buffers[old].type
-        node = Node(f"update of {self.buffers[old].name}", Map((Arg(0),)), (), (t,))
-        return _lowered(Call(node, (new,), (old,)), plan_map(Map((Arg(0),)), [t], [t]))
+    def _copy(self, old: View, new: View) -> LoweredCall:
+        node = Node(f"update of {self.buffers[old.buffer].name}", Map((Arg(0),)), (), (old.type,))
+        return _lowered(Call(node, (new,), (old,)), plan_map(Map((Arg(0),)), [new], [old]))
 
 
 def _lowered(call: Call, steps: Sequence[Step], packed: int | None = None) -> LoweredCall:
     return LoweredCall(call.node, call.operands, call.results, tuple(steps), packed)
-
-
-def _shifted(step: Step) -> Step:
-    """A map over (result, third operand, ...) as a step of a contraction, whose first two operands it skips."""
-    slots = {}
-    for word, slot in step.slots.items():
-        if slot.place == "operand":
-            first = slot.index == 0
-            slots[word] = replace(
-                slot, place="result" if first else "operand", index=0 if first else slot.index + 1
-            )
-        else:
-            slots[word] = slot
-    return replace(step, slots=slots)

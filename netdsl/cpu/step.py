@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary
+from netdsl.ir import TensorType
+from netdsl.schedule import View
 
-Place = Literal["operand", "result", "scratch", "packed"]
+# Numbers that stand for no buffer of the schedule: memory of the call, and the packed copy of its weights.
+SCRATCH, PACKED = -1, -2
+
 Address = Callable[[], int]
 """Where code lies, or a table of it; asking may compile it."""
 
@@ -42,15 +46,18 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A word of an argument block that holds an address: byte `offset` into a buffer of the step.
+    """A word of an argument block that holds the address of a view, which the step may write or only read.
 
-    `place` and `index` say which: operand or result number `index` of the primitive, the call's scratch, or the
-    packed copy of its weights.
+    The view is an operand or a result of the primitive, or a part of one, or lies in SCRATCH or PACKED memory.
     """
 
-    place: Place
-    index: int = 0
-    offset: int = 0
+    view: View
+    written: bool = False
+
+
+def start_of(memory: int, offset: int = 0) -> View:
+    """Where memory of the call begins, or byte `offset` of it."""
+    return View.dense(memory, TensorType(()), offset)
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Step:
         """The name of the driver, by which `bounds` knows what it does with the block."""
         return self.entry.driver
 
-    def bind(self, where: Callable[[Slot], int]) -> None:
+    def bind(self, where: Callable[[int], int]) -> None:
         """Write the address of every buffer into the argument block."""
         for word, slot in self.slots.items():
-            self.args[word] = where(slot) + slot.offset
+            self.args[word] = where(slot.view.buffer) + slot.view.offset

@@ -8,8 +8,9 @@ from netdsl.cpu.bounds import Broken, Claims, Room
 from netdsl.cpu.contract import bounds as bounds_contract
 from netdsl.cpu.kernels import bounds as bounds_kernels
 from netdsl.cpu.lower import Lowered, LoweredCall
-from netdsl.cpu.step import Slot, Step
-from netdsl.ir import Node
+from netdsl.cpu.step import PACKED, SCRATCH, Slot, Step
+from netdsl.ir import Node, TensorType
+from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
 
 RULES = {**bounds_contract.RULES, **bounds_kernels.RULES}
@@ -26,19 +27,28 @@ class PlanError(NetError):
 
 def verify(lowered: Lowered) -> None:
     """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
-    rooms = [Room.of(b.type) for b in lowered.buffers]
+    types = [b.type for b in lowered.buffers]
     for call in (*lowered.prepare, *lowered.run):
         for step in call.steps:
-            _check(step, call, rooms)
+            _check(step, call, types)
 
 
-def _check(step: Step, call: LoweredCall, rooms: Sequence[Room]) -> None:
+def _check(step: Step, call: LoweredCall, types: Sequence[TensorType]) -> None:
     def room(slot: Slot) -> Room:
-        number = call.buffer(slot)
-        if number is not None:
-            return rooms[number]
-        # Scratch holds parts of the result.
-        return Room(call.scratch, rooms[call.results[0]].item)
+        number = slot.view.buffer
+        if number == SCRATCH:
+            return Room("scratch", View.dense(SCRATCH, TensorType((call.scratch,), "bool")))
+        if number == PACKED:
+            if call.packed is None:
+                raise Broken("it has no packed weights")
+            return Room("packed", View.dense(PACKED, types[call.packed]))
+        own = [(f"result {k}", view) for k, view in enumerate(call.results)]
+        if not slot.written:
+            own += [(f"operand {k}", view) for k, view in enumerate(call.operands)]
+        for name, view in own:
+            if slot.view.inside(view) and view.inside(View.dense(number, types[number])):
+                return Room(name, slot.view)
+        raise Broken(f"{slot.view} is no part of its operands and results")
 
     try:
         if step.driver not in RULES:

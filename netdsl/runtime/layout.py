@@ -52,7 +52,7 @@ class Layout:
         for b in self.schedule.leaves.values():
             buffer = self.schedule.buffers[b]
             size[buffer.kind] += buffer.type.nbytes
-        results = sum(self.schedule.buffers[b].type.nbytes for b in self.schedule.outputs.values())
+        results = sum(view.type.nbytes for view in self.schedule.outputs.values())
         weights, prepared = size["param"] + size["state"], size["const"] + self.kept
         return Footprint(weights, prepared, size["input"], self.size - self.kept, results)
 
@@ -89,7 +89,7 @@ def _spans(schedule: Schedule, lowered: Lowered) -> dict[int, tuple[int, int]]:
     calls = (*lowered.prepare, *lowered.run)
     leaves = set(schedule.leaves.values())
     touched = [(k, b) for k, call in enumerate(calls) for b in sorted(call.touched())]
-    touched += [(len(calls), b) for b in schedule.outputs.values()]
+    touched += [(len(calls), view.buffer) for view in schedule.outputs.values()]
     spans: dict[int, tuple[int, int]] = {}
     for k, b in touched:
         if b not in leaves:

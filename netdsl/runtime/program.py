@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.lower import LoweredCall
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import PACKED, SCRATCH, Step
 from netdsl.cpu.threads.team import shared_team
 from netdsl.cpu.verify import verify
 from netdsl.ir import Graph, TensorType
@@ -21,6 +21,7 @@ from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.runtime.layout import Footprint, Layout, lay_out
 from netdsl.runtime.memory import Workspace, aligned_array, check_fits
 from netdsl.runtime.profile import StepTime, measure
+from netdsl.schedule import View
 
 Array = NDArray[Any]
 
@@ -197,16 +198,15 @@ class Program:
         self._prepare_table, self._run_table = linked.table[:prepared], linked.table[prepared:]
         self._run_steps = tuple(steps[prepared:])
         self._run_calls = tuple(call.node for call in lowered.run for _ in call.steps)
-        self._results = {name: self._view(b, name) for name, b in layout.schedule.outputs.items()}
+        self._results = {name: self._array(view) for name, view in layout.schedule.outputs.items()}
 
-    def _view(self, buffer: int, name: str) -> Array:
-        """The output as an array over its buffer, under the shape the output has."""
-        t = self.layout.schedule.graph.type(self.layout.schedule.graph.outputs[name])
-        start = self.layout.offsets[buffer]
-        raw = self._workspace.memory[start : start + t.nbytes]
-        return raw.view(NUMPY_DTYPE[t.dtype]).reshape(t.shape)
+    def _array(self, view: View) -> Array:
+        """What a view shows, as an array."""
+        start, dtype = self.layout.offsets[view.buffer] + view.offset, NUMPY_DTYPE[view.type.dtype]
+        return np.ndarray(view.shape, dtype, self._workspace.memory, start, view.strides)
 
 
-def _address(call: LoweredCall, where: Mapping[int, int], scratch: int, slot: Slot) -> int:
-    b = call.buffer(slot)
-    return scratch if b is None else where[b]
+def _address(call: LoweredCall, where: Mapping[int, int], scratch: int, buffer: int) -> int:
+    if buffer == SCRATCH:
+        return scratch
+    return where[call.packed if buffer == PACKED and call.packed is not None else buffer]

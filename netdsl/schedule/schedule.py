@@ -10,6 +10,7 @@ from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.passes.weights import weight_only
 from netdsl.primitives import Map
 from netdsl.schedule.order import execution_order, separated
+from netdsl.schedule.view import View
 
 Kind = Literal["input", "param", "state", "const", "fixed", "varying"]
 LEAVES = ("input", "param", "state", "const")
@@ -30,27 +31,27 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A node that runs, with the numbers of the buffers that it reads and writes."""
+    """A node that runs, and where what it reads and writes lies."""
 
     node: Node
-    operands: tuple[int, ...]
-    results: tuple[int, ...]
+    operands: tuple[View, ...]
+    results: tuple[View, ...]
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """`prepare` runs once per set of weights, `run` at every run; `outputs` and `leaves` name buffers.
+    """`prepare` runs once per set of weights, `run` at every run; `leaves` are numbers of buffers.
 
-    `copies` are pairs (leaf buffer, new value's buffer) of updates that could not be computed in place.
+    `copies` are pairs (leaf, new value) of updates that could not be computed in place.
     """
 
     graph: Graph
     buffers: tuple[Buffer, ...]
     prepare: tuple[Call, ...]
     run: tuple[Call, ...]
-    outputs: dict[str, int]
+    outputs: dict[str, View]
     leaves: dict[str, int]
-    copies: tuple[tuple[int, int], ...]
+    copies: tuple[tuple[View, View], ...]
 
 
 def make_schedule(graph: Graph) -> Schedule:
@@ -64,7 +65,7 @@ class _Scheduler:
         self.order = execution_order(graph)
         self.fixed = weight_only(graph)
         self.buffers: list[Buffer] = []
-        self.where: dict[Value, int] = {}
+        self.where: dict[Value, View] = {}
         self.last_read = self._last_reads()
         self.updated: dict[Value, list[str]] = {}
         for leaf, new in graph.updates.items():
@@ -77,13 +78,13 @@ class _Scheduler:
             if node.op.name in LEAVES and not node.inputs:
                 self._leaf(node)
             elif node.op.name == "reshape":
-                self.where[Value(node.id)] = self.where[node.inputs[0]]
+                self.where[Value(node.id)] = self._reshaped(node)
             else:
                 call = self._call(node, position)
                 (prepare if node.id in self.fixed else run).append(call)
-        leaves = {n.id: self.where[Value(n.id)] for n in self.order if n.op.name in LEAVES}
+        leaves = {n.id: self.where[Value(n.id)].buffer for n in self.order if n.op.name in LEAVES}
         outputs = {name: self.where[v] for name, v in self.graph.outputs.items()}
-        copies = [(leaves[leaf], self.where[v]) for leaf, v in self.graph.updates.items()]
+        copies = [(self.where[Value(leaf)], self.where[v]) for leaf, v in self.graph.updates.items()]
         return Schedule(
             self.graph,
             tuple(self.buffers),
@@ -91,12 +92,17 @@ class _Scheduler:
             tuple(run),
             outputs,
             leaves,
-            tuple((old, new) for old, new in copies if old != new),
+            tuple((old, new) for old, new in copies if old.buffer != new.buffer),
         )
 
-    def _new(self, kind: Kind, name: str, t: TensorType) -> int:
+    def _new(self, kind: Kind, name: str, t: TensorType) -> View:
         self.buffers.append(Buffer(kind, name, t))
-        return len(self.buffers) - 1
+        return View.dense(len(self.buffers) - 1, t)
+
+    def _reshaped(self, node: Node) -> View:
+        view = self.where[node.inputs[0]].reshaped(node.types[0].shape)
+        assert view is not None, "nothing is put where a reshape would need a copy"
+        return view
 
     def _leaf(self, node: Node) -> None:
         kinds: dict[str, Kind] = {"input": "input", "param": "param", "state": "state", "const": "const"}
@@ -104,7 +110,7 @@ class _Scheduler:
 
     def _call(self, node: Node, position: int) -> Call:
         operands = tuple(self.where[v] for v in node.inputs)
-        results: list[int] = []
+        results: list[View] = []
         for value, t in zip(node.outputs, node.types, strict=True):
             place = self._in_place(node, value, t, operands, results, position)
             kind: Kind = "fixed" if node.id in self.fixed else "varying"
@@ -117,11 +123,11 @@ class _Scheduler:
         node: Node,
         value: Value,
         t: TensorType,
-        operands: Sequence[int],
-        results: Sequence[int],
+        operands: Sequence[View],
+        results: Sequence[View],
         position: int,
-    ) -> int | None:
-        """The buffer that this result of a map may overwrite: the leaf it updates, or an operand not read later."""
+    ) -> View | None:
+        """The memory that this result of a map may overwrite: the leaf it updates, or an operand not read later."""
         if not isinstance(node.op, Map) or node.id in self.fixed:
             return None
         updated = self.updated.get(value, ())
@@ -132,8 +138,8 @@ class _Scheduler:
             return None
         for v, b in zip(node.inputs, operands, strict=True):
             if (
-                self.buffers[b].kind == "varying"
-                and b not in results
+                self.buffers[b.buffer].kind == "varying"
+                and b.buffer not in {r.buffer for r in results}
                 and self._dies(self._root(v), t, position)
             ):
                 return b

@@ -3,8 +3,10 @@
 import numpy as np
 
 from netdsl.cpu.lower import PLANNERS
+from netdsl.cpu.step import SCRATCH
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.schedule import View
 from tests.cpu.running import aligned, run_steps
 
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
@@ -21,7 +23,8 @@ class Planned:
         self.types = types_of(arrays)
         self.results = op.infer(*self.types)
         self.arrays = [aligned(a) for a in arrays]
-        self.steps = PLANNERS[type(op)](op, self.types, self.results)
+        views = [View.dense(k, t) for k, t in enumerate((*self.types, *self.results))]
+        self.steps = PLANNERS[type(op)](op, views[: len(arrays)], views[len(arrays) :])
 
     def run(self, parts=1, in_place=None):
         """The results; `in_place` maps a result to the operand whose buffer it gets."""
@@ -29,10 +32,9 @@ class Planned:
         results = [aligned(np.full(t.shape, _GARBAGE[t.dtype], NUMPY_DTYPE[t.dtype])) for t in self.results]
         for r, o in (in_place or {}).items():
             results[r] = operands[o]
-        places = {("operand", k): a for k, a in enumerate(operands)}
-        places |= {("result", k): a for k, a in enumerate(results)}
+        places = dict(enumerate((*operands, *results)))
         size = max((s.scratch for s in self.steps), default=0)
-        places["scratch", 0] = aligned(np.full(size, 255, np.uint8))
+        places[SCRATCH] = aligned(np.full(size, 255, np.uint8))
         run_steps(self.steps, places, parts)
         return results
 

@@ -4,9 +4,14 @@ import ctypes
 
 import numpy as np
 
+from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.contract.words import WORKSPACE_BYTES
 from netdsl.cpu.link import link
+from netdsl.cpu.step import PACKED, SCRATCH
+from netdsl.ir import TensorType
+from netdsl.primitives.epilogue import NOTHING
 from netdsl.runtime.memory import aligned_bytes
+from netdsl.schedule import View
 
 
 def aligned(array: np.ndarray) -> np.ndarray:
@@ -18,10 +23,21 @@ def aligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+def contraction(op, arrays, shape, epilogue=NOTHING):
+    """The plan of a contraction of arrays, memory for its steps by number, and its result."""
+    places = dict(enumerate(map(aligned, (*arrays, np.full(shape, np.nan, np.float32)))))
+    *operands, result = [View.dense(k, TensorType(array.shape)) for k, array in places.items()]
+    plan = plan_contract(op, operands, result, 2, epilogue)
+    scratch = max([0, *(s.scratch for s in plan.steps)])
+    places[SCRATCH] = aligned(np.full(scratch // 4 + 64, np.nan, np.float32))
+    places[PACKED] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
+    return plan, places, places[result.buffer]
+
+
 def run_steps(steps, places, parts: int = 1) -> None:
-    """Run every share of every step; `places` maps (place, index) to an array."""
+    """Run every share of every step; `places` maps the number of a buffer to an array."""
     for step in steps:
-        step.bind(lambda slot: places[slot.place, slot.index].ctypes.data)
+        step.bind(lambda buffer: places[buffer].ctypes.data)
     workspace = aligned_bytes(WORKSPACE_BYTES)
     linked = link(steps)  # holds the code
     for code, args in linked.table:

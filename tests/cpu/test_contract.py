@@ -3,11 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from netdsl.cpu.contract.plan import geometry, plan_contract
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
-from netdsl.primitives.epilogue import Epilogue
-from tests.cpu.running import aligned, run_steps
+from netdsl.primitives.epilogue import NOTHING, Epilogue
+from tests.cpu.running import contraction, run_steps
 
 # name: (x, kernel, features, stride, pad, dilation, groups)
 SHAPES = {
@@ -44,18 +43,11 @@ def tensors(shape, role):
     shapes = (x_shape, w_shape, y_shape)
     rng = np.random.default_rng(3)
     a, b = (rng.standard_normal(shapes[k]).astype(np.float32) for k in pick[:2])
-    return op, geometry(op, *shapes), a, b, shapes[pick[2]]
+    return op, a, b, shapes[pick[2]]
 
 
-def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
-    plan = plan_contract(op, g, 2, epilogue or Epilogue())
-    result = aligned(np.full(shape, np.nan, np.float32))
-    places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
-    places["result", 0] = result
-    places["scratch", 0] = aligned(
-        np.full(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.nan, np.float32)
-    )
-    places["packed", 0] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
+def computed(op, a, b, shape, parts, epilogue=NOTHING, extra=()):
+    plan, places, result = contraction(op, (a, b, *extra), shape, epilogue)
     run_steps([*plan.pack, *plan.steps], places, parts)
     return result
 
@@ -65,20 +57,20 @@ def computed(op, g, a, b, shape, parts, epilogue=None, extra=()):
 @pytest.mark.parametrize("lanes", ["4", "8", "16"])
 def test_equals_the_definition(shape, role, lanes, monkeypatch):
     monkeypatch.setenv("NETDSL_LANES", lanes)
-    op, g, a, b, result = tensors(shape, role)
+    op, a, b, result = tensors(shape, role)
     expected = op.reference(a.astype(np.float64), b.astype(np.float64))[0]
-    one = computed(op, g, a, b, result, 1)
+    one = computed(op, a, b, result, 1)
     np.testing.assert_allclose(one, expected, rtol=1e-4, atol=2e-5 * max(1, np.abs(expected).max()))
     for parts in (2, 3):
-        assert np.array_equal(one, computed(op, g, a, b, result, parts))
+        assert np.array_equal(one, computed(op, a, b, result, parts))
 
 
 @pytest.mark.parametrize(("shape", "bounded"), [*itertools.product(["same", "deep", "dense"], [True, False])])
 def test_bias_residual_and_bounds(shape, bounded):
-    op, g, a, b, result = tensors(shape, "forward")
+    op, a, b, result = tensors(shape, "forward")
     rng = np.random.default_rng(5)
     bias, residual = (rng.standard_normal(s).astype(np.float32) for s in (result[-1], result))
     low, high = (0.0, 2.0) if bounded else (-np.inf, np.inf)
     expected = np.clip(op.reference(a.astype(np.float64), b)[0] + bias + residual, low, high)
-    got = computed(op, g, a, b, result, 2, Epilogue(2, 3, low, high), (bias, residual))
+    got = computed(op, a, b, result, 2, Epilogue(2, 3, low, high), (bias, residual))
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-3)

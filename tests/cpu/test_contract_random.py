@@ -5,12 +5,11 @@ import pytest
 
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.geometry import backward, cut, forward, geometry, run_chunks, runs, split
-from netdsl.cpu.contract.plan import plan_contract
 from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
 from netdsl.primitives import Contract
-from netdsl.primitives.epilogue import Epilogue
-from tests.cpu.running import aligned, run_steps
+from netdsl.primitives.epilogue import NOTHING, Epilogue
+from tests.cpu.running import contraction, run_steps
 
 
 def draw(seed):
@@ -36,21 +35,14 @@ def draw(seed):
         return op, x, kernel_shape, y
 
 
-def run(op, role, shapes, parts, epilogue=None, extra=()):
-    x, kernel, y = shapes
+def run(op, role, shapes, parts, epilogue=NOTHING, extra=()):
+    x, kernel, _ = shapes
     size = {"forward": None, "backward_data": x[1:-1], "backward_weights": kernel[:-2]}[role]
     op = Contract(role, op.stride, op.pad, op.dilation, op.groups, size)
     order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[role]
     rng = np.random.default_rng(1)
     a, b = (rng.standard_normal(shapes[k]).astype(np.float32) for k in order[:2])
-    plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue or Epilogue())
-    result = aligned(np.full(shapes[order[2]], np.nan, np.float32))
-    places = {("operand", k): aligned(array) for k, array in enumerate((a, b, *extra))}
-    places["result", 0] = result
-    places["scratch", 0] = aligned(
-        np.full(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.nan, np.float32)
-    )
-    places["packed", 0] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
+    plan, places, result = contraction(op, (a, b, *extra), shapes[order[2]], epilogue)
     run_steps([*plan.pack, *plan.steps], places, parts)
     return result, op.reference(a.astype(np.float64), b.astype(np.float64))[0], plan
 
@@ -119,12 +111,9 @@ def test_nan_reaches_the_result(role):
     size = {"forward": None, "backward_data": (4, 4), "backward_weights": (3, 3)}[role]
     op = Contract(role, op.stride, op.pad, op.dilation, 1, size)
     epilogue = Epilogue(low=0.0) if role != "backward_weights" else Epilogue()
-    plan = plan_contract(op, geometry(op, x, kernel, y), 2, epilogue)
-    result = aligned(np.zeros(order[2], np.float32))
-    a, b = (aligned(np.full(s, v, np.float32)) for s, v in zip(order[:2], (np.nan, 1), strict=True))
-    places = {("operand", 0): a, ("operand", 1): b, ("result", 0): result}
-    places["scratch", 0] = aligned(np.zeros(max([0, *(s.scratch for s in plan.steps)]) // 4 + 64, np.float32))
-    places["packed", 0] = aligned(np.zeros(plan.packed // 4 + 64, np.float32))
+    arrays = [np.full(s, v, np.float32) for s, v in zip(order[:2], (np.nan, 1), strict=True)]
+    plan, places, result = contraction(op, arrays, order[2], epilogue)
+    result[...] = 0
     run_steps([*plan.pack, *plan.steps], places)
     assert np.isnan(result).all()
 

@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 
 from netdsl.cpu import host
-from netdsl.cpu.contract.plan import geometry, plan_contract
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
 from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.primitives import Contract
 from netdsl.source import NetWarning
-from tests.cpu.running import aligned
+from tests.cpu.running import aligned, contraction
 
 
 def program(a, b, result):
     """A chain of steps: c = a @ b, many times over."""
     op = Contract("forward")
-    plan = plan_contract(op, geometry(op, a.shape, b.shape, result.shape), 2)
-    places = {"operand": (a, b), "result": (result,), "packed": (np.zeros(plan.packed, np.float32),)}
+    plan, places, _ = contraction(op, (a, b), result.shape)
+    places[2] = result
     steps = [*plan.pack, *plan.steps]
     for step in steps:
-        step.bind(lambda slot: places[slot.place][slot.index].ctypes.data)
+        step.bind(lambda buffer: places[buffer].ctypes.data)
     return np.tile(link(steps).table, (20, 1)), (plan, places)
 
 

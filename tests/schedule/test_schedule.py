@@ -50,7 +50,7 @@ def test_an_output_that_is_a_leaf_under_another_shape_has_memory_of_its_own():
 def test_updates_are_computed_in_place():
     schedule = make_schedule(momentum_step())
     assert schedule.copies == ()
-    written = {b for call in schedule.run for b in call.results}
+    written = {view.buffer for call in schedule.run for view in call.results}
     assert {schedule.leaves["w"], schedule.leaves["v"]} <= written
 
 
@@ -60,10 +60,10 @@ def test_swapped_leaves_are_copied():
     b.update(p, q)
     b.update(q, b.map(lambda a: a + 1.0, p))
     schedule = make_schedule(b.finish({}))
-    results = [r for call in schedule.run for r in call.results]
+    results = [r.buffer for call in schedule.run for r in call.results]
     assert len(results) == len(set(results)) == 2
     new = {schedule.leaves[leaf]: leaf for leaf in ("p", "q")}
-    assert all(old in new for old, _ in schedule.copies)
+    assert all(old.buffer in new for old, _ in schedule.copies)
 
 
 def test_an_output_that_is_a_leaf_has_memory_of_its_own():
@@ -71,7 +71,7 @@ def test_an_output_that_is_a_leaf_has_memory_of_its_own():
     w = leaf(b, State, "w", 2)
     b.update(w, b.map(lambda a: a + 1.0, w))
     schedule = make_schedule(b.finish({"old": w}))
-    assert schedule.outputs["old"] != schedule.leaves["w"]
+    assert schedule.outputs["old"].buffer != schedule.leaves["w"]
 
 
 def test_what_depends_on_weights_alone_is_prepared():
@@ -80,7 +80,7 @@ def test_what_depends_on_weights_alone_is_prepared():
     scaled = b.map(lambda a, c: a * c, w, b.const(np.float32(2)))
     schedule = make_schedule(b.finish({"y": b.matmul(x, scaled)}))
     assert [c.node.id for c in schedule.prepare] == [scaled.node]
-    assert schedule.buffers[schedule.prepare[0].results[0]].kind == "fixed"
+    assert schedule.buffers[schedule.prepare[0].results[0].buffer].kind == "fixed"
 
 
 def test_a_dying_operand_lends_its_memory_to_a_map():
@@ -92,4 +92,4 @@ def test_a_dying_operand_lends_its_memory_to_a_map():
     broadcast = b.map(lambda a, c: a + c, b.map(lambda a: a * 3.0, x), b.reshape(y, (4, 1, 4)))
     schedule = make_schedule(b.finish({"z": broadcast}))
     call = schedule.run[-1]
-    assert call.results[0] not in call.operands
+    assert call.results[0].buffer not in {v.buffer for v in call.operands}

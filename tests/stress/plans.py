@@ -96,7 +96,7 @@ def with_gradients(graph):
     y = primitives.outputs["y"]
     factors = b.add1(Input(b.type(y)), name="r")
     loss = b.reduce("sum", lambda p, q: p * q, y, factors, axes=range(b.type(y).rank))
-    leaves = [*primitives.leaves("backward_data"), *primitives.leaves("param")]
+    leaves = [*primitives.leaves("input"), *primitives.leaves("param")]
     found = gradients(b, loss, [leaf.outputs[0] for leaf in leaves])
     return b.finish({"y": y, **{f"grad/{v.node}": g for v, g in found.items()}})
 
@@ -121,7 +121,7 @@ def work(graph):
 
 def feeds_of(graph, seed):
     rng = np.random.default_rng([seed, 1])
-    leaves = (*graph.leaves("backward_data"), *graph.leaves("param"))
+    leaves = (*graph.leaves("input"), *graph.leaves("param"))
     return {n.id: rng.standard_normal(n.types[0].shape).astype(np.float32) for n in leaves}
 
 

@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netdsl.cpu.codegen.emit import Emitter, Value
-from netdsl.ir import TensorType
-
-#: bytes of an element in memory
-ITEM = {"f32": 4, "i64": 8, "bool": 1}
 
 
 @dataclass(frozen=True)
@@ -20,22 +16,6 @@ class Axis:
     size: int
     reduced: bool
     strides: tuple[int, ...]
-
-
-def dense_strides(shape: Sequence[int], item: int) -> tuple[int, ...]:
-    """Byte strides of a row-major array."""
-    strides, step = [], item
-    for size in reversed(shape):
-        strides.append(step)
-        step *= size
-    return tuple(reversed(strides))
-
-
-def broadcast_strides(t: TensorType, space: Sequence[int]) -> tuple[int, ...]:
-    """Byte strides of a dense operand over a space that it broadcasts to: 0 where it is repeated."""
-    own = dense_strides(t.shape, ITEM[t.dtype])
-    lead = len(space) - t.rank
-    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(t.shape, own, strict=True))
 
 
 def axes_of(

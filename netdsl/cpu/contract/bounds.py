@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netdsl.cpu.bounds import SLACK, Claims, Rule
+from netdsl.cpu.bounds import Claims, Rule
 from netdsl.cpu.contract import depthwise_words as d
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.gemm import tile_rows
@@ -175,7 +175,7 @@ def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
     c.table(c[w.BAND_DEPTHS], planes)
     copied = (planes - 1) * c[w.BAND_PLANE] + (lines - 1) * pitch
     c.workspace(copied + 4 * -(-length // lanes) * lanes)
-    c.reads(w.A, _source_bytes(c, blocks), slack=SLACK)
+    c.reads(w.A, _source_bytes(c, blocks))
     c.need(c[w.ROWS] == blocks.height, "a band goes over several planes")
     _tile_rows(c, 4 * step)
     last = (blocks.block_rows - 1) * c[w.STEP_HEIGHT] * pitch + 4 * (blocks.block_width - 1) * step
@@ -188,7 +188,7 @@ def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
 
 def _gather(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
     """Rows that are gathered, pixel by pixel."""
-    c.reads(w.A, _source_bytes(c, blocks), slack=SLACK)
+    c.reads(w.A, _source_bytes(c, blocks))
     _tile_rows(c, c[w.PITCH])
     for chunk in chunks:
         c.workspace(_gathered(c, chunk, blocks.pixels, c[w.LANES]))
@@ -208,7 +208,7 @@ def _weight_gradient(c: Claims) -> None:
     pixel = c[w.Y_PIXEL]
     lines = blocks.images * blocks.depth * blocks.height
     c.reads(w.Y, (lines * blocks.width - 1) * pixel + (groups - 1) * c[w.Y_GROUP] + 4 * c[w.Y_COLUMNS])
-    c.reads(w.A, _source_bytes(c, blocks), slack=SLACK)
+    c.reads(w.A, _source_bytes(c, blocks))
     c.floats(c[w.ZEROS], width)
     c.table(c[w.ONE_TAP], 1)
     c.workspace(c[w.Y_BUFFER] + 4 * blocks.pixels * width)

@@ -15,8 +15,9 @@ from netdsl.cpu.contract import depthwise_words as w
 from netdsl.cpu.contract.geometry import Correlation, Geometry, backward, forward
 from netdsl.cpu.contract.step import ContractPlan, bits, code, depthwise_library, sum_step
 from netdsl.cpu.contract.words import BUFFER_BYTES
-from netdsl.cpu.step import Code, Slot, Step
+from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
 from netdsl.primitives.epilogue import Epilogue
+from netdsl.schedule import View
 
 MAX_TAPS = BUFFER_BYTES // 16
 PARTS = 8
@@ -27,12 +28,19 @@ def is_depthwise(g: Geometry) -> bool:
     return g.c == g.f == 1 and g.groups > 1 and g.k[0] * g.k[1] * g.k[2] <= MAX_TAPS
 
 
-def plan_depthwise(role: str, g: Geometry, epilogue: Epilogue) -> ContractPlan:
+def plan_depthwise(
+    role: str, g: Geometry, operands: Sequence[View], result: View, epilogue: Epilogue
+) -> ContractPlan:
     """The steps of a depthwise convolution; the weights are used as they are."""
     if role == "backward_weights":
-        return _gradient(g)
+        return _gradient(g, operands, result)
     found = [forward(g)] if role == "forward" else list(backward(g))
-    return ContractPlan(tuple(_sums(c, g, role, epilogue) for c in found if c.pixels))
+    slots = {w.A: Slot(operands[0]), w.W: Slot(operands[1]), w.Y: Slot(result, written=True)}
+    if epilogue.bias is not None:
+        slots[w.BIAS] = Slot(operands[epilogue.bias])
+    if epilogue.residual is not None:
+        slots[w.RESIDUAL] = Slot(operands[epilogue.residual])
+    return ContractPlan(tuple(_sums(c, g, g.title(role), slots, epilogue) for c in found if c.pixels))
 
 
 def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
@@ -56,35 +64,30 @@ def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray
     return words, tables
 
 
-def _sums(c: Correlation, g: Geometry, role: str, epilogue: Epilogue) -> Step:
+def _sums(c: Correlation, g: Geometry, title: str, slots: dict[int, Slot], epilogue: Epilogue) -> Step:
     words, tables = _block(c, g)
     words[[w.LOW, w.HIGH]] = [bits(epilogue.low), bits(epilogue.high)]
-    slots = {w.A: Slot("operand", 0), w.W: Slot("operand", 1), w.Y: Slot("result")}
-    if epilogue.bias is not None:
-        slots[w.BIAS] = Slot("operand", epilogue.bias)
-    if epilogue.residual is not None:
-        slots[w.RESIDUAL] = Slot("operand", epilogue.residual)
     links = {w.KERNEL: _code("depthwise_sums")}
-    return Step(g.title(role), _code("depthwise"), words, slots, links=links, keep=tuple(tables))
+    return Step(title, _code("depthwise"), words, slots, links=links, keep=tuple(tables))
 
 
 def _code(key: str) -> Code:
     return Code(depthwise_library, key)
 
 
-def _gradient(g: Geometry) -> ContractPlan:
+def _gradient(g: Geometry, operands: Sequence[View], result: View) -> ContractPlan:
     c = forward(g)
     size = 4 * g.k[0] * g.k[1] * g.k[2] * g.channels
     parts = min(PARTS, c.source[0] * c.count[0] * c.count[1]) if c.pixels else 0
     if not parts:
-        return ContractPlan((sum_step(g, Slot("result"), 0, size),))
+        return ContractPlan((sum_step(g, result, 0, size),))
     words, tables = _block(c, g)
     words[[w.PARTS, w.W_BYTES]] = [parts, size]
     links = {w.KERNEL: _code("depthwise_products"), w.CLEAR: code("add_parts")}
-    slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: Slot("scratch")}
+    slots = {w.A: Slot(operands[0]), w.Y: Slot(operands[1]), w.W: Slot(start_of(SCRATCH), written=True)}
     entry, keep = _code("depthwise_gradient"), tuple(tables)
     step = Step(g.title("backward_weights"), entry, words, slots, parts * size, links, keep)
-    return ContractPlan((step, sum_step(g, Slot("scratch"), parts, size)))
+    return ContractPlan((step, sum_step(g, result, parts, size)))
 
 
 def tap_lists(c: Correlation, g: Geometry) -> list[NDArray[np.int64]]:

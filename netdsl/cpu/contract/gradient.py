@@ -10,7 +10,8 @@ from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitc
 from netdsl.cpu.contract.geometry import Correlation, Geometry, cut, forward, runs, split
 from netdsl.cpu.contract.panels import KernelTable, Panels, panels_for
 from netdsl.cpu.contract.step import ContractPlan, code, gradient_library, sum_step
-from netdsl.cpu.step import Code, Slot, Step
+from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
+from netdsl.schedule import View
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
 TERMS, PIXELS = 144, 192
@@ -18,8 +19,8 @@ TERMS, PIXELS = 144, 192
 UNITS = 8
 
 
-def plan_gradient(g: Geometry, threads: int) -> ContractPlan:
-    """The steps of role "backward_weights"; operands 0 and 1 are x and y.
+def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> ContractPlan:
+    """The steps of role "backward_weights".
 
     Where the result is too small to occupy the threads, parts of the pixels are summed apart, always the same
     ones, and a second step adds the parts.
@@ -29,14 +30,14 @@ def plan_gradient(g: Geometry, threads: int) -> ContractPlan:
     if not size:
         return ContractPlan(())
     if not c.pixels:
-        return ContractPlan((sum_step(g, Slot("result"), 0, size),))
+        return ContractPlan((sum_step(g, result, 0, size),))
     block = Block(np.zeros(w.GRADIENT_WORDS, np.int64))
     units, panels = _cut(block, c, g)
     parts = max(1, min(int(block.words[w.ROW_BLOCKS] * block.words[w.COLUMN_BLOCKS]), UNITS // units))
     block.words[[w.G_PARTS, w.W_PART]] = [parts, size]
     block.words[w.G_SPLITS] = _splits(units * parts, panels.count, threads)
-    result, scratch = (Slot("scratch"), parts * size) if parts > 1 else (Slot("result"), 0)
-    slots = {w.A: Slot("operand", 0), w.Y: Slot("operand", 1), w.W: result}
+    to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (result, 0)
+    slots = {w.A: Slot(x), w.Y: Slot(y), w.W: Slot(to, written=True)}
     keep = tuple(block.keep)
     driver = Code(gradient_library, "weight_gradient")
     step = Step(g.title("backward_weights"), driver, block.words, slots, scratch, block.links, keep)

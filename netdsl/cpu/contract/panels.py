@@ -14,7 +14,8 @@ from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.blocks import Block
 from netdsl.cpu.contract.geometry import Correlation, Geometry
 from netdsl.cpu.contract.step import code, library
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import PACKED, Slot, Step, start_of
+from netdsl.schedule import View
 
 Ints = NDArray[np.int64]
 
@@ -95,8 +96,8 @@ def line_rows(c: Correlation) -> int:
 class Weights:
     """Packs the kernel into panels `[group][panel][term][vectors of lanes]`, one set after another."""
 
-    def __init__(self, g: Geometry, role: str) -> None:
-        self.g, self.role, self.size = g, role, 0
+    def __init__(self, g: Geometry, role: str, kernel: View) -> None:
+        self.g, self.role, self.kernel, self.size = g, role, kernel, 0
         self.units: dict[int, list[tuple[int, ...]]] = {}
         self.keep: list[Ints] = []
 
@@ -127,10 +128,10 @@ class Weights:
         block.words[w.P_UNITS], block.words[w.P_VECTORS] = len(units), vectors
         block.words[w.P_ROW] = 4 * vectors * host.lanes()
         block.point(w.P_TABLE, np.array(units, np.int64))
-        kernel = "copy_panel" if self.role == "forward" else "copy_panel_transposed"
-        block.links[w.P_COPY] = code(kernel)
+        copy = "copy_panel" if self.role == "forward" else "copy_panel_transposed"
+        block.links[w.P_COPY] = code(copy)
         block.words[w.P_STEP] = 4 * self.g.features
-        slots = {w.P_FROM: Slot("operand", 1), w.P_TO: Slot("packed")}
+        slots = {w.P_FROM: Slot(self.kernel), w.P_TO: Slot(start_of(PACKED), written=True)}
         title = self.g.title(self.role).replace("contract", "pack")
         keep = (*block.keep, *self.keep)
         return Step(title, code("pack"), block.words, slots, links=block.links, keep=keep)

@@ -8,6 +8,8 @@ pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from netdsl.cpu.contract import gemm
@@ -16,7 +18,6 @@ from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitc
 from netdsl.cpu.contract.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.contract.geometry import (
     Correlation,
-    Geometry,
     backward,
     cut,
     forward,
@@ -28,11 +29,12 @@ from netdsl.cpu.contract.geometry import (
 from netdsl.cpu.contract.gradient import plan_gradient
 from netdsl.cpu.contract.panels import KernelTable, Panels, Weights, tile_cycles
 from netdsl.cpu.contract.step import ContractPlan, bits, code, library
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import PACKED, Slot, Step, start_of
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import NOTHING, Epilogue
+from netdsl.schedule import View
 
-__all__ = ["ContractPlan", "Geometry", "geometry", "library", "plan_contract"]
+__all__ = ["ContractPlan", "library", "plan_contract"]
 
 # A panel of weights and the rows it meets should stay in the first-level cache for the length of a chunk.
 PANEL_BYTES = 16 * 1024
@@ -40,19 +42,24 @@ MIN_CHUNK = 256
 MAX_PIXELS = 384
 
 
-def plan_contract(op: Contract, g: Geometry, threads: int, epilogue: Epilogue = NOTHING) -> ContractPlan:
-    """The steps of a contraction; operands 0 and 1 are those of the primitive, result 0 its result.
+def plan_contract(
+    op: Contract, operands: Sequence[View], result: View, threads: int, epilogue: Epilogue = NOTHING
+) -> ContractPlan:
+    """The steps of a contraction, with an epilogue over the operands after the first two.
 
     How the work is cut is made for `threads` threads; any number may run it, with the same bits.
     """
+    order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[op.role]
+    views = (*operands[:2], result)
+    g = geometry(op, *(views[k].shape for k in order))
     if is_depthwise(g):
-        return plan_depthwise(op.role, g, epilogue)
+        return plan_depthwise(op.role, g, operands, result, epilogue)
     if op.role == "backward_weights":
-        return plan_gradient(g, threads)
+        return plan_gradient(g, operands[0], operands[1], result, threads)
     found = [forward(g)] if op.role == "forward" else list(backward(g))
-    weights = Weights(g, op.role)
+    weights = Weights(g, op.role, operands[1])
     steps = [
-        _Correlate(c, threads, epilogue).step(g.title(op.role), weights.add(c))
+        _Correlate(c, operands, result, threads, epilogue).step(g.title(op.role), weights.add(c))
         for c in found
         if c.pixels and c.columns
     ]
@@ -66,8 +73,11 @@ def _chunk_terms(panels: Panels) -> int:
 class _Correlate:
     """Plans one correlation."""
 
-    def __init__(self, c: Correlation, threads: int, epilogue: Epilogue) -> None:
+    def __init__(
+        self, c: Correlation, operands: Sequence[View], result: View, threads: int, epilogue: Epilogue
+    ) -> None:
         self.c, self.threads, self.epilogue = c.flattened(), threads, epilogue
+        self.operands, self.result = operands, result
         self.block = Block(np.zeros(w.CORRELATE_WORDS, np.int64))
 
     def step(self, title: str, weights: tuple[int, Panels]) -> Step:
@@ -75,7 +85,7 @@ class _Correlate:
         at, self.panels = weights
         source_words(self.block, self.c)
         self._columns()
-        self._result()
+        self._strides()
         most = _chunk_terms(self.panels)
         if self._gathers():
             blocks = self._gather(most)
@@ -84,13 +94,17 @@ class _Correlate:
         else:
             blocks = self._direct(most)
         self.block.words[w.SPLITS] = self._splits(blocks)
-        slots = {w.A: Slot("operand", 0), w.B: Slot("packed", 0, at), w.C: Slot("result", 0)}
+        slots = {
+            w.A: Slot(self.operands[0]),
+            w.B: Slot(start_of(PACKED, at)),
+            w.C: Slot(self.result, written=True),
+        }
         if self.epilogue.bias is not None:
-            slots[w.INIT], self.block.words[w.HAS_BIAS] = Slot("operand", self.epilogue.bias), 1
+            slots[w.INIT], self.block.words[w.HAS_BIAS] = Slot(self.operands[self.epilogue.bias]), 1
         else:
             self.block.point(w.INIT, np.zeros(self.panels.width, np.float32))
         if self.epilogue.residual is not None:
-            slots[w.RESIDUAL] = Slot("operand", self.epilogue.residual)
+            slots[w.RESIDUAL] = Slot(self.operands[self.epilogue.residual])
         block = self.block
         return Step(title, code("correlate"), block.words, slots, links=block.links, keep=tuple(block.keep))
 
@@ -104,7 +118,7 @@ class _Correlate:
         words[[w.MOST, w.LAST_MOST]] = [gemm.tile_rows()[v] for v in (p.vectors, p.ending)]
         words[[w.LOW, w.HIGH]] = [bits(self.epilogue.low), bits(self.epilogue.high)]
 
-    def _result(self) -> None:
+    def _strides(self) -> None:
         c = self.c
         pixel = 4 * c.columns * c.groups
         line = pixel * c.size[2]

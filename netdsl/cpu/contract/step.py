@@ -13,7 +13,8 @@ from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, on
 from netdsl.cpu.contract import depthwise, gemm, pack
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.geometry import Geometry
-from netdsl.cpu.step import Code, Slot, Step
+from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
+from netdsl.schedule import View
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ def _driver(name: str) -> Callable[..., None]:
     return getattr(module, name)  # type: ignore[no-any-return]
 
 
-def sum_step(g: Geometry, source: Slot, parts: int, size: int) -> Step:
-    """The step that adds the parts of a gradient of `size` bytes; zeros when there are none."""
+def sum_step(g: Geometry, result: View, parts: int, size: int) -> Step:
+    """The step that adds the parts of a gradient of `size` bytes, which are in scratch; zeros when there are none."""
     words = np.zeros(w.SUM_WORDS, np.int64)
     words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
-    slots = {w.S_TO: Slot("result"), w.S_FROM: source}
+    slots = {w.S_TO: Slot(result, written=True), w.S_FROM: Slot(start_of(SCRATCH))}
     title = g.title("backward_weights").replace("contract", "add parts of")
     return Step(title, code("add_parts_driver"), words, slots, links={w.S_KERNEL: code("add_parts")})
 

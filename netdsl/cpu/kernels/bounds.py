@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from netdsl.cpu.bounds import Claims, Rule, span_of
+from netdsl.cpu.bounds import Claims, Rule
 from netdsl.cpu.kernels import top_k_words as top_words
 from netdsl.cpu.kernels.gather import Word as T
 from netdsl.cpu.kernels.non_max_suppression import BEST
@@ -20,16 +20,14 @@ def _streams(c: Claims, header: int, chunks: int, partial: int) -> None:
     first = min(c.step.slots)
     sizes = c.many(header, first - header)
     for word, slot in c.step.slots.items():
-        strides, item = c.many(word + 1, len(sizes)), c.room(word).item
+        strides, item = c.many(word + 1, len(sizes)), slot.view.item
         inner = strides[-1]
         c.need(inner in (0, item), f"elements {inner} bytes apart are taken for contiguous ones of {item}")
-        if not all(sizes):
-            continue
-        low, high = span_of(sizes, strides)
-        if slot.place == "operand" or (slot.place == "scratch" and chunks == 1):
-            c.reads(word, high + item, low)
+        over = list(zip(sizes, strides, strict=True))
+        if slot.written:
+            c.writes(word, item, 0, [*over, (chunks, partial)])
         else:
-            c.writes(word, (chunks - 1) * partial + high + item, low)
+            c.reads(word, item, 0, over)
 
 
 def _map(c: Claims) -> None:
@@ -76,7 +74,7 @@ def _region(c: Claims) -> None:
 
 def _take(c: Claims) -> None:
     outer, size, count, columns = c.many(T.OUTER, 4)
-    item = c.room(T.X).item
+    item = c.slot(T.X).view.item
     table, rows = outer * size * columns * item, outer * count * columns * item
     taking = c.step.driver == "gather"
     c.reads(T.INDEX, 8 * count if outer else 0)

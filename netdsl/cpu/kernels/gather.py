@@ -11,13 +11,14 @@ from llvmlite import ir
 
 from netdsl.cpu.codegen.emit import I1, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import ITEM, elements, share
+from netdsl.cpu.codegen.nest import elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT
 from netdsl.cpu.kernels.map import load_elements, store_elements
 from netdsl.cpu.step import Generated, Slot, Step
-from netdsl.ir import TensorType
+from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Gather, ScatterAdd
 from netdsl.scalar.operators import Dtype
+from netdsl.schedule import View
 
 CHUNK = 4  # vectors of columns that one part of a scatter_add owns
 
@@ -35,20 +36,17 @@ class Word(IntEnum):
     WORDS = 7
 
 
-def plan_gather(
-    op: Gather | ScatterAdd, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Step]:
+def plan_gather(op: Gather | ScatterAdd, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One step."""
     (x, index), (y,) = operands, results
     taking = isinstance(op, Gather)
     size = x.shape[op.axis] if taking else y.shape[op.axis]
-    rest = x.shape[op.axis + (1 if taking else index.rank) :]
-    block = np.array([0, 0, 0, elements(x.shape[: op.axis]), size, index.size, elements(rest)], np.int64)
-    slots = {Word.X: Slot("operand", 0), Word.INDEX: Slot("operand", 1), Word.OUT: Slot("result", 0)}
-    kernel = Kernel(functools.partial(_take, x.dtype) if taking else _scatter_add)
-    title = f"{op.name} {index.size} of {size} x {elements(rest)}"
-    step: dict[int, Slot] = {int(word): slot for word, slot in slots.items()}
-    return [Step(title, Generated(op.name, f"{op.name}-{x.dtype}", kernel), block, step)]
+    rest = x.shape[op.axis + (1 if taking else index.type.rank) :]
+    block = np.array([0, 0, 0, elements(x.shape[: op.axis]), size, index.type.size, elements(rest)], np.int64)
+    slots = {int(Word.X): Slot(x), int(Word.INDEX): Slot(index), int(Word.OUT): Slot(y, written=True)}
+    kernel = Kernel(functools.partial(_take, x.type.dtype) if taking else _scatter_add)
+    title = f"{op.name} {index.type.size} of {size} x {elements(rest)}"
+    return [Step(title, Generated(op.name, f"{op.name}-{x.type.dtype}", kernel), block, slots)]
 
 
 def _field(e: Emitter, word: Word) -> Value:
@@ -74,7 +72,7 @@ def _row_of(e: Emitter, place: Value, size: Value) -> tuple[Value, Value]:
 def _take(dtype: Dtype, e: Emitter) -> None:
     """Units are rows of the result."""
     size, count, columns = (_field(e, word) for word in (Word.SIZE, Word.COUNT, Word.COLUMNS))
-    item, row = ITEM[dtype], e.mul(columns, ITEM[dtype])
+    item, row = ITEM_SIZE[dtype], e.mul(columns, ITEM_SIZE[dtype])
     zero = ir.Constant(ir.VectorType(I1 if dtype == "bool" else ELEMENT[dtype], e.lanes), None)
     first, last = share(e, e.mul(_field(e, Word.OUTER), count), 16)
     with e.loop(first, last) as unit:

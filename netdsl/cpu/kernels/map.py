@@ -8,90 +8,58 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
 
 from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import ITEM, Axis, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
-from netdsl.cpu.step import Generated, Place, Slot, Step
-from netdsl.ir import TensorType
+from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
 from netdsl.scalar import Arg, Lit
 from netdsl.scalar.operators import Dtype
+from netdsl.schedule import View, dense_strides
 
 SMALL = 16_384  # elements times work below which one thread does a map alone
 
 
-@dataclass(frozen=True)
-class Operand:
-    """Where an operand or result lies: which buffer, from which byte on, with which strides over the space."""
-
-    place: Place
-    index: int
-    dtype: Dtype
-    strides: tuple[int, ...]
-    offset: int = 0
-
-
-def plan_map(op: Map, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+def plan_map(op: Map, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """The step of a map."""
-    space = results[0].shape
-    reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
-    writes = [
-        Operand("result", k, t.dtype, dense_strides(space, ITEM[t.dtype])) for k, t in enumerate(results)
-    ]
-    program = tape(op.exprs, [t.dtype for t in operands], [t.dtype for t in results])
-    return [plan_tape("map", program, space, reads, writes)]
+    program = tape(op.exprs, [v.type.dtype for v in operands], [v.type.dtype for v in results])
+    return [plan_tape("map", program, results[0].shape, operands, results)]
 
 
-def plan_concat(op: Concat, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+def plan_concat(op: Concat, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One copy per operand."""
     (result,) = results
-    strides = dense_strides(result.shape, ITEM[result.dtype])
-    steps, at = [], 0
-    for k, t in enumerate(operands):
-        target = Operand("result", 0, t.dtype, strides, at * strides[op.axis])
-        source = Operand("operand", k, t.dtype, dense_strides(t.shape, ITEM[t.dtype]))
-        steps.append(copy("concat", t.shape, source, target))
-        at += t.shape[op.axis]
+    steps, start, ones = [], [0] * len(result.shape), [1] * len(result.shape)
+    for source in operands:
+        steps.append(copy("concat", source, result.sliced(start, ones, source.shape)))
+        start[op.axis] += source.shape[op.axis]
     return steps
 
 
-def plan_transpose(
-    op: Transpose, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Step]:
+def plan_transpose(op: Transpose, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """A copy along the result."""
-    (x,), (y,) = operands, results
-    strides = dense_strides(x.shape, ITEM[x.dtype])
-    source = Operand("operand", 0, x.dtype, tuple(strides[a] for a in op.order))
-    target = Operand("result", 0, y.dtype, dense_strides(y.shape, ITEM[y.dtype]))
-    return [copy("transpose", y.shape, source, target)]
+    return [copy("transpose", operands[0].transposed(op.order), results[0])]
 
 
-def plan_slice(op: Slice | Pad, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+def plan_slice(op: Slice | Pad, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """Zeros where nothing is read, and a copy of the box that is."""
     (x,), (y,) = operands, results
     whole, part = (x, y) if isinstance(op, Slice) else (y, x)
     first, box = _box(op, whole.shape, part.shape)
-    item = ITEM[x.dtype]
-    in_whole, in_part = dense_strides(whole.shape, item), dense_strides(part.shape, item)
-    stepped = tuple(s * d for s, d in zip(in_whole, op.step, strict=True))
-    at_part = sum(i * s for i, s in zip(first, in_part, strict=True))
-    at_whole = sum((a + i * d) * s for a, i, d, s in zip(op.start, first, op.step, in_whole, strict=True))
     steps = []
-    if elements(box) != y.size:
-        zero = tape([Lit(0)], [], [y.dtype])
-        target = Operand("result", 0, y.dtype, dense_strides(y.shape, item))
-        steps.append(plan_tape("zeros", zero, y.shape, [], [target]))
+    if elements(box) != y.type.size:
+        steps.append(plan_tape("zeros", tape([Lit(0)], [], [y.type.dtype]), y.shape, [], [y]))
     if elements(box):
-        sides = ((stepped, at_whole), (in_part, at_part))
-        (source, from_), (target_, to) = sides if isinstance(op, Slice) else reversed(sides)
-        read = Operand("operand", 0, x.dtype, source, from_)
-        steps.append(copy(op.name, box, read, Operand("result", 0, y.dtype, target_, to)))
+        start = [a + i * d for a, i, d in zip(op.start, first, op.step, strict=True)]
+        sides = whole.sliced(start, op.step, box), part.sliced(first, [1] * len(box), box)
+        source, target = sides if isinstance(op, Slice) else reversed(sides)
+        steps.append(copy(op.name, source, target))
     return steps
 
 
@@ -103,31 +71,30 @@ def _box(
     return tuple(int(i[0]) if len(i) else 0 for i in into), tuple(len(i) for i in into)
 
 
-def copy(title: str, space: Sequence[int], source: Operand, target: Operand) -> Step:
+def copy(title: str, source: View, target: View) -> Step:
     """The step that copies one box of elements."""
-    return plan_tape(title, tape([Arg(0)], [source.dtype], [target.dtype]), space, [source], [target])
+    program = tape([Arg(0)], [source.type.dtype], [target.type.dtype])
+    return plan_tape(title, program, target.shape, [source], [target])
 
 
 def plan_tape(
-    title: str, program: Tape, space: Sequence[int], reads: Sequence[Operand], writes: Sequence[Operand]
+    title: str, program: Tape, space: Sequence[int], reads: Sequence[View], writes: Sequence[View]
 ) -> Step:
     """The step that runs a tape over a space."""
     used = {old: new for new, old in enumerate(program.args())}
     reads = [reads[k] for k in used]
     counters = _counters(program, space)
-    every = [*(o.strides for o in (*reads, *writes)), *counters]
+    views = (*reads, *writes)
+    every = [*(v.over(space) for v in views), *counters]
     axes = axes_of(space, every)
-    if any(s not in (0, ITEM[o.dtype]) for o, s in zip((*reads, *writes), axes[-1].strides, strict=False)):
+    if any(s not in (0, v.item) for v, s in zip(views, axes[-1].strides, strict=False)):
         axes = [*axes, Axis(1, False, (0,) * len(every))]
     kinds = "".join("v" if s else "s" for s in axes[-1].strides[: len(reads)])
-    dtypes = [o.dtype for o in (*reads, *writes)]
+    dtypes = [v.type.dtype for v in views]
     key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
     emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
     block = _block(axes, len(every), small=elements(space) * (1 + program.work()) < SMALL)
-    slots = {
-        1 + len(axes) + k * (1 + len(axes)): Slot(o.place, o.index, o.offset)
-        for k, o in enumerate((*reads, *writes))
-    }
+    slots = {1 + len(axes) + k * (1 + len(axes)): Slot(view, k >= len(reads)) for k, view in enumerate(views)}
     name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
     return Step(name, Generated("map", key, Kernel(emit)), block, slots)
 
@@ -240,7 +207,7 @@ class _Inner:
                 if k in once:
                     return once[k]
                 return load_elements(
-                    e, self.dtypes[k], e.add(at[k], e.mul(index, ITEM[self.dtypes[k]])), count
+                    e, self.dtypes[k], e.add(at[k], e.mul(index, ITEM_SIZE[self.dtypes[k]])), count
                 )
             stream = len(self.dtypes) + self.counters.index((kind, number))
             step = self.steps[stream]
@@ -250,7 +217,7 @@ class _Inner:
         for k, value in enumerate(results):
             stream = self.reads + k
             dtype = self.dtypes[stream]
-            store_elements(e, dtype, value, e.add(at[stream], e.mul(index, ITEM[dtype])), count)
+            store_elements(e, dtype, value, e.add(at[stream], e.mul(index, ITEM_SIZE[dtype])), count)
 
 
 def splat_element(e: Emitter, dtype: Dtype, address: Value) -> Value:

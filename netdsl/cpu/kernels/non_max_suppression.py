@@ -16,9 +16,9 @@ from netdsl.cpu.codegen.emit import F32, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.host import LANES
-from netdsl.cpu.step import Generated, Slot, Step
-from netdsl.ir import TensorType
+from netdsl.cpu.step import SCRATCH, Generated, Slot, Step, start_of
 from netdsl.primitives import NonMaxSuppression
+from netdsl.schedule import View
 
 BEST = 16  # bytes of a class in the table of the best: its score, and from byte 8 on its box
 
@@ -45,22 +45,21 @@ class Word(IntEnum):
     WORDS = 13
 
 
-def plan_suppress(
-    op: NonMaxSuppression, operands: Sequence[TensorType], results: Sequence[TensorType]
-) -> list[Step]:
+def plan_suppress(op: NonMaxSuppression, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One step."""
-    n, k, b = operands[1].shape
+    boxes, scores = operands
+    n, k, b = scores.shape
     line = -(-b // max(LANES)) * max(LANES)
     threshold = -math.inf if op.score_threshold is None else op.score_threshold
-    steps = (16 * b * k, 16 * b) if operands[0].rank == 4 else (16 * b, 0)
+    steps = (16 * b * k, 16 * b) if boxes.type.rank == 4 else (16 * b, 0)
     block = np.array(
         [0, 0, 0, 0, n, k, b, line, op.count, _bits(op.iou_threshold), _bits(threshold), *steps], np.int64
     )
     slots = {
-        int(Word.BOXES): Slot("operand", 0),
-        int(Word.SCORES): Slot("operand", 1),
-        int(Word.KEPT): Slot("result", 0),
-        int(Word.SCRATCH): Slot("scratch"),
+        int(Word.BOXES): Slot(boxes),
+        int(Word.SCORES): Slot(scores),
+        int(Word.KEPT): Slot(results[0], written=True),
+        int(Word.SCRATCH): Slot(start_of(SCRATCH), written=True),
     }
     title = f"suppress {k} x {b}, keep {op.count}"
     scratch = n * k * (4 * line + BEST)

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from llvmlite import ir
 
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import ITEM, Axis, axes_of, broadcast_strides, dense_strides, elements, share
+from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
-from netdsl.cpu.kernels.map import Operand, Streams, load_elements, ramp, splat_element, store_elements
-from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.cpu.kernels.map import Streams, load_elements, ramp, splat_element, store_elements
+from netdsl.cpu.step import SCRATCH, Generated, Slot, Step
 from netdsl.ir import TensorType
+from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
 from netdsl.scalar.operators import Dtype
+from netdsl.schedule import View, dense_strides
 
 Span = tuple[Value, Value]  # first and one past the last index
 HEADER = 3  # words before the sizes: chunks, bytes of a partial result, blocks of columns
@@ -36,40 +37,26 @@ UNROLL = 4
 BLOCK = 16  # vectors, or rows of columns, that are summed before they join the total
 
 
-def plan_reduce(op: Reduce, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+def plan_reduce(op: Reduce, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One step, or two for long reductions.  Raises LookupError for reductions of bool."""
     (result,) = results
-    if result.dtype == "bool":
+    if result.type.dtype == "bool":
         raise LookupError(f"there is no kernel for a {op.kind} of bool: cast to int or float")
-    space = op.shape or np.broadcast_shapes(*(t.shape for t in operands))
-    reads = [Operand("operand", k, t.dtype, broadcast_strides(t, space)) for k, t in enumerate(operands)]
-    program = tape([op.expr], [t.dtype for t in operands], [result.dtype])
-    return _plan(op.kind, program, space, op.axes, reads, result)
-
-
-def _plan(
-    kind: str,
-    program: Tape,
-    space: Sequence[int],
-    axes: Sequence[int],
-    reads: Sequence[Operand],
-    result: TensorType,
-) -> list[Step]:
-    item = ITEM[result.dtype]
-    dense = dense_strides([1 if k in axes else n for k, n in enumerate(space)], item)
-    target = tuple(0 if k in axes else s for k, s in enumerate(dense))
-    out = Operand("result", 0, result.dtype, target)
-    first = _Nest(kind, program, space, axes, reads, out)
-    chunks, blocks = first.cut(result.size)
+    space = op.shape or np.broadcast_shapes(*(v.shape for v in operands))
+    program = tape([op.expr], [v.type.dtype for v in operands], [result.type.dtype])
+    t = TensorType(tuple(1 if k in op.axes else n for k, n in enumerate(space)), result.type.dtype)
+    out = View.dense(result.buffer, t, result.offset)
+    first = _Nest(op.kind, program, space, op.axes, operands, out)
+    chunks, blocks = first.cut(t.size)
     if chunks == 1:
         return [first.step(1, blocks, 0)]
-    partial = item * result.size
-    identity = tape([Arg(0)], [result.dtype], [result.dtype])
-    again = Operand("scratch", 0, result.dtype, (partial, item))
-    last = replace(out, strides=(0, item))
-    second = _Nest(kind, identity, (chunks, result.size), (0,), [again], last)
-    into = _Nest(kind, program, space, axes, reads, replace(out, place="scratch"))
-    return [into.step(chunks, blocks, partial), second.step(1, 1, 0)]
+    identity = tape([Arg(0)], [t.dtype], [t.dtype])
+    flat = TensorType((1, t.size), t.dtype)
+    parts = View.dense(SCRATCH, TensorType((chunks, t.size), t.dtype))
+    last = View.dense(result.buffer, flat, result.offset)
+    second = _Nest(op.kind, identity, parts.shape, (0,), [parts], last)
+    into = _Nest(op.kind, program, space, op.axes, operands, View.dense(SCRATCH, t))
+    return [into.step(chunks, blocks, t.nbytes), second.step(1, 1, 0)]
 
 
 class _Nest:
@@ -81,8 +68,8 @@ class _Nest:
         program: Tape,
         space: Sequence[int],
         axes: Sequence[int],
-        reads: Sequence[Operand],
-        out: Operand,
+        reads: Sequence[View],
+        out: View,
     ) -> None:
         self.kind, self.program, self.space, self.axes, self.out = kind, program, space, axes, out
         self.used = {old: new for new, old in enumerate(program.args())}
@@ -90,7 +77,7 @@ class _Nest:
         counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
         if program.random():
             counters.append(dense_strides(space, 1))
-        every = [*(o.strides for o in self.reads), out.strides, *counters]
+        every = [*(v.over(space) for v in (*self.reads, out)), *counters]
         self.streams = len(every)
         self.loops = _ordered(axes_of(space, every, axes), self.streams)
 
@@ -112,7 +99,7 @@ class _Nest:
         nest, out = self.loops, self.out
         layout = "".join("r" if a.reduced else "k" for a in nest)
         kinds = "".join("v" if s else "s" for s in nest[-1].strides[: len(self.reads)])
-        dtypes = tuple(o.dtype for o in (*self.reads, out))
+        dtypes = tuple(v.type.dtype for v in (*self.reads, out))
         key = f"{self.kind}-{self.program.key()}-{layout}-{kinds}-{','.join(dtypes)}"
         emit = functools.partial(_Emit, self.kind, self.program, self.used, layout, kinds, dtypes)
         words = [chunks, partial, blocks, *(a.size for a in nest)]
@@ -120,8 +107,8 @@ class _Nest:
             words += [0, *(a.strides[k] for a in nest)]
         block = np.array(words, np.int64)
         first, each = HEADER + len(nest), 1 + len(nest)
-        places = [(k, o) for k, o in enumerate((*self.reads, out))]
-        slots = {first + k * each: Slot(o.place, o.index, o.offset) for k, o in places}
+        slots = {first + k * each: Slot(view) for k, view in enumerate(self.reads)}
+        slots[first + len(self.reads) * each] = Slot(out, written=True)
         scratch = chunks * partial
         shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
         title = f"{self.kind} {shape} over {over}"
@@ -231,7 +218,7 @@ class _Emit:
             body(first, e.sub(last, first), 1)
 
     def _put(self, at: list[Value], place: Value, value: Value, count: Value | None) -> None:
-        address = self.e.add(at[self.out], self.e.mul(place, ITEM[self.result]))
+        address = self.e.add(at[self.out], self.e.mul(place, ITEM_SIZE[self.result]))
         store_elements(self.e, self.result, value, address, count)
 
     def _clear(self, at: list[Value], column: Value, count: Value | None, vectors: int) -> None:
@@ -248,7 +235,7 @@ class _Emit:
             values = [self._values(now, place, count) for place in places]
             loop.next(*(self._combine(t, v) for t, v in zip(loop.carried, values, strict=True)))
         for place, value in zip(places, loop.results, strict=True):
-            address = e.add(at[self.out], e.mul(place, ITEM[self.result]))
+            address = e.add(at[self.out], e.mul(place, ITEM_SIZE[self.result]))
             before = load_elements(e, self.result, address, count)
             self._put(at, place, self._combine(before, value), count)
 
@@ -323,7 +310,7 @@ class _Emit:
                 dtype = self.dtypes[k]
                 if self.kinds[k] == "s":
                     return splat_element(e, dtype, at[k])
-                return load_elements(e, dtype, e.add(at[k], e.mul(index, ITEM[dtype])), count)
+                return load_elements(e, dtype, e.add(at[k], e.mul(index, ITEM_SIZE[dtype])), count)
             stream = len(self.dtypes) + self.counters.index((kind, number))
             start = e.add(at[stream], e.mul(index, strides[stream]))
             return ramp(e, start, strides[stream], wide=kind == "index")

@@ -12,8 +12,8 @@ from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.step import Generated, Slot, Step
-from netdsl.ir import TensorType
 from netdsl.primitives import ReduceWindow, ReduceWindowGrad
+from netdsl.schedule import View
 
 
 class Word(IntEnum):
@@ -36,7 +36,7 @@ class Word(IntEnum):
 
 
 def plan_window(
-    op: ReduceWindow | ReduceWindowGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
+    op: ReduceWindow | ReduceWindowGrad, operands: Sequence[View], results: Sequence[View]
 ) -> list[Step]:
     """One step."""
     forward = isinstance(op, ReduceWindow)
@@ -54,8 +54,8 @@ def plan_window(
         ],
         np.int64,
     )
-    names = _slots(op)
-    slots = {word: Slot(place, index) for word, (place, index) in names.items()}  # type: ignore[arg-type]
+    slots = {int(word): Slot(view) for word, view in zip(_reads(op), operands, strict=True)}
+    slots[Word.OUT] = Slot(results[0], written=True)
     include = op.include_pad or op.kind == "max"
     dilated = any(d != 1 for d in op.dilation)
     key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
@@ -65,12 +65,11 @@ def plan_window(
     return [Step(title, Generated(op.name, key, kernel), block, slots)]
 
 
-def _slots(op: ReduceWindow | ReduceWindowGrad) -> dict[int, tuple[str, int]]:
+def _reads(op: ReduceWindow | ReduceWindowGrad) -> tuple[Word, ...]:
+    """The words of the operands."""
     if isinstance(op, ReduceWindow):
-        return {Word.X: ("operand", 0), Word.OUT: ("result", 0)}
-    if op.kind == "avg":
-        return {Word.G: ("operand", 0), Word.OUT: ("result", 0)}
-    return {Word.X: ("operand", 0), Word.Y: ("operand", 1), Word.G: ("operand", 2), Word.OUT: ("result", 0)}
+        return (Word.X,)
+    return (Word.G,) if op.kind == "avg" else (Word.X, Word.Y, Word.G)
 
 
 def larger(e: Emitter, total: Value, value: Value) -> Value:

@@ -19,8 +19,8 @@ from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.kernels.map import load_elements, store_elements
 from netdsl.cpu.kernels.reduce_window import larger
 from netdsl.cpu.step import Generated, Slot, Step
-from netdsl.ir import TensorType
 from netdsl.primitives import RoiReduce, RoiReduceGrad
+from netdsl.schedule import View
 
 CHUNK = 4  # vectors of channels that are held in registers
 Span = tuple[Value, Value]
@@ -48,7 +48,7 @@ class Word(IntEnum):
 
 
 def plan_region(
-    op: RoiReduce | RoiReduceGrad, operands: Sequence[TensorType], results: Sequence[TensorType]
+    op: RoiReduce | RoiReduceGrad, operands: Sequence[View], results: Sequence[View]
 ) -> list[Step]:
     """One step."""
     forward = isinstance(op, RoiReduce)
@@ -60,8 +60,8 @@ def plan_region(
         if forward
         else (Word.ROWS, Word.COLUMNS, Word.CELLS, Word.X, Word.Y)
     )
-    slots = {int(word): Slot("operand", k) for k, word in enumerate(words) if k < len(operands)}
-    slots[Word.CELLS if forward else Word.MAP] = Slot("result", 0)
+    slots = {int(word): Slot(view) for word, view in zip(words, operands, strict=False)}
+    slots[Word.CELLS if forward else Word.MAP] = Slot(results[0], written=True)
     emit = functools.partial(_Emit, op.kind, op.split)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, cells[1:]))} @ {x[1]}x{x[2]}"

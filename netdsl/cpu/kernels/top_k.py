@@ -10,16 +10,16 @@ from netdsl.cpu.codegen.library import NumbaKernel
 from netdsl.cpu.codegen.nest import elements
 from netdsl.cpu.kernels import top_k_words as w
 from netdsl.cpu.step import Generated, Slot, Step
-from netdsl.ir import TensorType
 from netdsl.primitives import TopK
+from netdsl.schedule import View
 
 
-def plan_top(op: TopK, operands: Sequence[TensorType], results: Sequence[TensorType]) -> list[Step]:
+def plan_top(op: TopK, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One step; the heaps are in the result."""
     (x,) = operands
     block = np.zeros(w.WORDS, np.int64)
     block[[w.ROWS, w.SIZE, w.COUNT]] = [elements(x.shape[:-1]), x.shape[-1], op.count]
-    slots = {w.X: Slot("operand", 0), w.OUT: Slot("result", 0)}
+    slots = {w.X: Slot(x), w.OUT: Slot(results[0], written=True)}
     title = f"{op.name} {op.count} of {x.shape[-1]}"
     kernel = NumbaKernel(_driver)
     return [Step(title, Generated(op.name, op.name, kernel), block, slots)]
