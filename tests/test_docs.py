@@ -39,6 +39,13 @@ def blocks(page: Path, kind: str) -> Iterator[tuple[str, str]]:
             yield m["name"], m["body"]
 
 
+def write_networks(page: Path, folder: Path) -> None:
+    """The networks of a page that have a name of a file, as files."""
+    for name, text in blocks(page, "net"):
+        if name:
+            (folder / name).write_text(text, encoding="utf-8")
+
+
 @pytest.fixture
 def sandbox(tmp_path, monkeypatch):
     """A folder with the examples, in which commands may write."""
@@ -70,14 +77,16 @@ def test_links_lead_somewhere(page):
 
 @BY_PAGE
 def test_commands_print_what_the_page_shows(page, sandbox):
-    for name, text in blocks(page, "net"):
-        if name:
-            (sandbox / name).write_text(text, encoding="utf-8")
+    write_networks(page, sandbox)
     run_sessions(page, run)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "training.md"], ids=lambda p: p.name)
+WITH_PYTHON = [ROOT / "README.md", ROOT / "docs" / "training.md", ROOT / "docs" / "gradients.md"]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda p: p.name)
 def test_python_runs(page, sandbox, capsys):
+    write_networks(page, sandbox)
     for _, code in blocks(page, "python"):
         exec(compile(code, page.name, "exec"), {})
     assert capsys.readouterr().out

@@ -79,7 +79,8 @@ NETS = {
         False,
         "x: [4, 4, 4]",
         "x -> concat { | crop(1) -> pad(1) | gather([3, 0, 3, 1], axis = 1) }"
-        " -> channel_shuffle(2) -> pixel_shuffle(2) -> resize([5, 5]) -> flatten -> dense(3) -> softmax",
+        " -> channel_shuffle(2) -> pixel_shuffle(2) -> resize([5, 5], bilinear)"
+        " -> flatten -> dense(3) -> softmax",
         "mse(y, t)",
     ),
     "dropped": (

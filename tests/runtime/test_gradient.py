@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.sparse.linalg import LinearOperator, cg
 
 import netdsl
 from netdsl.data import DataPlan, from_arrays
@@ -236,3 +238,45 @@ def test_restored_networks(tmp_path):
     )
     with pytest.raises(netdsl.NetError, match="no name is called logits"):
         trained.gradient("logits")
+
+
+def test_newtons_method(tmp_path):
+    """A step of logistic regression is that of the Hessian in NumPy, and a few end where SciPy's minimum is."""
+    file = tmp_path / "n.net"
+    file.write_text(
+        "net N { input x: [3]\n output y = x -> dense(1) }\n"
+        "train { loss = binary_cross_entropy(y, t) + 1e-2 * l2(weights) }"
+    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3))
+    t = (rng.random((50, 1)) < 0.4).astype(float)
+    rows, regular = np.c_[x, np.ones(50)], np.array([1, 1, 1, 0])
+
+    def loss(w):
+        z = rows @ w
+        return np.mean(np.logaddexp(0, z) - z * t[:, 0]) + 1e-2 * (regular * w * w).sum()
+
+    gradient = netdsl.load(file).gradient()
+    for name in gradient.wrt:
+        gradient.set(name, np.zeros_like(gradient.get(name)))
+    assert gradient.wrt == ("dense1.weight", "dense1.bias")
+
+    def parts(w):
+        return {"dense1.weight": w[:3, None], "dense1.bias": w[3:]}
+
+    def joined(arrays):
+        return np.concatenate([arrays[n].ravel() for n in gradient.wrt]).astype(float)
+
+    feeds, w = {"x": x, "t": t}, np.zeros(4)
+    for step in range(6):
+        slope = joined(gradient(feeds)[1])
+        operator = LinearOperator((4, 4), matvec=lambda v: joined(gradient.hvp(feeds, parts(v))))
+        change, _ = cg(operator, -slope, rtol=1e-6)
+        if step == 0:  # every probability is 1/2
+            hessian = rows.T @ rows / 4 / 50 + 2e-2 * np.diag(regular)
+            expected = np.linalg.solve(hessian, -(rows.T @ (0.5 - t[:, 0])) / 50)
+            np.testing.assert_allclose(change, expected, rtol=1e-4)
+        w = w + change
+        for name, part in parts(w).items():
+            gradient.set(name, part)
+    np.testing.assert_allclose(w, minimize(loss, np.zeros(4), tol=1e-9).x, atol=1e-4)
