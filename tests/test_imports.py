@@ -125,11 +125,6 @@ def test_sections_are_read_without_a_library_that_computes():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_lark_is_there_only_to_make_tables_and_to_read_graphs():
-    code = "import netdsl.elaborate, netdsl.report, sys; assert 'lark' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_only_the_cpu_room_imports_numba():
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -7,10 +7,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-from lark import Lark, Token, Tree
+from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from netdsl.arrays import np
@@ -21,14 +20,9 @@ from netdsl.ir.types import TensorType
 from netdsl.limits import MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
 from netdsl.scalar import parse_expr
 from netdsl.source import Diagnostic, NetError, Source, Span, brief, counted
-from netdsl.syntax.grammar import grammar_text
+from netdsl.syntax.grammar import parser_of
 
 _ARRAY_DTYPES = ("float32", "float64", "int64", "bool")
-
-
-@cache
-def _parser() -> Lark:
-    return Lark(grammar_text("ir.lark"), parser="lalr", maybe_placeholders=False, propagate_positions=True)
 
 
 def parse_graph(text: str, ops: Mapping[str, type[Op]], name: str = "graph text") -> Graph:
@@ -42,7 +36,7 @@ def parse_graph(text: str, ops: Mapping[str, type[Op]], name: str = "graph text"
             Diagnostic("limit", f"{name} has {len(text):_} characters, at most {MAX_GRAPH_TEXT:_} are read")
         )
     try:
-        tree = _parser().parse(text)
+        tree = parser_of("ir.lark", maybe_placeholders=False).parse(text)
     except UnexpectedInput as error:
         at = len(text) if error.pos_in_stream is None or error.pos_in_stream < 0 else error.pos_in_stream
         raise NetError(

@@ -1,12 +1,13 @@
-"""The nodes of the tree, made as the parser finds them: one method per kind of node, its arguments what is below."""
+"""The nodes of our tree, made of Lark's: one method per rule of the grammar, its arguments what is below."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from lark import Token, Tree
+
 from netdsl.limits import MAX_TREE_DEPTH
 from netdsl.source import Diagnostic, NetError, Source, Span
 from netdsl.syntax import tree as t
-from netdsl.syntax.grammar import language_table
 from netdsl.syntax.lalr import parse
 from netdsl.syntax.scan import Lexeme
 
@@ -20,7 +21,7 @@ def build(source: Source, code: Sequence[Lexeme]) -> tuple[t.File, list[Diagnost
     Raises `Unexpected`, and `NetError` where the tree is too deep.
     """
     builder = _Builder(source)
-    file: t.File = parse(language_table(), code, builder)
+    file = builder.build(parse(code))
     _check_depth(file)
     return file, builder.problems
 
@@ -47,9 +48,25 @@ class _Builder:
         self.source = source
         self.problems: list[Diagnostic] = []
 
-    def name(self, lexeme: Lexeme) -> t.Name:
-        """A name."""
-        return t.Name(lexeme.text, span=self.span(lexeme.start, lexeme.end))
+    def build(self, tree: Tree[Token]) -> t.File:
+        """The node of the whole, from the leaves up and without recursion: texts nest deeper than Python's stack."""
+        made: dict[int, Any] = {}
+        for part in tree.iter_subtrees():
+            place = self.span(0, 0) if part.meta.empty else self.span(part.meta.start_pos, part.meta.end_pos)
+            children = (made[id(c)] if isinstance(c, Tree) else self._leaf(c) for c in part.children)
+            made[id(part)] = getattr(self, f"on_{part.data}")(place, *children)
+        file: t.File = made[id(tree)]
+        return file
+
+    def _leaf(self, token: Token | None) -> t.Name | Token | None:
+        """What stands for a terminal: a name, or the token itself."""
+        if token is None or token.type != "NAME":
+            return token
+        return t.Name(token.value, span=self._place(token))
+
+    def _place(self, token: Token) -> Span:
+        assert token.start_pos is not None and token.end_pos is not None
+        return self.span(token.start_pos, token.end_pos)
 
     def span(self, start: int, end: int) -> Span:
         """A place in the source."""
@@ -60,8 +77,8 @@ class _Builder:
 
     # Items
 
-    def on_import(self, span: Span, path: Lexeme, alias: t.Name | None) -> t.Import:
-        return t.Import(self.on_constant(self.span(path.start, path.end), path), alias, span=span)
+    def on_import(self, span: Span, path: Token, alias: t.Name | None) -> t.Import:
+        return t.Import(self.on_constant(self._place(path), path), alias, span=span)
 
     def on_block(self, span: Span, name: t.Name, params: Any, inputs: Any, body: Any) -> t.Block:
         return t.Block(name, params or (), inputs or (), body, span=span)
@@ -72,8 +89,8 @@ class _Builder:
     def on_preset(self, span: Span, name: t.Name, *entries: t.Setting | t.Claim) -> t.Preset:
         return t.Preset(name, entries, span=span)
 
-    def on_section(self, span: Span, kind: Lexeme, *entries: t.Setting | t.Claim) -> t.Section:
-        return t.Section(kind.text, entries, span=span)  # type: ignore[arg-type]  # the grammar's four kinds
+    def on_section(self, span: Span, kind: Token, *entries: t.Setting | t.Claim) -> t.Section:
+        return t.Section(kind.value, entries, span=span)  # the grammar's four kinds
 
     def on_setting(self, span: Span, name: t.Name, value: t.Expr) -> t.Setting:
         return t.Setting(name, value, span=span)
@@ -139,14 +156,17 @@ class _Builder:
     def on_merge(self, span: Span, function: t.Expr, *branches: t.Expr) -> t.Merge:
         return t.Merge(function, branches, span=span)
 
-    def on_branch(self, span: Span, value: t.Expr) -> t.Expr:
+    def inner(self, span: Span, value: t.Expr) -> t.Expr:
         return value
 
-    def on_binary(self, span: Span, left: t.Expr, op: Lexeme, right: t.Expr) -> t.Binary:
-        return t.Binary(op.text, left, right, span=span)  # type: ignore[arg-type]  # the grammar's operators
+    # What is around a group starts and ends at its brackets, the expression itself within.
+    on_branch = on_group = inner
 
-    def on_unary(self, span: Span, op: Lexeme, operand: t.Expr) -> t.Unary:
-        return t.Unary(op.text, operand, span=span)  # type: ignore[arg-type]  # `-` or `not`
+    def on_binary(self, span: Span, left: t.Expr, op: Token, right: t.Expr) -> t.Binary:
+        return t.Binary(op.value, left, right, span=span)  # the grammar's operators
+
+    def on_unary(self, span: Span, op: Token, operand: t.Expr) -> t.Unary:
+        return t.Unary(op.value, operand, span=span)  # `-` or `not`
 
     def on_tagged(self, span: Span, value: t.Expr, *tags: t.Tag) -> t.Expr:
         return t.Tagged(value, tags, span=span) if tags else value
@@ -175,12 +195,12 @@ class _Builder:
     def on_list(self, span: Span, *items: t.Expr) -> t.List:
         return t.List(items, span=span)
 
-    def on_constant(self, span: Span, lexeme: Lexeme) -> t.Constant:
-        text = lexeme.text
+    def on_constant(self, span: Span, token: Token) -> t.Constant:
+        text = token.value
         value: int | float | str | bool | None
-        if lexeme.kind == "string":
+        if token.type == "STRING":
             value = self._unescape(span)
-        elif lexeme.kind == "word":
+        elif text in _WORDS:
             value = _WORDS[text]
         else:
             value = int(text) if text.replace("_", "").isdecimal() else self._finite(span)
