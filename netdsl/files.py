@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,7 +87,7 @@ def _write(file: IO[bytes], data: bytes | Writer) -> None:
 @contextlib.contextmanager
 def _temporary(target: Path, mode: int) -> Iterator[tuple[Path, IO[bytes]]]:
     """Open a fresh file beside `target`; it is removed again when the body fails."""
-    beside = target.with_name(f".{target.name[:200]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    beside = target.with_name(f".{target.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     descriptor = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -4,7 +4,6 @@ This module knows nothing of networks. Every room reports its mistakes as one `N
 `Diagnostic`s.
 """
 
-import difflib
 import re
 import unicodedata
 import warnings
@@ -275,6 +274,8 @@ def suggest(name: str, candidates: Iterable[str]) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in reversed(pool)}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
+    import difflib  # takes 1 ms, and mistakes are rare
+
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[near[0]] if near else None
 

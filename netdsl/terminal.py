@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-import textwrap
+import sys
 
 #: a space at which `wrapped` does not break a line
 JOINT = "\N{NO-BREAK SPACE}"
@@ -11,9 +12,15 @@ JOINT = "\N{NO-BREAK SPACE}"
 
 def terminal_width() -> int:
     """Columns of the terminal, or of `COLUMNS`; 100 where there is neither, and never below 40."""
-    import shutil
-
-    return max(40, shutil.get_terminal_size((100, 24)).columns)
+    # `shutil.get_terminal_size` says the same, but its module waits for three libraries that compress.
+    asked = os.environ.get("COLUMNS", "")
+    columns = int(asked) if asked.isdecimal() else 0
+    if columns == 0:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else -1).columns
+        except (OSError, ValueError):  # no terminal, or closed
+            columns = 0
+    return max(40, columns or 100)
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
@@ -21,6 +28,10 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
     Shapes and `a -> b` stay in one piece where there is room.
     """
+    if 0 < len(text) <= width and text.isprintable() and text == text.strip():
+        return [text]
+    import textwrap  # takes 1 ms, and most lines fit
+
     whole = re.sub(r"\[[^\]]{,40}\]| -> ", lambda m: m[0].replace(" ", JOINT), text)
     pieces = (p if len(p) <= width - indent else p.replace(JOINT, " ") for p in whole.split(" "))
     whole = " ".join(pieces)

@@ -12,7 +12,6 @@ from netdsl.elaborate.budget import PER_NODE
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.statements import side_text
 from netdsl.ir import Graph, Value
-from netdsl.ops.receptive_field import receptive_field
 from netdsl.source import NetError, Span
 from netdsl.syntax import tree
 
@@ -82,6 +81,8 @@ def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
 def _side(evaluator: Evaluator, graph: Graph, e: tree.Expr) -> Any:
     """One side of a claim: a setting, or the receptive field of a tensor."""
     if isinstance(e, tree.Call) and isinstance(e.function, tree.Name) and e.function.id == "receptive_field":
+        from netdsl.ops.receptive_field import receptive_field  # takes 5 ms, and few claims name it
+
         values = [evaluator.evaluate(a.value) for a in e.arguments]
         if len(values) != 1 or not isinstance(values[0], Value):
             evaluator.context.fail("type", "receptive_field takes one tensor", e.span)
