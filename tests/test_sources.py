@@ -42,3 +42,16 @@ def test_every_function_and_class_is_used():
         and not BY_PREFIX.match(node.name)
     ]
     assert not unused
+
+
+def test_one_class_name_means_one_thing():
+    """Nodes of the syntax tree and ops share names with what they stand for; others may be there twice, not more."""
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        if path.parent.name in ("ops", "primitives") or path.name == "tree.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    # The fields of the argument blocks of kernels are called alike on purpose.
+    assert {name: paths for name, paths in homes.items() if len(paths) > 2 and name != "Word"} == {}

@@ -204,38 +204,38 @@ AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "fli
 
 
 @dataclass(frozen=True)
-class SettingDoc:
+class DataSetting:
     """A setting of the section: its default (None: must be given or is left out) and what it does."""
 
     default: object
     text: str
 
 
-SETTINGS: Mapping[str, SettingDoc] = {
-    "train": SettingDoc(
+SETTINGS: Mapping[str, DataSetting] = {
+    "train": DataSetting(
         None, "the training set: a named split (mnist.train), idx(...), npz(...) or npy(...)"
     ),
-    "test": SettingDoc(None, "the test set, looked at only when training is over"),
-    "validation": SettingDoc(
+    "test": DataSetting(None, "the test set, looked at only when training is over"),
+    "validation": DataSetting(
         0.0,
         "the share of the training set kept for validation, from 0 to below 1: stratified by label, drawn "
         "with the seed; or a source of its own",
     ),
-    "classes": SettingDoc(
+    "classes": DataSetting(
         None, "the names of the classes, in the order of their numbers, where the data has none"
     ),
-    "preprocess": SettingDoc(
+    "preprocess": DataSetting(
         (),
         "a list of resize(side), resize(height, width) and center_crop(side), applied in order to every sample",
     ),
-    "normalize": SettingDoc(
+    "normalize": DataSetting(
         Scale(), "raw, scale, scale(max), standardize or standardize(mean, std); after augmenting"
     ),
-    "augment": SettingDoc(
+    "augment": DataSetting(
         (), "a list of shift(pixels), flip and flip(p), applied in order to training samples"
     ),
-    "shuffle": SettingDoc(True, "a new order of the training set in each epoch, drawn with the seed"),
-    "drop_last": SettingDoc(
+    "shuffle": DataSetting(True, "a new order of the training set in each epoch, drawn with the seed"),
+    "drop_last": DataSetting(
         True,
         "leave out the last training samples of an epoch that do not fill a batch; if false, they make a "
         "smaller one, as they always do in evaluation",

@@ -9,7 +9,7 @@ from netdsl.elaborate.apply import Applier
 from netdsl.elaborate.budget import Budget, Exhausted
 from netdsl.elaborate.context import Context, Frame, Problems
 from netdsl.elaborate.definitions import Definitions, collect
-from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.lookup import need_defined
 from netdsl.elaborate.network import Network
 from netdsl.elaborate.overrides import parse_value
@@ -51,7 +51,7 @@ def _added(
     frame = Frame(home, f"{name}.", {**inputs, **known, **graph.outputs}, targets=True)
     try:
         with deep_recursion():
-            value = Evaluator(context, frame, Applier(context, frame)).evaluate(e)
+            value = ExpressionEvaluator(context, frame, Applier(context, frame)).evaluate(e)
             need_defined(context, frame, value)
     except Exhausted as end:
         raise NetError(end.diagnostic) from None

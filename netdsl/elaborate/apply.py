@@ -12,7 +12,7 @@ from netdsl.elaborate.arithmetic import TENSOR_OPS, is_number
 from netdsl.elaborate.builtins import OF_SHAPES
 from netdsl.elaborate.context import POISON, Context, Frame, Poisoned, snake
 from netdsl.elaborate.definitions import Definitions
-from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.hints import channels_last, fitting, one_of, required, usage
 from netdsl.elaborate.lookup import unknown
 from netdsl.elaborate.statements import run
@@ -277,7 +277,7 @@ class Applier:
         given = self._given(f, block)
         with self.context.inside(path, Scope(block.name.id, _use_text(f), f.span, fed)):
             applier = Applier(self.context, frame)
-            evaluator = Evaluator(self.context, frame, applier)
+            evaluator = ExpressionEvaluator(self.context, frame, applier)
             self._bind(evaluator, given, block)
             result = run(evaluator, block.body)
             return self._result(result, block.body, f"the block {block.name.id}", block.name.span)
@@ -308,7 +308,7 @@ class Applier:
                 self.context.fail("setting", message, f.span, notes=note, fix=usage)
         return given
 
-    def _bind(self, evaluator: Evaluator, given: Mapping[str, Any], block: tree.Block) -> None:
+    def _bind(self, evaluator: ExpressionEvaluator, given: Mapping[str, Any], block: tree.Block) -> None:
         """Give the block its settings: those of the use, then its defaults."""
         evaluator.frame.variables.update(given)
         for param in block.params:
@@ -335,7 +335,7 @@ class Applier:
                 self.context.fail("type", f"{what} gives {describe(value)}, not a tensor", last, fix=hint)
         return given
 
-    def body(self, evaluator: Evaluator, repeat: tree.Repeat, value: Any) -> Any:
+    def body(self, evaluator: ExpressionEvaluator, repeat: tree.Repeat, value: Any) -> Any:
         """One turn of a repeat."""
         saved = self.frame.input
         self.frame.input = value

@@ -16,7 +16,7 @@ from netdsl.source import NetError, Span
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.expressions import ExpressionEvaluator
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Claim:
     span: Span
 
 
-def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) -> tuple[Claim, ...]:
+def check_claims(
+    evaluator: ExpressionEvaluator, graph: Graph, entries: Sequence[tree.Node]
+) -> tuple[Claim, ...]:
     """The claims that hold; those that do not go to the context as diagnostics."""
     if not entries:
         return ()
@@ -49,7 +51,9 @@ def check_claims(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node
     return tuple(held)
 
 
-def _totals(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) -> Mapping[str, int | None]:
+def _totals(
+    evaluator: ExpressionEvaluator, graph: Graph, entries: Sequence[tree.Node]
+) -> Mapping[str, int | None]:
     """The totals that claims may name, per sample; None for a name that is only used in suggestions."""
     batch = evaluator.context.batch
     totals: Mapping[str, Callable[[], int]] = {
@@ -62,7 +66,7 @@ def _totals(evaluator: Evaluator, graph: Graph, entries: Sequence[tree.Node]) ->
     return {name: count() if name in named else None for name, count in totals.items()}
 
 
-def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
+def _check(evaluator: ExpressionEvaluator, graph: Graph, claim: tree.Expr) -> None:
     if isinstance(claim, tree.Binary) and claim.op == "and":
         _check(evaluator, graph, claim.left)
         _check(evaluator, graph, claim.right)
@@ -78,7 +82,7 @@ def _check(evaluator: Evaluator, graph: Graph, claim: tree.Expr) -> None:
         evaluator.context.fail("expect", message, claim.span, label)
 
 
-def _side(evaluator: Evaluator, graph: Graph, e: tree.Expr) -> Any:
+def _side(evaluator: ExpressionEvaluator, graph: Graph, e: tree.Expr) -> Any:
     """One side of a claim: a setting, or the receptive field of a tensor."""
     if isinstance(e, tree.Call) and isinstance(e.function, tree.Name) and e.function.id == "receptive_field":
         from netdsl.ops.receptive_field import receptive_field  # takes 5 ms, and few claims name it

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netdsl.elaborate.apply import Applier
 
 
-class Evaluator:
+class ExpressionEvaluator:
     """Evaluates the expressions of one body; `apply` feeds tensors to functions."""
 
     def __init__(self, context: Context, frame: Frame, applier: Applier) -> None:

@@ -17,10 +17,10 @@ from netdsl.limits import MAX_LOOP
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.expressions import ExpressionEvaluator
 
 
-def pipe(evaluator: Evaluator, e: tree.Pipe) -> Any:
+def pipe(evaluator: ExpressionEvaluator, e: tree.Pipe) -> Any:
     """The result of the last step."""
     value = _head(evaluator, e.head)
     for step in e.steps:
@@ -28,7 +28,7 @@ def pipe(evaluator: Evaluator, e: tree.Pipe) -> Any:
     return value
 
 
-def _head(evaluator: Evaluator, e: tree.Expr) -> Any:
+def _head(evaluator: ExpressionEvaluator, e: tree.Expr) -> Any:
     """What a pipe feeds: a tensor, or those of a tuple, a list or an indexed name."""
     value = as_tuple(evaluator.evaluate(e))
     evaluator.context.hold(value, e.span)
@@ -40,7 +40,7 @@ def _head(evaluator: Evaluator, e: tree.Expr) -> Any:
     return value
 
 
-def _feed(evaluator: Evaluator, value: Any, step: tree.Expr) -> Any:
+def _feed(evaluator: ExpressionEvaluator, value: Any, step: tree.Expr) -> Any:
     """Feed a value (a tensor, or a tuple of them) to one step of a pipe."""
     match step:
         case tree.Tagged(value=inner, tags=tags) if isinstance(inner, (tree.Merge, tree.Repeat)):
@@ -67,7 +67,7 @@ def _feed(evaluator: Evaluator, value: Any, step: tree.Expr) -> Any:
     return evaluator.apply.apply(function, data)
 
 
-def _step_function(evaluator: Evaluator, step: tree.Expr) -> Function:
+def _step_function(evaluator: ExpressionEvaluator, step: tree.Expr) -> Function:
     """What a step feeds."""
     called = step.function if isinstance(step, tree.Call) else step
     name = called.id if isinstance(called, tree.Name) else ""
@@ -88,7 +88,7 @@ def _step_function(evaluator: Evaluator, step: tree.Expr) -> Function:
     )
 
 
-def _merge(evaluator: Evaluator, value: Any, merge: tree.Merge, tag: str | None = None) -> Any:
+def _merge(evaluator: ExpressionEvaluator, value: Any, merge: tree.Merge, tag: str | None = None) -> Any:
     called = merge.function.function if isinstance(merge.function, tree.Call) else merge.function
     need_known(evaluator.context, evaluator.frame, called)
     function = evaluator.evaluate(merge.function)
@@ -104,13 +104,13 @@ def _merge(evaluator: Evaluator, value: Any, merge: tree.Merge, tag: str | None 
     return evaluator.apply.apply(function, tuple(results), tuple(b.span for b in merge.branches), "branch")
 
 
-def _branch(evaluator: Evaluator, value: Any, branch: tree.Expr) -> Any:
+def _branch(evaluator: ExpressionEvaluator, value: Any, branch: tree.Expr) -> Any:
     if isinstance(branch, tree.In) or (isinstance(branch, tree.Pipe) and isinstance(branch.head, tree.In)):
         return evaluator.evaluate(branch)
     return _feed(evaluator, value, branch)
 
 
-def _repeat(evaluator: Evaluator, value: Any, repeat: tree.Repeat) -> Any:
+def _repeat(evaluator: ExpressionEvaluator, value: Any, repeat: tree.Repeat) -> Any:
     count = evaluator.setting(repeat.count, "repeat")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_LOOP:
         message = f"repeat takes a count from 0 to {MAX_LOOP:_}, not {describe(count)}"

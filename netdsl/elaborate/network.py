@@ -12,7 +12,7 @@ from netdsl.elaborate.budget import PER_NET, Budget, Exhausted
 from netdsl.elaborate.claims import Claim, check_claims
 from netdsl.elaborate.context import POISON, Context, Frame, Problems, shortened
 from netdsl.elaborate.definitions import Definitions, collect
-from netdsl.elaborate.expressions import Evaluator
+from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.naming import Naming
 from netdsl.elaborate.overrides import Overrides
 from netdsl.elaborate.process import deep_recursion, no_collection
@@ -180,7 +180,7 @@ class _Elaboration:
         self.context, self.file, self.net, self.source, self.given = context, file, net, source, given
         self.name = name
         frame = Frame(home)
-        self.evaluator = Evaluator(self.context, frame, Applier(self.context, frame))
+        self.evaluator = ExpressionEvaluator(self.context, frame, Applier(self.context, frame))
         self.variables = frame.variables
 
     def result(self) -> tuple[Network, tuple[Diagnostic, ...]]:

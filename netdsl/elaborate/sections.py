@@ -15,7 +15,7 @@ from netdsl.source import Diagnostic, NetError, Span, suggest
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.expressions import ExpressionEvaluator
 
 #: the settings of each section; the rooms that read them define their meaning
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -68,7 +68,7 @@ NEEDED: Mapping[str, str] = {
 
 
 def settings_of(
-    evaluator: Evaluator, file: tree.File, kind: str, given: Mapping[str, tree.Expr]
+    evaluator: ExpressionEvaluator, file: tree.File, kind: str, given: Mapping[str, tree.Expr]
 ) -> dict[str, SectionSetting]:
     """The settings of a section, overridden ones in their place; mistakes go to the context."""
     section = file.sections.get(kind)
@@ -101,7 +101,7 @@ def settings_of(
 
 
 @contextmanager
-def _only_settings(evaluator: Evaluator) -> Iterator[None]:
+def _only_settings(evaluator: ExpressionEvaluator) -> Iterator[None]:
     """Keep names that are not settings of the net, for the room that reads the section."""
     frame = evaluator.frame
     saved, frame.symbols = frame.symbols, True
@@ -128,7 +128,7 @@ def _calls(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def objectives(
-    evaluator: Evaluator, file: tree.File, given: Mapping[str, Mapping[str, tree.Expr]]
+    evaluator: ExpressionEvaluator, file: tree.File, given: Mapping[str, Mapping[str, tree.Expr]]
 ) -> tuple[dict[str, Value], dict[str, Value]] | None:
     """The outputs `loss` and `metric/NAME`, to train and to evaluate; None without a loss, or with mistakes.
 
@@ -156,7 +156,7 @@ def objectives(
 
 
 @contextmanager
-def _collected(evaluator: Evaluator) -> Iterator[None]:
+def _collected(evaluator: ExpressionEvaluator) -> Iterator[None]:
     """Collect mistakes in the context."""
     try:
         yield
@@ -175,7 +175,7 @@ def _tensor_settings(file: tree.File, kind: str) -> dict[str, tree.Expr]:
     }
 
 
-def _metrics(evaluator: Evaluator, e: tree.Expr | None) -> dict[str, Value]:
+def _metrics(evaluator: ExpressionEvaluator, e: tree.Expr | None) -> dict[str, Value]:
     """The outputs of a list of metrics."""
     results: dict[str, Value] = {}
     with _collected(evaluator):
@@ -185,7 +185,7 @@ def _metrics(evaluator: Evaluator, e: tree.Expr | None) -> dict[str, Value]:
     return results
 
 
-def _metric_list(evaluator: Evaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:
+def _metric_list(evaluator: ExpressionEvaluator, e: tree.Expr | None) -> tuple[tree.Expr, ...]:
     if e is None or (isinstance(e, tree.Constant) and e.value is None):
         return ()
     if not isinstance(e, (tree.List, tree.Tuple)):
@@ -206,7 +206,7 @@ def _metric_name(e: tree.Expr, taken: Mapping[str, Value]) -> str:
     return name
 
 
-def _scalar(evaluator: Evaluator, e: tree.Expr, what: str) -> Value:
+def _scalar(evaluator: ExpressionEvaluator, e: tree.Expr, what: str) -> Value:
     value = evaluator.evaluate(e)
     if not isinstance(value, Value):
         example = "cross_entropy(logits, label)" if what == "the loss" else "accuracy(logits, label)"

@@ -17,7 +17,7 @@ from netdsl.source import NetError, Note, brief, counted
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.expressions import ExpressionEvaluator
 
 _Target = TypeVar("_Target", bound=tree.Expr)
 
@@ -25,7 +25,7 @@ _Target = TypeVar("_Target", bound=tree.Expr)
 OUTPUTS = "outputs of the net"
 
 
-def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
+def run(evaluator: ExpressionEvaluator, body: Sequence[tree.Statement]) -> Any:
     """The value of the last statement of a body, None when it has none, POISON after a mistake.
 
     Mistakes are collected in the context, so that several are reported in one go.
@@ -43,7 +43,7 @@ def run(evaluator: Evaluator, body: Sequence[tree.Statement]) -> Any:
     return result
 
 
-def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
+def _poison(evaluator: ExpressionEvaluator, statement: tree.Statement) -> None:
     """Define every target of a broken statement as POISON."""
     for node in statement.walk():
         evaluator.context.budget.spend(1, statement.span)
@@ -62,14 +62,14 @@ def _poison(evaluator: Evaluator, statement: tree.Statement) -> None:
                         evaluator.frame.variables.setdefault(dim.name.id, POISON)
 
 
-def _evaluate(evaluator: Evaluator, s: tree.Evaluate) -> Any:
+def _evaluate(evaluator: ExpressionEvaluator, s: tree.Evaluate) -> Any:
     value = evaluator.evaluate(s.value)
     if value is POISON:
         raise Poisoned
     return value
 
 
-def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
+def _assign(evaluator: ExpressionEvaluator, s: tree.Assign) -> None:
     start = len(evaluator.context.builder.nodes)
     value = evaluator.evaluate(s.value)
     if value is POISON:
@@ -79,7 +79,9 @@ def _assign(evaluator: Evaluator, s: tree.Assign) -> None:
         evaluator.context.remember(evaluator.frame, name, item, start, target.span)
 
 
-def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterable[tuple[_Target, Any]]:
+def _taken(
+    evaluator: ExpressionEvaluator, names: Sequence[_Target], value: Any
+) -> Iterable[tuple[_Target, Any]]:
     """Each target with its value: a single target gets the whole value, several get its parts; `_` drops a part."""
     parts = (value,) if len(names) == 1 else value
     if not isinstance(parts, (tuple, list)) or len(parts) != len(names):
@@ -96,7 +98,7 @@ def _taken(evaluator: Evaluator, names: Sequence[_Target], value: Any) -> Iterab
     ]
 
 
-def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> str:
+def _store(evaluator: ExpressionEvaluator, target: tree.Name | tree.Index, value: Any) -> str:
     """Give a value its name; returns the name, `p[3]` of an indexed one."""
     variables = evaluator.frame.variables
     if isinstance(target, tree.Name):
@@ -118,7 +120,7 @@ def _store(evaluator: Evaluator, target: tree.Name | tree.Index, value: Any) -> 
     return f"{name}[{brief(text)}]"
 
 
-def _no_batch(evaluator: Evaluator, s: tree.Input) -> None:
+def _no_batch(evaluator: ExpressionEvaluator, s: tree.Input) -> None:
     """Fail for the axis of the batch, which other libraries leave open."""
     first = s.dims[0].size if s.dims else None
     if (
@@ -133,7 +135,7 @@ def _no_batch(evaluator: Evaluator, s: tree.Input) -> None:
     )
 
 
-def _input(evaluator: Evaluator, s: tree.Input) -> None:
+def _input(evaluator: ExpressionEvaluator, s: tree.Input) -> None:
     context, frame = evaluator.context, evaluator.frame
     shape = []
     _no_batch(evaluator, s)
@@ -160,7 +162,7 @@ def _input(evaluator: Evaluator, s: tree.Input) -> None:
     frame.variables[s.name.id] = context.builder.add1(Input(t), name=name, span=s.span)
 
 
-def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
+def _output(evaluator: ExpressionEvaluator, s: tree.Output | tree.Aux) -> None:
     start = len(evaluator.context.builder.nodes)
     value = evaluator.evaluate(s.value)
     if value is POISON:
@@ -181,7 +183,7 @@ def _output(evaluator: Evaluator, s: tree.Output | tree.Aux) -> None:
         evaluator.context.remember(evaluator.frame, name.id, item, start, name.span)
 
 
-def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
+def _layer(evaluator: ExpressionEvaluator, s: tree.Layer) -> None:
     value = evaluator.evaluate(s.value)
     if not isinstance(value, Function):
         found = describe(value)
@@ -201,7 +203,7 @@ def _layer(evaluator: Evaluator, s: tree.Layer) -> None:
     evaluator.frame.variables[s.name.id] = Function(value, s.name.span, path=path)
 
 
-def _assert(evaluator: Evaluator, s: tree.Assert) -> None:
+def _assert(evaluator: ExpressionEvaluator, s: tree.Assert) -> None:
     if evaluator.condition(s.condition, "assert"):
         return
     label = ""
@@ -220,7 +222,7 @@ def side_text(value: Any) -> str:
     return str(value) if isinstance(value, (float, Symbol)) else describe(value)
 
 
-def _for(evaluator: Evaluator, s: tree.For) -> Any:
+def _for(evaluator: ExpressionEvaluator, s: tree.For) -> Any:
     result: Any = None
     for item in _items(evaluator, s):
         evaluator.context.budget.spend(PER_TURN, s.span)
@@ -231,7 +233,7 @@ def _for(evaluator: Evaluator, s: tree.For) -> Any:
     return result
 
 
-def _items(evaluator: Evaluator, s: tree.For) -> Sequence[Any]:
+def _items(evaluator: ExpressionEvaluator, s: tree.For) -> Sequence[Any]:
     context = evaluator.context
     if not isinstance(s.iterable, tree.Range):
         items = evaluator.setting(s.iterable, "for")
@@ -251,7 +253,7 @@ def _items(evaluator: Evaluator, s: tree.For) -> Sequence[Any]:
     return range(*ends)
 
 
-def _if(evaluator: Evaluator, s: tree.If) -> Any:
+def _if(evaluator: ExpressionEvaluator, s: tree.If) -> Any:
     chosen = s.body if evaluator.condition(s.condition, "if") else s.otherwise
     result = run(evaluator, chosen)
     if result is POISON:

@@ -14,7 +14,7 @@ from netdsl.source import suggest
 from netdsl.syntax import tree
 
 if TYPE_CHECKING:
-    from netdsl.elaborate.expressions import Evaluator
+    from netdsl.elaborate.expressions import ExpressionEvaluator
 
 _NAME = re.compile(rf"\w{{1,{MAX_NAME}}}")
 _TAKES = {
@@ -30,7 +30,7 @@ def no_name(context: Context, tags: tuple[tree.Tag, ...]) -> NoReturn:
     context.fail("type", "@name is for one op, block or merge", span, fix=fix)
 
 
-def tags_of(evaluator: Evaluator, tags: tuple[tree.Tag, ...]) -> Tags:
+def tags_of(evaluator: ExpressionEvaluator, tags: tuple[tree.Tag, ...]) -> Tags:
     """What the tags behind a layer or a flow say together."""
     result = Tags()
     for tag in tags:

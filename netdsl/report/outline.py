@@ -13,17 +13,17 @@ _SUMMED = ("params", "trainable", "macs", "flops", "bytes", "moved")
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """A block of the source: its path, its name and what is in it, in order."""
 
     path: str
     name: str
-    parts: tuple[Row | Group, ...]
+    parts: tuple[Row | BlockGroup, ...]
 
     @cached_property
     def total(self) -> Row:
         """The totals of the block, with shape, receptive field and place of its last row."""
-        rows = [p.total if isinstance(p, Group) else p for p in self.parts]
+        rows = [p.total if isinstance(p, BlockGroup) else p for p in self.parts]
         return replace(
             rows[-1],
             name=self.path,
@@ -49,14 +49,14 @@ class Group:
     @cached_property
     def form(self) -> tuple[object, ...]:
         """A key that equal blocks share: everything except names and places."""
-        return (self.name, *(p.form if isinstance(p, Group) else _form(p) for p in self.parts))
+        return (self.name, *(p.form if isinstance(p, BlockGroup) else _form(p) for p in self.parts))
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """All layers in it."""
-        return tuple(r for p in self.parts for r in (p.rows if isinstance(p, Group) else (p,)))
+        return tuple(r for p in self.parts for r in (p.rows if isinstance(p, BlockGroup) else (p,)))
 
-    def reads(self, other: Group) -> bool:
+    def reads(self, other: BlockGroup) -> bool:
         """Whether one of its layers reads a layer of another block."""
         names = {r.name for r in other.rows}
         return any(source in names for r in self.rows for source in r.sources)
@@ -72,36 +72,38 @@ class Line:
     level: int
     label: str
     row: Row
-    block: Group | None = None
+    block: BlockGroup | None = None
     count: int = 1
     names: tuple[str, ...] = ()
 
 
-def tree(summary: Summary) -> Group:
+def tree(summary: Summary) -> BlockGroup:
     """The whole network as a block of blocks."""
-    return Group("", summary.network, _grouped(summary, summary.rows, ""))
+    return BlockGroup("", summary.network, _grouped(summary, summary.rows, ""))
 
 
-def outline(group: Group, depth: int | None = None, collapse: bool = True) -> list[Line]:
+def outline(group: BlockGroup, depth: int | None = None, collapse: bool = True) -> list[Line]:
     """The lines within a block: blocks are open down to `depth`; equal neighbours `collapse` into one closed line."""
     return list(_lines(group.parts, depth, collapse, 0))
 
 
-def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | Group, ...]:
+def _grouped(summary: Summary, rows: Sequence[Row], path: str) -> tuple[Row | BlockGroup, ...]:
     """The parts of the block at `path`, whose rows these are."""
-    parts: list[Row | Group] = []
+    parts: list[Row | BlockGroup] = []
     start = len(path) + 1 if path else 0
     for head, members in itertools.groupby(rows, key=lambda r: r.name[start:].partition(".")[0]):
         inner = f"{path}.{head}" if path else head
         found = tuple(members)
         if inner in summary.scopes:
-            parts.append(Group(inner, summary.scopes[inner].name, _grouped(summary, found, inner)))
+            parts.append(BlockGroup(inner, summary.scopes[inner].name, _grouped(summary, found, inner)))
         else:
             parts.extend(found)
     return tuple(parts)
 
 
-def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, level: int) -> Iterator[Line]:
+def _lines(
+    parts: Sequence[Row | BlockGroup], depth: int | None, collapse: bool, level: int
+) -> Iterator[Line]:
     for first, *more in _runs(parts) if collapse else ([p] for p in parts):
         if isinstance(first, Row):
             names = tuple(_last(name) for name in first.names if _body(name) == _body(first.name))
@@ -114,14 +116,14 @@ def _lines(parts: Sequence[Row | Group], depth: int | None, collapse: bool, leve
                 yield from _lines(first.parts, depth, collapse, level + 1)
 
 
-def _runs(parts: Sequence[Row | Group]) -> list[list[Row | Group]]:
+def _runs(parts: Sequence[Row | BlockGroup]) -> list[list[Row | BlockGroup]]:
     """Parts, and runs of equal blocks of which each reads the one before it: equal branches stand side by side."""
-    runs: list[list[Row | Group]] = []
+    runs: list[list[Row | BlockGroup]] = []
     for part in parts:
         last = runs[-1][-1] if runs else None
         if (
-            isinstance(part, Group)
-            and isinstance(last, Group)
+            isinstance(part, BlockGroup)
+            and isinstance(last, BlockGroup)
             and part.form == last.form
             and part.reads(last)
         ):
@@ -131,9 +133,9 @@ def _runs(parts: Sequence[Row | Group]) -> list[list[Row | Group]]:
     return runs
 
 
-def _closed(first: Group, more: Sequence[Row | Group], level: int) -> Line:
-    groups = [first, *(g for g in more if isinstance(g, Group))]
-    joined = Group(first.path, first.name, tuple(groups))
+def _closed(first: BlockGroup, more: Sequence[Row | BlockGroup], level: int) -> Line:
+    groups = [first, *(g for g in more if isinstance(g, BlockGroup))]
+    joined = BlockGroup(first.path, first.name, tuple(groups))
     last = _last(groups[-1].path)
     number = last[len(last.rstrip("0123456789")) :]
     return Line(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from netdsl.report.fold import fold
-from netdsl.report.outline import Group, tree
+from netdsl.report.outline import BlockGroup, tree
 from netdsl.report.summary import Summary
 from netdsl.report.units import Flow, Unit, units_of
 
@@ -36,27 +36,27 @@ def parts_of(summary: Summary, depth: int | None = None, blocks: int = 0) -> lis
     return parts
 
 
-def _open(summary: Summary, name: str, groups: Sequence[Group]) -> Part:
+def _open(summary: Summary, name: str, groups: Sequence[BlockGroup]) -> Part:
     group, remark = _typical(groups)
     return Part(name, remark, *fold(*units_of(summary, 1, group)))
 
 
-def _kinds(group: Group) -> Mapping[str, list[Group]]:
+def _kinds(group: BlockGroup) -> Mapping[str, list[BlockGroup]]:
     """The blocks of each name."""
-    kinds: dict[str, list[Group]] = {}
+    kinds: dict[str, list[BlockGroup]] = {}
     for block in _blocks(group):
         kinds.setdefault(block.name, []).append(block)
     return kinds
 
 
-def _blocks(group: Group) -> Iterator[Group]:
+def _blocks(group: BlockGroup) -> Iterator[BlockGroup]:
     for part in group.parts:
-        if isinstance(part, Group):
+        if isinstance(part, BlockGroup):
             yield part
             yield from _blocks(part)
 
 
-def _typical(groups: Sequence[Group]) -> tuple[Group, str]:
+def _typical(groups: Sequence[BlockGroup]) -> tuple[BlockGroup, str]:
     """The first block with the most common numbers of layers, and how many blocks have these numbers."""
     forms = [tuple(row.kind for row in g.rows) for g in groups]
     form, count = Counter(forms).most_common(1)[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netdsl.ir import Value
-from netdsl.report.outline import Group, Line, outline, tree
+from netdsl.report.outline import BlockGroup, Line, outline, tree
 from netdsl.report.summary import Row, Summary
 from netdsl.report.titles import details, family, finishes, title
 from netdsl.source import counted
@@ -51,7 +51,7 @@ class Flow:
 
 
 def units_of(
-    summary: Summary, depth: int | None, within: Group | None = None
+    summary: Summary, depth: int | None, within: BlockGroup | None = None
 ) -> tuple[list[Unit], list[Flow]]:
     """The boxes in order, and the flows between them; blocks deeper than `depth` are closed, equal ones one box.
 
@@ -105,7 +105,7 @@ def _paths(name: str) -> list[str]:
     return [".".join(parts[:k]) for k in range(1, len(parts) + 1)]
 
 
-def _fed(summary: Summary, group: Group) -> list[Value]:
+def _fed(summary: Summary, group: BlockGroup) -> list[Value]:
     """The values outside of a block that it reads, in the order of its inputs."""
     if group.path not in summary.scopes:
         return []
@@ -114,7 +114,7 @@ def _fed(summary: Summary, group: Group) -> list[Value]:
     return [v for v in dict.fromkeys(summary.scopes[group.path].inputs.values()) if v in read]
 
 
-def _input(summary: Summary, group: Group, value: Value) -> Unit:
+def _input(summary: Summary, group: BlockGroup, value: Value) -> Unit:
     """An input of a block, by its name in the block."""
     names = [name for name, fed in summary.scopes[group.path].inputs.items() if fed == value]
     shape = summary.graph.type(value).shape[1:]
@@ -131,7 +131,7 @@ def _ends(summary: Summary) -> list[tuple[Unit, Value]]:
     ]
 
 
-def _outputs(summary: Summary, group: Group) -> list[tuple[Unit, Value]]:
+def _outputs(summary: Summary, group: BlockGroup) -> list[tuple[Unit, Value]]:
     """The outputs of a block, if there are several."""
     graph, inside = summary.graph, {row.name: k for k, row in enumerate(group.rows)}
     read = [v for row in summary.rows if row.name not in inside for v in graph[row.name].inputs]
@@ -158,7 +158,7 @@ def _layer(summary: Summary, row: Row) -> Unit:
     )
 
 
-def _closed(summary: Summary, line: Line, block: Group) -> Unit:
+def _closed(summary: Summary, line: Line, block: BlockGroup) -> Unit:
     """A closed block.  A block of one layer with its activation is described as that layer."""
     heavy = [r for r in block.rows if family(r.kind) in _HEAVY]
     plain = len(heavy) == 1 and all(r is heavy[0] or finishes(summary, r) for r in block.rows)

@@ -21,7 +21,7 @@ I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 _SHORT = {F32: "f32", F64: "f64", I1: "i1", I8: "i8", I32: "i32", I64: "i64"}
 
 
-class Loop:
+class LoopBuilder:
     """A loop under construction: `index`, the `carried` values of this turn and, afterwards, `results`."""
 
     def __init__(self, emitter: Emitter, start: Value, stop: Value, step: Value, initial: Sequence[Value]):
@@ -113,12 +113,14 @@ class Emitter:
     # --- control ---------------------------------------------------------------------------------
 
     @contextmanager
-    def loop(self, start: Int, stop: Int, step: Int = 1, carried: Sequence[Value] = ()) -> Iterator[Loop]:
+    def loop(
+        self, start: Int, stop: Int, step: Int = 1, carried: Sequence[Value] = ()
+    ) -> Iterator[LoopBuilder]:
         """`for index in range(start, stop, step)` with a positive step; it may run zero times.
 
         A body that carries values ends with `loop.next(...)`; afterwards they are in `loop.results`.
         """
-        loop = Loop(self, self.i64(start), self.i64(stop), self.i64(step), carried)
+        loop = LoopBuilder(self, self.i64(start), self.i64(stop), self.i64(step), carried)
         yield loop
         loop.close()
 

@@ -26,7 +26,7 @@ ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
 
 
 @dataclass(frozen=True)
-class Line:
+class Instruction:
     """One value: an operator, what it needs beside operands, and the numbers of the lines it reads."""
 
     op: str
@@ -39,7 +39,7 @@ class Line:
 class Tape:
     """Expressions over typed operands in order of computation, common subexpressions merged."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[Instruction, ...]
     results: tuple[int, ...]
 
     def key(self) -> str:
@@ -65,11 +65,11 @@ class Tape:
 
 def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Sequence[Dtype]) -> Tape:
     """The tape of several expressions whose results are cast to `as_types`."""
-    lines: list[Line] = []
-    known: dict[Line, int] = {}
+    lines: list[Instruction] = []
+    known: dict[Instruction, int] = {}
 
     def add(op: str, detail: tuple[int | str, ...], kids: tuple[int, ...], dtype: Dtype) -> int:
-        line = Line(op, detail, kids, dtype)
+        line = Instruction(op, detail, kids, dtype)
         if line not in known:
             known[line] = len(lines)
             lines.append(line)
@@ -138,7 +138,7 @@ class Printer:
                 values.append(self._line(line, kids, types))
         return [values[r] for r in program.results]
 
-    def _line(self, line: Line, kids: list[Value], types: list[Dtype]) -> Value:
+    def _line(self, line: Instruction, kids: list[Value], types: list[Dtype]) -> Value:
         match line.op, kids:
             case (("arg" | "index"), []):
                 return self.leaf(line.op, int(line.detail[0]))
