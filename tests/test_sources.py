@@ -17,6 +17,7 @@ CALLED_FROM_OUTSIDE = {
     "_close_all",
     "_print_message",
     "hessian_vector",
+    "hvp",
     "reference_training",
     "reference_updates",
 }
