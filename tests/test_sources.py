@@ -11,10 +11,11 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "netdsl").rglob("*.py"))
 MOST_LINES = 400
 
-#: called by atexit, argparse or IPython, through getattr, or by users of netdsl
+#: called by atexit, argparse, pickle or IPython, through getattr, or by users of netdsl
 CALLED_FROM_OUTSIDE = {
     "_repr_html_",
     "_close_all",
+    "find_class",
     "_print_message",
     "hessian_vector",
     "hvp",
