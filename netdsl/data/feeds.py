@@ -1,4 +1,4 @@
-"""What a network takes of each sample, and which array of a data set feeds it: the one place that says so."""
+"""The inputs, targets and weights that a network takes of each sample, and the array of a data set for each."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Feed:
 def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
     """The array of a data set that feeds each: the one of its name.
 
-    Where a data set has nothing but `image` and `label`, names that nobody chose, these feed the only input and the
-    only target, whatever they are called.  Arrays that nothing takes are left alone.
+    If a data set has only `image` and `label`, the default names, these feed the only input and the only target,
+    whatever their names.  Arrays that are not taken are ignored.
 
     Errors: NetError for what has no array.
     """
@@ -58,7 +58,7 @@ def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
 
 
 def own_feeds(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> tuple[Feed, ...]:
-    """What is taken where no network says it: every array under its own name, the first as the input."""
+    """The feeds of a data set without a network: every array under its own name, the first as the input."""
     first, *others = arrays
     targets = (Feed(name, Kind.TARGET, integers=arrays[name][1]) for name in others)
     return (Feed(first, Kind.INPUT), *targets)

@@ -36,7 +36,7 @@ def add_to_network(network: Network, text: str, name: str) -> Graph:
 
 
 def add_to_graph(graph: Graph, text: str, name: str) -> Graph:
-    """Likewise for a graph of ops, of which inputs and outputs have names."""
+    """The same for a graph of ops, in which only inputs and outputs have names."""
     return _added(graph, {}, NOWHERE, Budget(), text, name)
 
 
@@ -60,7 +60,7 @@ def _added(
 
 
 def _check(context: Context, graph: Graph, value: Any, e: tree.Expr, name: str) -> None:
-    """Raise NetError for what has no gradient, or brings weights of its own."""
+    """Raise NetError for a value without a gradient, or with weights of its own."""
     if not isinstance(value, Value):
         fix = "an output, or a loss such as cross_entropy(logits, label)"
         raise _error("type", f"`{name}` is {describe(value)}, not a tensor", e.span, fix)

@@ -174,7 +174,7 @@ def _gradient_graph(graph: Graph, of: str, wrt: Sequence[str], training: bool, p
 
 
 def _needed(graph: Graph, of: str, wrt: Sequence[str], name: str) -> Graph:
-    """What a value depends on, and the weights of `wrt`; raises NetError for an input that it does not depend on."""
+    """The leaves that a value depends on, and `wrt`; raises NetError for an input that it does not depend on."""
     value = graph.outputs[of]
     before = networkx.ancestors(graph.nx, value.node) | {value.node}
     for leaf in wrt:
@@ -185,7 +185,7 @@ def _needed(graph: Graph, of: str, wrt: Sequence[str], name: str) -> Graph:
 
 
 def _check_moves(graph: Graph, of: str, wrt: Sequence[str], name: str, training: bool) -> None:
-    """Raise NetError where no gradient comes from the value to any of the leaves, as from an accuracy."""
+    """Raise NetError where the value has no gradient by any of the leaves, as an accuracy has none."""
     found = _gradient_graph(graph, of, wrt, training, products=False)
     nodes = (found[found.outputs[f"grad/{leaf}"].node] for leaf in wrt)
     if all(isinstance(node.op, Map) and not node.inputs for node in nodes):
@@ -194,7 +194,7 @@ def _check_moves(graph: Graph, of: str, wrt: Sequence[str], name: str, training:
 
 
 def _check_names(what: str, given: Arrays, wanted: Collection[str]) -> None:
-    """Raise NetError where arrays are missing, or are of names that there are not."""
+    """Raise NetError for missing arrays and for unknown names."""
     for name in given:
         if name not in wanted:
             near = suggest(name, wanted)

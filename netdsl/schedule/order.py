@@ -8,7 +8,7 @@ from netdsl.scalar import Arg
 
 
 def separated(graph: Graph) -> Graph:
-    """The graph with a copy wherever a result is a leaf itself, so that results have memory of their own.
+    """The graph with a copy of every result that is a leaf, so that results have memory of their own.
 
     Without it the output `old = w` of a graph that updates `w` would show the new value.
     """
@@ -34,8 +34,8 @@ def is_leaf(graph: Graph, value: Value) -> bool:
 def execution_order(graph: Graph) -> tuple[Node, ...]:
     """All nodes in a topological order in which the new value of a leaf comes after every reader of the old.
 
-    New values are computed as soon as that allows, so that gradients die young and the weight is still in the
-    cache.  Where two leaves each need the other's old value no such order exists; the node then keeps its
+    New values are computed as early as possible: gradients then live for a short time, and the weight is still in
+    the cache.  Where two leaves each need the other's old value no such order exists; the node then keeps its
     place and the schedule copies.
     """
     writers = {v.node for v in graph.updates.values()}

@@ -20,8 +20,8 @@ LEAVES = ("input", "param", "state", "const")
 class Buffer:
     """Memory for one value (and its reshapes).
 
-    Beside the leaves there is what depends on weights alone and is computed once per set of weights ("fixed"), and
-    what every run computes anew ("varying").
+    It holds a leaf, a value that depends on weights alone and is computed once per set of weights ("fixed"), or a
+    value that every run computes ("varying").
     """
 
     kind: Kind
@@ -31,7 +31,7 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A node that runs, and where what it reads and writes lies."""
+    """A node that runs, with the views that it reads and writes."""
 
     node: Node
     operands: tuple[View, ...]

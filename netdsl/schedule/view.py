@@ -1,4 +1,4 @@
-"""Where a value lies: a box of elements in a buffer, which may hold others beside it."""
+"""Views: the place of a value as a box of elements in a buffer, which may hold other values too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netdsl.ir.types import ITEM_SIZE
 
 
 class Layout(IntEnum):
-    """How the elements of a view lie, the tightest first: a kernel that takes one takes those before it."""
+    """The layout of a view's elements, from dense to general: a kernel that takes one also takes those before it."""
 
     DENSE = 0
     """Row-major, without a gap."""
@@ -48,7 +48,7 @@ class View:
 
     @property
     def layout(self) -> Layout:
-        """How the elements lie."""
+        """The layout of the elements."""
         if not self.type.size or _merged(self.shape, self.strides) in ([], [(self.type.size, self.item)]):
             return Layout.DENSE
         rows = _merged(self.shape[:-1], self.strides[:-1])
@@ -85,7 +85,7 @@ class View:
         return replace(self, type=TensorType(shape, self.type.dtype), strides=strides)
 
     def reshaped(self, shape: Sequence[int]) -> View | None:
-        """The elements in row-major order under another shape; None where no strides say that."""
+        """The elements in row-major order under another shape; None where this needs a copy."""
         t = TensorType(tuple(shape), self.type.dtype)
         if not t.size:
             return View.dense(self.buffer, t, self.offset)
@@ -171,7 +171,7 @@ Accepts = Callable[[Node, Literal["operand", "result"], int, View], bool]
 
 
 def takes_dense(node: Node, side: Literal["operand", "result"], index: int, view: View) -> bool:
-    """A target whose kernels know no gaps."""
+    """A target whose kernels need dense views."""
     return view.layout is Layout.DENSE
 
 
