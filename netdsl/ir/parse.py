@@ -38,7 +38,7 @@ def parse_graph(text: str, ops: Mapping[str, type[Op]], name: str = "graph text"
     try:
         tree = parser_of("ir.lark", maybe_placeholders=False).parse(text)
     except UnexpectedInput as error:
-        at = len(text) if error.pos_in_stream is None or error.pos_in_stream < 0 else error.pos_in_stream
+        at = error.pos_in_stream or 0
         raise NetError(
             Diagnostic("graph", "this is not how graphs are written", Span(source, at, at + 1))
         ) from None

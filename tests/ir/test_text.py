@@ -173,3 +173,33 @@ def test_any_string(text):
     with pytest.raises(NetError, match="init must be one of"):
         parse_graph(format_graph(graph), PRIMITIVE_OPS)
     assert _string(format_setting(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [("", 1, 1), ("graph {\n%x = input{type=f32[2]}() : f32[2]", 2, 29)],
+)
+def test_a_text_that_breaks_off_is_said_at_its_last_word(text, line, column):
+    with pytest.raises(NetError) as caught:
+        parse_graph(text, PRIMITIVE_OPS)
+    (found,) = caught.value.diagnostics
+    assert found.message == "this is not how graphs are written"
+    assert (found.span.line, found.span.column) == (line, column)
+
+
+ONE_NODE = "graph {\n%x = input{type=f32[2]}() : f32[2]\nreturn y=%x\n}"
+
+
+@pytest.mark.parametrize(
+    ("limit", "largest", "message"),
+    [
+        ("MAX_GRAPH_TEXT", len(ONE_NODE), "characters"),
+        ("MAX_NODES", 1, "the graph has more than 0 nodes"),
+    ],
+)
+def test_limits_of_a_text(monkeypatch, limit, largest, message):
+    monkeypatch.setattr(f"netdsl.ir.parse.{limit}", largest)
+    assert [n.id for n in parse_graph(ONE_NODE, PRIMITIVE_OPS)] == ["x"]
+    monkeypatch.setattr(f"netdsl.ir.parse.{limit}", largest - 1)
+    with pytest.raises(NetError, match=message):
+        parse_graph(ONE_NODE, PRIMITIVE_OPS)

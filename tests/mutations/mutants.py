@@ -1,6 +1,6 @@
 """What is changed: one comparison, constant, condition, operator or guard of a module at a time.
 
-Left alone is what says nothing or is no behaviour: annotations, docstrings, messages, assertions, sizes of caches.
+Left alone is what is no behaviour: annotations, docstrings, messages, assertions, sizes of caches, `strict` of zip.
 """
 
 import ast
@@ -114,7 +114,7 @@ def _code(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.JoinedStr() | ast.Assert() | ast.Raise() | ast.Import() | ast.ImportFrom():
             return
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.keyword(arg="strict" | "maxsize"):
             return
         case ast.AnnAssign(value=value):
             yield from () if value is None else (value,)

@@ -25,6 +25,7 @@ PATH = Path("a.py")
         ("if a:\n    b()", ["if not (a):\n    b()"]),
         ("def f():\n    if a:\n        return b", ["def f():\n    if False:\n        return b"]),
         ("def f(a: int | None = 2) -> int | None:\n    '''Text.'''", ["3"]),
+        ("x = zip(a, b, strict=True)", []),
         ("x: tuple[int, 2] = y", []),
         ("assert a < 2, f'{a + 1}'", []),
         ("raise E(f'{a + 1}')", []),

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from netdsl.ir import TensorType
 from netdsl.primitives import Input, Param, PrimitiveBuilder, State
@@ -93,3 +94,21 @@ def test_a_dying_operand_lends_its_memory_to_a_map():
     schedule = make_schedule(b.finish({"z": broadcast}))
     call = schedule.run[-1]
     assert call.results[0].buffer not in {v.buffer for v in call.operands}
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda b, x: b.transpose(x, (1, 0)),
+        lambda b, x: b.matmul(x, x),
+        lambda b, x: b.reduce("sum", lambda a: a, x, axes=(0,), keepdims=True),
+    ],
+    ids=["transpose", "contract", "reduce"],
+)
+def test_other_nodes_write_where_no_operand_is(compute):
+    """Their loops read elements again after the first results are there."""
+    b = PrimitiveBuilder()
+    x = b.map(lambda a: a * 2.0, leaf(b, Input, "x", 4, 4))
+    schedule = make_schedule(b.finish({"y": compute(b, x)}))
+    *_, call = schedule.run
+    assert {v.buffer for v in call.results}.isdisjoint(v.buffer for v in call.operands)
