@@ -23,9 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="mutants of the draw that are left out")
-    parser.add_argument(
-        "--seconds", type=float, default=600.0, help="after so long a mutant counts as killed"
-    )
+    parser.add_argument("--seconds", type=int, default=120, help="processor time for the tests of a room")
     parser.add_argument("--stages", type=int, help="how many rooms are asked, the own one first; else all")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     options = parser.parse_args(argv)

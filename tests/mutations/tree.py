@@ -1,8 +1,10 @@
 """A copy of the tree in which mutants are tried."""
 
+import contextlib
 import multiprocessing
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -26,15 +28,16 @@ PRELOADED = ["hypothesis", "numba", "numpy", "onnx.reference", "pytest"]
 class Tree:
     """A copy of the working tree in `folder`, with kernels of its own.
 
-    A run of tests ends after `seconds`; `rooms` says how many stages of tests are tried, None for all.
+    A run of tests ends after `seconds` of processor time, or ten times as long where it only waits; then the mutant
+    counts as killed.  `rooms` says how many stages of tests are tried, None for all.
     """
 
     folder: Path
-    seconds: float
+    seconds: int
     rooms: int | None = None
 
     @classmethod
-    def copied(cls, folder: Path, seconds: float, rooms: int | None = None) -> "Tree":
+    def copied(cls, folder: Path, seconds: int, rooms: int | None = None) -> "Tree":
         """What git knows, as it lies in the working tree."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
@@ -77,11 +80,12 @@ class Tree:
         there = [t for t in tests if Path(self.folder, t).exists()]
         log = self.folder / "tests.log"
         context = multiprocessing.get_context("forkserver")
-        process = context.Process(target=_run, args=(self.folder, there, log))
+        process = context.Process(target=_run, args=(self.folder, there, log, self.seconds))
         process.start()
-        process.join(self.seconds)
-        if process.exitcode is None:
-            os.killpg(process.pid or 0, signal.SIGKILL)
+        process.join(10 * self.seconds)
+        if process.exitcode in (None, -signal.SIGXCPU):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid or 0, signal.SIGKILL)
             process.join()
             return "timeout"
         if process.exitcode in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -94,9 +98,10 @@ def _names(text: str) -> Iterator[str]:
     yield from (m[1] for m in re.finditer(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", text, re.MULTILINE))
 
 
-def _run(folder: Path, tests: Sequence[str], log: Path) -> None:
+def _run(folder: Path, tests: Sequence[str], log: Path, seconds: int) -> None:
     """The tests in a process, and a group of processes, of their own."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
