@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from netdsl.data import Usage, load_split
+from netdsl.data import Said, Usage, load_split
 from netdsl.runtime.artifact import load_artifact
 from tests.predict.test_run import call, train
 
@@ -60,7 +60,7 @@ def test_an_artifact_of_a_training_does_what_the_checkpoint_does(capsys, trained
         want = call(capsys, "run", checkpoint, tmp_path / data, "--format", "json")[1]
         assert call(capsys, "run", path, tmp_path / data, "--format", "json")[1] == want
     usage = Usage.from_json(load_artifact(path).model.usage)
-    assert usage.classes == tuple("0123456789") and usage.outputs == {"logits": "logits"}
+    assert usage.outputs == {"logits": Said("logits", tuple("0123456789"))}
 
 
 def test_weights_of_another_network_are_refused(capsys, trained, tmp_path):

@@ -396,9 +396,3 @@ def test_samples_that_do_not_fit():
     data = DataPlan({"train": from_arrays(np.zeros((16, 5), np.float32), np.zeros(16, int))})
     with pytest.raises(NetError, match=r"samples of shape \[5\], the network takes \[4\]"):
         Trainer(network(), data=data).fit()
-
-
-def test_two_inputs_cannot_be_fed():
-    text = TEXT.replace("input x: [4]", "input x: [4]\n input z: [4]").replace("= x ->", "= (x + z) ->")
-    with pytest.raises(NetError, match="data sets have samples and labels; the network takes x, z, label"):
-        Trainer(network(text=text))

@@ -39,9 +39,12 @@ def ours(network, x, labels, steps):
     learner = Learner(network, settings)
     initial = {n: a for n, a in learner.program.state_dict().items() if "/" not in n}
     data = DataPlan({"train": from_arrays(x, labels), "shuffle": False})
-    batches = data.training_batches(settings.batch, x.shape[1:])
+    batches = data.training_batches(settings.batch, learner.inputs.feeds)
     assert len(batches) == steps
-    losses = [learner.step(b, Clock(k, steps, steps))["loss"] for k, b in enumerate(batches.epoch())]
+    losses = []
+    for k, batch in enumerate(batches.epoch()):
+        lr, momentum = settings.schedule.at(settings.optimizer.lr, Clock(k, steps, steps))
+        losses.append(learner.step(batch, k, lr, momentum)["loss"])
     return initial, np.array(losses)
 
 
