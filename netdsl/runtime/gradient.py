@@ -54,7 +54,11 @@ class Gradient:
         _check_moves(self._graph, of, self.wrt, name, training)
         self._shared = share is not None
         leaves = [n for n in self._graph if n.op.name in ("param", "state")]
-        self._weights = share or Program(Graph(leaves, {}), threads)
+        self._weights = Program(Graph(leaves, {}), threads) if share is None else share
+        for leaf in leaves:
+            if self._weights.weights.get(leaf.id) != leaf.types[0]:
+                message = f"the program that is shared has no {leaf.id}, {leaf.types[0]}"
+                raise NetError(Diagnostic("gradient", message))
         self._programs: dict[tuple[int, bool], Program] = {}
 
     @property
@@ -115,8 +119,10 @@ class Gradient:
             fix = f"output_gradient, an array {list(t.shape)}, weights its elements; or take a number, such as a loss"
             raise NetError(Diagnostic("gradient", f"{self._name} is not one number but {t.words}", fix=fix))
         if output_gradient is not None:
-            if not seeded and np.shape(output_gradient) != ():
-                raise NetError(Diagnostic("shape", f"{self._name} is one number; output_gradient is not"))
+            if not seeded:
+                raise NetError(
+                    Diagnostic("gradient", f"{self._name} is one number and takes no output_gradient")
+                )
             given[OUTPUT_GRADIENT] = np.asarray(output_gradient)
         for name, t in program.inputs.items():
             if np.shape(given[name]) != t.shape:

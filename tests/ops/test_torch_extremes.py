@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netdsl import passes
-from netdsl.autodiff import grad
+from netdsl.autodiff import grad, gradients, hessian_vector
 from netdsl.ir import TensorType, verify
 from netdsl.ops import OPS
 from netdsl.primitives import Input, PrimitiveBuilder
@@ -144,3 +144,39 @@ def test_losses(name, settings, function):
             arrays = [np.array([[v]], np.float32) for v in (x, t)]
             both = (theirs(function, arrays, d) for d in (torch.float32, torch.float64))
             check(run(arrays), *both, (x, t))
+
+
+#: where a second derivative jumps, which side is taken is a convention
+JUMPS = {"elu": {0.0}, "selu": {0.0}, "huber": {0.5}, "smooth_l1": {0.5}}
+
+
+@pytest.mark.parametrize(
+    "name, settings, function", [*FUNCTIONS, *LOSSES], ids=lambda v: v if isinstance(v, str) else None
+)
+def test_second_derivatives(name, settings, function):
+    """Compiled in float32, against double backward in float64; where PyTorch finds no number, ours is one."""
+    if name == "hard_sigmoid":
+        pytest.skip("PyTorch has no second derivative of it")
+    pair = [POINTS[:, None], np.float32(np.arange(POINTS.size) % 3 == 0)[:, None]]
+    arrays = pair if (name, settings, function) in LOSSES else pair[:1]
+    b = PrimitiveBuilder(training=True)
+    inputs = [b.add1(Input(TensorType(a.shape)), name=f"x{k}") for k, a in enumerate(arrays)]
+    (y,) = OPS[name](*settings).expand(b, *inputs)
+    total = b.sum(y, range(b.type(y).rank)) if b.type(y).rank else b.map(lambda v: v * float(POINTS.size), y)
+    ones = {inputs[0]: b.const(np.ones(arrays[0].shape, np.float32))}
+    products = hessian_vector(b, gradients(b, total, inputs[:1]), ones)
+    graph = passes.training().run(verify(b.finish({"found": products[inputs[0]]})))
+    found = Program(graph, threads=1).run({f"x{k}": a for k, a in enumerate(arrays)})["found"]
+    tensors = [torch.tensor(a, dtype=torch.float64) for a in arrays]
+    x = tensors[0].requires_grad_()
+    value = function(*tensors)
+    value = value.sum() if value.ndim else value * POINTS.size
+    (slope,) = torch.autograd.grad(value, x, create_graph=True)
+    expected = np.zeros_like(arrays[0])
+    if slope.requires_grad:
+        (curvature,) = torch.autograd.grad(slope.sum(), x)
+        with np.errstate(over="ignore"):
+            expected = curvature.numpy(force=True).astype(np.float32)
+    assert name in ("log", "sqrt", "power", "exp") or np.isfinite(found).all()
+    there = np.isfinite(expected) & ~np.isin(arrays[0], list(JUMPS.get(name, ())))
+    np.testing.assert_allclose(found[there], expected[there], rtol=2e-3, atol=1e-5)

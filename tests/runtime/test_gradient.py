@@ -82,10 +82,15 @@ train { loss = mse(y, t) + l2(weights) }
 
 
 @pytest.fixture
-def net(tmp_path):
-    file = tmp_path / "n.net"
+def path(tmp_path):
+    file = tmp_path / "net.net"
     file.write_text(NET)
-    return netdsl.load(file, batch=3)
+    return file
+
+
+@pytest.fixture
+def net(path):
+    return netdsl.load(path, batch=3)
 
 
 def test_values_by_name_and_by_expression(net):
@@ -132,7 +137,7 @@ def test_nothing_is_updated():
     assert all(np.array_equal(a, before[n]) for n, a in gradient.state_dict().items())
 
 
-def test_the_weights_of_another_program(net):
+def test_the_weights_of_another_program(net, path):
     """Shared, not copied: what is set there is seen at once."""
     rng = np.random.default_rng(0)
     x, t = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=(8, 2)).astype(np.float32)
@@ -144,6 +149,9 @@ def test_the_weights_of_another_program(net):
     own.set("dense2.bias", program.get("dense2.bias"))
     after = shared({"x": x, "t": t})[0]["loss"]
     assert after == own({"x": x, "t": t})[0]["loss"] != first
+    wider = netdsl.compile(netdsl.load(path, settings={"width": 4}))
+    with pytest.raises(netdsl.NetError, match=r"the program that is shared has no dense1.weight, f32\[4,3\]"):
+        net.gradient(share=wider)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,14 @@ def test_arrays_that_do_not_fit_are_refused(net):
         (lambda: loss({"x": x[0], "t": t}), r"x takes \[N, 4\], not \[4\]"),
         (lambda: loss({"x": x[:2], "t": t}), "the inputs are not one batch of samples"),
         (lambda: loss({"x": x[:0], "t": t[:0]}), "the inputs are not one batch of samples"),
-        (lambda: loss({"x": x, "t": t}, output_gradient=t), "loss is one number; output_gradient is not"),
+        (
+            lambda: loss({"x": x, "t": t}, output_gradient=t),
+            "loss is one number and takes no output_gradient",
+        ),
+        (
+            lambda: loss({"x": x, "t": t}, output_gradient=1),
+            "loss is one number and takes no output_gradient",
+        ),
         (lambda: output({"x": x}), r"y is not one number but numbers \[2\]"),
         (lambda: output({"x": x}, output_gradient=t[:2]), r"output_gradient takes \[3, 2\], not \[2, 2\]"),
         (lambda: loss.hvp({"x": x, "t": t}, {}), "the product needs batch_norm1.weight, batch_norm1.bias"),
