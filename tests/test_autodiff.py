@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from netdsl import autodiff
 from netdsl.autodiff import grad
 from netdsl.ir import TensorType, interpret, verify
 from netdsl.ops import BY_NAME
@@ -63,6 +64,22 @@ def test_what_stands_before_stop_gradient_learns_nothing():
     np.testing.assert_array_equal(g, [[1, 0, 3]])
     (g,) = gradients(b, b.sum(graph.outputs["held"], (0, 1)), {"w": x}, "w")
     np.testing.assert_array_equal(g, [[0, 0, 0]])
+
+
+def test_vectors_of_one_gradient_add_up():
+    """Where two leaves have one gradient; by hand: the Hessian of the sum of (x + y)^3 is 6 (x + y) everywhere."""
+    b = PrimitiveBuilder()
+    x, y = leaf(b, "x", 2), leaf(b, "y", 2)
+    loss = b.sum(b.map(lambda s: s * s * s, b.map(lambda p, q: p + q, x, y)), (0,))
+    grads = autodiff.gradients(b, loss, [x, y])
+    assert grads[x] == grads[y]
+    products = autodiff.hessian_vector(
+        b, grads, {x: b.const(np.float32([1, 2])), y: b.const(np.float32([3, 5]))}
+    )
+    graph = b.finish({v.node: p for v, p in products.items()})
+    found = interpret(graph, {"x": np.array([1.0, 2.0]), "y": np.array([0.0, -1.0])}, np.float64).outputs
+    np.testing.assert_allclose(found["x"], [24, 42])
+    np.testing.assert_allclose(found["y"], [24, 42])
 
 
 def test_gradient_of_an_inner_use_and_of_the_loss_itself():

@@ -36,6 +36,7 @@ X, Y, Z = Arg(0), Arg(1), Arg(2)
 GEOMETRY = ((2, 1), ((1, 0), (1, 2)), (1, 2), 2)
 AVG = ("avg", (2, 3), (2, 1), ((1, 0), (1, 1)), (1, 1), (1, 0))
 MAX = ("max", (2, 3), (1, 2), ((0, 1), (1, 1)), (1, 1), (0, 1))
+FAR = ("max", (2, 2), (1, 2), ((0, 1), (1, 1)), (2, 3), (0, 1))
 
 ROWS = np.array([[[[0.5, 0, 2], [0, 0, 0]], [[0, 1, 1], [1, 0, 0]]]])
 COLUMNS = np.array([[[[1, 0.5]], [[0, 1]]]])
@@ -46,8 +47,8 @@ TIED = np.round(DATA)
 LEFT = np.random.default_rng(2).normal(size=(1, 3, 2, 4))
 
 
-def pooled(x):
-    return ReduceWindow(*MAX).reference(x)[0]
+def pooled(x, settings=MAX):
+    return ReduceWindow(*settings).reference(x)[0]
 
 
 def largest(x):
@@ -77,6 +78,7 @@ CASES = [
     (ReduceWindow(*MAX), ((2, 4, 5, 3),)),
     (ReduceWindowGrad(*AVG, input=(4, 5)), ((2, *ReduceWindow(*AVG).out_size((4, 5)), 3),)),
     (ReduceWindowGrad(*MAX, input=(4, 5)), (DATA, pooled(DATA), pooled(DATA).shape)),
+    (ReduceWindowGrad(*FAR, input=(4, 5)), (DATA, pooled(DATA, FAR), pooled(DATA, FAR).shape)),
     (ReduceWindowGrad(*MAX, input=(4, 5)), (TIED, pooled(TIED), pooled(DATA).shape)),
     (ReduceWindowGrad(*MAX, input=(4, 5)), (-DATA - 9, pooled(-DATA - 9), pooled(DATA).shape)),
     (RoiReduce("sum"), ((1, 3, 2, 4), ROWS, COLUMNS)),

@@ -114,6 +114,8 @@ def test_values_by_name_and_by_expression(net):
         {"x": x, "t": t}
     )
     np.testing.assert_allclose(others["dense2.weight"], slopes["dense2.weight"], rtol=1e-6)
+    zeros = net.gradient("mse(h, u)")({"x": x, "u": np.zeros((5, 3))})[1]["dense2.weight"]
+    assert zeros.shape == (3, 2) and not zeros.any()
     (both,) = net.gradient("both", "z")({"x": x, "z": z}, output_gradient=t)[1].values()
     assert np.array_equal(both, t)
 
@@ -152,6 +154,25 @@ def test_the_weights_of_another_program(net, path):
     wider = netdsl.compile(netdsl.load(path, settings={"width": 4}))
     with pytest.raises(netdsl.NetError, match=r"the program that is shared has no dense1.weight, f32\[4,3\]"):
         net.gradient(share=wider)
+
+
+def test_the_weights_of_a_trainer(tmp_path):
+    """What it learns between two calls is seen."""
+    file = tmp_path / "n.net"
+    text = "net N { input x: [4]\n output y = x -> dense(3) -> tanh -> dense(2) }\n"
+    file.write_text(text + "train { loss = mse(y, t)\n epochs = 2\n batch = 8 }")
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(16, 4)).astype(np.float32), rng.normal(size=(16, 2)).astype(np.float32)
+    net = netdsl.load(file)
+    trainer = netdsl.Trainer(net, data=DataPlan({"train": from_arrays(x, t)}))
+    shared = net.gradient(share=trainer.program)
+    before = shared({"x": x, "t": t})[0]["loss"]
+    trainer.fit()
+    own = net.gradient()
+    for name in own.state_dict():
+        own.set(name, trainer.program.get(name))
+    after = shared({"x": x, "t": t})[0]["loss"]
+    assert after == own({"x": x, "t": t})[0]["loss"] != before
 
 
 @pytest.mark.parametrize(
