@@ -14,14 +14,14 @@ import time
 
 import numpy as np
 
+from netdsl.backend.memory import aligned_bytes
+from netdsl.backend.step import SCRATCH
 from netdsl.cpu import host
 from netdsl.cpu.link import link
-from netdsl.cpu.lower import PLANNERS
-from netdsl.cpu.step import SCRATCH
+from netdsl.cpu.planners import PLANNERS
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.primitives import Concat, Map, Reduce, ReduceWindow, ReduceWindowGrad, Slice
-from netdsl.runtime.memory import aligned_bytes
 from netdsl.scalar import Arg, erf, exp, maximum, sqrt, where
 from netdsl.schedule import View
 

@@ -12,6 +12,7 @@ from netdsl.lazy import lazy
 if TYPE_CHECKING:
     from netdsl.api import Network as Network
     from netdsl.api import compile as compile  # noqa: A004 - the name of the thing
+    from netdsl.api import device as device
     from netdsl.api import load as load
     from netdsl.api import restore as restore
     from netdsl.api import summary as summary

@@ -16,6 +16,8 @@ from netdsl.source import Diagnostic, NetError
 from netdsl.syntax.read import read_source
 
 if TYPE_CHECKING:
+    from netdsl.backend.registry import Device
+    from netdsl.backend.target import Target
     from netdsl.predict import Trained
     from netdsl.report.notebook import ShownSummary
     from netdsl.runtime import Gradient, Program
@@ -31,6 +33,7 @@ class Network(elaborate.Network):
         *,
         training: bool = False,
         seed: int = 0,
+        device: Device | None = None,
         threads: int | None = None,
         share: Program | None = None,
     ) -> Gradient:
@@ -40,8 +43,10 @@ class Network(elaborate.Network):
         itself.  `wrt` names inputs, and weights that learn, one or several, by name, layer or pattern; "weights" are
         all of them.  In `training` batch norms use the statistics of the batch, and dropout drops.  Weights are
         freshly initialised with `seed`, or those of another program, `share`, such as `Trainer.program`.
+        It runs on `device`: by default that of `share`, else the CPU.
         Raises NetError for what does not fit.
         """
+        from netdsl.backend.registry import find_target
         from netdsl.elaborate.added import add_to_network
         from netdsl.ops.initializers import initialize
         from netdsl.runtime import Gradient
@@ -50,7 +55,8 @@ class Network(elaborate.Network):
             fix = 'gradient("cross_entropy(logits, label)"), or a section train with a loss'
             raise NetError(Diagnostic("gradient", f"{self.name} has no loss", fix=fix))
         graph = add_to_network(self, of or "loss", "of")
-        gradient = Gradient(graph, "of", wrt, of or "loss", training, threads, share)
+        target = find_target(device or (share.device if share else "cpu"), threads=threads)
+        gradient = Gradient(graph, "of", wrt, of or "loss", training, target, share)
         for name in gradient.state_dict() if share is None else ():
             gradient.set(name, initialize(graph[name], seed))
         return gradient
@@ -101,21 +107,33 @@ def summary(network: Network) -> ShownSummary:
 
 
 def compile(  # noqa: A001 - the name of the thing
-    network: Network, *, seed: int = 0, threads: int | None = None
+    network: Network, *, seed: int = 0, device: Device = "cpu", threads: int | None = None
 ) -> Program:
     """A program that predicts `network.batch` samples per run, with freshly initialised weights.
 
     Inputs and outputs go by their names in the file; auxiliary heads are left out.  Replace weights with
-    `Program.set` or `Program.load_state_dict`.
+    `Program.set` or `Program.load_state_dict`.  It runs on `device`, by name or as `netdsl.device` gives it;
+    `threads` is the option of the CPU, for short.
     """
+    from netdsl.backend.registry import find_target
     from netdsl.ops.initializers import initialize
     from netdsl.train import inference_program
 
     need_network(network, "netdsl.compile")
-    program = inference_program(network.graph, network.batch, threads)
+    program = inference_program(network.graph, network.batch, find_target(device, threads=threads))
     for name in program.weights:
         program.set(name, initialize(network.graph[name], seed))
     return program
+
+
+def device(name: str = "cpu", **options: Any) -> Target[Any]:
+    """A device to compute on, with options: `device("cpu", threads=2)`, `device("reference", poison=True)`.
+
+    Raises NetError for a device that is not there, and for an option that it does not have.
+    """
+    from netdsl.backend.registry import find_target
+
+    return find_target(name, **options)
 
 
 def restore(path: str | os.PathLike[str]) -> Trained:

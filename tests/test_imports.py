@@ -12,6 +12,7 @@ from types import ModuleType
 import networkx
 import pytest
 
+from netdsl.backend.registry import MISSING, NAMES, TARGETS
 from netdsl.lazy import public_names
 
 ROOT = Path(__file__).parent.parent / "netdsl"
@@ -22,6 +23,7 @@ ORDER = [
     "words",
     "source",
     "limits",
+    "machine",
     "files",
     "cache",
     "extras",
@@ -41,7 +43,9 @@ ORDER += [
     "passes",
     "report",
     "schedule",
+    "backend",
     "cpu",
+    "reference",
     "runtime",
     "data",
     "train",
@@ -125,13 +129,51 @@ def test_sections_are_read_without_a_library_that_computes():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_only_the_cpu_room_imports_numba():
+#: the rooms of devices, behind the wall of `backend`
+DEVICES = {"cpu", "reference", "cuda"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nobody_imports_a_device(path):
+    """Targets are found by name in `backend.registry`; they do not import each other either."""
+    assert not imported(path) & DEVICES - {room(path)}
+
+
+def test_every_device_is_found_by_name():
+    assert {module.split(".")[1] for module in TARGETS.values()} | MISSING.keys() == DEVICES
+    assert sorted(NAMES) == sorted({*TARGETS, *MISSING})
+
+
+def may_import(path: Path, library: str) -> bool:
+    """Compilers are for the devices that they are made for."""
+    if library.startswith("numba.cuda"):
+        return path == ROOT / "cuda" / "driver.py"
+    return room(path) == "cpu" or library.split(".")[0] not in ("numba", "llvmlite")
+
+
+def test_compilers_are_imported_by_the_devices_that_they_are_made_for():
+    found = set()
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            if any(n.split(".")[0] in ("numba", "llvmlite") for n in names):
-                assert room(path) == "cpu", path
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names += [f"{node.module}.{a.name}" for a in node.names]
+            assert all(may_import(path, name) for name in names), path
+            found |= {name.split(".")[0] for name in names}
+    assert {"numba", "llvmlite"} <= found
+
+
+def test_what_computes_waits_for_the_device_that_is_asked_for():
+    """Not even a program on another device needs a compiler."""
+    code = (
+        "import sys, netdsl.cli.main, netdsl.train, netdsl.predict, netdsl.runtime, netdsl.data\n"
+        "from netdsl.elaborate import elaborate\n"
+        "from netdsl.source import Source\n"
+        "network = elaborate(Source('a.net', 'net A { input x: [3]\\n output y = x -> dense(2) }'))\n"
+        "netdsl.compile(network, device='reference')\n"
+        "assert not {'numba', 'llvmlite', 'netdsl.cpu'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 PACKAGES = [

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from netdsl.backend.registry import NAMES
 from netdsl.cli.command import Choice, UsageError, at_least_1, option
 from netdsl.cli.streams import columns, has_colours, say
 from netdsl.source import Diagnostic, NetError, counted, painted
@@ -30,8 +31,6 @@ class Format(StrEnum):
     json = "json"
 
 
-#: what can be asked to compute, and what is said of what is not there
-DEVICES = {"cpu": None, "cuda": "this version of netdsl cannot compute on CUDA devices yet"}
 FILE = option("file", type=Path, files="*.net", metavar="FILE", help="a .net file, or - for stdin")
 FILES = option(
     "files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"
@@ -59,19 +58,11 @@ THREADS = option(
 )
 DEVICE = option(
     "--device",
-    choices=tuple(DEVICES),
+    choices=NAMES,
     default="cpu",
     metavar="DEVICE",
-    help="what computes: cpu (default), or cuda, which is not there yet",
+    help="what computes: cpu (default), reference (NumPy, slow, for checking), or cuda, which is not there yet",
 )
-
-
-def need_device(name: str) -> None:
-    """Raise NetError for a device that this version cannot compute on."""
-    if (missing := DEVICES[name]) is not None:
-        raise NetError(
-            Diagnostic("device", missing, fix="--device cpu computes on this machine's processors")
-        )
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:

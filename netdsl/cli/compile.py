@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netdsl.backend.registry import check_device, find_target
 from netdsl.cli.command import Choice, UsageError, command, option
 from netdsl.cli.common import (
     BATCH,
@@ -19,7 +20,6 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     load_network,
-    need_device,
     print_json,
     print_page,
     waiting,
@@ -28,9 +28,11 @@ from netdsl.cli.common import (
 from netdsl.source import counted
 
 if TYPE_CHECKING:
+    from netdsl.backend.target import Target
     from netdsl.elaborate import Network
     from netdsl.ir import Graph
     from netdsl.passes import Hooks
+    from netdsl.passes.limits import Limits
     from netdsl.runtime import Program
 
 
@@ -106,7 +108,7 @@ def app(
     if out is not None and (emit is not None or explain):
         raise UsageError("-o writes a file, --emit and --explain print something else instead")
     with diagnostics(form):
-        need_device(device)
+        check_device(device)
         if emit is Stage.tree:
             print(_tree(file))
             return
@@ -119,14 +121,15 @@ def app(
             print(network.graph)
             return
         hooks = Hooks(print_after=tuple(print_after), check=check_passes)
-        graph = _optimised(network, training, tuple(without), hooks)
+        target = find_target(device, threads=threads)
+        graph = _optimised(network, training, tuple(without), hooks, target.limits)
         if emit is Stage.primitives:
             print(graph)
             return
         if explain:
             print_page("\n".join(map(str, hooks.log.events)))
             return
-        _finish(network, graph, hooks, emit, threads, form)
+        _finish(network, graph, hooks, emit, target, form)
         if out is not None:
             _write(network, out, weights, form)
 
@@ -138,12 +141,14 @@ def _tree(file: Path) -> str:
     return "\n".join(repr(item) for item in parse(read_source(file)).items)
 
 
-def _optimised(network: Network, training: bool, without: tuple[str, ...], hooks: Hooks) -> Graph:
+def _optimised(
+    network: Network, training: bool, without: tuple[str, ...], hooks: Hooks, limits: Limits
+) -> Graph:
     from netdsl import passes
     from netdsl.ops.expand import expand
 
     if not training:
-        return passes.inference().without(without).run(expand(network.graph), hooks)
+        return passes.inference(limits).without(without).run(expand(network.graph), hooks)
     from netdsl.source import warn
     from netdsl.train.sections import training_sections
     from netdsl.train.step import training_graph
@@ -154,7 +159,7 @@ def _optimised(network: Network, training: bool, without: tuple[str, ...], hooks
     assert sections.network.objective is not None
     settings = sections.settings
     graph = training_graph(sections.network.objective, settings.optimizer, settings.clip_norm)
-    return passes.training().without(without).run(graph, hooks)
+    return passes.training(limits).without(without).run(graph, hooks)
 
 
 def _finish(
@@ -162,21 +167,21 @@ def _finish(
     graph: Graph,
     hooks: Hooks,
     emit: Stage | None,
-    threads: int | None,
+    target: Target[Any],
     form: Format,
 ) -> None:
     from netdsl.runtime import Program
 
     start = time.perf_counter()
     with waiting("compiling"):
-        program = Program(graph, threads)
+        program = Program(graph, target)
     seconds = time.perf_counter() - start
     if emit is Stage.schedule:
         print("\n".join(f"{k:4}  {step.title}" for k, step in enumerate(program.steps)))
         return
     if emit in (Stage.kernels, Stage.asm):
-        if program.kernels is not None:
-            print(program.kernels.llvm_ir() if emit is Stage.kernels else program.kernels.assembly())
+        if text := program.executable.listing("ir" if emit is Stage.kernels else "asm"):
+            print(text)
         return
     facts = _facts(network, graph, hooks, program, seconds)
     if form is Format.json:
@@ -196,6 +201,7 @@ def _write(network: Network, out: Path, weights: Path | None, form: Format) -> N
 
 
 def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, seconds: float) -> dict[str, Any]:
+    kernels = program.executable.kernels
     return {
         "network": network.name,
         "batch": network.batch,
@@ -206,8 +212,8 @@ def _facts(network: Network, graph: Graph, hooks: Hooks, program: Program, secon
             for t in hooks.log.timings
         ],
         "steps": len(program.steps),
-        "generated_kernels": len(program.kernels.kernels) if program.kernels else 0,
-        "kernels_from_cache": program.kernels.cached if program.kernels else True,
+        "generated_kernels": kernels.count,
+        "kernels_from_cache": kernels.cached,
         "weight_bytes": program.footprint.weights,
         "kept_bytes": program.footprint.prepared,
         "arena_bytes": program.footprint.arena,

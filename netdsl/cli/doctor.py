@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import platform
 from typing import Any
 
@@ -13,7 +11,7 @@ from netdsl.cli.common import FORMAT, Format, print_json, print_page
 
 @command(FORMAT)
 def app(form: Format) -> None:
-    """Report threads, vector width, the kernel cache and the GPU."""
+    """Report what every device offers: threads, vector width, the kernel cache."""
     facts = gather()
     if form is Format.json:
         print_json(facts)
@@ -23,32 +21,10 @@ def app(form: Format) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """The facts, by name."""
-    from netdsl.cpu import host
+    """The facts, by name: what every device says of itself, and what is missing of the others."""
+    from netdsl.backend.registry import MISSING, TARGETS, find_target
 
-    return {
-        "python": platform.python_version(),
-        "processor": host.cpu_name(),
-        "vector_lanes": f"{host.lanes()} x float32",
-        "threads": host.threads(),
-        "threading_layer": "own threads, spinning before they park",
-        "processors": os.cpu_count() or 1,
-        **_kernel_cache(),
-        "gpu": _gpu(),
-    }
-
-
-def _kernel_cache() -> dict[str, Any]:
-    from netdsl.cpu.codegen.library import CACHE
-
-    try:
-        folder = CACHE.directory()
-        return {"kernel_cache": str(folder), "cache_entries": sum(1 for p in folder.iterdir() if p.is_file())}
-    except OSError as error:
-        return {"kernel_cache": f"none: {error.strerror or error}", "cache_entries": 0}
-
-
-def _gpu() -> str:
-    if importlib.util.find_spec("numba_cuda") is None:
-        return "none used: the CUDA backend is not part of this version"
-    return "numba-cuda is installed, but the CUDA backend is not part of this version"
+    facts: dict[str, Any] = {"python": platform.python_version()}
+    for name in TARGETS:
+        facts |= find_target(name).facts()
+    return {**facts, **MISSING}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netdsl.backend.registry import find_target
 from netdsl.cli.command import command, option
 from netdsl.cli.common import (
     DEVICE,
@@ -15,7 +16,6 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     load_network,
-    need_device,
     print_json,
     print_page,
 )
@@ -60,9 +60,9 @@ def app(
     from netdsl.train import evaluate_checkpoint
 
     with diagnostics(form):
-        need_device(device)
+        target = find_target(device, threads=threads)
         values = evaluate_checkpoint(
-            lambda batch: load_network(file, settings, net, batch), checkpoint, split, threads
+            lambda batch: load_network(file, settings, net, batch), checkpoint, split, target
         )
     if form is Format.json:
         print_json({"split": split, **values})

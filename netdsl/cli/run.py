@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from netdsl.backend.registry import find_target
 from netdsl.cli.command import at_least_1, command, option
 from netdsl.cli.common import (
     DEVICE,
@@ -13,7 +14,6 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     fail,
-    need_device,
     print_json,
     print_page,
     writing,
@@ -64,11 +64,11 @@ def app(
     from netdsl.predict.text import as_json, lines
 
     with diagnostics(form):
-        need_device(device)
+        computer = find_target(device, threads=threads)
         trained = load_trained(model)
         target = None if out is None else Destination(out, trained.outputs, trained.usage)
         samples = read_samples(inputs, trained.inputs, trained.usage, resize)
-        outputs = predict(trained, samples, seed, threads)
+        outputs = predict(trained, samples, seed, computer)
         found = answers(outputs, trained.usage, top)
         if target is not None:
             titles = [samples.title(k) for k in range(len(samples))]

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from netdsl.backend.registry import find_target
 from netdsl.cli.command import UsageError, command, option
 from netdsl.cli.common import (
     DEVICE,
@@ -20,7 +21,6 @@ from netdsl.cli.common import (
     diagnostics,
     fail,
     load_network,
-    need_device,
     waiting,
 )
 from netdsl.cli.streams import ENDING, INTERRUPTED, cannot_print, drop_output, is_closed, on_signals, say
@@ -69,10 +69,10 @@ def app(
     if not keep and (out is not None or resume):
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
     with diagnostics():
-        need_device(device)
+        target = find_target(device, threads=threads)
         batch = training_sections(load_network(file, settings, net)).settings.batch
         with waiting("compiling"):
-            trainer = Trainer(load_network(file, settings, net, batch), threads=threads)
+            trainer = Trainer(load_network(file, settings, net, batch), device=target)
         with _folder(trainer, file, net, out, keep, resume) as trainer.out:
             go_on = GoOn(file, tuple(settings), net, trainer.out)
             result = _fit(trainer, resume, go_on)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.contract.words import BUFFER_BYTES
-from netdsl.cpu.step import Slot, Step
+from netdsl.cpu.step import Step
 from netdsl.schedule import Layout, View
 
 

@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary
-from netdsl.ir import TensorType
-from netdsl.schedule import View
-
-# Numbers that stand for no buffer of the schedule: memory of the call, and the packed copy of its weights.
-SCRATCH, PACKED = -1, -2
 
 Address = Callable[[], int]
 """Where code lies, or a table of it; asking may compile it."""
@@ -42,22 +38,6 @@ class Generated:
     driver: str
     key: str
     kernel: AnyKernel
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A word of an argument block that holds the address of a view, which the step may write or only read.
-
-    The view is an operand or a result of the primitive, or a part of one, or lies in SCRATCH or PACKED memory.
-    """
-
-    view: View
-    written: bool = False
-
-
-def start_of(memory: int, offset: int = 0) -> View:
-    """Where memory of the call begins, or byte `offset` of it."""
-    return View.dense(memory, TensorType(()), offset)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from netdsl.backend.lower import Lowered, LoweredCall
+from netdsl.backend.step import PACKED, SCRATCH, Slot
 from netdsl.cpu.bounds import Broken, Claims, Room
 from netdsl.cpu.contract import bounds as bounds_contract
 from netdsl.cpu.kernels import bounds as bounds_kernels
-from netdsl.cpu.lower import Lowered, LoweredCall
-from netdsl.cpu.step import PACKED, SCRATCH, Slot, Step
+from netdsl.cpu.step import Step
 from netdsl.ir import Node, TensorType
 from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
@@ -25,15 +26,15 @@ class PlanError(NetError):
         super().__init__(Diagnostic("internal", message, node.span, fix=fix))
 
 
-def verify(lowered: Lowered) -> None:
+def verify(lowered: Lowered[Step]) -> None:
     """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
     types = [b.type for b in lowered.buffers]
-    for call in (*lowered.prepare, *lowered.run):
+    for call in lowered.calls:
         for step in call.steps:
             _check(step, call, types)
 
 
-def _check(step: Step, call: LoweredCall, types: Sequence[TensorType]) -> None:
+def _check(step: Step, call: LoweredCall[Step], types: Sequence[TensorType]) -> None:
     def room(slot: Slot) -> Room:
         number = slot.view.buffer
         if number == SCRATCH:

@@ -16,6 +16,7 @@ from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.filetype import HEAD, open_file
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
+from netdsl.machine import check_fits
 from netdsl.source import NetError, counted
 
 if TYPE_CHECKING:
@@ -64,9 +65,6 @@ class Stream:
         """
         size = self.check_size(shape, dtype)
         if size > _LARGE:
-            # Imported here because it imports Numba, which is slow.
-            from netdsl.runtime.memory import check_fits
-
             check_fits(size, self.name)
         array = np.empty(tuple(shape), dtype)
         self.fill(array.reshape(-1).view(np.uint8).data)

@@ -12,10 +12,9 @@ from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of
 from netdsl.passes.edit import Edit
-from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
+from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
-from netdsl.primitives.epilogue import match_epilogue
 from netdsl.scalar import Arg
 from netdsl.source import counted
 
@@ -24,14 +23,13 @@ from netdsl.source import counted
 class FuseEpilogue(Rewrite[tuple[Node, Node]]):
     """Bias, residual add and ReLU are computed while the sums are still in registers, others right after.
 
-    The log counts a saving only if the planners confirm it: none where the epilogue is a separate loop.
+    The log counts a saving only if the device confirms it: none where the epilogue is a separate loop.
     Readers come before what they read, so a sum of two contractions joins the later one.
     """
 
     name: ClassVar[str] = "fuse_epilogue"
     backwards: ClassVar[bool] = True
-    max_size: int = MAX_SIZE
-    max_operands: int = MAX_OPERANDS
+    limits: Limits = DEFAULT
 
     def match(self, edit: Edit, node: Node) -> Iterator[tuple[Node, Node]]:
         """A contraction and a map that reads it."""
@@ -49,15 +47,15 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
             return f"{node.id} is a result of the graph"
         if uses > 1:
             return f"{node.id} has {counted(uses, 'use')}"
-        if node.op.role == "backward_weights":
-            return "the gradient of a kernel is summed in parts"
+        if (reason := self.limits.no_epilogue(node.op)) is not None:
+            return reason
         if len(user.types) > 1 or user.types[0] != node.types[0]:
             return f"{user.id} has {', '.join(map(str, user.types))}, the contraction {node.types[0]}"
         if any(facts(e).placed for e in user.op.exprs):
             return f"{user.id} reads coordinates or random numbers"
         if any(edit.type(v).dtype != "f32" for v in user.inputs):
             return f"{user.id} has an operand that is not f32"
-        return oversize(_fused(edit, node, user), 1, self.max_size, self.max_operands)
+        return self.limits.oversize(_fused(edit, node, user), 1)
 
     def rewrite(self, edit: Edit, match: tuple[Node, Node], log: Log) -> Node:
         """Put the contraction, with the map as its epilogue, in the place of the map."""
@@ -66,8 +64,8 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
         body = _fused(edit, node, user)
         op = replace(node.op, epilogue=body.exprs[0])
         inputs = (*node.inputs[:2], *body.operands[1:])
-        after = _separate(edit, op, inputs)
-        passes_saved = 1 + _separate(edit, node.op, node.inputs) - after
+        after = self._separate(edit, op, inputs)
+        passes_saved = 1 + self._separate(edit, node.op, node.inputs) - after
         reason = "became its epilogue" + (", in a pass over the result of its own" if after else "")
         log.rewrote(self.name, match, reason, passes_saved * 2 * node.types[0].nbytes)
         new = edit.replace(user, op, inputs, merged=[node], span=node.span)
@@ -78,12 +76,10 @@ class FuseEpilogue(Rewrite[tuple[Node, Node]]):
     def nodes(self, edit: Edit, match: tuple[Node, Node]) -> tuple[Node, ...]:
         return match
 
-
-def _separate(edit: Edit, op: Contract, inputs: Sequence[Value]) -> int:
-    """How many passes over the result an epilogue takes: none where the kernel does it while it stores."""
-    (result,) = op.infer(*map(edit.type, inputs))
-    _, left = match_epilogue(op.epilogue, [edit.type(v) for v in inputs], result)
-    return 0 if left is None else 1
+    def _separate(self, edit: Edit, op: Contract, inputs: Sequence[Value]) -> int:
+        """How many passes over the result an epilogue takes: none where the kernel does it while it stores."""
+        operands = [edit.type(v) for v in inputs]
+        return 0 if self.limits.fuses(op, operands, *op.infer(*operands)) else 1
 
 
 def _fused(edit: Edit, node: Node, user: Node) -> Body:

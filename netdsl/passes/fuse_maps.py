@@ -14,7 +14,7 @@ from netdsl.ir import Node
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, body_of, reads_only_in_body, with_body
 from netdsl.passes.edit import Edit
-from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
+from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map
 from netdsl.source import counted
@@ -51,8 +51,7 @@ class FuseMaps(Rewrite[Fusion]):
     backwards: ClassVar[bool] = True
     copy_cost: int = 6
     repeat_cost: int = 4
-    max_size: int = MAX_SIZE
-    max_operands: int = MAX_OPERANDS
+    limits: Limits = DEFAULT
 
     def match(self, edit: Edit, node: Node) -> Iterator[Fusion]:
         """A map with one result that some scalar expression reads."""
@@ -110,7 +109,7 @@ class FuseMaps(Rewrite[Fusion]):
             if node.types[0].size < math.prod(body.space) and known.work > self.repeat_cost:
                 what = known.expensive or f"{known.work} operations"
                 return f"{user.id} would repeat {what} for each of {list(body.space)}"
-        return oversize(body, len(user.types), self.max_size, self.max_operands)
+        return self.limits.oversize(body, len(user.types))
 
     @staticmethod
     def _saved(edit: Edit, match: Fusion) -> int:

@@ -13,7 +13,7 @@ from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.body import Body, with_body
 from netdsl.passes.edit import Edit
-from netdsl.passes.limits import MAX_OPERANDS, MAX_SIZE, oversize
+from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log
 from netdsl.primitives import Map
 
@@ -52,8 +52,7 @@ class MergeMaps(Rewrite[Pair]):
     distance: int = 48
     candidates: int = 64
     max_results: int = 4
-    max_size: int = MAX_SIZE
-    max_operands: int = MAX_OPERANDS
+    limits: Limits = DEFAULT
 
     def match(self, edit: Edit, node: Node) -> Iterator[Pair]:
         """Earlier maps that share whole tensors with this one, those that share most first."""
@@ -78,7 +77,7 @@ class MergeMaps(Rewrite[Pair]):
         results = len(first.types) + len(second.types)
         if results > self.max_results:
             return f"{results} results, the limit is {self.max_results}"
-        return oversize(match.body, results, self.max_size, self.max_operands)
+        return self.limits.oversize(match.body, results)
 
     def rewrite(self, edit: Edit, match: Pair, log: Log) -> Node:
         """One map in the place of the first or of the second."""

@@ -16,6 +16,7 @@ from netdsl.passes.drop_aux import DropAux
 from netdsl.passes.fold_batch_norm import FoldBatchNorm
 from netdsl.passes.fuse_epilogue import FuseEpilogue
 from netdsl.passes.fuse_maps import FuseMaps
+from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log, Timing
 from netdsl.passes.merge_maps import MergeMaps
 from netdsl.passes.simplify import Simplify
@@ -97,24 +98,27 @@ class Pipeline:
         return graph
 
 
-def inference() -> Pipeline:
-    """For programs that only predict: weights are fixed, auxiliary heads go, batch norms fold into kernels."""
-    return Pipeline((DropAux(), DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse()))
+def inference(limits: Limits = DEFAULT) -> Pipeline:
+    """For programs that only predict: weights are fixed, auxiliary heads go, batch norms fold into kernels.
+
+    `limits` are those of the device that will run them.
+    """
+    return Pipeline((DropAux(), DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits)))
 
 
-def training() -> Pipeline:
+def training(limits: Limits = DEFAULT) -> Pipeline:
     """For programs that learn: a graph with gradients and updates."""
-    return Pipeline((DeadCode(), _clean(), *_fuse()))
+    return Pipeline((DeadCode(), _clean(), *_fuse(limits)))
 
 
 def _clean() -> FixedPoint:
     return FixedPoint((ConstantFolding(), Simplify(), CommonSubexpressions()))
 
 
-def _fuse() -> tuple[Pass | FixedPoint, ...]:
+def _fuse(limits: Limits) -> tuple[Pass | FixedPoint, ...]:
     """Epilogues first: a map that joins a contraction is worth more than one that joins another map."""
-    fusion = FixedPoint((SinkReshapes(), FuseEpilogue(), FuseMaps(), Simplify()))
-    return (fusion, MergeMaps(), DeadCode())
+    fusion = FixedPoint((SinkReshapes(limits), FuseEpilogue(limits), FuseMaps(limits=limits), Simplify()))
+    return (fusion, MergeMaps(limits=limits), DeadCode())
 
 
 def known(names: Iterable[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from netdsl.compat import override
 from netdsl.ir import Node, Value
 from netdsl.passes.base import Rewrite
 from netdsl.passes.edit import Edit
+from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log
 from netdsl.primitives import Contract, Map, Reshape
 from netdsl.scalar import Index, walk
@@ -27,6 +28,7 @@ class SinkReshapes(Rewrite[tuple[Node, Node]]):
     """
 
     name: ClassVar[str] = "sink_reshapes"
+    limits: Limits = DEFAULT
 
     def match(self, edit: Edit, node: Node) -> Iterator[tuple[Node, Node]]:
         """A reshape of a computed value, and the map that reads it."""
@@ -46,8 +48,8 @@ class SinkReshapes(Rewrite[tuple[Node, Node]]):
             if (uses := len(edit.users(v))) > 1:
                 return f"{v.node} has {counted(uses, 'use')}"
         producer = edit.nodes[before.node].op
-        if isinstance(producer, Contract) and producer.role == "backward_weights":
-            return "the gradient of a kernel is summed in parts"
+        if isinstance(producer, Contract) and (reason := self.limits.no_epilogue(producer)) is not None:
+            return reason
         if len(user.types) > 1 or user.types[0].shape != node.types[0].shape:
             return f"{user.id} is over another space"
         if any(isinstance(x, Index) for x in walk(user.op.exprs[0])):

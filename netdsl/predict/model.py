@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.registry import Device, find_target
 from netdsl.data import Usage
 from netdsl.elaborate.added import add_to_graph
 from netdsl.ir import Graph, Node, TensorType
@@ -45,14 +46,20 @@ class Trained:
         return {name: self.graph.type(value) for name, value in kept.items()}
 
     def run(
-        self, feeds: Mapping[str, Array], *, seed: int = 0, threads: int | None = None
+        self,
+        feeds: Mapping[str, Array],
+        *,
+        seed: int = 0,
+        device: Device = "cpu",
+        threads: int | None = None,
     ) -> dict[str, Array]:
         """The outputs by name, [n, ...], for arrays [n, ...] by input, or one sample without the axis of samples.
 
         Arrays are as they are stored, 0 to 255 for bytes: they are prepared and normalised as in training.  `seed` is
         of dropout with monte_carlo.  Raises NetError for arrays that do not fit.
         """
-        return predict(self, given_samples(feeds, self.inputs, self.usage), seed, threads)
+        target = find_target(device, threads=threads)
+        return predict(self, given_samples(feeds, self.inputs, self.usage), seed, target)
 
     def prepare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays as the network is fed them: prepared and normalised as by `run`; one sample is a batch of one."""
@@ -65,6 +72,7 @@ class Trained:
         wrt: str | Sequence[str] = "weights",
         *,
         training: bool = False,
+        device: Device = "cpu",
         threads: int | None = None,
     ) -> Gradient:
         """A program that computes a value and its gradients, and updates nothing; see `Network.gradient`.
@@ -73,7 +81,8 @@ class Trained:
         what the network is fed, which `prepare` makes of arrays as they are stored.  Raises NetError for what does
         not fit.
         """
-        gradient = Gradient(add_to_graph(self.graph, of, "of"), "of", wrt, of, training, threads)
+        target = find_target(device, threads=threads)
+        gradient = Gradient(add_to_graph(self.graph, of, "of"), "of", wrt, of, training, target)
         for name in gradient.state_dict():
             gradient.set(name, self.weights[name])
         return gradient
@@ -87,9 +96,7 @@ def load_trained(path: Path) -> Trained:
     return Trained(graph, weights_of(graph, artifact.weights, str(path)), usage)
 
 
-def predict(
-    trained: Trained, samples: Samples, seed: int = 0, threads: int | None = None
-) -> dict[str, Array]:
+def predict(trained: Trained, samples: Samples, seed: int = 0, device: Device = "cpu") -> dict[str, Array]:
     """The outputs for all samples by name, [n, ...]; `seed` is of dropout with monte_carlo.
 
     Samples that cannot be read are left out and listed in `samples.problems`.  Raises NetError if none is left.
@@ -100,7 +107,7 @@ def predict(
         feeds = dict(batch)
         size = len(next(iter(feeds.values())))
         if size not in programs:
-            programs[size] = _program(trained, size, threads)
+            programs[size] = _program(trained, size, device)
         if KEY in programs[size].inputs:
             feeds[KEY] = random_key(seed, number)
         for name, array in programs[size].run(feeds).items():
@@ -108,8 +115,8 @@ def predict(
     return {name: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def _program(trained: Trained, size: int, threads: int | None) -> Program:
-    program = inference_program(trained.graph, size, threads)
+def _program(trained: Trained, size: int, device: Device) -> Program:
+    program = inference_program(trained.graph, size, device)
     for name in program.weights:
         program.set(name, trained.weights[name])
     return program

@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from netdsl import records
 from netdsl.files import atomic_write
 from netdsl.filetype import HEAD, content, not_wanted, open_file
-from netdsl.runtime.memory import check_fits
+from netdsl.machine import check_fits
 from netdsl.source import Diagnostic, NetError
 
 Array = NDArray[Any]

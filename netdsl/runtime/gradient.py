@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netdsl import passes
 from netdsl.autodiff import gradients, hessian_vector, vector_jacobian
+from netdsl.backend.registry import Device, find_target
 from netdsl.ir import Graph, ShapeError, TensorType, Value
 from netdsl.ops.batch_size import check_batch_size
 from netdsl.ops.choose import chosen_leaves
@@ -45,16 +46,17 @@ class Gradient:
         wrt: str | Sequence[str],
         name: str,
         training: bool = False,
-        threads: int | None = None,
+        device: Device = "cpu",
         share: Program | None = None,
     ) -> None:
-        self._of, self._name, self._training, self._threads = of, name, training, threads
+        self._of, self._name, self._training = of, name, training
+        self._target = find_target(device)
         self.wrt = chosen_leaves(graph, wrt)
         self._graph = _needed(graph, of, self.wrt, name)
         _check_moves(self._graph, of, self.wrt, name, training)
         self._shared = share is not None
         leaves = [n for n in self._graph if n.op.name in ("param", "state")]
-        self._weights = Program(Graph(leaves, {}), threads) if share is None else share
+        self._weights = Program(Graph(leaves, {}), self._target) if share is None else share
         for leaf in leaves:
             if self._weights.weights.get(leaf.id) != leaf.types[0]:
                 message = f"the program that is shared has no {leaf.id}, {leaf.types[0]}"
@@ -159,7 +161,8 @@ class Gradient:
                 message = f"the network cannot take {counted(samples, 'sample')} at a time: {error.message}"
                 raise NetError(Diagnostic("graph", message)) from None
             primitives = _gradient_graph(graph, self._of, self.wrt, self._training, products)
-            self._programs[key] = Program(passes.training().run(primitives), self._threads, self._weights)
+            graph = passes.training(self._target.limits).run(primitives)
+            self._programs[key] = Program(graph, self._target, self._weights)
         return self._programs[key]
 
 

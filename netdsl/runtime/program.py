@@ -1,8 +1,7 @@
-"""A graph of primitives as machine code over memory of its own."""
+"""A graph of primitives, compiled for a device, over memory of its own."""
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -10,54 +9,61 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu import host
-from netdsl.cpu.link import link
-from netdsl.cpu.lower import LoweredCall
-from netdsl.cpu.step import PACKED, SCRATCH, Step
-from netdsl.cpu.threads.team import shared_team
-from netdsl.cpu.verify import verify
+from netdsl.backend.layout import Footprint, Layout, lay_out
+from netdsl.backend.memory import Tensor
+from netdsl.backend.registry import Device, find_target
+from netdsl.backend.step import Step
+from netdsl.backend.target import Executable, Spot
 from netdsl.ir import Graph, TensorType
-from netdsl.ir.types import NUMPY_DTYPE
-from netdsl.runtime.layout import Footprint, Layout, lay_out
-from netdsl.runtime.memory import Workspace, aligned_array, check_fits
-from netdsl.runtime.profile import StepTime, measure
+from netdsl.machine import check_fits
+from netdsl.runtime.profile import StepTime
+from netdsl.runtime.workspace import Workspace
 from netdsl.schedule import View
 
 Array = NDArray[Any]
 
 
 class Program:
-    """Runs a primitive graph on the CPU.
+    """Runs a primitive graph on a device: one by name, or a target with its options.
 
-    `share` is another program whose params and states this one uses, by leaf id, and its memory where that is large
-    enough: an evaluation program sees what the training program learns (call `weights_changed` after it has).
-    Programs that share exclude each other's runs; others may run from different threads.
+    `threads` is the option of the CPU, for short.  `share` is another program on the same device whose params and
+    states this one uses, by leaf id, and its memory where that is large enough: an evaluation program sees what the
+    training program learns (call `weights_changed` after it has).  Programs that share exclude each other's runs;
+    others may run from different threads.
 
     It is made for this process; one that is forked between two runs may go on with its copy.
 
-    Errors: NetError when the memory, or the threads, are more than the machine has; LookupError for a primitive
-    without a kernel.
+    Errors: NetError when the device is not there, or the memory or the threads are more than it has; LookupError for
+    a primitive without a kernel; ValueError for a program to share with on another device.
     """
 
-    _leaves: dict[str, Array]
+    _leaves: dict[str, Tensor]
     _workspace: Workspace
 
-    def __init__(self, graph: Graph, threads: int | None = None, share: Program | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        device: Device = "cpu",
+        share: Program | None = None,
+        *,
+        threads: int | None = None,
+    ) -> None:
         self.graph = graph
-        self.threads = host.threads(threads)
-        self.layout: Layout = lay_out(graph, self.threads)
+        self.device = find_target(device, threads=threads)
+        if share is not None and share.device.name != self.device.name:
+            raise ValueError(f"a program on {self.device.name} cannot share memory on {share.device.name}")
+        self.layout: Layout = lay_out(graph, self.device)
         self.footprint: Footprint = self.layout.footprint()
-        shared_team(self.threads)  # its errors belong here, not into the first run
-        verify(self.layout.lowered)
+        self._inputs = self.inputs
         self._allocate(share)
-        self._bind()
+        self._link()
         self._stale = True
         self._sharing: weakref.WeakSet[Program] = weakref.WeakSet() if share is None else share._sharing
         self._sharing.add(self)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a program is machine code and memory of this process, and cannot be pickled:"
+            "a program is code and memory of this process, and cannot be pickled:"
             " send its graph and state_dict(), and make a program of them there"
         )
 
@@ -79,7 +85,7 @@ class Program:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps of a run, in order."""
-        return self._run_steps
+        return tuple(step for call in self.layout.lowered.run for step in call.steps)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Feed every input, run once, return every output as a new array; then apply the updates.
@@ -90,21 +96,24 @@ class Program:
         with self._workspace.lock:
             self._feed(feeds)
             self._execute()
-            return {name: view.copy() for name, view in self._results.items()}
+            return {name: tensor.copy_out() for name, tensor in self._results.items()}
 
     def profile(self, feeds: Mapping[str, Array], repeats: int = 20) -> list[StepTime]:
         """Median time of each step over `repeats` runs; updates are applied each time."""
         with self._workspace.lock:
             self._feed(feeds)
             self._execute()
-            return measure(
-                shared_team(self.threads), self._run_table, self._run_calls, self._run_steps, repeats
-            )
+            seconds = self.executable.profile(repeats)
+        steps = [(step.title, call.node) for call in self.layout.lowered.run for step in call.steps]
+        return [
+            StepTime(title, node.id, node.origin, time)
+            for (title, node), time in zip(steps, seconds, strict=True)
+        ]
 
     def get(self, leaf: str) -> Array:
         """A copy of a param or state."""
         self._check_weight(leaf)
-        return self._leaves[leaf].copy()
+        return self._leaves[leaf].copy_out()
 
     def set(self, leaf: str, array: Array) -> None:
         """Replace a param or state, of all programs that share it.
@@ -122,7 +131,7 @@ class Program:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all params and states by leaf id."""
-        return {name: self._leaves[name].copy() for name in self.weights}
+        return {name: self._leaves[name].copy_out() for name in self.weights}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
         """Replace all params and states; raises KeyError when names are missing or left over."""
@@ -148,16 +157,15 @@ class Program:
 
     def _copy(self, leaf: str, array: Array) -> None:
         target = self._leaves[leaf]
-        if np.shape(array) != target.shape:
-            raise ValueError(f"{leaf} takes shape {list(target.shape)}, not {list(np.shape(array))}")
-        np.copyto(target, array, casting="same_kind")
+        if np.shape(array) != target.type.shape:
+            raise ValueError(f"{leaf} takes shape {list(target.type.shape)}, not {list(np.shape(array))}")
+        target.copy_in(array)
 
     def _execute(self) -> None:
-        team = shared_team(self.threads)
         if self._stale or self._workspace.user != id(self):
-            team.run(self._prepare_table)
+            self.executable.prepare()
             self._stale, self._workspace.user = False, id(self)
-        team.run(self._run_table)
+        self.executable.run()
 
     def _allocate(self, share: Program | None) -> None:
         """Ask for the memory that is not shared."""
@@ -168,45 +176,27 @@ class Program:
         self._leaves = {
             name: theirs[name]
             for name, t in types.items()
-            if kinds[name] in ("param", "state") and name in theirs and theirs[name].shape == t.shape
+            if kinds[name] in ("param", "state") and name in theirs and theirs[name].type == t
         }
-        roomy = share is not None and share._workspace.memory.nbytes >= layout.size
+        roomy = share is not None and share._workspace.memory.size >= layout.size
         own = sum(t.nbytes for name, t in types.items() if name not in self._leaves)
-        check_fits(own + (0 if roomy else layout.size), "the network")
-        self._workspace = share._workspace if share is not None and roomy else Workspace(layout.size)
+        check_fits(own + (0 if roomy else layout.size), "the network", self.device.capacity())
+        allocate, lent = self.device.allocate, share._workspace if share is not None and roomy else None
+        self._workspace = lent or Workspace(allocate(layout.size))
         for name, t in types.items():
             if name not in self._leaves:
-                self._leaves[name] = aligned_array(t)
+                self._leaves[name] = allocate(t.nbytes).tensor(View.dense(0, t))
             if kinds[name] == "const":
-                self._leaves[name][...] = self.graph[name].op.reference()[0]
-        self._inputs = {n.id: self._leaves[n.id] for n in self.graph.leaves("input")}
+                self._leaves[name].copy_in(self.graph[name].op.reference()[0])
 
-    def _bind(self) -> None:
-        """Give every buffer an address and write the addresses, of data and of code, into the argument blocks."""
-        layout, lowered = self.layout, self.layout.lowered
-        base = self._workspace.memory.ctypes.data
-        where = {b: base + offset for b, offset in layout.offsets.items()}
-        where |= {b: self._leaves[name].ctypes.data for name, b in layout.schedule.leaves.items()}
-        calls = (*lowered.prepare, *lowered.run)
-        for call, scratch in zip(calls, layout.scratch, strict=True):
-            for step in call.steps:
-                step.bind(functools.partial(_address, call, where, base + scratch))
-        steps = [step for call in calls for step in call.steps]
-        linked = link(steps)
-        self.kernels = linked.kernels
-        prepared = sum(len(call.steps) for call in lowered.prepare)
-        self._prepare_table, self._run_table = linked.table[:prepared], linked.table[prepared:]
-        self._run_steps = tuple(steps[prepared:])
-        self._run_calls = tuple(call.node for call in lowered.run for _ in call.steps)
-        self._results = {name: self._array(view) for name, view in layout.schedule.outputs.items()}
-
-    def _array(self, view: View) -> Array:
-        """What a view shows, as an array."""
-        start, dtype = self.layout.offsets[view.buffer] + view.offset, NUMPY_DTYPE[view.type.dtype]
-        return np.ndarray(view.shape, dtype, self._workspace.memory, start, view.strides)
-
-
-def _address(call: LoweredCall, where: Mapping[int, int], scratch: int, buffer: int) -> int:
-    if buffer == SCRATCH:
-        return scratch
-    return where[call.packed if buffer == PACKED and call.packed is not None else buffer]
+    def _link(self) -> None:
+        """Give every buffer its place, and the steps their code."""
+        layout, arena = self.layout, self._workspace.memory
+        where = {b: Spot(arena, offset) for b, offset in layout.offsets.items()}
+        where |= {b: Spot(self._leaves[name].memory) for name, b in layout.schedule.leaves.items()}
+        scratch = [Spot(arena, offset) for offset in layout.scratch]
+        self.executable: Executable = self.device.link(layout.lowered, where, scratch)
+        self._results = {
+            name: arena.tensor(view, layout.offsets[view.buffer])
+            for name, view in layout.schedule.outputs.items()
+        }

@@ -32,12 +32,12 @@ class MemoryPlan:
     size: int
 
 
-def aligned(size: int) -> int:
-    """`size` rounded up to whole cache lines."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def aligned(size: int, alignment: int = ALIGNMENT) -> int:
+    """`size` rounded up to a multiple of the alignment."""
+    return -(-size // alignment) * alignment
 
 
-def plan_memory(lifetimes: Sequence[Lifetime]) -> MemoryPlan:
+def plan_memory(lifetimes: Sequence[Lifetime], alignment: int = ALIGNMENT) -> MemoryPlan:
     """Place buffers from large to small, each at the lowest offset that is free during its lifetime.
 
     Greedy by size: Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020.
@@ -53,8 +53,8 @@ def plan_memory(lifetimes: Sequence[Lifetime]) -> MemoryPlan:
         life = lifetimes[k]
         first, last, starts, ends = placed[:, :count]
         meets = (first <= life.last) & (last >= life.first)
-        offsets[k] = _lowest_gap(starts[meets], ends[meets], aligned(life.size))
-        placed[:, count] = life.first, life.last, offsets[k], offsets[k] + aligned(life.size)
+        offsets[k] = _lowest_gap(starts[meets], ends[meets], aligned(life.size, alignment))
+        placed[:, count] = life.first, life.last, offsets[k], offsets[k] + aligned(life.size, alignment)
     return MemoryPlan(tuple(offsets), int(placed[3].max(initial=0)))
 
 
@@ -66,7 +66,7 @@ def _lowest_gap(starts: NDArray[np.int64], ends: NDArray[np.int64], size: int) -
     return int(free[fits[0]] if len(fits) else free[-1])
 
 
-def check_plan(lifetimes: Sequence[Lifetime], plan: MemoryPlan) -> None:
+def check_plan(lifetimes: Sequence[Lifetime], plan: MemoryPlan, alignment: int = ALIGNMENT) -> None:
     """Raise ValueError unless no two buffers share a byte at any moment, all aligned and inside the arena."""
     spans = [
         (offset, offset + life.size, k)
@@ -74,7 +74,7 @@ def check_plan(lifetimes: Sequence[Lifetime], plan: MemoryPlan) -> None:
         if life.size
     ]
     for start, end, k in spans:
-        if start % ALIGNMENT or start < 0 or end > plan.size:
+        if start % alignment or start < 0 or end > plan.size:
             raise ValueError(f"buffer {k} lies at {start}..{end} of an arena of {plan.size} bytes")
     spans.sort()
     for position, (_, end, k) in enumerate(spans):

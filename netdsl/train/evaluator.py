@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl import passes
+from netdsl.backend.registry import Device, find_target
 from netdsl.data import DataPlan
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
@@ -25,14 +26,14 @@ class Evaluator:
         data: DataPlan,
         batch: int,
         weights: Program | None = None,
-        threads: int | None = None,
+        device: Device = "cpu",
     ) -> None:
         assert network.evaluation is not None
         self._objective = network.evaluation
         self._data = data
         self._batch = batch
         self._weights = weights
-        self._threads = threads
+        self._target = find_target(device)
         self._inputs = network_inputs(network)
         self._measures = Measures(network.evaluation)
         self._programs: dict[int, Program] = {}
@@ -42,7 +43,9 @@ class Evaluator:
         if size not in self._programs:
             graph = evaluation_graph(with_batch(self._objective, size))
             share = self._weights or next(iter(self._programs.values()), None)
-            self._programs[size] = Program(passes.inference().run(graph), self._threads, share)
+            self._programs[size] = Program(
+                passes.inference(self._target.limits).run(graph), self._target, share
+            )
         return self._programs[size]
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl import passes
+from netdsl.backend.registry import Device, find_target
 from netdsl.data import Batch
 from netdsl.elaborate import Network
 from netdsl.ir import Graph
@@ -36,13 +37,13 @@ class Learner:
     and every set of frozen weights have programs of their own over the same memory.
     """
 
-    def __init__(self, network: Network, settings: TrainSettings, threads: int | None = None) -> None:
+    def __init__(self, network: Network, settings: TrainSettings, device: Device = "cpu") -> None:
         assert network.objective is not None
         self.settings = settings
         self.inputs: Inputs = network_inputs(network)
         self.objective = network.objective
         self.measures = Measures(network.objective)
-        self._threads = threads
+        self._target = find_target(device)
         self.check_batch(settings.batch, FULL_BATCH)
         self.program = self._running = self._compile(settings.batch, frozenset(), None)
         self._programs = {(settings.batch, frozenset[str]()): self.program}
@@ -126,5 +127,5 @@ class Learner:
         return training_graph(objective, self.optimizer, self.settings.clip_norm)
 
     def _compile(self, size: int, frozen: Set[str], share: Program | None) -> Program:
-        graph = passes.training().run(self._graph(self._objective(size, frozen)))
-        return Program(graph, self._threads, share)
+        graph = passes.training(self._target.limits).run(self._graph(self._objective(size, frozen)))
+        return Program(graph, self._target, share)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from netdsl import passes
+from netdsl.backend.layout import Footprint, lay_out
+from netdsl.backend.registry import Device, find_target
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Value
 from netdsl.limits import MAX_ELEMENTS
@@ -14,7 +16,6 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.report.peak_memory import Memory, Peak
-from netdsl.runtime.layout import Footprint, lay_out
 from netdsl.train.optimizers import Sgd
 from netdsl.train.settings import train_settings
 from netdsl.train.step import training_graph
@@ -25,7 +26,7 @@ ASSUMED = "no train section: training is counted with sgd and the mean of the ou
 UNTRAINED = "no train section and no output with a gradient: training is not counted"
 
 
-def predict_memory(network: Network, batch: int, limit: int | None = None) -> Memory:
+def predict_memory(network: Network, batch: int, limit: int | None = None, device: Device = "cpu") -> Memory:
     """The peaks of a run in inference and in training at `batch`, and the largest batches within `limit` bytes.
 
     A run's peak is that of the process beyond what it needs before there is a network; the caller's own arrays,
@@ -35,12 +36,12 @@ def predict_memory(network: Network, batch: int, limit: int | None = None) -> Me
     note = ASSUMED if network.objective is None else None
     if note and not _numbers(network.graph):
         modes, note = ("inference",), UNTRAINED
-    peaks: dict[str, Peak] = {mode: _peak(network, batch, mode, limit) for mode in modes}
+    peaks: dict[str, Peak] = {mode: _peak(network, batch, mode, limit, device) for mode in modes}
     return Memory(batch, peaks, limit, note)
 
 
-def _peak(network: Network, batch: int, mode: Mode, limit: int | None) -> Peak:
-    prints = functools.cache(functools.partial(footprint, network, mode=mode))
+def _peak(network: Network, batch: int, mode: Mode, limit: int | None, device: Device) -> Peak:
+    prints = functools.cache(functools.partial(footprint, network, mode=mode, device=device))
     f = prints(batch)
     parts = {"weights and states": f.weights, "prepared weights": f.prepared, "inputs": f.feeds}
     parts |= {"activations": f.arena, "results": f.results}
@@ -49,16 +50,18 @@ def _peak(network: Network, batch: int, mode: Mode, limit: int | None) -> Peak:
     return Peak(parts, _last_below(lambda n: prints(n).total, limit, _largest_allowed(network)))
 
 
-def footprint(network: Network, batch: int, mode: Mode) -> Footprint:
+def footprint(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Footprint:
     """What the program for `batch` samples per run holds."""
-    return lay_out(program_graph(network, batch, mode)).footprint()
+    target = find_target(device)
+    return lay_out(program_graph(network, batch, mode, target), target).footprint()
 
 
-def program_graph(network: Network, batch: int, mode: Mode) -> Graph:
+def program_graph(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Graph:
     """The primitives that a run of so many samples computes."""
+    limits = find_target(device).limits
     if mode == "inference":
-        return passes.inference().run(expand(with_batch(network.graph, batch)))
-    return passes.training().run(_step(network, batch))
+        return passes.inference(limits).run(expand(with_batch(network.graph, batch)))
+    return passes.training(limits).run(_step(network, batch))
 
 
 def _largest_allowed(network: Network) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from netdsl import passes
+from netdsl.backend.registry import Device, find_target
 from netdsl.data import Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, ShapeError
@@ -24,7 +25,7 @@ from netdsl.train.settings import settings_text
 
 
 def evaluate_checkpoint(
-    network_of: Callable[[int], Network], path: Path, split: str, threads: int | None = None
+    network_of: Callable[[int], Network], path: Path, split: str, device: Device = "cpu"
 ) -> dict[str, float]:
     """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
     checkpoint = load_checkpoint(path)
@@ -34,7 +35,7 @@ def evaluate_checkpoint(
     sections = evaluation_sections(network, split, checkpoint.run.seed, usage)
     network, batch = sections.network, sections.settings.evaluation_batch
     assert sections.data is not None
-    evaluator = Evaluator(network, sections.data, batch, threads=threads)
+    evaluator = Evaluator(network, sections.data, batch, device=device)
     weights = weights_of(network.graph, checkpoint.arrays, str(path))
     evaluator.program(batch).load_state_dict(weights)
     return evaluator.run(split)
@@ -63,7 +64,7 @@ def restore_graph(model: Model, path: Path) -> Graph:
     return graph
 
 
-def inference_program(graph: Graph, batch: int, threads: int | None = None) -> Program:
+def inference_program(graph: Graph, batch: int, device: Device = "cpu") -> Program:
     """A program that predicts `batch` samples at a time; auxiliary heads go, and weights are zeros until set.
 
     Raises NetError where the network does not take so many samples.
@@ -73,18 +74,19 @@ def inference_program(graph: Graph, batch: int, threads: int | None = None) -> P
     except ShapeError as error:
         message = f"the network cannot take {counted(batch, 'sample')} at a time: {error.message}"
         raise NetError(Diagnostic("graph", message)) from None
-    return Program(passes.inference().run(primitives), threads)
+    target = find_target(device)
+    return Program(passes.inference(target.limits).run(primitives), target)
 
 
 def restored_program(
-    graph: Graph, arrays: Mapping[str, Array], batch: int, threads: int | None = None
+    graph: Graph, arrays: Mapping[str, Array], batch: int, device: Device = "cpu"
 ) -> Program:
     """The inference program with the given weights.
 
     Raises NetError where some are missing or do not fit; see also `inference_program`.
     """
     weights = weights_of(graph, arrays, "the file")
-    program = inference_program(graph, batch, threads)
+    program = inference_program(graph, batch, device)
     for name in program.weights:
         program.set(name, weights[name])
     return program

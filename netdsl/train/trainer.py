@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from netdsl.backend.registry import Device, find_target
 from netdsl.data import Batches, DataPlan, Usage
 from netdsl.elaborate import Network, need_network
 from netdsl.ops.batch_size import LAST_BATCH
@@ -45,6 +46,7 @@ class Trainer:
         network: Network,
         out: Path | str | None = None,
         data: Data = None,
+        device: Device = "cpu",
         threads: int | None = None,
         callbacks: Iterable[Callback] = (),
     ) -> None:
@@ -54,9 +56,9 @@ class Trainer:
         self.settings: TrainSettings = sections.settings
         self.out = Path(out) if out is not None else None
         self.callbacks = list(callbacks)
-        self.learner = Learner(network, self.settings, threads)
+        self._device = find_target(device, threads=threads)
+        self.learner = Learner(network, self.settings, self._device)
         self._loop = Loop(self.learner)
-        self._threads = threads
         self._data = sections.data
         self._own_data = data is None
         self._graph = str(with_batch(network.graph, self.settings.batch))
@@ -134,7 +136,7 @@ class Trainer:
     def _run(self, batches: Batches, progress: Progress, output: RunFolder) -> FitResult:
         """Train, then evaluate on the test data."""
         start, s, data, identity = time.monotonic(), self.settings, self.data, self._identity()
-        evaluator = Evaluator(self.network, data, s.evaluation_batch, self.program, self._threads)
+        evaluator = Evaluator(self.network, data, s.evaluation_batch, self.program, self._device)
         keep = Keep(output, lambda: self._checkpoint(progress, identity), s.checkpoint_seconds)
         callbacks = [FollowSchedule(s.schedule), keep, *self.callbacks]
         loop, validation = self._loop, evaluator if data.has_validation else None

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from netdsl.cpu.lower import PLANNERS
-from netdsl.cpu.step import SCRATCH
+from netdsl.backend.step import SCRATCH
+from netdsl.cpu.planners import PLANNERS
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.schedule import View

@@ -4,13 +4,13 @@ import ctypes
 
 import numpy as np
 
+from netdsl.backend.memory import aligned_bytes
+from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.contract.words import WORKSPACE_BYTES
 from netdsl.cpu.link import link
-from netdsl.cpu.step import PACKED, SCRATCH
 from netdsl.ir import TensorType
 from netdsl.primitives.epilogue import NOTHING
-from netdsl.runtime.memory import aligned_bytes
 from netdsl.schedule import View
 
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from netdsl import passes
+from netdsl.backend.lower import lower
 from netdsl.cpu.contract import bounds as bounds_contract
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.kernels import bounds as bounds_kernels
-from netdsl.cpu.lower import PLANNERS, lower
+from netdsl.cpu.planners import PLANNERS
+from netdsl.cpu.target import CpuTarget
 from netdsl.cpu.verify import PlanError, verify
 from netdsl.elaborate import elaborate
 from netdsl.ir import interpret
@@ -42,7 +44,7 @@ def test_plans_of_large_bands_stay_inside(case, lanes, monkeypatch):
     monkeypatch.setenv("NETDSL_LANES", str(lanes))
     schedule = make_schedule(graph_of(*case))
     for threads in (1, 2, 64):
-        verify(lower(schedule, threads))
+        verify(lower(schedule, CpuTarget(threads)))
 
 
 @pytest.mark.parametrize("case", GEOMETRIES, ids=IDS)
@@ -53,7 +55,7 @@ def test_large_bands_are_right(case):
         n.id: rng.standard_normal(n.types[0].shape).astype(np.float32)
         for n in (*graph.leaves("input"), *graph.leaves("param"))
     }
-    program = Program(graph, 2)
+    program = Program(graph, threads=2)
     for name in program.weights:
         program.set(name, feeds[name])
     expected = interpret(graph, feeds, np.float64).outputs["y"]
@@ -70,7 +72,7 @@ def test_a_band_that_does_not_fit_is_found(monkeypatch):
     with pytest.raises(
         PlanError, match=r"plan of conv1.*uses bytes 0 to \d+ of a work buffer that has 196608"
     ):
-        verify(lower(schedule, 2))
+        verify(lower(schedule, CpuTarget(2)))
 
 
 def test_every_driver_has_a_rule():
@@ -89,11 +91,11 @@ LENET = """net L {
 
 def planned():
     graph = elaborate(Source("l.net", LENET), 2).graph
-    return lower(make_schedule(passes.inference().run(expand(graph))), 2)
+    return lower(make_schedule(passes.inference().run(expand(graph))), CpuTarget(2))
 
 
 def step_of(lowered, driver, number=0):
-    steps = [s for call in (*lowered.prepare, *lowered.run) for s in call.steps if s.driver == driver]
+    steps = [s for call in lowered.calls for s in call.steps if s.driver == driver]
     return steps[number]
 
 

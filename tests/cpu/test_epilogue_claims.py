@@ -2,7 +2,8 @@
 
 import pytest
 
-from netdsl.cpu.lower import lower
+from netdsl.backend.lower import lower
+from netdsl.cpu.target import CpuTarget
 from netdsl.elaborate import elaborate
 from netdsl.ops.expand import expand
 from netdsl.passes import Log
@@ -34,7 +35,7 @@ def graph_of(layers):
 
 def map_steps(graph):
     """Passes over memory that are maps, be it as nodes or as steps of a contraction."""
-    lowered = lower(make_schedule(graph), 2)
+    lowered = lower(make_schedule(graph), CpuTarget(2))
     assert any(isinstance(call.node.op, Contract) for call in lowered.run)
     return sum(step.driver == "map" for call in lowered.run for step in call.steps)
 

@@ -171,7 +171,7 @@ def test_what_is_no_file(tmp_path, read):
 
 def test_a_file_with_holes_is_not_too_large_for_its_header_alone(tmp_path, monkeypatch):
     """A file that takes no room on disk may announce more than the memory of the machine."""
-    monkeypatch.setattr("netdsl.runtime.memory.machine_memory", lambda: 2**28)
+    monkeypatch.setattr("netdsl.machine.machine_memory", lambda: 2**28)
     path = tmp_path / "a.npy"
     head = npy("{'descr': '<f4', 'fortran_order': False, 'shape': (134217728,)}")
     with path.open("wb") as file:

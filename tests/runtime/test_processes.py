@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl.backend.memory import HostMemory
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.contract import words as w
 from netdsl.elaborate import elaborate
-from netdsl.runtime.memory import Workspace
+from netdsl.runtime.workspace import Workspace
 from netdsl.source import Source
 
 TEXT = """net P {
@@ -100,7 +101,7 @@ def test_a_fork_waits_for_what_other_threads_make():
 
     def workspaces():
         while not stop.is_set():
-            Workspace(64)
+            Workspace(HostMemory(64))
 
     makers = [threading.Thread(target=library.load), threading.Thread(target=workspaces)]
     for maker in makers:
@@ -108,7 +109,7 @@ def test_a_fork_waits_for_what_other_threads_make():
     try:
         begun.wait()
         assert in_child(lambda: library.address("slow") and program(2).run(image())) == 0
-        assert [in_child(lambda: Workspace(64)) for _ in range(20)] == [0] * 20
+        assert [in_child(lambda: Workspace(HostMemory(64))) for _ in range(20)] == [0] * 20
     finally:
         stop.set()
         for maker in makers:

@@ -11,7 +11,7 @@ from tests.random_graphs import random_graph
 
 
 def run(graph, feeds, threads):
-    program = Program(graph, threads)
+    program = Program(graph, threads=threads)
     for leaf in (*graph.leaves("param"), *graph.leaves("state")):
         program.set(leaf.id, feeds[leaf.id])
     outputs = program.run({name: feeds[name] for name in program.inputs})

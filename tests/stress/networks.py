@@ -306,7 +306,7 @@ def case(seed):
         optimised = pipeline.run(graph)
         for lanes in LANES if seed % 10 == 0 else LANES[seed % 3 :][:1]:
             os.environ["NETDSL_LANES"] = str(lanes)
-            program = Program(optimised, 2 if (seed + lanes // 4) % 4 == 0 else 1)
+            program = Program(optimised, threads=2 if (seed + lanes // 4) % 4 == 0 else 1)
             for name in program.weights:
                 program.set(name, feeds[name])
             found = program.run({name: feeds[name] for name in program.inputs})

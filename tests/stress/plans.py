@@ -13,13 +13,14 @@ import numpy as np
 
 from netdsl import passes
 from netdsl.autodiff import gradients
+from netdsl.backend.layout import lay_out
+from netdsl.cpu.target import CpuTarget
 from netdsl.cpu.verify import verify
 from netdsl.elaborate import elaborate
 from netdsl.ir import interpret
 from netdsl.ops.expand import expand
 from netdsl.primitives import Input, PrimitiveBuilder
 from netdsl.runtime import Program
-from netdsl.runtime.layout import lay_out
 from netdsl.source import NetError, Source
 from tests.stress.survive import main
 
@@ -131,7 +132,7 @@ def case(seed):
     if not runs:
         for lanes in LANES:
             os.environ["NETDSL_LANES"] = str(lanes)
-            verify(lay_out(passes.inference().run(graph), 2).lowered)
+            verify(lay_out(passes.inference().run(graph), CpuTarget(2)).lowered)
         return "right", "planned only"
     feeds = feeds_of(graph, seed)
     expected = interpret(graph, feeds, np.float64).outputs
@@ -139,7 +140,7 @@ def case(seed):
     for lanes in LANES:
         os.environ["NETDSL_LANES"] = str(lanes)
         for threads in (1, 64):
-            verify(lay_out(optimised, threads).lowered)
+            verify(lay_out(optimised, CpuTarget(threads)).lowered)
         wrong = differs(run(optimised, feeds, 2 if (seed + lanes // 4) % 4 == 0 else 1), expected, macs)
         if wrong:
             return "wrong", f"{wrong} at {lanes} lanes: {text}"
@@ -147,7 +148,7 @@ def case(seed):
 
 
 def run(graph, feeds, threads):
-    program = Program(graph, threads)
+    program = Program(graph, threads=threads)
     for name in program.weights:
         program.set(name, feeds[name])
     return program.run({name: feeds[name] for name in program.inputs})

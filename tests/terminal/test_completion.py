@@ -32,7 +32,7 @@ TYPED = {
         "--threads",
         "--help",
     },
-    "netdsl train a.net --device ": {"cpu", "cuda"},
+    "netdsl train a.net --device ": {"cpu", "cuda", "reference"},
     "netdsl train --set train.epochs=3 --device cpu ": NETS,
     "netdsl train a.net --out ": {"folder/"},
     "netdsl eval a.net ": {"best.safetensors", "folder/"},

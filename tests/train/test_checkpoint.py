@@ -187,7 +187,7 @@ def test_other_versions_and_kinds(tmp_path, words, message, fix):
 def test_more_than_the_memory(tmp_path, monkeypatch):
     path = tmp_path / "c.safetensors"
     save_checkpoint(path, example())
-    monkeypatch.setattr("netdsl.runtime.memory.machine_memory", lambda: 100)
+    monkeypatch.setattr("netdsl.machine.machine_memory", lambda: 100)
     with pytest.raises(NetError, match="the checkpoint needs"):
         load_checkpoint(path)
 

@@ -28,11 +28,11 @@ def lenet():
 @pytest.mark.parametrize("mode", MODES)
 def test_a_program_holds_what_was_predicted(lenet, mode):
     program = Program(program_graph(lenet, 3, mode))
-    leaves = {name: array.nbytes for name, array in program._leaves.items()}
+    leaves = {name: tensor.type.nbytes for name, tensor in program._leaves.items()}
     inputs = sum(leaves.pop(name) for name in program.inputs)
     found = footprint(lenet, 3, mode)
     assert found.feeds == inputs
-    held = sum(leaves.values()) + program._workspace.memory.nbytes
+    held = sum(leaves.values()) + program._workspace.memory.size
     assert found.weights + found.prepared + found.arena == held
     assert found.results == sum(t.nbytes for t in program.outputs.values())
 

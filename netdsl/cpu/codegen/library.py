@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from netdsl.backend.forks import Turn, hold_across_forks
 from netdsl.cache import Cache
 from netdsl.cpu import host
 from netdsl.cpu.codegen.emit import I64, VOID, Emitter
@@ -258,8 +258,5 @@ def _environment() -> tuple[object, ...]:
     )
 
 
-if hasattr(os, "register_at_fork"):
-    # A forked child inherits no code half made, and no lock that nobody gives back.
-    os.register_at_fork(
-        before=_MAKING.acquire, after_in_parent=_MAKING.release, after_in_child=_MAKING.release
-    )
+# A forked child inherits no code half made.
+hold_across_forks(Turn.CODE, _MAKING.acquire, _MAKING.release)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract import depthwise_words as w
 from netdsl.cpu.contract.geometry import Correlation, Geometry, backward, forward
-from netdsl.cpu.contract.step import ContractPlan, bits, code, depthwise_library, sum_step
+from netdsl.cpu.contract.step import bits, code, depthwise_library, sum_step
 from netdsl.cpu.contract.words import BUFFER_BYTES
-from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
+from netdsl.cpu.step import Code, Step
 from netdsl.primitives.epilogue import Epilogue
 from netdsl.schedule import View
 
@@ -30,7 +31,7 @@ def is_depthwise(g: Geometry) -> bool:
 
 def plan_depthwise(
     role: str, g: Geometry, operands: Sequence[View], result: View, epilogue: Epilogue
-) -> ContractPlan:
+) -> Plan[Step]:
     """The steps of a depthwise convolution; the weights are used as they are."""
     if role == "backward_weights":
         return _gradient(g, operands, result)
@@ -40,7 +41,7 @@ def plan_depthwise(
         slots[w.BIAS] = Slot(operands[epilogue.bias])
     if epilogue.residual is not None:
         slots[w.RESIDUAL] = Slot(operands[epilogue.residual])
-    return ContractPlan(tuple(_sums(c, g, g.title(role), slots, epilogue) for c in found if c.pixels))
+    return Plan(tuple(_sums(c, g, g.title(role), slots, epilogue) for c in found if c.pixels))
 
 
 def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
@@ -75,19 +76,19 @@ def _code(key: str) -> Code:
     return Code(depthwise_library, key)
 
 
-def _gradient(g: Geometry, operands: Sequence[View], result: View) -> ContractPlan:
+def _gradient(g: Geometry, operands: Sequence[View], result: View) -> Plan[Step]:
     c = forward(g)
     size = 4 * g.k[0] * g.k[1] * g.k[2] * g.channels
     parts = min(PARTS, c.source[0] * c.count[0] * c.count[1]) if c.pixels else 0
     if not parts:
-        return ContractPlan((sum_step(g, result, 0, size),))
+        return Plan((sum_step(g, result, 0, size),))
     words, tables = _block(c, g)
     words[[w.PARTS, w.W_BYTES]] = [parts, size]
     links = {w.KERNEL: _code("depthwise_products"), w.CLEAR: code("add_parts")}
     slots = {w.A: Slot(operands[0]), w.Y: Slot(operands[1]), w.W: Slot(start_of(SCRATCH), written=True)}
     entry, keep = _code("depthwise_gradient"), tuple(tables)
     step = Step(g.title("backward_weights"), entry, words, slots, parts * size, links, keep)
-    return ContractPlan((step, sum_step(g, result, parts, size)))
+    return Plan((step, sum_step(g, result, parts, size)))
 
 
 def tap_lists(c: Correlation, g: Geometry) -> list[NDArray[np.int64]]:

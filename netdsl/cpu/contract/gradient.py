@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitch, source_words
 from netdsl.cpu.contract.geometry import Correlation, Geometry, cut, forward, runs, split
 from netdsl.cpu.contract.panels import KernelTable, Panels, panels_for
-from netdsl.cpu.contract.step import ContractPlan, code, gradient_library, sum_step
-from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
+from netdsl.cpu.contract.step import code, gradient_library, sum_step
+from netdsl.cpu.step import Code, Step
 from netdsl.schedule import View
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
@@ -19,7 +20,7 @@ TERMS, PIXELS = 144, 192
 UNITS = 8
 
 
-def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> ContractPlan:
+def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Step]:
     """The steps of role "backward_weights".
 
     Where the result is too small to occupy the threads, parts of the pixels are summed apart, always the same
@@ -28,9 +29,9 @@ def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> 
     c = forward(g).flattened()
     size = 4 * c.depth * g.features
     if not size:
-        return ContractPlan(())
+        return Plan(())
     if not c.pixels:
-        return ContractPlan((sum_step(g, result, 0, size),))
+        return Plan((sum_step(g, result, 0, size),))
     block = Block(np.zeros(w.GRADIENT_WORDS, np.int64))
     units, panels = _cut(block, c, g)
     parts = max(1, min(int(block.words[w.ROW_BLOCKS] * block.words[w.COLUMN_BLOCKS]), UNITS // units))
@@ -42,8 +43,8 @@ def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> 
     driver = Code(gradient_library, "weight_gradient")
     step = Step(g.title("backward_weights"), driver, block.words, slots, scratch, block.links, keep)
     if parts == 1:
-        return ContractPlan((step,))
-    return ContractPlan((step, sum_step(g, result, parts, size)))
+        return Plan((step,))
+    return Plan((step, sum_step(g, result, parts, size)))
 
 
 def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:

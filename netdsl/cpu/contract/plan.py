@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from netdsl.backend.step import PACKED, Plan, Slot, start_of
 from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitch, source_words
@@ -28,13 +29,13 @@ from netdsl.cpu.contract.geometry import (
 )
 from netdsl.cpu.contract.gradient import plan_gradient
 from netdsl.cpu.contract.panels import KernelTable, Panels, Weights, tile_cycles
-from netdsl.cpu.contract.step import ContractPlan, bits, code, library
-from netdsl.cpu.step import PACKED, Slot, Step, start_of
+from netdsl.cpu.contract.step import bits, code, library
+from netdsl.cpu.step import Step
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import NOTHING, Epilogue
 from netdsl.schedule import View
 
-__all__ = ["ContractPlan", "library", "plan_contract"]
+__all__ = ["library", "plan_contract"]
 
 # A panel of weights and the rows it meets should stay in the first-level cache for the length of a chunk.
 PANEL_BYTES = 16 * 1024
@@ -44,7 +45,7 @@ MAX_PIXELS = 384
 
 def plan_contract(
     op: Contract, operands: Sequence[View], result: View, threads: int, epilogue: Epilogue = NOTHING
-) -> ContractPlan:
+) -> Plan[Step]:
     """The steps of a contraction, with an epilogue over the operands after the first two.
 
     How the work is cut is made for `threads` threads; any number may run it, with the same bits.
@@ -63,7 +64,7 @@ def plan_contract(
         for c in found
         if c.pixels and c.columns
     ]
-    return ContractPlan(tuple(steps), weights.steps(), weights.size)
+    return Plan(tuple(steps), weights.steps(), weights.size)
 
 
 def _chunk_terms(panels: Panels) -> int:

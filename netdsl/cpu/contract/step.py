@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
+from netdsl.backend.step import SCRATCH, Slot, start_of
 from netdsl.cpu import host
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, once
 from netdsl.cpu.contract import depthwise, gemm, pack
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.geometry import Geometry
-from netdsl.cpu.step import SCRATCH, Code, Slot, Step, start_of
+from netdsl.cpu.step import Code, Step
 from netdsl.schedule import View
-
-
-@dataclass(frozen=True)
-class ContractPlan:
-    """Steps that compute, and those that pack the weights first (place "packed", `packed` bytes)."""
-
-    steps: tuple[Step, ...]
-    pack: tuple[Step, ...] = ()
-    packed: int = 0
 
 
 def library() -> KernelLibrary:

@@ -9,12 +9,13 @@ from enum import IntEnum
 import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import I1, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT
 from netdsl.cpu.kernels.map import load_elements, store_elements
-from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.cpu.step import Generated, Step
 from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Gather, ScatterAdd
 from netdsl.scalar.operators import Dtype

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
-from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.cpu.step import Generated, Step
 from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
 from netdsl.scalar import Arg, Lit

@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.step import SCRATCH, Slot
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
 from netdsl.cpu.kernels.map import Streams, load_elements, ramp, splat_element, store_elements
-from netdsl.cpu.step import SCRATCH, Generated, Slot, Step
+from netdsl.cpu.step import Generated, Step
 from netdsl.ir import TensorType
 from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Reduce

@@ -8,10 +8,11 @@ from enum import IntEnum
 
 import numpy as np
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
-from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.cpu.step import Generated, Step
 from netdsl.primitives import ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import View
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.library import NumbaKernel
 from netdsl.cpu.codegen.nest import elements
 from netdsl.cpu.kernels import top_k_words as w
-from netdsl.cpu.step import Generated, Slot, Step
+from netdsl.cpu.step import Generated, Step
 from netdsl.primitives import TopK
 from netdsl.schedule import View
 

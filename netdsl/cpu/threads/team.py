@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import os
 import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.forks import Turn, hold_across_forks
+from netdsl.backend.memory import aligned_bytes
 from netdsl.cpu import host
 from netdsl.cpu.codegen.library import KernelLibrary, once
 from netdsl.cpu.contract.words import WORKSPACE_BYTES
@@ -29,13 +30,6 @@ def _library() -> KernelLibrary:
     return KernelLibrary("team", team_drivers.kernels())
 
 
-def _cache_lines(size: int) -> NDArray[np.uint8]:
-    """`size` zero bytes that start on a cache line."""
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
-
-
 class Team:
     """`threads` threads, of which the caller is the first; the others wait in machine code, without the GIL.
 
@@ -47,13 +41,13 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._lock = threading.Lock()
-        self._block = _cache_lines(team_drivers.BLOCK_BYTES).view(np.int64)
+        self._block = aligned_bytes(team_drivers.BLOCK_BYTES).view(np.int64)
         self._address = int(self._block.ctypes.data)
         self._submit = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("submit"))
         self._alone = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("alone"))
         self._worker = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("worker"))
         self._own = threading.local()
-        self._workspaces = _cache_lines(threads * WORKSPACE_BYTES if threads > 1 else 0)
+        self._workspaces = aligned_bytes(threads * WORKSPACE_BYTES if threads > 1 else 0)
         self._block[team_drivers.WORKSPACES // 8] = self._workspaces.ctypes.data
         self._threads: list[threading.Thread] = []
         for k in range(1, threads):
@@ -98,7 +92,7 @@ class Team:
     def _workspace(self) -> NDArray[np.uint8]:
         """The workspace of the calling thread, for teams of one thread: callers then do not wait for each other."""
         if not hasattr(self._own, "workspace"):
-            self._own.workspace = _cache_lines(WORKSPACE_BYTES)
+            self._own.workspace = aligned_bytes(WORKSPACE_BYTES)
         found: NDArray[np.uint8] = self._own.workspace
         return found
 
@@ -136,8 +130,5 @@ def _forget() -> None:
     _teams_lock.release()
 
 
-if hasattr(os, "register_at_fork"):
-    # Held across a fork, the lock is in a known state on both sides.
-    os.register_at_fork(
-        before=_teams_lock.acquire, after_in_parent=_teams_lock.release, after_in_child=_forget
-    )
+# Held across a fork, the lock is in a known state on both sides.
+hold_across_forks(Turn.THREADS, _teams_lock.acquire, _teams_lock.release, _forget)

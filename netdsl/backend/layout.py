@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from netdsl.cpu import host
-from netdsl.cpu.lower import Lowered, lower
+from netdsl.backend.lower import Lowered, lower
+from netdsl.backend.target import Target
 from netdsl.ir import Graph
 from netdsl.schedule import Lifetime, Schedule, aligned, check_plan, make_schedule, plan_memory
 
@@ -40,7 +41,7 @@ class Layout:
     """
 
     schedule: Schedule
-    lowered: Lowered
+    lowered: Lowered[Any]
     offsets: dict[int, int]
     scratch: tuple[int, ...]
     kept: int
@@ -57,41 +58,25 @@ class Layout:
         return Footprint(weights, prepared, size["input"], self.size - self.kept, results)
 
 
-def lay_out(graph: Graph, threads: int | None = None) -> Layout:
-    """Schedule and plan a graph of primitives for so many threads (default: see `host.threads`).
-
-    Raises LookupError for a primitive without a kernel.
+def lay_out(graph: Graph, target: Target[Any]) -> Layout:
+    """Schedule a graph of primitives and plan it for a target; raises LookupError for a primitive without a kernel.
 
     Preparation works where runs do: it is over before a run begins.
     """
     schedule = make_schedule(graph)
-    lowered = lower(schedule, host.threads(threads))
-    calls = (*lowered.prepare, *lowered.run)
-    spans = _spans(schedule, lowered)
+    lowered = lower(schedule, target)
+    spans = lowered.spans()
     begin = len(lowered.prepare)
     offsets, kept = {}, 0
     for b, (first, last) in spans.items():
         if first < begin <= last:
             offsets[b] = kept
-            kept += aligned(lowered.buffers[b].type.nbytes)
+            kept += aligned(lowered.buffers[b].type.nbytes, target.alignment)
     arena = [b for b in spans if b not in offsets]
     lives = [Lifetime(lowered.buffers[b].type.nbytes, *spans[b]) for b in arena]
-    lives += [Lifetime(call.scratch, k, k) for k, call in enumerate(calls)]
-    plan = plan_memory(lives)
-    check_plan(lives, plan)
+    lives += [Lifetime(call.scratch, k, k) for k, call in enumerate(lowered.calls)]
+    plan = plan_memory(lives, target.alignment)
+    check_plan(lives, plan, target.alignment)
     places = [kept + offset for offset in plan.offsets]
     offsets.update(zip(arena, places, strict=False))
     return Layout(schedule, lowered, offsets, tuple(places[len(arena) :]), kept, kept + plan.size)
-
-
-def _spans(schedule: Schedule, lowered: Lowered) -> dict[int, tuple[int, int]]:
-    """The first and the last call that touches each buffer but the leaves; outputs are read after the last."""
-    calls = (*lowered.prepare, *lowered.run)
-    leaves = set(schedule.leaves.values())
-    touched = [(k, b) for k, call in enumerate(calls) for b in sorted(call.touched())]
-    touched += [(len(calls), view.buffer) for view in schedule.outputs.values()]
-    spans: dict[int, tuple[int, int]] = {}
-    for k, b in touched:
-        if b not in leaves:
-            spans[b] = (spans.get(b, (k, k))[0], k)
-    return spans

@@ -1,0 +1,108 @@
+"""A target: what a device must offer, so that everything else runs on it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal
+
+from netdsl.backend.lower import Lowered
+from netdsl.backend.memory import Memory
+from netdsl.backend.step import Plan, S
+from netdsl.ir import Op
+from netdsl.passes.limits import Limits
+from netdsl.schedule import View
+from netdsl.schedule.memory_plan import ALIGNMENT
+from netdsl.source import Diagnostic, NetError
+
+Listing = Literal["ir", "asm"]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A byte of the device's memory."""
+
+    memory: Memory
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """How many kernels were made for a program, and whether all of them were in the cache."""
+
+    count: int = 0
+    cached: bool = True
+
+
+class Executable(ABC):
+    """The steps of a program with their code and their memory: all that is left to do is to run them."""
+
+    kernels: Kernels = Kernels()
+    #: steps of a run
+    count: int
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Compute what depends on weights alone."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Run all steps once, and return when they are done."""
+
+    @abstractmethod
+    def run_step(self, number: int) -> None:
+        """Run one step, and return when it is done."""
+
+    def profile(self, repeats: int) -> list[float]:
+        """Median seconds of each step over so many runs, one step at a time."""
+        times: list[list[float]] = [[] for _ in range(self.count)]
+        for _ in range(repeats):
+            for number, seconds in enumerate(times):
+                start = time.perf_counter()
+                self.run_step(number)
+                seconds.append(time.perf_counter() - start)
+        return [statistics.median(seconds) for seconds in times]
+
+    def listing(self, form: Listing) -> str:
+        """The kernels made for this program, to be read; NetError on a device that makes none."""
+        raise NetError(Diagnostic("device", "the device makes no kernels that could be shown"))
+
+
+class Target(ABC, Generic[S]):
+    """A device with its options, which are the fields of a frozen dataclass.
+
+    `limits` is what passes may fuse for it, `dtypes` what its kernels compute, `alignment` the bytes on which the
+    buffers of a program start.
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[Limits]
+    dtypes: ClassVar[frozenset[str]] = frozenset({"f32", "i64", "bool"})
+    alignment: ClassVar[int] = ALIGNMENT
+
+    @abstractmethod
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:
+        """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel."""
+
+    @abstractmethod
+    def capacity(self) -> int:
+        """Bytes of memory of the device."""
+
+    @abstractmethod
+    def allocate(self, size: int) -> Memory:
+        """Zeroed memory that starts on a multiple of `alignment`."""
+
+    @abstractmethod
+    def link(self, lowered: Lowered[S], where: Mapping[int, Spot], scratch: Sequence[Spot]) -> Executable:
+        """Code for all steps.
+
+        `where` says where each buffer lies, `scratch` where that of each call does, those that prepare first.
+        Raises NetError where the device does not give what its options ask for.
+        """
+
+    def facts(self) -> dict[str, Any]:
+        """What `netdsl doctor` says of the device, by name."""
+        return {}

@@ -1,0 +1,76 @@
+"""The planner of each primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from netdsl.backend.step import Plan
+from netdsl.cpu.contract.plan import plan_contract
+from netdsl.cpu.kernels.gather import plan_gather
+from netdsl.cpu.kernels.map import plan_concat, plan_map, plan_slice, plan_transpose
+from netdsl.cpu.kernels.non_max_suppression import plan_suppress
+from netdsl.cpu.kernels.reduce import plan_reduce
+from netdsl.cpu.kernels.reduce_window import plan_window
+from netdsl.cpu.kernels.roi_reduce import plan_region
+from netdsl.cpu.kernels.top_k import plan_top
+from netdsl.cpu.step import Step
+from netdsl.ir import Op
+from netdsl.primitives import (
+    Concat,
+    Contract,
+    Gather,
+    Map,
+    NonMaxSuppression,
+    Pad,
+    Reduce,
+    ReduceWindow,
+    ReduceWindowGrad,
+    RoiReduce,
+    RoiReduceGrad,
+    ScatterAdd,
+    Slice,
+    TopK,
+    Transpose,
+)
+from netdsl.primitives.epilogue import match_epilogue
+from netdsl.schedule import View
+
+Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Step]]
+PLANNERS: Mapping[type, Planner] = {
+    Map: plan_map,
+    Reduce: plan_reduce,
+    ReduceWindow: plan_window,
+    ReduceWindowGrad: plan_window,
+    RoiReduce: plan_region,
+    RoiReduceGrad: plan_region,
+    NonMaxSuppression: plan_suppress,
+    Concat: plan_concat,
+    Slice: plan_slice,
+    Pad: plan_slice,
+    Gather: plan_gather,
+    ScatterAdd: plan_gather,
+    Transpose: plan_transpose,
+    TopK: plan_top,
+}
+
+
+def plan(op: Op, operands: Sequence[View], results: Sequence[View], threads: int) -> Plan[Step]:
+    """The steps of a primitive for so many threads; LookupError for one, or a case of one, that has no kernel."""
+    if isinstance(op, Contract):
+        return _contract(op, operands, results, threads)
+    if type(op) not in PLANNERS:
+        raise LookupError(f"the primitive {op.name} has no CPU kernel")
+    return Plan(tuple(PLANNERS[type(op)](op, operands, results)))
+
+
+def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], threads: int) -> Plan[Step]:
+    """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
+    (result,) = results
+    epilogue, rest = match_epilogue(op.epilogue, [v.type for v in operands], result.type)
+    plan = plan_contract(op, operands, result, threads, epilogue)
+    if rest is None:
+        return plan
+    after = plan_map(Map((rest,), result.shape), [result, *operands[2:]], results)
+    return replace(plan, steps=(*plan.steps, *after))

@@ -1,0 +1,142 @@
+"""The CPU: this machine's processors, one program at a time on a team of threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from netdsl.backend.lower import Lowered, LoweredCall
+from netdsl.backend.memory import HostMemory
+from netdsl.backend.step import PACKED, SCRATCH, Plan
+from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
+from netdsl.cpu import host, planners
+from netdsl.cpu.codegen.library import CACHE
+from netdsl.cpu.link import Linked, link
+from netdsl.cpu.step import Step
+from netdsl.cpu.threads.team import Team, shared_team
+from netdsl.cpu.verify import verify
+from netdsl.ir import Op
+from netdsl.machine import machine_memory
+from netdsl.passes.limits import Limits
+from netdsl.schedule import View
+
+
+@dataclass(frozen=True)
+class CpuTarget(Target[Step]):
+    """This machine's processors; plans are made for `threads` threads.
+
+    None is NETDSL_THREADS, else the processors of this process.  Any number gives the same bits.
+
+    Errors: HostError for a number of threads that is not from 1 to 1024.
+    """
+
+    name: ClassVar[str] = "cpu"
+    # Past these a kernel runs out of registers, for values and for the pointers and strides of its tensors.
+    # The gradient of a kernel is summed in parts, which leaves no moment to add an epilogue.
+    limits: ClassVar[Limits] = Limits(160, 12, ("forward", "backward_data"))
+
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threads", host.threads(self.threads))
+
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Step]:
+        """The steps of a primitive; LookupError for one, or a case of one, without a kernel."""
+        return planners.plan(op, operands, results, self._count)
+
+    def capacity(self) -> int:
+        """Bytes of memory of this machine."""
+        return machine_memory()
+
+    def allocate(self, size: int) -> HostMemory:
+        """Zeroed memory that starts on a cache line."""
+        return HostMemory(size)
+
+    def link(self, lowered: Lowered[Step], where: Mapping[int, Spot], scratch: Sequence[Spot]) -> Executable:
+        """Machine code for all steps.
+
+        Raises PlanError, before anything can run, for a plan that leaves its buffers; HostError where the system
+        gives fewer threads.
+        """
+        verify(lowered)
+        shared_team(self._count)  # its errors belong here, not into the first run
+        addresses = {b: _start(spot) for b, spot in where.items()}
+        for call, spot in zip(lowered.calls, scratch, strict=True):
+            for step in call.steps:
+                step.bind(functools.partial(_address, call, addresses, _start(spot)))
+        prepared = sum(len(call.steps) for call in lowered.prepare)
+        return _Executable(self._count, link([s for call in lowered.calls for s in call.steps]), prepared)
+
+    def facts(self) -> dict[str, Any]:
+        """The processor, its vectors and threads, and the folder of compiled kernels."""
+        return {
+            "processor": host.cpu_name(),
+            "vector_lanes": f"{host.lanes()} x float32",
+            "threads": self.threads,
+            "threading_layer": "own threads, spinning before they park",
+            "processors": os.cpu_count() or 1,
+            **_kernel_cache(),
+        }
+
+    @property
+    def _count(self) -> int:
+        assert self.threads is not None
+        return self.threads
+
+
+class _Executable(Executable):
+    """Rows of (code, argument block) that a team walks."""
+
+    def __init__(self, threads: int, linked: Linked, prepared: int) -> None:
+        self._threads, self._library = threads, linked.kernels
+        self.prepare_table, self.run_table = linked.table[:prepared], linked.table[prepared:]
+        self.count = len(self.run_table)
+        if linked.kernels is not None:
+            self.kernels = Kernels(len(linked.kernels.kernels), linked.kernels.cached)
+
+    @property
+    def _team(self) -> Team:
+        """Asked for at each run: a forked child has a team of its own."""
+        return shared_team(self._threads)
+
+    def prepare(self) -> None:
+        """Compute what depends on weights alone."""
+        self._team.run(self.prepare_table)
+
+    def run(self) -> None:
+        """Run all steps once."""
+        self._team.run(self.run_table)
+
+    def run_step(self, number: int) -> None:
+        """Run one step."""
+        self._team.run(self.run_table[number : number + 1])
+
+    def listing(self, form: Listing) -> str:
+        """LLVM IR or assembly of the generated kernels."""
+        if self._library is None:
+            return ""
+        return self._library.llvm_ir() if form == "ir" else self._library.assembly()
+
+
+def _start(spot: Spot) -> int:
+    return cast("HostMemory", spot.memory).address + spot.offset
+
+
+def _address(call: LoweredCall[Step], addresses: Mapping[int, int], scratch: int, buffer: int) -> int:
+    if buffer == SCRATCH:
+        return scratch
+    return addresses[call.packed if buffer == PACKED and call.packed is not None else buffer]
+
+
+def _kernel_cache() -> dict[str, Any]:
+    try:
+        folder = CACHE.directory()
+        return {"kernel_cache": str(folder), "cache_entries": sum(1 for p in folder.iterdir() if p.is_file())}
+    except OSError as error:
+        return {"kernel_cache": f"none: {error.strerror or error}", "cache_entries": 0}
+
+
+TARGET = CpuTarget

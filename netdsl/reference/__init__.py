@@ -1,0 +1,1 @@
+"""The slow device for checking: every primitive by its meaning in NumPy."""

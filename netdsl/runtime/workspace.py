@@ -1,0 +1,45 @@
+"""The block of memory that programs work in, one at a time."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+from netdsl.backend.forks import Turn, hold_across_forks
+from netdsl.backend.memory import Memory
+
+
+class Workspace:
+    """A block of memory that programs work in, one at a time.
+
+    `user` is the number of the program that was the last to work here: what others left here is lost to them.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.lock = threading.Lock()
+        self.user = 0
+        with _listing:
+            _workspaces.add(self)
+
+
+_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
+_listing = threading.Lock()
+_held: list[Workspace] = []
+
+
+def _before_fork() -> None:
+    """Let runs of other threads end."""
+    _listing.acquire()
+    for workspace in list(_workspaces):
+        workspace.lock.acquire()
+        _held.append(workspace)
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().lock.release()
+    _listing.release()
+
+
+hold_across_forks(Turn.MEMORY, _before_fork, _after_fork)
