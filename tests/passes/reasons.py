@@ -11,7 +11,7 @@ from netdsl.passes import Pass, Rewrite
 
 
 def reasons(pass_: type[Pass]) -> dict[str, re.Pattern[str]]:
-    """The texts that functions of the pass's module, and those that it imports from `netdsl.passes`, return as a
+    """The texts that functions of the pass's module, and those that it calls from `netdsl.passes`, return as a
     reason (`str | None`): as written, and as a pattern that the reasons given have.
     """
     if not issubclass(pass_, Rewrite):
@@ -28,12 +28,14 @@ def _returned(module: ModuleType) -> Iterator[ast.expr]:
 
 
 def _imported(module: ModuleType) -> Iterator[ast.FunctionDef]:
-    for value in filter(inspect.isfunction, vars(module).values()):
-        home = value.__module__
-        if home.startswith("netdsl.passes.") and home != module.__name__:
+    """Functions, and the methods of classes that the module calls."""
+    called = {n.attr for n in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(n, ast.Attribute)}
+    for value in filter(lambda v: inspect.isfunction(v) or inspect.isclass(v), vars(module).values()):
+        if value.__module__.startswith("netdsl.passes.") and value.__module__ != module.__name__:
             (tree,) = ast.parse(inspect.getsource(value)).body
-            assert isinstance(tree, ast.FunctionDef)
-            yield tree
+            inner = tree.body if isinstance(tree, ast.ClassDef) else [tree]
+            functions = [f for f in inner if isinstance(f, ast.FunctionDef)]
+            yield from (f for f in functions if f is tree or f.name in called)
 
 
 def _texts(function: ast.FunctionDef) -> Iterator[ast.expr]:

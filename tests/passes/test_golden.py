@@ -13,6 +13,7 @@ from netdsl.ir import format_graph, interpret, verify
 from netdsl.ir.parse import parse_graph
 from netdsl.passes import PASSES, Log
 from netdsl.passes.check import random_feeds
+from netdsl.passes.limits import Limits
 from netdsl.primitives import LEAVES, PRIMITIVES
 from tests.passes.reasons import reasons
 
@@ -28,6 +29,9 @@ def test_golden(path, golden):
     name, options = re.match(r"# (\w+)(?:\{(.*)\})?\n", given).groups("")
     chosen = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", options)}
     before, log = parse_graph(given, OPS), Log()
+    limits = {key: chosen.pop(key) for key in ("max_size", "max_operands") if key in chosen}
+    if limits:
+        chosen["limits"] = Limits(**limits)
     after = verify(BY_NAME[name](**chosen).run(before, log))
     golden(path, RULE.join([given, format_graph(after) + "\n", "".join(f"{e}\n" for e in log.events)]))
     assert parse_graph(format_graph(after), OPS).outputs == after.outputs
