@@ -203,3 +203,11 @@ def test_limits_of_a_text(monkeypatch, limit, largest, message):
     monkeypatch.setattr(f"netdsl.ir.parse.{limit}", largest - 1)
     with pytest.raises(NetError, match=message):
         parse_graph(ONE_NODE, PRIMITIVE_OPS)
+
+
+@pytest.mark.parametrize(("value", "deep"), [("((()))", False), ("(((())))", True)])
+def test_brackets_as_deep_as_the_limit(monkeypatch, value, deep):
+    monkeypatch.setattr("netdsl.ir.parse.MAX_NESTING", 2)
+    with pytest.raises(NetError) as caught:
+        parse_graph(f"graph {{\n%x = const{{value={value}}}() : f32[]\nreturn y=%x\n}}", PRIMITIVE_OPS)
+    assert ("nested deeper than 2" in caught.value.diagnostics[0].message) == deep

@@ -3,7 +3,7 @@
 Draws so many mutants of the files and folders with the seed, puts one after the other into a copy of the tree and
 runs the tests of its room there, then those of the rooms that use it, until one fails.  Prints who killed each, in
 the end the survivors with their diffs, and exits with 1 where there are some.  `--first 20` leaves out the first 20
-of the draw: to go on, or to share the work.  A survivor asks for a test, or computes the same in another way.
+of the draw, to go on or to share the work; `--only 3 17` tries these again.  A survivor asks for a test, or computes the same in another way.
 """
 
 import argparse
@@ -25,18 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="mutants of the draw that are left out")
     parser.add_argument("--seconds", type=int, default=120, help="processor time for the tests of a room")
     parser.add_argument("--stages", type=int, help="how many rooms are asked, the own one first; else all")
+    parser.add_argument("--only", type=int, nargs="*", default=(), help="numbers of mutants: these alone")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     options = parser.parse_args(argv)
-    drawn = draw(options.paths, options.seed)[options.first :][: options.count]
+    every = dict(enumerate(draw(options.paths, options.seed)))
+    chosen = options.only or range(options.first, min(options.first + options.count, len(every)))
+    drawn = {number: every[number] for number in chosen}
     if options.list:
-        print("\n".join(m.diff((ROOT / m.path).read_bytes()) for m in drawn))
+        print("\n".join(m.diff((ROOT / m.path).read_bytes()) for m in drawn.values()))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Tree.copied(Path(folder), options.seconds, options.stages)
-        faults = tree.faults(dict.fromkeys(m.path for m in drawn))
+        faults = tree.faults(dict.fromkeys(m.path for m in drawn.values()))
         if faults:
             sys.exit(f"without a mutant fail: {', '.join(faults)}")
-        survivors = [m for k, m in enumerate(drawn) if not tree.notices(m, options.first + k)]
+        survivors = [m for k, m in drawn.items() if not tree.notices(m, k)]
     for m in survivors:
         print(f"\n{m.diff((ROOT / m.path).read_bytes())}")
     print(f"\n{len(drawn)} mutants, {len(drawn) - len(survivors)} killed, {len(survivors)} survived")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netdsl.ir import Graph, TensorType, VerifyError, interpret
-from netdsl.passes import PASSES, Hooks, Pass, PassError, Pipeline, inference, training
+from netdsl.passes import PASSES, Hooks, Log, Pass, PassError, Pipeline, inference, training
 from netdsl.passes.check import random_feeds
 from netdsl.passes.pipeline import FixedPoint
 from netdsl.primitives import Input, Map, Param, PrimitiveBuilder
@@ -140,3 +140,12 @@ def test_a_thousand_nodes_take_less_than_a_second():
     start = time.process_time()
     inference().run(graph)
     assert time.process_time() - start < 10
+
+
+def test_a_pass_that_runs_again_replaces_its_own_refusals_alone():
+    node, log = small()["x"], Log()
+    for by in ("a", "b"):
+        log.refused(by, [node], "no")
+        log.rewrote(by, [node], "done")
+    log.begin("a")
+    assert [(e.by, e.action) for e in log.events] == [("a", "rewrote"), ("b", "refused"), ("b", "rewrote")]

@@ -39,3 +39,12 @@ def test_the_checker_sees_an_overlap(lives):
 def test_the_checker_sees_a_buffer_outside():
     with pytest.raises(ValueError, match="lies at"):
         check_plan([Lifetime(64, 0, 0)], MemoryPlan((64,), 64))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "meet"),
+    [((0, 3), (3, 5), True), ((0, 3), (4, 5), False), ((2, 2), (2, 2), True), ((1, 9), (4, 5), True)],
+)
+def test_lifetimes_meet_where_they_share_a_step(a, b, meet):
+    one, two = Lifetime(8, *a), Lifetime(8, *b)
+    assert one.meets(two) == two.meets(one) == meet

@@ -112,3 +112,12 @@ def test_other_nodes_write_where_no_operand_is(compute):
     schedule = make_schedule(b.finish({"y": compute(b, x)}))
     *_, call = schedule.run
     assert {v.buffer for v in call.results}.isdisjoint(v.buffer for v in call.operands)
+
+
+def test_a_small_operand_that_dies_is_no_place_for_the_result():
+    b = PrimitiveBuilder()
+    x, row = leaf(b, Input, "x", 4, 4), leaf(b, Input, "row", 4)
+    kept, small = b.map(lambda a: a + 1.0, x), b.map(lambda a: a * 2.0, row)
+    schedule = make_schedule(b.finish({"kept": kept, "y": b.map(lambda a, c: a + c, small, kept)}))
+    *_, call = schedule.run
+    assert {v.buffer for v in call.results}.isdisjoint(v.buffer for v in call.operands)

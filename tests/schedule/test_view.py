@@ -120,3 +120,27 @@ def test_rows_are_held_with_gaps_left_out():
     assert not part.holds(12, 24, [(6, 48)])  # a float of the next part
     assert not part.holds(12, 20, [(7, 48)])
     assert not part.holds(8, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pitch"), [((3, 5), 20), ((1, 5), 20), ((5,), 20), ((), 4), ((0, 5), 20), ((3, 1), 4)]
+)
+def test_rows_of_a_dense_view_are_as_far_apart_as_they_are_long(shape, pitch):
+    assert View.dense(0, TensorType(shape)).pitch == pitch
+
+
+def test_views_that_run_backwards():
+    whole = View.dense(0, TensorType((4,)), 16)
+    back = whole.sliced((3,), (-1,), (4,))
+    low, high = whole.sliced((1,), (-1,), (2,)), whole.sliced((3,), (-1,), (2,))
+    assert elements(back).tolist() == [28, 24, 20, 16]
+    assert back.inside(whole) and whole.inside(back) and low.inside(back) and not back.inside(low)
+    assert low.overlaps(back) and not low.overlaps(high) and not high.overlaps(low)
+    assert whole.holds(28, 4, [(4, -4)]) and back.holds(28, 4, [(4, -4)])
+    assert not whole.holds(24, 4, [(4, -4)]) and not whole.holds(32, 4, [(4, -4)])
+
+
+def test_over_a_larger_space_what_is_repeated_stands_still():
+    view = View.dense(0, TensorType((4, 1, 5)))
+    assert view.over((4, 1, 5)) == (20, 0, 4) and view.over((2, 4, 3, 5)) == (0, 20, 0, 4)
+    assert View.dense(0, TensorType(())).over((2, 3)) == (0, 0)
