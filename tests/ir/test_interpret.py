@@ -33,6 +33,15 @@ def test_precision():
     assert y.dtype == np.float64 and y[0] == 0.1
 
 
+@pytest.mark.parametrize("floating", [np.float32, np.float64])
+def test_numbers_are_as_wide_as_asked_and_labels_are_integers(floating):
+    b = PrimitiveBuilder()
+    n = b.add1(Input(TensorType((2,), "i64")), name="n")
+    graph = b.finish({"half": b.const(np.float32(0.5)), "next": b.map(lambda k: k + 1, n)})
+    outputs = interpret(graph, {"n": np.array([1, 2])}, floating).outputs
+    assert outputs["half"].dtype == floating and outputs["next"].dtype == np.int64
+
+
 @pytest.mark.parametrize(
     "changed, message",
     [

@@ -137,6 +137,7 @@ def test_views_that_run_backwards():
     assert back.inside(whole) and whole.inside(back) and low.inside(back) and not back.inside(low)
     assert low.overlaps(back) and not low.overlaps(high) and not high.overlaps(low)
     assert whole.holds(28, 4, [(4, -4)]) and back.holds(28, 4, [(4, -4)])
+    assert whole.holds(99, 0) and whole.holds(99, 4, [(0, 4)]) and not whole.holds(99, 4)
     assert not whole.holds(24, 4, [(4, -4)]) and not whole.holds(32, 4, [(4, -4)])
 
 
@@ -144,3 +145,4 @@ def test_over_a_larger_space_what_is_repeated_stands_still():
     view = View.dense(0, TensorType((4, 1, 5)))
     assert view.over((4, 1, 5)) == (20, 0, 4) and view.over((2, 4, 3, 5)) == (0, 20, 0, 4)
     assert View.dense(0, TensorType(())).over((2, 3)) == (0, 0)
+    assert View(0, TensorType((2,)), (4,)) == View.dense(0, TensorType((2,)), 0)
