@@ -63,7 +63,7 @@ def lay_out(graph: Graph, target: Target[Any]) -> Layout:
 
     Preparation works where runs do: it is over before a run begins.
     """
-    schedule = make_schedule(graph)
+    schedule = make_schedule(graph, target.accepts)
     lowered = lower(schedule, target)
     spans = lowered.spans()
     begin = len(lowered.prepare)

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Generic, Literal
 from netdsl.backend.lower import Lowered
 from netdsl.backend.memory import Memory
 from netdsl.backend.step import Plan, S
-from netdsl.ir import Op
+from netdsl.ir import Node, Op
 from netdsl.passes.limits import Limits
-from netdsl.schedule import View
+from netdsl.schedule import Side, View, takes_dense
 from netdsl.schedule.memory_plan import ALIGNMENT
 from netdsl.source import Diagnostic, NetError
 
@@ -86,6 +86,10 @@ class Target(ABC, Generic[S]):
     @abstractmethod
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:
         """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel."""
+
+    def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:
+        """Whether its kernel for a node takes a view as operand, or as result, of that number, and gains by it."""
+        return takes_dense(node, side, index, view)
 
     @abstractmethod
     def capacity(self) -> int:

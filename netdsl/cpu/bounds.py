@@ -71,27 +71,33 @@ class Claims:
             raise Broken(f"word {word} points at no buffer")
         return slot
 
-    def reads(self, word: int, end: int, first: int = 0, over: Over = ()) -> None:
-        """Bytes `first` to `end` from where a word points are read, and again at (count, stride) of `over`."""
-        self._inside("reads", word, first, end, over)
+    def reads(self, word: int, end: int, first: int = 0, over: Over = (), gaps: bool = False) -> None:
+        """Bytes `first` to `end` from where a word points are read, and again at (count, stride) of `over`.
+
+        With `gaps` the view's gaps may be read along with it, for what is then not used.
+        """
+        self._inside("reads", word, first, end, over, gaps)
 
     def writes(self, word: int, end: int, first: int = 0, over: Over = ()) -> None:
         """Bytes `first` to `end` from where a word points are written, and again at (count, stride) of `over`."""
         self.need(self.slot(word).written, f"word {word} points at what is only read, and is written")
         self._inside("writes", word, first, end, over)
 
-    def _inside(self, verb: str, word: int, first: int, end: int, over: Over) -> None:
+    def _inside(self, verb: str, word: int, first: int, end: int, over: Over, gaps: bool = False) -> None:
         slot = self.slot(word)
         if word not in self._known:
             self._known[word] = self.rooms(slot)
         room, at = self._known[word], slot.view.offset
-        if not room.view.holds(at + first, end - first, over):
+        held = room.view.hull() if gaps else room.view
+        if not held.holds(at + first, end - first, over):
             low, high = span_of((n for n, _ in over), [s for _, s in over])
             start = at - room.view.offset
-            gaps = "" if room.view.layout is Layout.DENSE else f" with gaps ({list(room.view.strides)} bytes)"
+            apart = (
+                "" if room.view.layout is Layout.DENSE else f" with gaps ({list(room.view.strides)} bytes)"
+            )
             raise Broken(
                 f"it {verb} bytes {start + first + low} to {start + end + high} of {room.name},"
-                f" which has {room.view.type.nbytes}{gaps}"
+                f" which has {room.view.type.nbytes}{apart}"
             )
 
     def workspace(self, end: int, first: int = 0) -> None:

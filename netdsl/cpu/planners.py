@@ -34,7 +34,7 @@ from netdsl.primitives import (
     TopK,
     Transpose,
 )
-from netdsl.primitives.epilogue import match_epilogue
+from netdsl.primitives.epilogue import NOTHING, match_epilogue
 from netdsl.schedule import View
 
 Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Step]]
@@ -69,6 +69,8 @@ def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], t
     """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
     (result,) = results
     epilogue, rest = match_epilogue(op.epilogue, [v.type for v in operands], result.type)
+    if epilogue.residual is not None and operands[epilogue.residual].pitch != result.pitch:
+        epilogue, rest = NOTHING, op.epilogue  # the kernels find both by the same strides
     plan = plan_contract(op, operands, result, threads, epilogue)
     if rest is None:
         return plan

@@ -12,16 +12,17 @@ from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.memory import HostMemory
 from netdsl.backend.step import PACKED, SCRATCH, Plan
 from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
-from netdsl.cpu import host, planners
+from netdsl.compat import override
+from netdsl.cpu import host, planners, views
 from netdsl.cpu.codegen.library import CACHE
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
 from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.cpu.verify import verify
-from netdsl.ir import Op
+from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
 from netdsl.passes.limits import Limits
-from netdsl.schedule import View
+from netdsl.schedule import Side, View
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class CpuTarget(Target[Step]):
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Step]:
         """The steps of a primitive; LookupError for one, or a case of one, without a kernel."""
         return planners.plan(op, operands, results, self._count)
+
+    @override
+    def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:
+        return views.accepts(node, side, index, view)
 
     def capacity(self) -> int:
         """Bytes of memory of this machine."""

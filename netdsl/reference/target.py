@@ -15,10 +15,11 @@ from netdsl.backend.lower import Lowered
 from netdsl.backend.memory import Array, HostMemory
 from netdsl.backend.step import Plan, Slot
 from netdsl.backend.target import Executable, Spot, Target
-from netdsl.ir import Op
+from netdsl.compat import override
+from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
 from netdsl.passes.limits import Limits
-from netdsl.schedule import View
+from netdsl.schedule import Side, View
 
 POISON = 255
 """All bits set: NaN as a float, -1 as an integer, a truth value that is neither."""
@@ -54,6 +55,10 @@ class ReferenceTarget(Target[ReferenceStep]):
         slots = [*map(Slot, operands), *(Slot(view, written=True) for view in results)]
         title = f"{op.name} {' '.join(str(view.type) for view in results)}"
         return Plan((ReferenceStep(title, op, tuple(operands), tuple(results), dict(enumerate(slots))),))
+
+    @override
+    def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:
+        return True  # NumPy's strides are as free as views are
 
     def capacity(self) -> int:
         """Bytes of memory of this machine."""

@@ -3,7 +3,7 @@
 from netdsl.schedule.memory_plan import Lifetime, MemoryPlan, aligned, check_plan, plan_memory
 from netdsl.schedule.order import execution_order
 from netdsl.schedule.schedule import Buffer, Call, Schedule, make_schedule
-from netdsl.schedule.view import Accepts, Layout, View, dense_strides, takes_dense
+from netdsl.schedule.view import Accepts, Layout, Side, View, dense_strides, takes_dense
 
 __all__ = [
     "Accepts",
@@ -13,6 +13,7 @@ __all__ = [
     "Lifetime",
     "MemoryPlan",
     "Schedule",
+    "Side",
     "View",
     "aligned",
     "check_plan",

@@ -8,9 +8,10 @@ from typing import Literal
 
 from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.passes.weights import weight_only
-from netdsl.primitives import Map
+from netdsl.primitives import Concat, Map, Reshape, Slice
 from netdsl.schedule.order import execution_order, separated
-from netdsl.schedule.view import View
+from netdsl.schedule.parts import boxes, find_parts
+from netdsl.schedule.view import Accepts, View, takes_dense
 
 Kind = Literal["input", "param", "state", "const", "fixed", "varying"]
 LEAVES = ("input", "param", "state", "const")
@@ -54,19 +55,24 @@ class Schedule:
     copies: tuple[tuple[View, View], ...]
 
 
-def make_schedule(graph: Graph) -> Schedule:
-    """Order the nodes of a primitive graph and give every value a buffer."""
-    return _Scheduler(separated(graph)).schedule()
+def make_schedule(graph: Graph, accepts: Accepts = takes_dense) -> Schedule:
+    """Order the nodes of a primitive graph and give every value a place in a buffer.
+
+    Values are parts of others, so that nothing is copied, where the kernels of a target accept that.
+    """
+    return _Scheduler(separated(graph), accepts).schedule()
 
 
 class _Scheduler:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, accepts: Accepts) -> None:
         self.graph = graph
         self.order = execution_order(graph)
         self.fixed = weight_only(graph)
         self.buffers: list[Buffer] = []
         self.where: dict[Value, View] = {}
+        self.parts = find_parts(graph, self.order, self.fixed, accepts)
         self.last_read = self._last_reads()
+        self.inside: dict[int, set[Value]] = {}
         self.updated: dict[Value, list[str]] = {}
         for leaf, new in graph.updates.items():
             self.updated.setdefault(new, []).append(leaf)
@@ -79,7 +85,7 @@ class _Scheduler:
                 self._leaf(node)
             elif node.op.name == "reshape":
                 self.where[Value(node.id)] = self._reshaped(node)
-            else:
+            elif not self._is_there(node):
                 call = self._call(node, position)
                 (prepare if node.id in self.fixed else run).append(call)
         leaves = {n.id: self.where[Value(n.id)].buffer for n in self.order if n.op.name in LEAVES}
@@ -106,16 +112,46 @@ class _Scheduler:
 
     def _leaf(self, node: Node) -> None:
         kinds: dict[str, Kind] = {"input": "input", "param": "param", "state": "state", "const": "const"}
-        self.where[Value(node.id)] = self._new(kinds[node.op.name], node.id, node.types[0])
+        self._put(Value(node.id), self._new(kinds[node.op.name], node.id, node.types[0]))
+
+    def _put(self, value: Value, view: View) -> View:
+        self.where[value] = view
+        self.inside.setdefault(view.buffer, set()).add(self._root(value))
+        return view
+
+    def _place(self, value: Value) -> View:
+        """Where a value lies: in another one, which has memory with the first of its parts, or on its own."""
+        if value in self.where:
+            return self.where[value]
+        t, part = self.graph.type(value), self.parts.get(value)
+        if part is None:
+            return self._put(
+                value, self._new("fixed" if value.node in self.fixed else "varying", value.node, t)
+            )
+        view = part.view(self._place(part.whole), t.shape)
+        assert view is not None, "what needs a copy is no part"
+        return self._put(value, view)
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether there is nothing to do: a slice that is read where it lies, operands that are in their places."""
+        value = Value(node.id)
+        if isinstance(node.op, Slice) and value in self.parts and self.parts[value].whole == node.inputs[0]:
+            self._place(value)
+            return True
+        if not isinstance(node.op, Concat):
+            return False
+        whole, shapes = self._place(value), [self.graph.type(v).shape for v in node.inputs]
+        places = [part.view(whole, shapes[k]) for k, part in boxes(node, self.graph)]
+        return all(
+            p is not None and self.where[v].matches(p) for v, p in zip(node.inputs, places, strict=True)
+        )
 
     def _call(self, node: Node, position: int) -> Call:
         operands = tuple(self.where[v] for v in node.inputs)
         results: list[View] = []
         for value, t in zip(node.outputs, node.types, strict=True):
             place = self._in_place(node, value, t, operands, results, position)
-            kind: Kind = "fixed" if node.id in self.fixed else "varying"
-            results.append(self._new(kind, node.id, t) if place is None else place)
-            self.where[value] = results[-1]
+            results.append(self._place(value) if place is None else self._put(value, place))
         return Call(node, operands, tuple(results))
 
     def _in_place(
@@ -128,39 +164,48 @@ class _Scheduler:
         position: int,
     ) -> View | None:
         """The memory that this result of a map may overwrite: the leaf it updates, or an operand not read later."""
-        if not isinstance(node.op, Map) or node.id in self.fixed:
+        if not isinstance(node.op, Map) or node.id in self.fixed or value in self.parts:
             return None
         updated = self.updated.get(value, ())
         for leaf in updated:
-            if self._dies(Value(leaf), t, position):
-                return self.where[Value(leaf)]
+            whole = self.where[Value(leaf)]
+            if whole.type == t and self._dies(whole, position):
+                return whole
         if updated:
             return None
-        for v, b in zip(node.inputs, operands, strict=True):
+        for b in operands:
+            buffer = self.buffers[b.buffer]
             if (
-                self.buffers[b.buffer].kind == "varying"
+                buffer.kind == "varying"
+                and b.matches(View.dense(b.buffer, t))
+                and t.nbytes == buffer.type.nbytes
                 and b.buffer not in {r.buffer for r in results}
-                and self._dies(self._root(v), t, position)
+                and self._dies(b, position)
             ):
                 return b
         return None
 
-    def _dies(self, root: Value, t: TensorType, position: int) -> bool:
-        """Whether no node after `position` reads a value, and the map there reads it at its own elements only."""
-        here = [v for v in self.order[position].inputs if self._root(v) == root]
-        return self.last_read.get(root, -1) <= position and all(self.graph.type(v) == t for v in here)
+    def _dies(self, whole: View, position: int) -> bool:
+        """Whether no node after `position` reads a buffer, and the map there reads it at its own elements only."""
+        here = [self.where[v] for v in self.order[position].inputs]
+        return all(v.matches(whole) for v in here if v.buffer == whole.buffer) and all(
+            self.last_read.get(v, -1) <= position for v in self.inside[whole.buffer]
+        )
 
     def _root(self, value: Value) -> Value:
-        node = self.graph[value.node]
-        while node.op.name == "reshape":
-            value = node.inputs[0]
+        """What a value is a reshape, or a slice that is read where it lies, of."""
+        while True:
             node = self.graph[value.node]
-        return value
+            part = self.parts.get(value)
+            sliced = isinstance(node.op, Slice) and part is not None and part.whole == node.inputs[0]
+            if not sliced and not isinstance(node.op, Reshape):
+                return value
+            value = node.inputs[0]
 
     def _last_reads(self) -> dict[Value, int]:
         last: dict[Value, int] = {}
         for position, node in enumerate(self.order):
-            if node.op.name != "reshape":
+            if not isinstance(node.op, Reshape):
                 for v in node.inputs:
                     last[self._root(v)] = position
         for v in (*self.graph.outputs.values(), *self.graph.updates.values()):

@@ -64,6 +64,18 @@ class View:
         row = self.shape[-1] * self.item if self.shape else self.item
         return rows[0][1] if rows and self.type.size else row
 
+    def matches(self, other: View) -> bool:
+        """Whether the same elements lie at the same places."""
+        if (self.buffer, self.type, self.offset) != (other.buffer, other.type, other.offset):
+            return False
+        sides = zip(self.shape, self.strides, other.strides, strict=True)
+        return all(n == 1 or a == b for n, a, b in sides)
+
+    def hull(self) -> View:
+        """All bytes from the first to the last one, those of the gaps too."""
+        size = self._end() - self._begin() if self.type.size else 0
+        return View.dense(self.buffer, TensorType((size,), "bool"), self._begin())
+
     def over(self, space: Sequence[int]) -> tuple[int, ...]:
         """Strides over a space that the view broadcasts to: 0 where it is repeated."""
         lead = len(space) - len(self.shape)
@@ -166,11 +178,12 @@ class View:
         return list(zip(first, last, strict=True))
 
 
-Accepts = Callable[[Node, Literal["operand", "result"], int, View], bool]
+Side = Literal["operand", "result"]
+Accepts = Callable[[Node, Side, int, View], bool]
 """Whether the kernel of a node takes a view as operand, or as result, of that number: what a target can do."""
 
 
-def takes_dense(node: Node, side: Literal["operand", "result"], index: int, view: View) -> bool:
+def takes_dense(node: Node, side: Side, index: int, view: View) -> bool:
     """A target whose kernels need dense views."""
     return view.layout is Layout.DENSE
 

@@ -39,6 +39,8 @@ def source_words(block: Block, c: Correlation) -> None:
     words = block.words
     _, depth, height, width = c.source
     words[[w.DEPTH, w.HEIGHT, w.ROW_FLOATS]] = [depth, height, width * c.width]
+    # What follows the last pixel may be another row, or lie in a gap.
+    words[w.ROW_END] = (width - 1) * c.width + c.channels * c.groups if width else 0
     words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_FLOATS]] = [c.step[0], c.step[1], c.step[2] * c.width]
     words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
     words[[w.A_GROUP, w.GROUPS]] = [c.channels, c.groups]

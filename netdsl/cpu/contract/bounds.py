@@ -43,8 +43,10 @@ def _blocks(c: Claims) -> _Blocks:
     return _Blocks(images, depth, height, width, min(block_rows, rows), min(block_width, width))
 
 
-def _source_bytes(c: Claims, blocks: _Blocks) -> int:
-    return 4 * blocks.images * c[w.DEPTH] * c[w.HEIGHT] * c[w.ROW_FLOATS]
+def _copied_source(c: Claims, blocks: _Blocks) -> None:
+    """Copies read lines of the source, with what lies in gaps between its pixels."""
+    end = 4 * c[w.ROW_END]
+    c.reads(w.A, end, 0, [(blocks.images * c[w.DEPTH] * c[w.HEIGHT], 4 * c[w.ROW_FLOATS])], gaps=True)
 
 
 def _gathered(c: Claims, chunk: list[int], pixels: int, lanes: int) -> int:
@@ -124,13 +126,13 @@ def _result(c: Claims, blocks: _Blocks, columns: _Columns) -> None:
         joined = (blocks.width * pixel, blocks.height * line, blocks.depth * plane)
         c.need((line, plane, image) == joined, "pixels are joined that do not follow each other")
     sizes = (blocks.images, blocks.depth, blocks.height, blocks.width)
-    last = sum((n - 1) * s for n, s in zip(sizes, (image, plane, line, pixel), strict=True))
-    group = (c[w.GROUPS] - 1) * c[w.C_GROUP] + columns.stored(c[w.C_PANEL])
-    c.writes(w.C, origin + last + group, origin)
+    over = [*zip(sizes, (image, plane, line, pixel), strict=True), (c[w.GROUPS], c[w.C_GROUP])]
+    stored = columns.stored(c[w.C_PANEL])
+    c.writes(w.C, origin + stored, origin, over)
     if w.RESIDUAL in c.step.slots:
-        c.reads(w.RESIDUAL, origin + last + group, origin)
+        c.reads(w.RESIDUAL, origin + stored, origin, over)
     if c[w.HAS_BIAS]:
-        c.reads(w.INIT, group)
+        c.reads(w.INIT, stored, 0, over[-1:])
     else:
         c.floats(c[w.INIT], columns.lanes * max(columns.vectors, columns.ending))
 
@@ -157,14 +159,17 @@ def _direct(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
     c.need(c[w.PITCH] == row, "lines are not those of the source")
     _tile_rows(c, step)
     plane = row * c[w.HEIGHT]
-    last = (blocks.images - 1) * c[w.DEPTH] * plane + (blocks.depth - 1) * c[w.STEP_DEPTH] * plane
-    last += (blocks.height - 1) * c[w.STEP_HEIGHT] * row + (blocks.width - 1) * step
-    last += 4 * (c[w.GROUPS] - 1) * c[w.A_GROUP]
+    over = [
+        (blocks.images, c[w.DEPTH] * plane),
+        (blocks.depth, c[w.STEP_DEPTH] * plane),
+        (blocks.height, c[w.STEP_HEIGHT] * row),
+        (blocks.width, step),
+        (c[w.GROUPS], 4 * c[w.A_GROUP]),
+    ]
     for chunk in chunks:
-        first, end = _taps(c, chunk)
-        if chunk[w.CHUNK_TAP_COUNT]:
-            c.need(not chunk[w.CHUNK_HEIGHTS], "taps are left out of lines that have no padding")
-            c.reads(w.A, last + end, first)
+        c.need(not chunk[w.CHUNK_HEIGHTS], "taps are left out of lines that have no padding")
+        for tap in c.table(chunk[w.CHUNK_TAPS], chunk[w.CHUNK_TAP_COUNT]):
+            c.reads(w.A, tap + 4 * chunk[w.CHUNK_TAP_RUN], tap, over)
 
 
 def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
@@ -175,7 +180,7 @@ def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
     c.table(c[w.BAND_DEPTHS], planes)
     copied = (planes - 1) * c[w.BAND_PLANE] + (lines - 1) * pitch
     c.workspace(copied + 4 * -(-length // lanes) * lanes)
-    c.reads(w.A, _source_bytes(c, blocks))
+    _copied_source(c, blocks)
     c.need(c[w.ROWS] == blocks.height, "a band goes over several planes")
     _tile_rows(c, 4 * step)
     last = (blocks.block_rows - 1) * c[w.STEP_HEIGHT] * pitch + 4 * (blocks.block_width - 1) * step
@@ -188,7 +193,7 @@ def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
 
 def _gather(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
     """Rows that are gathered, pixel by pixel."""
-    c.reads(w.A, _source_bytes(c, blocks))
+    _copied_source(c, blocks)
     _tile_rows(c, c[w.PITCH])
     for chunk in chunks:
         c.workspace(_gathered(c, chunk, blocks.pixels, c[w.LANES]))
@@ -205,10 +210,9 @@ def _weight_gradient(c: Claims) -> None:
     width = c[w.G_PANEL_VECTORS] * lanes
     c.need(max(columns.vectors, columns.ending) <= c[w.G_PANEL_VECTORS], "tiles are wider than panels")
     c.need((columns.count - 1) * width < c[w.Y_COLUMNS] <= columns.count * width, "panels miss some columns")
-    pixel = c[w.Y_PIXEL]
-    lines = blocks.images * blocks.depth * blocks.height
-    c.reads(w.Y, (lines * blocks.width - 1) * pixel + (groups - 1) * c[w.Y_GROUP] + 4 * c[w.Y_COLUMNS])
-    c.reads(w.A, _source_bytes(c, blocks))
+    pixels = blocks.images * blocks.depth * blocks.height * blocks.width
+    c.reads(w.Y, 4 * c[w.Y_COLUMNS], 0, [(pixels, c[w.Y_PIXEL]), (groups, c[w.Y_GROUP])])
+    _copied_source(c, blocks)
     c.floats(c[w.ZEROS], width)
     c.table(c[w.ONE_TAP], 1)
     c.workspace(c[w.Y_BUFFER] + 4 * blocks.pixels * width)
@@ -218,7 +222,7 @@ def _weight_gradient(c: Claims) -> None:
         terms = chunk[w.CHUNK_TAP_RUN]
         c.positive(terms=terms)
         c.need((blocks.pixels - 1) * c[w.PITCH] + 4 * terms <= c[w.Y_BUFFER], "gathered rows are overwritten")
-        c.writes(w.W, part + chunk[w.CHUNK_B] + (terms - 1) * pixel, chunk[w.CHUNK_B])
+        c.writes(w.W, part + chunk[w.CHUNK_B] + (terms - 1) * c[w.W_ROW], chunk[w.CHUNK_B])
 
 
 def _pack(c: Claims) -> None:
@@ -256,7 +260,7 @@ def _depthwise_rows(c: Claims) -> tuple[int, int]:
     counts = c.many(d.TAP_COUNT_DEPTH, 3)
     tables = [c.table(c[d.TAPS_DEPTH + k], counts[k], 2) for k in range(3)]
     c.workspace(16 * counts[0] * counts[1] * counts[2])
-    c.reads(d.A, 4 * channels * images * c[d.DEPTH] * c[d.HEIGHT] * c[d.WIDTH])
+    c.reads(d.A, 4 * channels, 0, [(images * c[d.DEPTH] * c[d.HEIGHT] * c[d.WIDTH], c[d.A_PIXEL])])
     if not all(tables):
         return images, 0
     c.need(min(row[1] for table in tables for row in table) >= 0, "a tap lies before the weights")
@@ -269,13 +273,13 @@ def _depthwise(c: Claims) -> None:
     origin, image, plane, line, pixel = c.many(d.Y_ORIGIN, 5)
     c.need(min(origin, image, plane, line, pixel) >= 0, "a stride of the result is negative")
     depth, height, width = c.many(d.COUNT_DEPTH, 3)
-    end = origin + (images - 1) * image + (depth - 1) * plane + (height - 1) * line + (width - 1) * pixel
-    end += 4 * c[d.CHANNELS]
-    c.writes(d.Y, end, origin)
+    over = [(images, image), (depth, plane), (height, line), (width, pixel)]
+    end = origin + 4 * c[d.CHANNELS]
+    c.writes(d.Y, end, origin, over)
     if d.BIAS in c.step.slots:
         c.reads(d.BIAS, 4 * c[d.CHANNELS])
     if d.RESIDUAL in c.step.slots:
-        c.reads(d.RESIDUAL, end, origin)
+        c.reads(d.RESIDUAL, end, origin, over)
 
 
 def _depthwise_gradient(c: Claims) -> None:
@@ -284,7 +288,7 @@ def _depthwise_gradient(c: Claims) -> None:
     c.positive(parts=parts)
     c.need(weights <= size, "the gradient of a tap lies behind its part")
     c.writes(d.W, parts * size)
-    c.reads(d.Y, (c[d.ROWS] * c[d.COUNT_WIDTH] - 1) * c[d.Y_PIXEL] + 4 * c[d.CHANNELS])
+    c.reads(d.Y, 4 * c[d.CHANNELS], 0, [(c[d.ROWS] * c[d.COUNT_WIDTH], c[d.Y_PIXEL])])
 
 
 RULES: Mapping[str, Rule] = {

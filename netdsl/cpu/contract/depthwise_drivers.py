@@ -11,7 +11,7 @@ from netdsl.cpu.contract.words import CALL_BYTES
 def _taps(args: int, table: int, z: int, y: int, first: int, last: int) -> int:
     """Write the taps that all pixels `first` to `last` of a row have inside of the source; returns how many."""
     found = 0
-    pixel = 4 * load(args, w.CHANNELS)
+    pixel = load(args, w.A_PIXEL)
     for i in range(load(args, w.TAP_COUNT_DEPTH)):
         tap_z = load(args, w.TAPS_DEPTH) + 16 * i
         in_z = z * load(args, w.STEP_DEPTH) + load(tap_z, 0)
@@ -45,7 +45,7 @@ def _call(args: int, call: int) -> None:
     save(call, w.CALL_CHANNELS, load(args, w.CHANNELS))
     save(call, w.CALL_LOW, load(args, w.LOW))
     save(call, w.CALL_HIGH, load(args, w.HIGH))
-    save(call, w.CALL_X_PIXEL, 4 * load(args, w.STEP_WIDTH) * load(args, w.CHANNELS))
+    save(call, w.CALL_X_PIXEL, load(args, w.STEP_WIDTH) * load(args, w.A_PIXEL))
     save(call, w.CALL_Y_PIXEL, load(args, w.Y_PIXEL))
     save(call, w.CALL_W, load(args, w.W))
 
@@ -55,9 +55,7 @@ def depthwise(args: int, part: int, parts: int, workspace: int) -> None:
     call, table = workspace, workspace + CALL_BYTES
     _call(args, call)
     rows = load(args, w.ROWS)
-    image_bytes = (
-        4 * load(args, w.CHANNELS) * load(args, w.DEPTH) * load(args, w.HEIGHT) * load(args, w.WIDTH)
-    )
+    image_bytes = load(args, w.A_PIXEL) * load(args, w.DEPTH) * load(args, w.HEIGHT) * load(args, w.WIDTH)
     for row in range(rows * part // parts, rows * (part + 1) // parts):
         plane = row // load(args, w.COUNT_HEIGHT)
         y = row - plane * load(args, w.COUNT_HEIGHT)
@@ -93,9 +91,7 @@ def depthwise_gradient(args: int, part: int, parts: int, workspace: int) -> None
     call, table = workspace, workspace + CALL_BYTES
     _call(args, call)
     rows, pieces, size = load(args, w.ROWS), load(args, w.PARTS), load(args, w.W_BYTES)
-    image_bytes = (
-        4 * load(args, w.CHANNELS) * load(args, w.DEPTH) * load(args, w.HEIGHT) * load(args, w.WIDTH)
-    )
+    image_bytes = load(args, w.A_PIXEL) * load(args, w.DEPTH) * load(args, w.HEIGHT) * load(args, w.WIDTH)
     for piece in range(pieces * part // parts, pieces * (part + 1) // parts):
         result = load(args, w.W) + piece * size
         save(call, w.CALL_W, result)

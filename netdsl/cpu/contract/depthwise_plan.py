@@ -52,7 +52,8 @@ def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray
     words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_WIDTH]] = c.step
     words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
     words[w.ROWS] = c.source[0] * c.count[0] * c.count[1]
-    pixel = 4 * g.channels
+    pixel = 4 * c.pitch
+    words[w.A_PIXEL] = 4 * c.width
     line = pixel * c.size[2]
     plane = line * c.size[1]
     words[[w.Y_IMAGE, w.Y_PLANE]] = [plane * c.size[0], plane * c.stride[0]]

@@ -28,6 +28,7 @@
     Y_PLANE,
     Y_ROW,
     Y_PIXEL,
+    A_PIXEL,
     TAPS_DEPTH,
     TAPS_HEIGHT,
     TAPS_WIDTH,
@@ -41,4 +42,4 @@
     KERNEL,
     CLEAR,
     WORDS,
-) = range(36)
+) = range(37)

@@ -36,7 +36,7 @@ def _gather(args: int, to: int, chunk: int, row: int, lines: int, x: int, width:
             in_y = y * load(args, w.STEP_HEIGHT) + load(run, w.RUN_HEIGHT)
             limit = 0
             if 0 <= in_z < depth and 0 <= in_y < height:
-                limit = load(args, w.ROW_FLOATS)
+                limit = load(args, w.ROW_END)
             source = load(args, w.A) + ((image * depth + in_z) * height + in_y) * load(args, w.ROW_FLOATS) * 4
             start = x * step + load(run, w.RUN_START) + group * load(args, w.A_GROUP)
             place = to + line * width * pitch + load(run, w.RUN_TO)
@@ -71,7 +71,7 @@ def _band(args: int, to: int, row: int, lines: int, x: int, width: int) -> None:
             in_y = y * load(args, w.STEP_HEIGHT) + load(args, w.BAND_TOP) + line
             limit = 0
             if 0 <= in_z < depth and 0 <= in_y < height:
-                limit = load(args, w.ROW_FLOATS)
+                limit = load(args, w.ROW_END)
             source = load(args, w.A) + ((image * depth + in_z) * height + in_y) * load(args, w.ROW_FLOATS) * 4
             call8(load(args, w.COPY_RUNS), place + line * pitch, 0, source, start, 0, length, limit, 1)
 
@@ -253,7 +253,7 @@ def weight_gradient(args: int, part: int, parts: int, workspace: int) -> None:
     call, buffer = workspace, workspace + w.CALL_BYTES
     save(call, C_A_STEP, load(args, w.PITCH))
     save(call, C_B_STEP, 4 * load(args, w.G_PANEL_VECTORS) * load(args, w.G_LANES))
-    save(call, C_C_ROW, load(args, w.Y_PIXEL))
+    save(call, C_C_ROW, load(args, w.W_ROW))
     save(call, C_TAPS, load(args, w.ONE_TAP))
     save(call, C_TAP_COUNT, 1)
     save(call, C_LOW, MINUS_INFINITY)
@@ -308,7 +308,7 @@ def _outer(
     """Add the products of gathered pixels and of their gradients to `terms` rows of the result."""
     save(call, C_RUN, pixels)
     save(call, C_TAIL, load(args, w.G_LANES))
-    save(call, C_INIT_ROW, 0 if fresh else load(args, w.Y_PIXEL))
+    save(call, C_INIT_ROW, 0 if fresh else load(args, w.W_ROW))
     panels, width = load(args, w.G_PANELS), load(args, w.G_PANEL_VECTORS) * load(args, w.G_LANES)
     kernels, most = load(args, w.G_KERNELS), load(args, w.G_MOST)
     copied = buffer + load(args, w.Y_BUFFER)

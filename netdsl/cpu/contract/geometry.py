@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.primitives import Contract
+from netdsl.schedule import View
 
 Three = tuple[int, int, int]
 Lists = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -24,6 +25,7 @@ class Geometry:
     """A contraction with three spatial axes (leading ones of size 1), sizes in elements.
 
     x is `[n, *x, groups*c]`, w `[*k, c, groups*f]`, y `[n, *y, groups*f]`; `lo` is the padding before each axis.
+    Pixels of x and y are `x_pitch` and `y_pitch` floats apart.
     """
 
     n: int
@@ -36,6 +38,8 @@ class Geometry:
     groups: int
     c: int
     f: int
+    x_pitch: int
+    y_pitch: int
 
     @property
     def channels(self) -> int:
@@ -54,8 +58,9 @@ class Geometry:
         return f"contract {role} {times(k)} {self.channels}->{self.features}{groups} @ {times(y)}"
 
 
-def geometry(op: Contract, x: Sequence[int], w: Sequence[int], y: Sequence[int]) -> Geometry:
-    """The geometry of a contraction whose three tensors have these shapes."""
+def geometry(op: Contract, x_view: View, w_view: View, y_view: View) -> Geometry:
+    """The geometry of a contraction of these three tensors."""
+    x, w, y = x_view.shape, w_view.shape, y_view.shape
     return Geometry(
         x[0],
         _three(x[1:-1]),
@@ -67,6 +72,8 @@ def geometry(op: Contract, x: Sequence[int], w: Sequence[int], y: Sequence[int])
         op.groups,
         w[-2],
         w[-1] // op.groups,
+        x_view.pitch // 4,
+        y_view.pitch // 4,
     )
 
 
@@ -81,7 +88,8 @@ class Correlation:
 
     `source` is (N, D, H, W) with `channels` in each of `groups`; `offsets` has, for each axis, those of the taps in
     rising order, and `taps` their indices in the kernel. Pixel q of the `count` of the result lies at
-    `origin` + q*`stride` of an image of `size`; it has `columns` in each group.
+    `origin` + q*`stride` of an image of `size`; it has `columns` in each group. Pixels of the source are `width`
+    floats apart, those of the image of the result `pitch`.
     """
 
     source: tuple[int, int, int, int]
@@ -93,13 +101,15 @@ class Correlation:
     offsets: Lists
     taps: Lists
     size: Three
+    width: int
+    pitch: int
     origin: Three = (0, 0, 0)
     stride: Three = (1, 1, 1)
 
     @property
-    def width(self) -> int:
-        """Channels of a pixel of the source, of all groups."""
-        return self.channels * self.groups
+    def gapless(self) -> bool:
+        """Whether the pixels of the source follow each other, in a single group."""
+        return self.groups == 1 and self.width == self.channels
 
     @property
     def depth(self) -> int:
@@ -127,7 +137,7 @@ class Correlation:
     @property
     def joined(self) -> bool:
         """Whether the taps along a row read one contiguous run of floats."""
-        return self.groups == 1 and all(b - a == 1 for a, b in itertools.pairwise(self.offsets[2]))
+        return self.gapless and all(b - a == 1 for a, b in itertools.pairwise(self.offsets[2]))
 
     @property
     def _whole(self) -> bool:
@@ -148,9 +158,9 @@ class Correlation:
         It can where each pixel of the result reads only its own, and where it reads a whole image.
         """
         if self.compact and self.pointwise:
-            m, channels = self.pixels, self.channels
-        elif self.compact and self.count == (1, 1, 1) and self._whole and self.groups == 1:
-            m, channels = self.source[0], self.depth
+            m, channels, width = self.pixels, self.channels, self.width
+        elif self.compact and self.count == (1, 1, 1) and self._whole and self.gapless:
+            m, channels, width = self.source[0], self.depth, self.depth
         else:
             return self
         one = ((0,), (0,), (0,))
@@ -158,6 +168,7 @@ class Correlation:
             self,
             source=(1, 1, 1, m),
             channels=channels,
+            width=width,
             count=(1, 1, m),
             step=(1, 1, 1),
             offsets=one,
@@ -170,7 +181,19 @@ def forward(g: Geometry) -> Correlation:
     """The correlation of x that gives y."""
     offsets = [tuple(k * d - p for k in range(n)) for n, d, p in zip(g.k, g.dilation, g.lo, strict=True)]
     taps = [tuple(range(n)) for n in g.k]
-    return Correlation((g.n, *g.x), g.c, g.groups, g.f, g.y, g.stride, _lists(offsets), _lists(taps), g.y)
+    return Correlation(
+        (g.n, *g.x),
+        g.c,
+        g.groups,
+        g.f,
+        g.y,
+        g.stride,
+        _lists(offsets),
+        _lists(taps),
+        g.y,
+        g.x_pitch,
+        g.y_pitch,
+    )
 
 
 def backward(g: Geometry) -> Iterator[Correlation]:
@@ -190,6 +213,8 @@ def backward(g: Geometry) -> Iterator[Correlation]:
             _lists(offsets),
             _lists(taps),
             g.x,
+            g.y_pitch,
+            g.x_pitch,
             _three(phase),
             g.stride,
         )

@@ -61,7 +61,8 @@ def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
     cut_blocks(block, 1, c.source[0] * c.count[0] * c.count[1], c.count[2], lines, pixels)
     words = block.words
     words[[w.PITCH, w.Y_BUFFER]] = [pitch, pixels * pitch]
-    words[[w.W_GROUP, w.Y_GROUP, w.Y_PIXEL, w.Y_COLUMNS]] = [4 * g.f, 4 * g.f, 4 * g.features, c.columns]
+    words[[w.W_GROUP, w.Y_GROUP, w.Y_COLUMNS]] = [4 * g.f, 4 * g.f, c.columns]
+    words[[w.W_ROW, w.Y_PIXEL]] = [4 * g.features, 4 * g.y_pitch]
     words[[w.G_PANELS, w.G_PANEL_VECTORS]] = [panels.count, panels.vectors]
     words[[w.G_LANES, w.G_LAST_TAIL]] = [panels.lanes, panels.tail]
     block.links |= {w.G_KERNELS: KernelTable(panels.vectors), w.G_LAST_KERNELS: KernelTable(panels.ending)}

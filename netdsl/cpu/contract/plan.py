@@ -52,7 +52,8 @@ def plan_contract(
     """
     order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[op.role]
     views = (*operands[:2], result)
-    g = geometry(op, *(views[k].shape for k in order))
+    x, kernel, y = (views[k] for k in order)
+    g = geometry(op, x, kernel, y)
     if is_depthwise(g):
         return plan_depthwise(op.role, g, operands, result, epilogue)
     if op.role == "backward_weights":
@@ -121,7 +122,7 @@ class _Correlate:
 
     def _strides(self) -> None:
         c = self.c
-        pixel = 4 * c.columns * c.groups
+        pixel = 4 * c.pitch
         line = pixel * c.size[2]
         plane = line * c.size[1]
         self.block.words[[w.C_IMAGE, w.C_PLANE, w.C_ROW, w.C_PIXEL]] = [
@@ -240,7 +241,7 @@ class _Correlate:
             self._band_lines(1),
         ]
         words[[w.BAND_TOP, w.BAND_START]] = [top, start * c.width]
-        words[w.BAND_SPAN] = (c.offsets[2][-1] - start + 1) * c.width
+        words[w.BAND_SPAN] = (c.offsets[2][-1] - start) * c.width + c.channels * c.groups
         words[w.MODE] = w.BAND
         return cut_blocks(self.block, c.source[0] * c.count[0], c.count[1], c.count[2], lines, width)
 

@@ -33,6 +33,7 @@ RUN_LENGTH, RUN_DEPTH, RUN_HEIGHT, RUN_START, RUN_TO, RUN_WORDS = range(6)
     DEPTH,
     HEIGHT,
     ROW_FLOATS,
+    ROW_END,
     STEP_DEPTH,
     STEP_HEIGHT,
     STEP_FLOATS,
@@ -52,7 +53,7 @@ RUN_LENGTH, RUN_DEPTH, RUN_HEIGHT, RUN_START, RUN_TO, RUN_WORDS = range(6)
     CHUNK_TABLE,
     PITCH,
     SOURCE_WORDS,
-) = range(23)
+) = range(24)
 
 # `correlate`, after the source: weights, result, and the tiles.
 (
@@ -101,6 +102,7 @@ CORRELATE_WORDS += A_ROW_WORDS - 1
     Y,
     W,
     W_PART,
+    W_ROW,
     W_GROUP,
     W_PANEL,
     Y_GROUP,
@@ -121,7 +123,7 @@ CORRELATE_WORDS += A_ROW_WORDS - 1
     ONE_TAP,
     Y_BUFFER,
     GRADIENT_WORDS,
-) = range(SOURCE_WORDS, SOURCE_WORDS + 23)
+) = range(SOURCE_WORDS, SOURCE_WORDS + 24)
 
 # `pack`: panels, each made of the rows at some taps.
 P_TO, P_FROM, P_UNITS, P_TABLE, P_COPY, P_STEP, P_VECTORS, P_ROW, PACK_WORDS = range(9)

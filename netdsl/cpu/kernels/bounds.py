@@ -41,18 +41,16 @@ def _reduce(c: Claims) -> None:
 
 
 def _window(c: Claims) -> None:
-    channels = 4 * c[W.N] * c[W.C]
-    large, small = (channels * math.prod(c.many(word, 3)) for word in (W.SIZE, W.COUNT))
+    row = 4 * c[W.C]
+    large, small = (c[W.N] * math.prod(c.many(word, 3)) for word in (W.SIZE, W.COUNT))
     c.need(
         min(c.many(W.STRIDE, 3) + c.many(W.DILATION, 3) + c.many(W.WINDOW, 3)) >= 1, "a step is not positive"
     )
     forward = c.step.driver == "reduce_window"
-    if W.X in c.step.slots:
-        c.reads(W.X, large)
-    for word in (W.Y, W.G):
+    for word, pixels in ((W.X, large), (W.Y, small), (W.G, small)):
         if word in c.step.slots:
-            c.reads(word, small)
-    c.writes(W.OUT, small if forward else large)
+            c.reads(word, row, 0, [(pixels, c[W.X_PITCH + word])])
+    c.writes(W.OUT, row, 0, [(small if forward else large, c[W.OUT_PITCH])])
 
 
 def _region(c: Claims) -> None:

@@ -7,7 +7,7 @@ sizes and strides are data.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from llvmlite import ir
@@ -34,11 +34,13 @@ def plan_map(op: Map, operands: Sequence[View], results: Sequence[View]) -> list
 
 
 def plan_concat(op: Concat, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """One copy per operand."""
+    """One copy per operand that is not in its place."""
     (result,) = results
     steps, start, ones = [], [0] * len(result.shape), [1] * len(result.shape)
     for source in operands:
-        steps.append(copy("concat", source, result.sliced(start, ones, source.shape)))
+        target = result.sliced(start, ones, source.shape)
+        if not source.matches(target):
+            steps.append(copy("concat", source, target))
         start[op.axis] += source.shape[op.axis]
     return steps
 
@@ -49,19 +51,34 @@ def plan_transpose(op: Transpose, operands: Sequence[View], results: Sequence[Vi
 
 
 def plan_slice(op: Slice | Pad, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """Zeros where nothing is read, and a copy of the box that is."""
+    """Zeros where nothing is read, and a copy of the box that is, if it is not in its place."""
     (x,), (y,) = operands, results
     whole, part = (x, y) if isinstance(op, Slice) else (y, x)
     first, box = _box(op, whole.shape, part.shape)
+    zero = tape([Lit(0)], [], [y.type.dtype])
+    start = [a + i * d for a, i, d in zip(op.start, first, op.step, strict=True)]
+    sides = whole.sliced(start, op.step, box), part.sliced(first, [1] * len(box), box)
+    source, target = sides if isinstance(op, Slice) else reversed(sides)
+    if elements(box) and source.matches(target):
+        at = first if isinstance(op, Slice) else start
+        return [plan_tape("zeros", zero, view.shape, [], [view]) for view in _around(y, at, box)]
     steps = []
     if elements(box) != y.type.size:
-        steps.append(plan_tape("zeros", tape([Lit(0)], [], [y.type.dtype]), y.shape, [], [y]))
+        steps.append(plan_tape("zeros", zero, y.shape, [], [y]))
     if elements(box):
-        start = [a + i * d for a, i, d in zip(op.start, first, op.step, strict=True)]
-        sides = whole.sliced(start, op.step, box), part.sliced(first, [1] * len(box), box)
-        source, target = sides if isinstance(op, Slice) else reversed(sides)
         steps.append(copy(op.name, source, target))
     return steps
+
+
+def _around(y: View, first: Sequence[int], box: Sequence[int]) -> Iterator[View]:
+    """The rest of a view around a box, as boxes: on each axis before and behind, inside of it on the axes before."""
+    ones = [1] * len(box)
+    for k in range(len(box)):
+        end = first[k] + box[k]
+        for a, n in ((0, first[k]), (end, y.shape[k] - end)):
+            if n:
+                start = [*first[:k], a, *[0] * len(ones[k + 1 :])]
+                yield y.sliced(start, ones, [*box[:k], n, *y.shape[k + 1 :]])
 
 
 def _box(

@@ -18,7 +18,10 @@ from netdsl.schedule import View
 
 
 class Word(IntEnum):
-    """Words of the argument block; sizes of three spatial axes, leading ones of size 1."""
+    """Words of the argument block; sizes of three spatial axes, leading ones of size 1.
+
+    X_PITCH and those behind are the bytes from pixel to pixel of each tensor.
+    """
 
     X = 0
     Y = 1
@@ -33,7 +36,11 @@ class Word(IntEnum):
     LO = 18
     HI = 21
     DILATION = 24
-    WORDS = 27
+    X_PITCH = 27
+    Y_PITCH = 28
+    G_PITCH = 29
+    OUT_PITCH = 30
+    WORDS = 31
 
 
 def plan_window(
@@ -52,11 +59,14 @@ def plan_window(
             *(lo for lo, _ in pads),
             *(hi for _, hi in pads),
             *(*ones, *op.dilation),
+            *(0, 0, 0, 0),
         ],
         np.int64,
     )
     slots = {int(word): Slot(view) for word, view in zip(_reads(op), operands, strict=True)}
     slots[Word.OUT] = Slot(results[0], written=True)
+    for word, slot in slots.items():
+        block[Word.X_PITCH + word] = slot.view.pitch
     include = op.include_pad or op.kind == "max"
     dilated = any(d != 1 for d in op.dilation)
     key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
@@ -91,7 +101,8 @@ class _Emit:
         self.stride, self.lo, self.hi = three(Word.STRIDE), three(Word.LO), three(Word.HI)
         self.dilated = dilated
         self.dilation = three(Word.DILATION) if dilated else [e.i64(1)] * 3
-        self.row = e.mul(self.c, 4)
+        # A tensor that is not there has no pitch either.
+        self.pitch = [self.field(Word.X_PITCH + word) for word in (Word.X, Word.Y, Word.G, Word.OUT)]
 
     def field(self, word: int) -> Value:
         """A word of the block."""
@@ -108,17 +119,17 @@ class _Emit:
             oh = e.sub(unit.index, e.mul(plane, self.count[1]))
             image = e.b.sdiv(plane, self.count[0])
             od = e.sub(plane, e.mul(image, self.count[0]))
-            source = e.add(self.field(Word.X), e.mul(image, self._image()))
+            source = e.add(self.field(Word.X), e.mul(image, self._image(Word.X)))
             with e.loop(0, self.count[2]) as loop:
                 spans = [self._span(k, o) for k, o in enumerate((od, oh, loop.index))]
                 place = e.add(e.mul(unit.index, self.count[2]), loop.index)
-                target = e.add(out, e.mul(place, self.row))
+                target = e.add(out, e.mul(place, self.pitch[Word.OUT]))
                 share_ = self._share((od, oh, loop.index), spans)
                 self._channels(functools.partial(self._reduce, source, target, spans, share_))
 
-    def _image(self) -> Value:
+    def _image(self, word: Word) -> Value:
         e = self.e
-        return e.mul(e.mul(e.mul(self.size[0], self.size[1]), self.size[2]), self.row)
+        return e.mul(e.mul(e.mul(self.size[0], self.size[1]), self.size[2]), self.pitch[word])
 
     def _span(self, axis: int, o: Value) -> tuple[Value, Value]:
         """First and one past the last input index of window `o`, inside the input."""
@@ -196,7 +207,7 @@ class _Emit:
             with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
                 with e.loop(w0, w1, by[2], height.carried) as width:
-                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.row))
+                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.pitch[Word.X]))
                     value = self._load(place, count)
                     total = width.carried[0]
                     width.next(larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value))
@@ -223,45 +234,55 @@ class _Emit:
 
     def _scatter(self, image: Value, at: Value, count: Value | None) -> None:
         e = self.e
-        start = e.add(e.mul(image, self._image()), at)
-        target = e.add(self.field(Word.OUT), start)
+        source, target = (
+            e.add(e.add(self.field(word), e.mul(image, self._image(word))), at) for word in (Word.X, Word.OUT)
+        )
         cells = e.mul(e.mul(self.size[0], self.size[1]), self.size[2])
         zero = e.constant(e.f32s, 0.0)
         with e.loop(0, cells) as loop:
-            self._store(zero, e.add(target, e.mul(loop.index, self.row)), count)
+            self._store(zero, e.add(target, e.mul(loop.index, self.pitch[Word.OUT])), count)
         windows = e.mul(e.mul(self.count[0], self.count[1]), self.count[2])
-        small = e.add(e.mul(e.mul(image, windows), self.row), at)
+        before = e.mul(image, windows)
         with e.loop(0, self.count[0]) as od, e.loop(0, self.count[1]) as oh, e.loop(0, self.count[2]) as ow:
             place = (od.index, oh.index, ow.index)
             number = e.add(e.mul(e.add(e.mul(od.index, self.count[1]), oh.index), self.count[2]), ow.index)
-            offset = e.add(small, e.mul(number, self.row))
-            self._spread(place, start, target, offset, count)
+            cell = e.add(before, number)
+            g, y = (
+                e.add(e.add(self.field(word), e.mul(cell, self.pitch[word])), at) for word in (Word.G, Word.Y)
+            )
+            self._spread(place, source, target, g, y, count)
 
     def _spread(
-        self, place: Sequence[Value], start: Value, target: Value, offset: Value, count: Value | None
+        self,
+        place: Sequence[Value],
+        source: Value,
+        target: Value,
+        g_at: Value,
+        y_at: Value,
+        count: Value | None,
     ) -> None:
-        """Add one window's gradient to its cells."""
+        """Add one window's gradient to its cells; all but the place are addresses of vectors of channels."""
         e = self.e
         spans = [self._span(k, o) for k, o in enumerate(place)]
         (d0, d1), (h0, h1), (w0, w1) = spans
-        g = self._load(e.add(self.field(Word.G), offset), count)
+        g = self._load(g_at, count)
         share_ = self._share(place, spans)
         if share_ is not None:
             g = e.b.fdiv(g, share_)
-        y = self._load(e.add(self.field(Word.Y), offset), count) if self.kind == "max" else g
-        source = e.add(self.field(Word.X), start)
+        y = self._load(y_at, count) if self.kind == "max" else g
         zero = e.constant(e.f32s, 0.0)
         by = self.dilation
         with e.loop(d0, d1, by[0], [g]) as depth:
             with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
                 with e.loop(w0, w1, by[2], height.carried) as width:
-                    move = e.mul(e.add(row, width.index), self.row)
+                    number = e.add(row, width.index)
                     left, add = width.carried[0], g
                     if self.kind == "max":
-                        hit = e.b.fcmp_ordered("==", self._load(e.add(source, move), count), y)
+                        seen = self._load(e.add(source, e.mul(number, self.pitch[Word.X])), count)
+                        hit = e.b.fcmp_ordered("==", seen, y)
                         add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
-                    cell = e.add(target, move)
+                    cell = e.add(target, e.mul(number, self.pitch[Word.OUT]))
                     self._store(e.b.fadd(self._load(cell, count), add), cell, count)
                     width.next(left)
                 height.next(*width.results)
