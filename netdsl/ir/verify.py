@@ -12,6 +12,8 @@ class VerifyError(Exception):
 def verify(graph: Graph, known: Graph | None = None) -> Graph:
     """Check order, ports, types and results; returns the graph, raises VerifyError.
 
+    Every operand comes before its readers, so the graph has no cycle: `is_directed_acyclic_graph` could find no more.
+
     `known` is a verified graph, the one before a pass: the types of a node that both share, over operands of
     the same types, are not inferred again.
     """

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from netdsl.cost import nbytes
 from netdsl.ir import Graph
+from netdsl.ir.graph import RESULTS
 from netdsl.passes.base import Pass
 from netdsl.passes.log import Log
 from netdsl.primitives.builder import KEY
@@ -24,15 +25,10 @@ class DeadCode(Pass):
 
     def run(self, graph: Graph, log: Log) -> Graph:
         """Keep what is reached backwards from the results."""
-        live = {n.id for n in graph.leaves("input") if n.id != KEY}
-        stack = [v.node for v in graph.outputs.values()]
-        for leaf, value in graph.updates.items():
-            stack += [leaf, value.node]
-        while stack:
-            name = stack.pop()
-            if name not in live:
-                live.add(name)
-                stack.extend(v.node for v in graph[name].inputs)
+        import networkx
+
+        inputs = {n.id for n in graph.leaves("input") if n.id != KEY}
+        live = networkx.ancestors(graph.nx, RESULTS) | graph.updates.keys() | inputs
         dead = [n for n in graph if n.id not in live]
         if not dead:
             return graph

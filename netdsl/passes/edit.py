@@ -118,10 +118,14 @@ class Edit(PrimitiveBuilder):
         self.changed = True
 
     def done(self) -> Graph:
-        """The graph as it is now, in topological order."""
+        """The graph as it is now, in topological order; raises AssertionError for a cycle."""
         if not self.changed:
             return self.source
-        return Graph(self._ordered(), self.outputs, self.updates, self.source.aux, self.source.scopes)
+        graph = Graph(self.nodes.values(), self.outputs, self.updates, self.source.aux, self.source.scopes)
+        try:
+            return graph.sorted()
+        except ValueError as error:
+            raise AssertionError(str(error)) from None
 
     def _register(self, node: Node) -> None:
         for v in node.inputs:
@@ -134,24 +138,6 @@ class Edit(PrimitiveBuilder):
             readers[node.id] -= 1
             if not readers[node.id]:
                 del readers[node.id]
-
-    def _ordered(self) -> list[Node]:
-        """All nodes in their order, but each after its operands; raises AssertionError for a cycle."""
-        order: dict[str, Node] = {}
-        opened: set[str] = set()
-        for root in self.nodes.values():
-            stack = [root]
-            while stack:
-                node = stack[-1]
-                missing = [v.node for v in node.inputs if v.node not in order]
-                if not missing:
-                    order[node.id] = stack.pop()
-                elif node.id in opened:
-                    raise AssertionError(f"{node.id} depends on itself")
-                else:
-                    opened.add(node.id)
-                    stack.extend(self.nodes[name] for name in dict.fromkeys(missing))
-        return list(order.values())
 
 
 def origins(*nodes: Node) -> tuple[str, ...]:

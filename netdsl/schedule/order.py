@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.ir import Graph, Node, Value
+from netdsl.ir.graph import RESULTS
 from netdsl.primitives import Map, PrimitiveBuilder
 from netdsl.scalar import Arg
 
@@ -38,33 +39,20 @@ def execution_order(graph: Graph) -> tuple[Node, ...]:
     the cache.  Where two leaves each need the other's old value no such order exists; the node then keeps its
     place and the schedule copies.
     """
-    writers = {v.node for v in graph.updates.values()}
-    waits = {name: _readers(graph, name) - {name} for name in writers}
-    done: set[str] = set()
-    order: list[Node] = []
-    pending: list[Node] = []
+    import networkx
 
-    def emit(node: Node) -> None:
-        order.append(node)
-        done.add(node.id)
-        for waiting in list(pending):
-            if waiting in pending and waits[waiting.id] <= done and _ready(waiting, done):
-                pending.remove(waiting)
-                emit(waiting)
-
-    for node in graph:
-        if node.id in writers and not waits[node.id] <= done:
-            pending.append(node)
-        elif _ready(node, done):
-            emit(node)
-        else:
-            pending.append(node)
-            waits.setdefault(node.id, set())
-    return (*order, *pending)
-
-
-def _ready(node: Node, done: set[str]) -> bool:
-    return all(v.node in done for v in node.inputs)
+    place = {node.id: k for k, node in enumerate(graph)}
+    waits = networkx.DiGraph(graph.nx)
+    waits.remove_node(RESULTS)
+    for writer in {v.node for v in graph.updates.values()}:
+        waits.add_edges_from((reader, writer) for reader in _readers(graph, writer) - {writer})
+    order: dict[str, Node] = {}
+    try:
+        for name in networkx.lexicographical_topological_sort(waits, place.__getitem__):
+            order[name] = graph[name]
+    except networkx.NetworkXUnfeasible:
+        order |= {node.id: node for node in graph if node.id not in order}
+    return tuple(order.values())
 
 
 def _readers(graph: Graph, writer: str) -> set[str]:

@@ -203,6 +203,7 @@ class _Scheduler:
             value = node.inputs[0]
 
     def _last_reads(self) -> dict[Value, int]:
+        # Value by value, seen through reshapes: NetworkX knows nodes alone.
         last: dict[Value, int] = {}
         for position, node in enumerate(self.order):
             if not isinstance(node.op, Reshape):

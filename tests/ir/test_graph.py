@@ -1,13 +1,17 @@
 """The graph and its NetworkX view; the builder."""
 
+from dataclasses import replace
+
 import networkx as nx
 import pytest
 
 from netdsl.ir import Node, Scope, ShapeError, TensorType, Value, broadcast_shapes
+from netdsl.ir.graph import RESULTS
 from netdsl.ir.types import source_axes
 from netdsl.ops.dense import Dense
 from netdsl.ops.merge import Add
-from netdsl.primitives import Input, Param, PrimitiveBuilder, State
+from netdsl.primitives import Input, Map, Param, PrimitiveBuilder, State
+from netdsl.scalar import Arg
 from netdsl.source import Source, Span
 
 
@@ -18,12 +22,26 @@ def twice():
     return b, b.finish({"out": y})
 
 
-def test_both_operands_are_edges():
+def test_the_networkx_view():
     _, graph = twice()
-    assert sorted(graph.nx.edges(keys=True)) == [("x", "y", 0), ("x", "y", 1)]
-    assert graph.nx.nodes["y"]["node"] is graph["y"]
+    assert sorted(graph.nx.edges) == [("x", "y"), ("y", RESULTS)]
+    assert nx.ancestors(graph.nx, RESULTS) == {"x", "y"}
     with pytest.raises(nx.NetworkXError, match="Frozen"):
         graph.nx.add_edge("y", "x")
+
+
+def test_sorted_puts_a_late_operand_directly_before_its_first_reader():
+    b = PrimitiveBuilder()
+    x = b.add1(Input(TensorType((2,))), name="x")
+    for name in ("a", "b", "c", "late"):
+        b.add1(Map((Arg(0) + 1.0,)), x, name=name)
+    b.nodes["b"] = replace(b.nodes["b"], inputs=(Value("late"),))
+    graph = b.finish({"y": Value("c")})
+    assert [n.id for n in graph.sorted()] == ["x", "a", "late", "b", "c"]
+    assert (again := graph.sorted()).sorted() is again
+    b.nodes["late"] = replace(b.nodes["late"], inputs=(Value("b"),))
+    with pytest.raises(ValueError, match=r"(late|b) depends on itself"):
+        b.finish({"y": Value("c")}).sorted()
 
 
 def test_users_and_results():
