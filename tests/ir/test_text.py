@@ -102,6 +102,18 @@ X = "%x = input{type=f32[2]}() : f32[2]\n"
         ('%x = const{value=array("float32", (2,), "AAAA")}() : f32[2]', 2, 12, "does not match its 3 bytes"),
         ('%x = const{value=array("float32", (-1, -1), "AAAA")}() : f32[2]', 2, 12, "does not match its 3"),
         ('%x = const{value=array("float32", 1, "AAAA")}() : f32[2]', 2, 12, "does not match its 3 bytes"),
+        (
+            '%x = const{value=array("float32", (-1, -1), "AAAAAA==")}() : f32[2]',
+            2,
+            12,
+            "not match its 4 bytes",
+        ),
+        (
+            '%x = const{value=array("float32", (true,), "AAAAAA==")}() : f32[2]',
+            2,
+            12,
+            "not match its 4 bytes",
+        ),
         ('%x = const{value=array("object", (2,), "AAAA")}() : f32[2]', 2, 12, "array of object"),
         (f"%x = const{{value={10**400}}}() : i64[]", 2, 12, "must be an integer of 64 bits at most"),
         (f"%x = const{{value={'(' * 300}{')' * 300}}}() : i64[]", 2, 12, "nested deeper than 100"),

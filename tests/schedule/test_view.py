@@ -70,9 +70,11 @@ def test_transposing(view, order):
 def test_slicing_backwards_and_outside():
     view = View.dense(0, TensorType((4, 3)))
     np.testing.assert_array_equal(elements(view.sliced((3, 0), (-1, 1), (4, 3))), elements(view)[::-1])
-    for start, shape in (((-1, 0), (2, 3)), ((2, 0), (3, 3))):
+    assert view.sliced((0, 0), (-1, 1), (1, 3)) == View(0, TensorType((1, 3)), (-12, 4))
+    for start, step, count in ((-1, 1, 2), (2, 1, 3), (4, 1, 1), (4, -1, 2), (1, -1, 3)):
         with pytest.raises(ValueError, match="has no elements"):
-            view.sliced(start, (1, 1), shape)
+            view.sliced((start, 0), (step, 1), (count, 3))
+    assert view.sliced((4, 0), (1, 1), (0, 3)).offset == 0  # nothing is nowhere
 
 
 @given(views(ranks=(2, 3)), views(ranks=(2, 3)))
