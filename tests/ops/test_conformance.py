@@ -12,6 +12,8 @@ import pytest
 
 from netdsl import passes
 from netdsl.autodiff import grad
+from netdsl.backend.registry import find_target
+from netdsl.backend.target import Target
 from netdsl.ir import Graph, Sample, ShapeError, interpret, verify
 from netdsl.ops import LIBRARY
 from netdsl.primitives import PrimitiveBuilder
@@ -65,12 +67,13 @@ def slope(graph, feeds, name, at, step=1e-5):
 
 
 class Compiled:
-    """A sample with its gradients, after the passes, and its program for so many threads."""
+    """A sample with its gradients, after the passes, and its program on a device."""
 
-    def __init__(self, sample: Sample, primitives: Graph, names: list[str], threads: int) -> None:
+    def __init__(self, sample: Sample, primitives: Graph, names: list[str], device: Target) -> None:
         graph = with_gradients(primitives, [n for k, n in enumerate(names) if k not in sample.fixed])
-        self.graph = (passes.training() if sample.training else passes.inference()).run(graph)
-        self.program = Program(self.graph, threads=threads)
+        pipeline = passes.training if sample.training else passes.inference
+        self.graph = pipeline(device.limits).run(graph)
+        self.program = Program(self.graph, device)
 
     def run(self, feeds: dict[str, np.ndarray]) -> tuple[dict, dict]:
         """What the program gives in float32, and the interpreter in float64."""
@@ -103,17 +106,25 @@ SQUARED |= {"stochastic_pool", "iou", "giou"}
 WITHOUT = {"lp_pool": {LARGEST, TINY}} | {name: {LARGEST} for name in SQUARED}
 
 
+ON_DEVICES = {"cpu": find_target("cpu", threads=2), "reference": find_target("reference", poison=True)}
+
+
+@pytest.mark.parametrize("device", ON_DEVICES)
 @pytest.mark.parametrize("sample", GOOD, ids=str)
-def test_cpu_kernels_equal_the_interpreter(sample):
-    """In float32 as in float64, for large, subnormal and equal operands and zeros too: results and gradients."""
+def test_devices_equal_the_interpreter(sample, device):
+    """In float32 as in float64: results and gradients."""
     _, primitives, base, names = expanded(sample)
-    got, expected = Compiled(sample, primitives, names, 2).run(base)
+    got, expected = Compiled(sample, primitives, names, ON_DEVICES[device]).run(base)
     for name, array in expected.items():
         scale = max(1.0, float(np.abs(array).max(initial=0)))
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=2e-5 * scale, err_msg=name)
-    if sample.random:
-        return
-    compiled = Compiled(sample, primitives, names, 1)
+
+
+@pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
+def test_cpu_kernels_at_extremes(sample):
+    """For large, subnormal and equal operands and zeros too."""
+    _, primitives, base, names = expanded(sample)
+    compiled = Compiled(sample, primitives, names, find_target("cpu", threads=1))
     for label, numbers, feeds in extremes(sample, primitives, names, base):
         if not numbers & WITHOUT.get(sample.op.name, set()):
             with np.errstate(all="ignore"):

@@ -1,0 +1,59 @@
+"""Devices by name, their options, and what is said of those that are not there."""
+
+import numpy as np
+import pytest
+
+import netdsl
+from netdsl.backend.registry import find_target
+from netdsl.elaborate import elaborate
+from netdsl.source import Source
+
+TEXT = "net N {\n  input x: [6]\n  output y = x -> dense(4) -> relu\n}\n"
+
+
+def network():
+    return elaborate(Source("n.net", TEXT), 2)
+
+
+REFUSED = {
+    "a device that is not there yet": (("cuda", {}), "cannot compute on CUDA devices yet"),
+    "a near name": (("cpuu", {}), "no device is called cpuu(.|\n)*did you mean cpu"),
+    "another name": (("abacus", {}), "no device is called abacus(.|\n)*the devices are cpu, reference"),
+    "an option of another device": (
+        ("reference", {"threads": 2}),
+        "reference has no option threads: .* poison",
+    ),
+    "an unknown option": (("cpu", {"poison": True}), "cpu has no option poison: its options are threads"),
+    "a wrong value": (("cpu", {"threads": 0}), "0 threads are asked for"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    (device, options), message = REFUSED[name]
+    with pytest.raises(netdsl.NetError, match=message):
+        netdsl.device(device, **options)
+
+
+def test_options_that_are_left_out_stay():
+    two = netdsl.device("cpu", threads=2)
+    assert find_target(two, threads=None) == two and find_target(two, threads=3).threads == 3
+    assert netdsl.compile(network(), device=two).device == two
+    assert netdsl.compile(network(), threads=2).device == two
+
+
+def test_devices_agree_and_share_no_memory():
+    x = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
+    cpu, reference = (netdsl.compile(network(), device=name) for name in ("cpu", "reference"))
+    np.testing.assert_allclose(cpu.run({"x": x})["y"], reference.run({"x": x})["y"], rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="reference cannot share memory on cpu"):
+        netdsl.Program(reference.graph, "reference", cpu)
+
+
+def test_steps_are_timed_on_every_device():
+    x = np.zeros((2, 6), np.float32)
+    for name in ("cpu", "reference"):
+        program = netdsl.compile(network(), device=name)
+        times = program.profile({"x": x}, 3)
+        assert [t.title for t in times] == [step.title for step in program.steps] and times
+        assert all(t.seconds >= 0 for t in times)
