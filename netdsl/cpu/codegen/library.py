@@ -23,10 +23,13 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 
 from netdsl.backend.forks import Turn, hold_across_forks
+from netdsl.backend.kernel_cache import Sources
 from netdsl.cache import Cache
 from netdsl.cpu import host
 from netdsl.cpu.codegen.emit import I64, VOID, Emitter
 
+#: what shapes the code of every library beside the kernels themselves
+SOURCES = Sources([Path(__file__).parents[2] / room for room in ("cpu", "scalar", "schedule")])
 #: compiled kernels
 CACHE = Cache("cpu", "NETDSL_CACHE_DIR")
 # Functions with which Numba's code calls Python, which a driver must not do.
@@ -127,7 +130,7 @@ class KernelLibrary:
 
     def _stamp(self, description: str) -> str:
         kernels = [(key, type(k).__name__, k.arguments) for key, k in self.kernels.items()]
-        parts = (self.name, description, kernels, self.lanes, _environment())
+        parts = (self.name, description, kernels, self.lanes, SOURCES.digest, _environment())
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     def _loaded(self) -> Any:
@@ -138,7 +141,9 @@ class KernelLibrary:
                 if code is None:
                     self.cached = False
                     code = self._compiled()
-                    CACHE.store(self._entry, code)
+                    # Else old code could go under the key of new sources, or the other way round.
+                    if SOURCES.unchanged():
+                        CACHE.store(self._entry, code)
                 self._engine = _load(code)
             return self._engine
 
@@ -241,14 +246,8 @@ def _load(code: bytes) -> Any:
 
 @functools.cache
 def _environment() -> tuple[object, ...]:
-    """What shapes the code of every library: our own sources, the compilers and the processor."""
-    package = Path(__file__).parents[2]
-    digest = hashlib.sha256()
-    for room in ("cpu", "scalar"):
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    """What shapes the code of every library beside our own sources: the compilers and the processor."""
     return (
-        digest.hexdigest(),
         sys.version_info[:3],
         importlib.metadata.version("llvmlite"),
         importlib.metadata.version("numba"),
