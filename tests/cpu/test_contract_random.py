@@ -9,7 +9,12 @@ from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import NOTHING, Epilogue
+from netdsl.schedule import View
 from tests.cpu.running import contraction, run_steps
+
+
+def dense(*shapes):
+    return [View.dense(k, TensorType(shape)) for k, shape in enumerate(shapes)]
 
 
 def draw(seed):
@@ -120,7 +125,7 @@ def test_nan_reaches_the_result(role):
 
 def test_phases_multiply_no_zeros():
     op = Contract("backward_data", (2, 2), ((1, 1), (1, 1)), (1, 1), 1, (10, 10))
-    g = geometry(op, (1, 10, 10, 4), (3, 3, 4, 8), (1, 5, 5, 8))
+    g = geometry(op, *dense((1, 10, 10, 4), (3, 3, 4, 8), (1, 5, 5, 8)))
     phases = list(backward(g))
     assert [len(p.taps[1]) * len(p.taps[2]) for p in phases] == [1, 2, 2, 4]
     assert sum(p.pixels for p in phases) == 100
@@ -128,7 +133,7 @@ def test_phases_multiply_no_zeros():
 
 def test_runs_and_chunks():
     op = Contract("forward", (1, 1), ((0, 0), (0, 0)), (1, 1), 1)
-    found = runs(forward(geometry(op, (1, 9, 9, 4), (3, 3, 4, 8), (1, 7, 7, 8))))
+    found = runs(forward(geometry(op, *dense((1, 9, 9, 4), (3, 3, 4, 8), (1, 7, 7, 8)))))
     assert [(r.first, r.length, r.height, r.start) for r in found] == [
         (0, 12, 0, 0),
         (12, 12, 1, 0),
