@@ -85,7 +85,8 @@ class Gradient:
     ) -> dict[str, Array]:
         """`{name: product}`: the Hessian, all second derivatives, times `vectors`, an array for each of `wrt`.
 
-        It takes about as long as two or three gradients; the Hessian itself is never made.  See `__call__`.
+        It takes as long as two or three gradients, about five with the batch norms of training; the Hessian itself is
+        never made.  See `__call__`.
         """
         _check_names("the product", vectors, self.wrt)
         given = {f"{VECTOR}{name}": np.asarray(v) for name, v in vectors.items()}
