@@ -4,6 +4,7 @@ Sugiyama, Tagawa and Toda 1981, in its usual four steps: layers by the longest p
 flow passes; the order within layers by the mean place of the neighbours; places as near to them as the boxes allow,
 the main path straight first, then branches, then flows that pass.
 It is our own code because the libraries that draw graphs need a program outside of Python.
+NetworkX could find the longest paths; they are loops here, since no drawing should wait 0.1 s for its import.
 """
 
 from __future__ import annotations
