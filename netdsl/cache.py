@@ -26,11 +26,11 @@ class Cache:
     """
 
     kind: str
-    moved_by: str
+    moved_by: str = ""
 
     def directory(self) -> Path:
         """The folder, made when missing; raises OSError when it cannot be, or may be written to by others."""
-        asked = os.environ.get(self.moved_by)
+        asked = os.environ.get(self.moved_by) if self.moved_by else None
         return private_directory(Path(asked).absolute() if asked else user_cache() / self.kind)
 
     def load(self, name: str) -> bytes | None:
@@ -80,15 +80,27 @@ def _content(path: Path) -> bytes:
 
 
 def _prune(folder: Path) -> None:
-    entries: list[tuple[float, int, Path]] = []
+    """Delete the entries used longest ago where there are too many; files of others are none of ours."""
+    files: list[tuple[float, int, Path]] = []
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # another process pruned it first
             status = path.lstat()
-            if not stat.S_ISDIR(status.st_mode):
-                entries.append((status.st_mtime, status.st_size, path))
+            if stat.S_ISREG(status.st_mode):
+                files.append((status.st_mtime, status.st_size, path))
+    if sum(size for _, size, _ in files) <= MAX_BYTES:
+        return
+    entries = [file for file in files if _is_entry(file[2])]
     total = sum(size for _, size, _ in entries)
     for _, size, path in sorted(entries):
         if total <= MAX_BYTES:
             return
         path.unlink(missing_ok=True)
         total -= size
+
+
+def _is_entry(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False

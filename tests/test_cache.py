@@ -12,6 +12,7 @@ from netdsl.data.locate import data_folders
 from netdsl.data.obtain import _target
 from netdsl.data.registry import known
 from netdsl.source import NetError, NetWarning
+from netdsl.syntax.grammar import CACHE
 from tests.rights import without_rights
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="folders and pipes of POSIX")
@@ -52,6 +53,24 @@ def test_old_entries_are_forgotten(kept, monkeypatch):
     (kept.directory() / "folder").mkdir()
     kept.store("last", bytes(300))
     assert sorted(p.name for p in kept.directory().iterdir()) == ["e4", "folder", "last"]
+
+
+def test_files_of_others_stay(kept, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_BYTES", 1000)
+    kept.store("old", bytes(300))
+    (kept.directory() / "theirs").write_bytes(bytes(5000))
+    os.utime(kept.directory() / "theirs", (1, 1))
+    for k in range(4):
+        kept.store(f"e{k}", bytes(300))
+    assert (kept.directory() / "theirs").stat().st_size == 5000
+    assert len(list(kept.directory().iterdir())) == 3
+
+
+def test_a_cache_has_a_folder_of_its_own(monkeypatch, tmp_path):
+    for base in (tmp_path, tmp_path / "nested"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(base))
+        assert Cache("kind").directory() == base / "netdsl" / "kind"
+        assert CACHE.directory() == base / "netdsl" / "syntax"
 
 
 @pytest.mark.parametrize(

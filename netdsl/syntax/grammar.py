@@ -16,7 +16,7 @@ import lark
 
 from netdsl.cache import Cache
 
-CACHE = Cache("syntax", "XDG_CACHE_HOME")
+CACHE = Cache("syntax")
 
 
 def grammar_text(name: str) -> str:
@@ -37,8 +37,9 @@ def parser_of(name: str, **options: Any) -> lark.Lark:
     made_of = "\0".join([lark.__version__, repr(options), grammar])
     key = hashlib.sha256(made_of.encode()).hexdigest()
     kept = CACHE.load(key)
-    if kept is not None and _is_plain(kept):
-        return lark.Lark.load(io.BytesIO(kept))
+    loaded = _loaded(kept) if kept is not None else None
+    if loaded is not None:
+        return loaded
     parser = lark.Lark(grammar, parser="lalr", propagate_positions=True, **options)
     saved = io.BytesIO()
     parser.save(saved)
@@ -46,12 +47,13 @@ def parser_of(name: str, **options: Any) -> lark.Lark:
     return parser
 
 
-def _is_plain(pickled: bytes) -> bool:
+def _loaded(kept: bytes) -> lark.Lark | None:
+    """The parser that is kept; None for anything else, in the place of which it is made again."""
     try:
-        _Plain(io.BytesIO(pickled)).load()
-    except pickle.UnpicklingError:
-        return False
-    return True
+        _Plain(io.BytesIO(kept)).load()
+        return lark.Lark.load(io.BytesIO(kept))
+    except Exception:  # bytes that are no such pickle raise errors of many kinds
+        return None
 
 
 class _Plain(pickle.Unpickler):

@@ -71,6 +71,18 @@ def test_a_damaged_entry_is_made_again(cache, damage, monkeypatch):
     assert made().rules == first.rules
 
 
+@pytest.mark.parametrize(
+    "other",
+    [b"", b"N", b"\x82\x01.", b"NNR.", b"}]Ns.", *map(pickle.dumps, (3, {}, {"data": {}, "memo": {}}))],
+)
+def test_something_else_under_a_right_checksum_is_made_again(cache, other, monkeypatch):
+    first = made()
+    grammar.CACHE.store(entry(cache).name, other)
+    assert made().rules == first.rules
+    monkeypatch.setattr(lark.Lark, "__init__", None)
+    assert made().rules == first.rules
+
+
 class Touch:
     """Would make a file where it is unpickled."""
 
