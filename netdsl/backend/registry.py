@@ -43,8 +43,11 @@ def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
     if isinstance(device, str):
         check_device(device)
         kind = importlib.import_module(TARGETS[device]).TARGET
-    else:
+    elif isinstance(device, importlib.import_module("netdsl.backend.target").Target):
         kind = type(device)
+    else:
+        text = f"a device is a name or what netdsl.device gives, not a {type(device).__name__}"
+        raise NetError(Diagnostic("device", text, fix=f"the devices are {', '.join(TARGETS)}"))
     given = {name: value for name, value in options.items() if value is not None}
     fields = [field.name for field in dataclasses.fields(kind)]
     for name in given:

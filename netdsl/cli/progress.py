@@ -150,7 +150,9 @@ class Bars(Callback):
             (a, b) for a, b in self._texts() if len(a) + len(b) + 2 + SHORTEST_BAR <= width or not b
         )
         line = Table.grid(padding=(0, 1, 0, 0))
-        bar = ProgressBar(self.batches, self.at[1], width=max(1, width - len(left) - len(right) - 2))
+        # With 16 colours Rich's own of a full bar is that of an empty one.
+        room = max(1, width - len(left) - len(right) - 2)
+        bar = ProgressBar(self.batches, self.at[1], width=room, finished_style="green")
         line.add_row(left, bar, right)
         return line
 

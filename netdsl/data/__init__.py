@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
+    from netdsl.data.augment import Flip as Flip
+    from netdsl.data.augment import Shift as Shift
     from netdsl.data.batches import Batch as Batch
     from netdsl.data.batches import Batches as Batches
     from netdsl.data.dataset import Dataset as Dataset
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from netdsl.data.load import load_split as load_split
     from netdsl.data.loader import Loader as Loader
     from netdsl.data.normalize import Normalization as Normalization
+    from netdsl.data.normalize import Raw as Raw
+    from netdsl.data.normalize import Scale as Scale
+    from netdsl.data.normalize import Standardize as Standardize
     from netdsl.data.obtain import get as get
     from netdsl.data.obtain import list_datasets as list_datasets
     from netdsl.data.plan import DataPlan as DataPlan

@@ -177,6 +177,10 @@ def from_mapping(
     """
     if not arrays:
         raise data_error("a data set has at least one array")
+    for name, x in arrays.items():
+        if isinstance(x, Mapping | Split | str):
+            fix = "netdsl.data.DataPlan({...}) makes a data section of settings and data sets"
+            raise data_error(f"{name} is a {type(x).__name__}, not an array of samples", fix=fix)
     names = dict(classes or {})
     if extra := sorted(names.keys() - arrays.keys()):
         raise data_error(f"there are names of classes for {extra[0]}, which is no array of the set")

@@ -283,7 +283,8 @@ def as_normalizer(value: object) -> Normalizer:
     made = _called(value, NORMALIZERS)
     if isinstance(made, Raw | Scale | Standardize):
         return made
-    raise data_error(f"normalize is {_shown(value)}; it must be one of {', '.join(NORMALIZERS)}")
+    message = f"normalize is {_shown(value)}; it must be one of {', '.join(NORMALIZERS)}"
+    raise data_error(message, fix=_call(value, NORMALIZERS))
 
 
 def as_steps(value: object) -> tuple[Step, ...]:
@@ -291,7 +292,8 @@ def as_steps(value: object) -> tuple[Step, ...]:
     listed = _listed(value)
     for entry in listed:
         if not isinstance(entry, Resize | CenterCrop):
-            raise data_error(f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}")
+            message = f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}"
+            raise data_error(message, fix=_call(entry, STEPS))
     return listed
 
 
@@ -311,7 +313,8 @@ def as_augmentations(value: object) -> tuple[Augmentation, ...]:
     for entry in listed:
         change = _called(entry, AUGMENTATIONS)
         if not isinstance(change, Shift | Flip):
-            raise data_error(f"augment holds {_shown(entry)}; it takes a list of {', '.join(AUGMENTATIONS)}")
+            message = f"augment holds {_shown(entry)}; it takes a list of {', '.join(AUGMENTATIONS)}"
+            raise data_error(message, fix=_call(entry, AUGMENTATIONS))
         made.append(change)
     return tuple(made)
 
@@ -329,6 +332,15 @@ def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object
         return value if kind is None else kind()
     except TypeError:  # it needs settings
         return value
+
+
+def _call(value: object, known: Mapping[str, Callable[..., object]]) -> str | None:
+    """How to write what is text here and has settings, or needs them."""
+    name = value.strip("[ ").partition("(")[0] if isinstance(value, str) else ""
+    if name not in known:
+        return None
+    kind = known[name].__name__
+    return f"without quotes in a file; netdsl.data.{kind}(...) in Python"
 
 
 def _shown(value: object) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netdsl.source import suggest
 from netdsl.train.checkpoint import EpochResult
 from netdsl.train.measures import Values
 
@@ -24,6 +26,16 @@ class Callback:
     alone, which checkpoints hold.  What a hook raises ends the run as Ctrl-C does, with a checkpoint, and is raised
     by `fit` then; what `on_train_begin`, `on_save` and `on_train_end` raise is raised at once.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Raise TypeError for hooks that nobody calls."""
+        super().__init_subclass__()
+        for name in vars(cls):
+            if name.startswith("on_") and not hasattr(Callback, name):
+                hooks = [hook for hook in vars(Callback) if hook.startswith("on_")]
+                near = suggest(name, hooks)
+                fix = f"did you mean {near}?" if near else f"there are {', '.join(hooks)}"
+                raise TypeError(f"{cls.__name__}: training calls no {name}; {fix}")
 
     def on_train_begin(self, loop: Loop) -> None:
         """Training begins or goes on; nothing has been computed."""
@@ -48,6 +60,17 @@ class Callback:
 
     def close(self) -> None:
         """Nothing more comes, be it after `on_train_end` or after an error: give the terminal back."""
+
+
+def need_callbacks(values: Iterable[object]) -> list[Callback]:
+    """The callbacks of a training as a list; raises TypeError where one is something else, such as a class."""
+    found: list[Callback] = []
+    for value in values:
+        if not isinstance(value, Callback):
+            what = f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+            raise TypeError(f"a callback is an object of netdsl.train.Callback, not {what}")
+        found.append(value)
+    return found
 
 
 @dataclass(frozen=True)

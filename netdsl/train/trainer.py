@@ -15,7 +15,7 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.source import Diagnostic, NetError, warn
-from netdsl.train.callback import Callback, FitResult
+from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import FollowSchedule
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.evaluator import Evaluator
@@ -55,7 +55,7 @@ class Trainer:
         self.network = network = sections.network
         self.settings: TrainSettings = sections.settings
         self.out = Path(out) if out is not None else None
-        self.callbacks = list(callbacks)
+        self.callbacks = need_callbacks(callbacks)
         self._device = find_target(device, threads=threads)
         self.learner = Learner(network, self.settings, self._device)
         self._loop = Loop(self.learner)

@@ -105,6 +105,10 @@ def test_arrays_from_python():
         ({"normalize": 3}, "normalize is 3; it must be one of raw, scale, standardize"),
         ({"augment": [Shift]}, "augment holds shift"),
         ({"augment": [Scale()]}, "augment holds"),
+        ({"augment": "[shift(1)]"}, r"augment holds .*\n.*netdsl\.data\.Shift\(\.\.\.\) in Python"),
+        ({"augment": ["shift"]}, r"netdsl\.data\.Shift\("),
+        ({"normalize": "scale(16)"}, r"netdsl\.data\.Scale\("),
+        ({"preprocess": ["resize(8)"]}, r"netdsl\.data\.Resize\("),
         ({"shuffle": 1}, "shuffle is 1; it must be true or false"),
     ],
 )

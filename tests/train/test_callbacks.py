@@ -302,3 +302,23 @@ def test_the_page_names_every_hook():
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
     hooks = [name for name in vars(Callback) if name.startswith("on_") or name == "close"]
     assert len(hooks) == 8 and all(f"`{name}(" in page for name in hooks)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [(print, "not a builtin"), (Callback, "not the class Callback")]
+)
+def test_what_is_no_callback_is_refused_at_once(given, message):
+    with pytest.raises(TypeError, match=message):
+        Trainer(network(), data=plan(), callbacks=[given])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("on_epoch_finish", "training calls no on_epoch_finish"),
+        ("on_epoch_ends", "did you mean on_epoch_end"),
+    ],
+)
+def test_a_hook_that_nobody_calls_is_refused(name, message):
+    with pytest.raises(TypeError, match=message):
+        type("Mine", (Callback,), {name: lambda self, loop: None})

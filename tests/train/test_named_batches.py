@@ -269,6 +269,7 @@ def test_pictures_and_masks_move_together_and_tables_stay():
             "from_mapping",
         ),
         ({}, "at least one array", ""),
+        ({"train": ARRAYS, "validation": 0.2}, "train is a dict, not an array of samples", "DataPlan"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused_by_name(arrays, message, fix):
