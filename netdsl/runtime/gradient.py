@@ -13,6 +13,7 @@ from netdsl import passes
 from netdsl.autodiff import gradients, hessian_vector, vector_jacobian
 from netdsl.backend.registry import Device, find_target
 from netdsl.ir import Graph, ShapeError, TensorType, Value
+from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.batch_size import check_batch_size
 from netdsl.ops.choose import chosen_leaves
 from netdsl.ops.expand import expand
@@ -128,8 +129,11 @@ class Gradient:
                 )
             given[OUTPUT_GRADIENT] = np.asarray(output_gradient)
         for name, t in program.inputs.items():
+            shown = name.removeprefix(VECTOR).replace(OUTPUT_GRADIENT, "output_gradient")
+            dtype = np.asarray(given[name]).dtype
+            if not np.can_cast(dtype, NUMPY_DTYPE[t.dtype], "same_kind"):
+                raise NetError(Diagnostic("type", f"{shown} takes {t.words}, not an array of {dtype}"))
             if np.shape(given[name]) != t.shape:
-                shown = name.removeprefix(VECTOR).replace(OUTPUT_GRADIENT, "output_gradient")
                 message = f"{shown} takes {list(t.shape)}, not {list(np.shape(given[name]))}"
                 raise NetError(Diagnostic("shape", message))
         if self._shared:

@@ -221,6 +221,8 @@ def test_arrays_that_do_not_fit_are_refused(net):
         (lambda: loss({"x": x}), "the gradient needs t"),
         (lambda: loss({"x": x, "tt": t}), "the gradient takes no tt"),
         (lambda: loss({"x": x[0], "t": t}), r"x takes \[N, 4\], not \[4\]"),
+        (lambda: loss({"x": x + 1j, "t": t}), "x takes numbers .* not an array of complex"),
+        (lambda: loss({"x": x.astype(str), "t": t}), "x takes numbers"),
         (lambda: loss({"x": x[:2], "t": t}), "the inputs are not one batch of samples"),
         (lambda: loss({"x": x[:0], "t": t[:0]}), "the inputs are not one batch of samples"),
         (
