@@ -54,9 +54,10 @@ class Network(elaborate.Network):
         if of is None and self.objective is None:
             fix = 'gradient("cross_entropy(logits, label)"), or a section train with a loss'
             raise NetError(Diagnostic("gradient", f"{self.name} has no loss", fix=fix))
-        graph = add_to_network(self, of or "loss", "of")
+        wanted = "loss" if of is None else of
+        graph = add_to_network(self, wanted, "of")
         target = find_target(device or (share.device if share else "cpu"), threads=threads)
-        gradient = Gradient(graph, "of", wrt, of or "loss", training, target, share)
+        gradient = Gradient(graph, "of", wrt, wanted, training, target, share)
         for name in gradient.state_dict() if share is None else ():
             gradient.set(name, initialize(graph[name], seed))
         return gradient

@@ -65,12 +65,14 @@ def threads(asked: int | None = None) -> int:
     Errors: HostError for numbers that are not from 1 to MAX_THREADS.
     """
     if asked is not None:
-        if not isinstance(asked, int) or not 1 <= asked <= MAX_THREADS:
-            raise HostError(f"{asked} threads are asked for; it must be a number from 1 to {MAX_THREADS}")
-        return asked
+        number = asked.__index__() if hasattr(asked, "__index__") and not isinstance(asked, bool) else 0
+        if not 1 <= number <= MAX_THREADS:
+            raise HostError(f"{asked!r} threads are asked for; it must be a number from 1 to {MAX_THREADS}")
+        return number
     word = os.environ.get("NETDSL_THREADS")
     if word:
-        if not word.isdecimal() or not 1 <= int(word) <= MAX_THREADS:
+        plain = word.isascii() and word.isdecimal() and len(word) <= len(str(MAX_THREADS))
+        if not plain or not 1 <= int(word) <= MAX_THREADS:
             raise HostError(f"NETDSL_THREADS is {word!r}; it must be a whole number from 1 to {MAX_THREADS}")
         return int(word)
     return processors()

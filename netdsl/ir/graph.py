@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netdsl.ir.op import Op
 from netdsl.ir.text import format_graph
@@ -82,6 +82,10 @@ class Graph:
         self.updates: Mapping[str, Value] = MappingProxyType(dict(updates or {}))
         self.aux = frozenset(aux)
         self.scopes: Mapping[str, Scope] = MappingProxyType(dict(scopes or {}))
+
+    def __reduce__(self) -> tuple[type[Graph], tuple[Any, ...]]:
+        """Pickled as what it is made of, without what was looked up in it."""
+        return Graph, (list(self), dict(self.outputs), dict(self.updates), self.aux, dict(self.scopes))
 
     @cached_property
     def nx(self) -> networkx.DiGraph:

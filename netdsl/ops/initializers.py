@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -66,7 +67,7 @@ def initialize(node: Node, seed: int) -> Array:
     rademacher: -1 or 1, equally likely.  Numbers are broadcast: axes that are missing at the end count as 1.
     Raises ValueError for an initialiser that was not resolved.
     """
-    op = node.op
+    op, seed = node.op, operator.index(seed)  # NumPy's integers have no room for a key
     assert isinstance(op, (Param, State))
     shape = node.types[0].shape
     if isinstance(op.init, tuple):

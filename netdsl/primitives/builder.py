@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -24,7 +25,7 @@ KEY = "random/key"
 
 def random_key(seed: int, step: int) -> Array:
     """What is fed to `key`: the seed in the high, the step in the low 32 bits."""
-    return np.asarray((seed & 0x7FFFFFFF) << 32 | (step & 0xFFFFFFFF))
+    return np.asarray((operator.index(seed) & 0x7FFFFFFF) << 32 | (step & 0xFFFFFFFF))
 
 
 class PrimitiveBuilder(Builder):

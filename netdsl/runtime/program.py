@@ -159,7 +159,11 @@ class Program:
         target = self._leaves[leaf]
         if np.shape(array) != target.type.shape:
             raise ValueError(f"{leaf} takes shape {list(target.type.shape)}, not {list(np.shape(array))}")
-        target.copy_in(array)
+        try:
+            target.copy_in(array)
+        except TypeError:
+            message = f"{leaf} takes {target.type.words}, not an array of {np.asarray(array).dtype}"
+            raise TypeError(message) from None
 
     def _execute(self) -> None:
         if self._stale or self._workspace.user != id(self):

@@ -35,6 +35,32 @@ def test_refused(name):
         netdsl.device(device, **options)
 
 
+@pytest.mark.parametrize("device", [None, 3, True, b"cpu", ["cpu"], type(netdsl.device())])
+def test_what_is_no_device(device):
+    for call in (netdsl.device, lambda name: netdsl.compile(network(), device=name)):
+        with pytest.raises(netdsl.NetError, match="a device is a name"):
+            call(device)
+
+
+def test_numbers_of_threads(monkeypatch):
+    assert netdsl.device("cpu", threads=np.int64(2)) == netdsl.device("cpu", threads=2)
+    for wrong in (True, 2.0, "2"):
+        with pytest.raises(netdsl.NetError, match="threads are asked for"):
+            netdsl.device("cpu", threads=wrong)
+    for wrong in ("9" * 5000, "\u0663", "0"):
+        monkeypatch.setenv("NETDSL_THREADS", wrong)
+        with pytest.raises(netdsl.NetError, match="must be a whole number from 1 to 1024"):
+            netdsl.device("cpu")
+
+
+def test_gradients_share_no_memory_across_devices(tmp_path):
+    (tmp_path / "n.net").write_text(TEXT)
+    net = netdsl.load(tmp_path / "n.net")
+    program = netdsl.compile(net)
+    with pytest.raises(netdsl.NetError, match="a gradient on reference cannot share weights on cpu"):
+        net.gradient("y", share=program, device="reference")
+
+
 def test_options_that_are_left_out_stay():
     two = netdsl.device("cpu", threads=2)
     assert find_target(two, threads=None) == two and find_target(two, threads=3).threads == 3

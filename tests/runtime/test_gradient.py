@@ -318,3 +318,16 @@ def test_newtons_method(tmp_path):
         for name, part in parts(w).items():
             gradient.set(name, part)
     np.testing.assert_allclose(w, minimize(loss, np.zeros(4), tol=1e-9).x, atol=1e-4)
+
+
+def test_an_empty_text_is_no_value(net):
+    with pytest.raises(netdsl.NetError, match=r"of takes one value|expected"):
+        net.gradient("")
+
+
+def test_seeds_are_whole_numbers_of_any_kind(net):
+    for seed in (np.int64(3), np.uint8(3)):
+        first, second = (net.gradient(seed=s).state_dict() for s in (3, seed))
+        assert all(first[n].tobytes() == second[n].tobytes() for n in first)
+    with pytest.raises(TypeError, match="integer"):
+        net.gradient(seed=1.5)

@@ -139,6 +139,15 @@ def test_pickling_a_program_says_what_to_send():
         pickle.dumps(program(1))
 
 
+def test_what_it_says_to_send_makes_the_program_again():
+    first = program(1)
+    graph, weights = pickle.loads(pickle.dumps((first.graph, first.state_dict())))
+    assert str(graph) == str(first.graph)
+    second = netdsl.Program(graph, threads=1)
+    second.load_state_dict(weights)
+    assert second.run(image())["y"].tobytes() == first.run(image())["y"].tobytes()
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_with_little_stack(threads):
     """The kernels work in memory of the team: neither its threads nor a caller need more stack than Python does."""
