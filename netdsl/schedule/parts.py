@@ -69,6 +69,7 @@ class _Finder:
     def __init__(self, graph: Graph, fixed: frozenset[str], accepts: Accepts) -> None:
         self.graph, self.fixed, self.accepts = graph, fixed, accepts
         self.parts: dict[Value, Part] = {}
+        self.views: dict[Value, View] = {}
         self.updates = {base_of(graph, v) for v in graph.updates.values()}
         self.results = self.updates | {base_of(graph, v) for v in graph.outputs.values()}
 
@@ -114,7 +115,15 @@ class _Finder:
         return True
 
     def _view(self, value: Value) -> View:
-        """Where a value lies, in a buffer that does not matter."""
+        """Where a value lies, in a buffer that does not matter.
+
+        Whoever asks comes after what the value lies in was decided, so that an answer stays right.
+        """
+        if value not in self.views:
+            self.views[value] = self._looked_up(value)
+        return self.views[value]
+
+    def _looked_up(self, value: Value) -> View:
         node, shape = self.graph[value.node], self.graph.type(value).shape
         if isinstance(node.op, Reshape):
             found = self._view(node.inputs[0]).reshaped(shape)

@@ -121,16 +121,21 @@ class _Scheduler:
 
     def _place(self, value: Value) -> View:
         """Where a value lies: in another one, which has memory with the first of its parts, or on its own."""
-        if value in self.where:
-            return self.where[value]
+        inner = [value]  # each in the next
+        while inner[-1] not in self.where and inner[-1] in self.parts:
+            inner.append(self.parts[inner[-1]].whole)
+        for v in reversed(inner):
+            if v not in self.where:
+                self._put(v, self._chosen(v))
+        return self.where[value]
+
+    def _chosen(self, value: Value) -> View:
         t, part = self.graph.type(value), self.parts.get(value)
         if part is None:
-            return self._put(
-                value, self._new("fixed" if value.node in self.fixed else "varying", value.node, t)
-            )
-        view = part.view(self._place(part.whole), t.shape)
+            return self._new("fixed" if value.node in self.fixed else "varying", value.node, t)
+        view = part.view(self.where[part.whole], t.shape)
         assert view is not None, "what needs a copy is no part"
-        return self._put(value, view)
+        return view
 
     def _is_there(self, node: Node) -> bool:
         """Whether there is nothing to do: a slice that is read where it lies, operands that are in their places."""

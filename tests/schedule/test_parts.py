@@ -127,3 +127,21 @@ def test_weights_that_are_joined_are_prepared_in_place(b):
     schedule = make_schedule(b.finish({"y": b.matmul(x, joined)}), anything)
     assert [c.node.op.name for c in schedule.prepare] == ["map", "map"]
     assert schedule.buffers[schedule.prepare[0].results[0].buffer].kind == "fixed"
+
+
+@pytest.mark.parametrize("kind", ["pads", "slices", "concatenations"])
+def test_parts_of_parts_many_levels_deep(kind):
+    """Neither Python's stack nor a square of the depth is in the way."""
+    b = PrimitiveBuilder()
+    x = b.add1(Input(TensorType((1, 2, 1500))))
+    x = b.map(lambda a: a + 1.0, x)
+    for k in range(1200):
+        if kind == "pads":
+            x = b.add1(Pad((0, 0, 0), (1, 1, 1), (1, 2, 1501 + k)), x)
+        elif kind == "slices":
+            x = b.slice(x, (0, 0, 1), (1, 2, 1499 - k))
+        else:
+            x = b.concat([x, b.map(lambda a: a * 2.0, b.slice(x, (0, 0, 0), (1, 2, 1)))], 2)
+    x = b.map(lambda a: a + 1.0, x)
+    schedule = make_schedule(b.finish({"y": x}), lambda *_: True)
+    assert len([u for u in schedule.buffers if u.kind == "varying"]) <= 2 + (kind == "concatenations")
