@@ -75,7 +75,7 @@ def ours(name: str, batch: int, threads: int, data: tuple[Any, Any]) -> Callable
     network = netdsl.load(EXAMPLES / f"{name}.net", batch=batch)
     optimizer = train_settings(network).optimizer
     graph = passes.training().run(training_graph(network.objective, optimizer))
-    program = netdsl.Program(graph, threads)
+    program = netdsl.Program(graph, threads=threads)
     for leaf in (*graph.leaves("param"), *graph.leaves("state")):
         program.set(leaf.id, initialize(leaf, 0))
     scalars = optimizer.scalars(0, optimizer.lr, None)
