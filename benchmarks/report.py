@@ -64,7 +64,7 @@ def measure(name: str, arguments: list[str], runs: int) -> Row:
 
 def _run(arguments: list[str]) -> tuple[float, float]:
     began = time.perf_counter()
-    command = [sys.executable, "-m", "netdsl.cli.main", "report", *arguments]
+    command = [sys.executable, "-m", "netdsl", "report", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:

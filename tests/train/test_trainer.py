@@ -98,7 +98,7 @@ def test_kill_at_random_moments(tmp_path):
         "epochs = 2", "epochs = 60; checkpoint_seconds = 0.05"
     )
     path.write_text(text)
-    command = [sys.executable, "-m", "netdsl.cli.main", "train", str(path), "--out"]
+    command = [sys.executable, "-m", "netdsl", "train", str(path), "--out"]
     subprocess.run([*command, str(tmp_path / "a")], check=True, stdout=subprocess.DEVNULL)
     rng = random.Random(0)
     out = tmp_path / "b"
@@ -107,6 +107,7 @@ def test_kill_at_random_moments(tmp_path):
             [*command, str(out), *(["--resume"] if k else [])], stdout=subprocess.DEVNULL
         )
         while not (out / "last.safetensors").exists():
+            assert process.poll() is None, "the training ended without a checkpoint"
             time.sleep(0.01)
         time.sleep(1.5 + rng.random())
         process.kill()
