@@ -20,7 +20,7 @@ def masked(text):
 
     The line of the bar makes room for the time that is left, as soon as that is known.
     """
-    text = re.sub(r"runs/digits-\d+", "runs/digits-N", text)
+    text = re.sub(r"runs/digits-(\n?)\d+", r"runs/digits-\1N", text)
     text = re.sub(r"^(?:epoch )?(\d+/\d+) [━╸╺]{2,} .*", r"epoch \1 ━━━...", text, flags=re.M)
     text = re.sub(r"\(\d+\.\d s in all\)", "(0.0 s in all)", text)
     return re.sub(r" *\d+\.(\d+)", lambda m: f"{0:.{len(m[1])}f}".rjust(len(m[0])), text)
