@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.ir.graph import RESULTS
-from netdsl.primitives import Map, PrimitiveBuilder
+from netdsl.primitives import Map, PrimitiveBuilder, Reshape
 from netdsl.scalar import Arg
+
+LEAVES = ("input", "param", "state", "const")
 
 
 def separated(graph: Graph) -> Graph:
@@ -24,12 +26,17 @@ def separated(graph: Graph) -> Graph:
     return b.finish(outputs, graph.aux, graph.scopes)
 
 
+def base_of(graph: Graph, value: Value) -> Value:
+    """What a value is a reshape of."""
+    while isinstance(graph[value.node].op, Reshape):
+        value = graph[value.node].inputs[0]
+    return value
+
+
 def is_leaf(graph: Graph, value: Value) -> bool:
     """Whether a value is a leaf, seen through reshapes."""
-    node = graph[value.node]
-    while node.op.name == "reshape":
-        node = graph[node.inputs[0].node]
-    return not node.inputs and node.op.name in ("input", "param", "state", "const")
+    node = graph[base_of(graph, value).node]
+    return not node.inputs and node.op.name in LEAVES
 
 
 def execution_order(graph: Graph) -> tuple[Node, ...]:

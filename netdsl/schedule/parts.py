@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.primitives import Concat, Pad, Reshape, Slice
+from netdsl.schedule.order import base_of
 from netdsl.schedule.view import Accepts, View
 
 
@@ -22,6 +23,11 @@ class Part:
     start: tuple[int, ...]
     step: tuple[int, ...]
     shape: tuple[int, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there are no elements."""
+        return not all(self.shape)
 
     def view(self, whole: View, shape: Sequence[int]) -> View | None:
         """Where it lies; None where that would need a copy."""
@@ -58,13 +64,6 @@ def find_parts(
     return finder.parts
 
 
-def base_of(graph: Graph, value: Value) -> Value:
-    """What a value is a reshape of."""
-    while isinstance(graph[value.node].op, Reshape):
-        value = graph[value.node].inputs[0]
-    return value
-
-
 class _Finder:
     def __init__(self, graph: Graph, fixed: frozenset[str], accepts: Accepts) -> None:
         self.graph, self.fixed, self.accepts = graph, fixed, accepts
@@ -77,7 +76,7 @@ class _Finder:
         """Let the operand of a concatenation be written into its place, if it can."""
         value = base_of(self.graph, node.inputs[k])
         maker = self.graph[value.node]
-        if value in self.parts or value in self.updates or not maker.inputs or not part_size(part):
+        if value in self.parts or value in self.updates or not maker.inputs or part.empty:
             return
         view = part.view(self._view(part.whole), self.graph.type(value).shape)
         if (
@@ -96,7 +95,7 @@ class _Finder:
             for a, d, n, m in zip(op.start, op.step, op.shape, self.graph.type(source).shape, strict=True)
         )
         part = Part(source, op.start, op.step, op.shape)
-        if not inside or not part_size(part) or value in self.parts or value in self.results:
+        if not inside or part.empty or value in self.parts or value in self.results:
             return
         if base_of(self.graph, source).node not in self.graph.updates:
             view = part.view(self._view(source), op.shape)
@@ -133,8 +132,3 @@ class _Finder:
             return View.dense(0, self.graph.type(value))
         assert found is not None, "what needs a copy is no part"
         return found
-
-
-def part_size(part: Part) -> bool:
-    """Whether there are elements."""
-    return all(part.shape)

@@ -9,12 +9,11 @@ from typing import Literal
 from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.passes.weights import weight_only
 from netdsl.primitives import Concat, Map, Reshape, Slice
-from netdsl.schedule.order import execution_order, separated
+from netdsl.schedule.order import LEAVES, execution_order, separated
 from netdsl.schedule.parts import boxes, find_parts
 from netdsl.schedule.view import Accepts, View, takes_dense
 
 Kind = Literal["input", "param", "state", "const", "fixed", "varying"]
-LEAVES = ("input", "param", "state", "const")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class _Scheduler:
     def _is_there(self, node: Node) -> bool:
         """Whether there is nothing to do: a slice that is read where it lies, operands that are in their places."""
         value = Value(node.id)
-        if isinstance(node.op, Slice) and value in self.parts and self.parts[value].whole == node.inputs[0]:
+        if self._is_read_there(node):
             self._place(value)
             return True
         if not isinstance(node.op, Concat):
@@ -197,13 +196,16 @@ class _Scheduler:
             self.last_read.get(v, -1) <= position for v in self.inside[whole.buffer]
         )
 
+    def _is_read_there(self, node: Node) -> bool:
+        """Whether a node is a slice that is read where it lies."""
+        part = self.parts.get(Value(node.id)) if isinstance(node.op, Slice) else None
+        return part is not None and part.whole == node.inputs[0]
+
     def _root(self, value: Value) -> Value:
         """What a value is a reshape, or a slice that is read where it lies, of."""
         while True:
             node = self.graph[value.node]
-            part = self.parts.get(value)
-            sliced = isinstance(node.op, Slice) and part is not None and part.whole == node.inputs[0]
-            if not sliced and not isinstance(node.op, Reshape):
+            if not isinstance(node.op, Reshape) and not self._is_read_there(node):
                 return value
             value = node.inputs[0]
 
