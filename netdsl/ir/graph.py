@@ -108,9 +108,8 @@ class Graph:
 
         Raises ValueError where a node depends on itself.
         """
-        if (
-            self._late() is None
-        ):  # as after most passes, which NetworkX would take 15 ms of ResNet-50 to find out
+        # As after most passes; NetworkX would take 15 ms of ResNet-50 to find that out.
+        if self._late() is None:
             return self
         import networkx
 

@@ -86,11 +86,13 @@ class _Affine(Op):
     step: tuple[int, ...]
     shape: tuple[int, ...]
 
-    def check(self, t: TensorType) -> None:
-        """One start, step and size per axis, no step of 0."""
+    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
+        """The shape as set; there are one start, step and size per axis, and no step is 0."""
+        (t,) = types
         same = len(self.start) == len(self.step) == len(self.shape) == t.rank
         if not same or 0 in self.step or any(s < 0 for s in self.shape):
             raise ShapeError(f"{self.name} needs a start, a step and a size per axis of {t}", operand=0)
+        return (TensorType(self.shape, t.dtype),)
 
     def places(self, outer: Sequence[int], inner: Sequence[int]) -> tuple[list[Array], list[Array]]:
         """Per axis the indices into the window (`inner`) and into the whole (`outer`) that meet."""
@@ -108,11 +110,6 @@ class Slice(_Affine):
     """`out[i] = x[start + i*step]` per axis, 0 outside: slices, crops, zero padding and flips."""
 
     name: ClassVar[str] = "slice"
-
-    @override
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        self.check(types[0])
-        return (TensorType(self.shape, types[0].dtype),)
 
     @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
@@ -134,11 +131,6 @@ class Pad(_Affine):
     """`out[start + i*step] = x[i]` per axis, 0 elsewhere: the adjoint of `slice`."""
 
     name: ClassVar[str] = "pad"
-
-    @override
-    def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
-        self.check(types[0])
-        return (TensorType(self.shape, types[0].dtype),)
 
     @override
     def reference(self, *arrays: Array) -> tuple[Array, ...]:
