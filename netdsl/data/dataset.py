@@ -87,16 +87,19 @@ class Split:
 
 
 IMAGE, LABEL = "image", "label"
-"""What the arrays of a data set are called that has one sample and one label: the known ones, and those of files."""
+"""What the arrays of the known data sets are called, and those of files that hold one array each."""
+
+SAMPLES, LABELS = (IMAGE, "x"), (LABEL, "y")
+"""Names of the only sample and the only label of a set: they feed the only input and target, whatever their names."""
 
 
 def label_among(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> str | None:
     """Which of arrays, given by the shape of a sample and whether it is of whole numbers, is the label.
 
-    It is the one called `label`, else the first of whole numbers with one for each sample; None: there is none.
+    It is the one called `label` or `y`, else the first of whole numbers, one for each sample; None: there is none.
     """
     whole = (name for name, (shape, integers) in arrays.items() if integers and shape in ((), (1,)))
-    return LABEL if LABEL in arrays else next(whole, None)
+    return next((name for name in (*LABELS, *whole) if name in arrays), None)
 
 
 def need_label(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> str:
@@ -184,17 +187,26 @@ def from_mapping(
     names = dict(classes or {})
     if extra := sorted(names.keys() - arrays.keys()):
         raise data_error(f"there are names of classes for {extra[0]}, which is no array of the set")
-    columns = {name: _column(name, np.asarray(x), names.get(name)) for name, x in arrays.items()}
-    counts = {name: len(c.values) for name, c in columns.items()}
+    held = {name: np.asarray(x) for name, x in arrays.items()}
+    check_counts({name: x.shape for name, x in held.items()})
+    return Split({name: _column(name, x, names.get(name)) for name, x in held.items()})
+
+
+def check_counts(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """Check that arrays of these shapes, by name, hold as many samples each; returns how many. Errors: NetError."""
+    for name, shape in shapes.items():
+        if not shape:
+            raise data_error(f"{name} needs shape [n, ...], not one number")
+        if math.prod(shape) == 0:
+            raise data_error(f"there are no samples in {name}, an array of shape {list(shape)}")
+    counts = {name: shape[0] for name, shape in shapes.items()}
     if len(set(counts.values())) > 1:
         given = ", ".join(f"{count} in {name}" for name, count in counts.items())
         raise data_error(f"the arrays have different numbers of samples: {given}")
-    return Split(columns)
+    return next(iter(counts.values()))
 
 
 def _column(name: str, x: NDArray[Any], classes: tuple[str, ...] | None) -> Column:
-    if x.ndim < 1 or x.size == 0:
-        raise data_error(f"{name} needs shape [n, ...] with samples, not {list(x.shape)}")
     values = np.ascontiguousarray(x) if x.dtype.kind in "biu" else _floats(x, f"values of {name}")
     column = Column(values, look(values), classes and check_classes(tuple(classes)))
     return column.target if classes else column

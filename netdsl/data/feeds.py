@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from netdsl.data.dataset import IMAGE, LABEL
+from netdsl.data.dataset import LABELS, SAMPLES
 from netdsl.data.errors import data_error
 from netdsl.data.outline import ArrayOutline, Outline
 from netdsl.source import Diagnostic, NetError, Note, Span, suggest
@@ -38,23 +38,24 @@ class Feed:
 def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
     """The array of a data set that feeds each: the one of its name.
 
-    If a data set has only `image` and `label`, the default names, these feed the only input and the only target,
-    whatever their names.  Arrays that are not taken are ignored.
+    If a data set has only `image` or `x` and `label` or `y`, these feed the only input and the only target, whatever
+    their names.  Arrays that are not taken are ignored.
 
     Errors: NetError for what has no array.
     """
     missing = [feed for feed in feeds if feed.name not in arrays]
     if not missing:
         return {feed.name: feed.name for feed in feeds}
+    sample, label = ([name for name in names if name in arrays] for names in (SAMPLES, LABELS))
+    if len(sample) != 1 or len(label) > 1 or len(arrays) > len(sample) + len(label):
+        raise _no_array(missing, feeds, arrays)
     inputs = [feed for feed in feeds if feed.kind is Kind.INPUT]
     others = [feed for feed in feeds if feed.kind is not Kind.INPUT]
-    if not set(arrays) <= {IMAGE, LABEL}:
-        raise _no_array(missing, feeds, arrays)
     if len(inputs) == 1 and len(others) > 1:
         raise _two_labels(others)
-    if len(inputs) != 1 or (others and LABEL not in arrays):
-        raise _no_pair(inputs, feeds)
-    return {inputs[0].name: IMAGE, **{feed.name: LABEL for feed in others}}
+    if len(inputs) != 1 or (others and not label):
+        raise _no_pair(inputs, feeds, arrays)
+    return {inputs[0].name: sample[0], **{feed.name: label[0] for feed in others}}
 
 
 def own_feeds(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> tuple[Feed, ...]:
@@ -101,9 +102,9 @@ def _two_labels(targets: Sequence[Feed]) -> NetError:
     )
 
 
-def _no_pair(inputs: Sequence[Feed], feeds: Sequence[Feed]) -> NetError:
+def _no_pair(inputs: Sequence[Feed], feeds: Sequence[Feed], arrays: Collection[str]) -> NetError:
     names = ", ".join(feed.name for feed in feeds)
-    message = f"the data set has one sample and one label; the network takes {names}"
-    span = inputs[1].span if len(inputs) > 1 else None
-    error = data_error(message, fix="in Python, netdsl.data.from_mapping makes a data set of arrays by name")
-    return NetError(error.diagnostics[0].at(span))
+    held = "one sample and one label" if len(arrays) > 1 else "one sample and no label"
+    fix = 'npz("file.npz", left = "a", right = "b", label = "t") names arrays; from_mapping does so in Python'
+    error = data_error(f"the data set has {held}; the network takes {names}", fix=fix)
+    return NetError(error.diagnostics[0].at(inputs[1].span if len(inputs) > 1 else None))

@@ -24,6 +24,7 @@ _MAGIC = b"\x93NUMPY"
 _FIELD = re.compile(r"""(['"])(\w+)\1:(True|False|\([-\dL,]*\)|'[^']*'|"[^"]*"|\[.*\])(?:,|$)""")
 _SIMPLE = re.compile(r"[<>|=]?(b1|\?|[iu][1248]|f[248])")
 _TEXT = re.compile(r"[<>|=]?[US][1-9]\d{0,3}")
+_EITHER = re.compile(f"{_SIMPLE.pattern}|{_TEXT.pattern}")
 _OTHER_ZIPS = ("a PyTorch file (.pth)", "a Keras file (.keras)")
 _MAX_HEADER = 4096
 _MAX_MEMBERS = 4096
@@ -55,10 +56,18 @@ def npz_header(path: str | os.PathLike[str], key: str) -> Header:
     return _from_npz(Path(path), key, lambda stream: _header(stream)[0])
 
 
-def npz_keys(path: str | os.PathLike[str]) -> list[str]:
-    """The names of the arrays of a .npz file; errors as in `read_npz`."""
-    with _archive(Path(path)) as archive:
-        return [member.removesuffix(".npy") for member in archive.namelist()[:_MAX_MEMBERS]]
+def npz_keys(path: str | os.PathLike[str], numbers: bool = False) -> list[str]:
+    """The names of the arrays of a .npz file, or of those that hold no texts; errors as in `read_npz`."""
+    where = Path(path)
+    with _archive(where) as archive:
+        keys = [member.removesuffix(".npy") for member in archive.namelist()[:_MAX_MEMBERS]]
+        if not numbers:
+            return keys
+        return [key for key in keys if _member(archive, where, key, _kind) not in "US"]
+
+
+def _kind(stream: Stream) -> str:
+    return _header(stream, _EITHER)[0][1].kind
 
 
 def read_names(path: str | os.PathLike[str], key: str) -> tuple[str, ...]:
@@ -66,7 +75,7 @@ def read_names(path: str | os.PathLike[str], key: str) -> tuple[str, ...]:
 
     Errors as in `read_npz`, and when it holds something else.
     """
-    names = _from_npz(Path(path), key, lambda stream: _decode(stream, texts=True))
+    names = _from_npz(Path(path), key, lambda stream: _decode(stream, _TEXT))
     if names.ndim != 1:
         raise data_error(f"{path}[{key}] has shape {list(names.shape)}; names are a list, [n]")
     if names.dtype.kind == "S":
@@ -114,7 +123,7 @@ def _member(archive: zipfile.ZipFile, path: Path, key: str, decode: Callable[[St
         return decode(Stream(file, f"{path}[{key}]", info.file_size, exact=True))
 
 
-def _header(stream: Stream, texts: bool = False) -> tuple[Header, bool]:
+def _header(stream: Stream, kinds: re.Pattern[str] = _SIMPLE) -> tuple[Header, bool]:
     """Read shape, type and whether the order is Fortran's; the stream is then at the values."""
     head = stream.peek()
     if not head.startswith(_MAGIC):
@@ -126,20 +135,20 @@ def _header(stream: Stream, texts: bool = False) -> tuple[Header, bool]:
     length = int.from_bytes(prefix, "little")
     if length > _MAX_HEADER:
         raise data_error(f"{stream.name} has a header of {length} bytes; the limit is {_MAX_HEADER}")
-    shape, fortran, dtype = _parsed(stream.read(length).decode("latin-1"), stream.name, texts)
+    shape, fortran, dtype = _parsed(stream.read(length).decode("latin-1"), stream.name, kinds)
     stream.size -= len(magic) + len(prefix) + length
     stream.check_size(shape, dtype)
     return (shape, dtype), fortran
 
 
-def _decode(stream: Stream, texts: bool = False) -> NDArray[Any]:
-    (shape, dtype), fortran = _header(stream, texts)
+def _decode(stream: Stream, kinds: re.Pattern[str] = _SIMPLE) -> NDArray[Any]:
+    (shape, dtype), fortran = _header(stream, kinds)
     values = stream.read_array(shape[::-1] if fortran else shape, dtype)
     values = values.astype(dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(values.T) if fortran else values
 
 
-def _parsed(text: str, name: str, texts: bool) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _parsed(text: str, name: str, kinds: re.Pattern[str]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether the order is Fortran's, and type, read from the header without evaluating it as Python."""
     fields = _fields("".join(text.split()))
     kind = fields.get("descr", "")
@@ -149,8 +158,8 @@ def _parsed(text: str, name: str, texts: bool) -> tuple[tuple[int, ...], bool, n
         re.fullmatch(r"-?\d{1,19}", n) for n in sizes
     ):
         raise data_error(f"{name} has a broken .npy header: {brief(text.strip()) or 'nothing'}")
-    if not (_TEXT if texts else _SIMPLE).fullmatch(kind.strip("'\"")):
-        wanted = "texts" if texts else "booleans, integers and floats"
+    if not kinds.fullmatch(kind.strip("'\"")):
+        wanted = "texts" if kinds is _TEXT else "booleans, integers and floats"
         raise data_error(f"{name} holds {brief(kind)}: only {wanted} can be read")
     return tuple(map(int, sizes)), fields["fortran_order"] == "True", np.dtype(kind.strip("'\""))
 

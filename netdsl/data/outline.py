@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from netdsl.arrays import Array, np
-from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, check_shapes, labels_of, need_label
+from netdsl.data.dataset import (
+    IMAGE,
+    LABEL,
+    Split,
+    check_classes,
+    check_counts,
+    check_shapes,
+    labels_of,
+    need_label,
+)
 from netdsl.data.errors import data_error
+from netdsl.data.stream import Header
 from netdsl.source import counted
 
 LABELS_READ = 2**20
@@ -98,6 +109,12 @@ class Outline:
         return replace(self, arrays={**self.arrays, name: replace(array, classes=len(classes))})
 
 
+def is_small(header: Header) -> bool:
+    """Whether an array of this shape and type is so small that it is read to look at its values."""
+    shape, dtype = header
+    return math.prod(shape) * dtype.itemsize <= LABELS_READ
+
+
 def outline_of(split: Split) -> Outline:
     """The outline of a split in memory."""
     arrays = {
@@ -107,21 +124,39 @@ def outline_of(split: Split) -> Outline:
     return Outline(len(split), arrays)
 
 
+def outline_of_arrays(
+    arrays: Mapping[str, tuple[tuple[int, ...], bool]],
+    values: Mapping[str, Array],
+    classes: tuple[str, ...] | None = None,
+) -> Outline:
+    """The outline of arrays by name: each with its shape [n, ...] and whether it is of whole numbers.
+
+    `values` are those that were read, `classes` the names of the classes of the array `label_among` them.
+
+    Errors: NetError as of `from_mapping`, as far as shapes and values tell.
+    """
+    count = check_counts({name: shape for name, (shape, _) in arrays.items()})
+    found = {
+        name: ArrayOutline(shape[1:], integers, None, values.get(name))
+        for name, (shape, integers) in arrays.items()
+    }
+    outline = Outline(count, found)
+    return outline if classes is None else outline.named(check_classes(classes))
+
+
 def outline_of_pair(
     samples: Sequence[int],
     labels: Sequence[int],
     integers: bool,
     values: Array | None,
-    classes: tuple[str, ...] | None = None,
 ) -> Outline:
     """The outline of an array of samples and one of labels; `values` are the labels, where they were read.
 
-    `integers` is of the labels; `classes` are their names, where they have some.
+    `integers` is of the labels.
 
     Errors: NetError as of `from_arrays`, as far as shapes and labels tell.
     """
     check_shapes(tuple(samples), tuple(labels))
-    kept = None if values is None else labels_of(values, classes)
-    known = None if classes is None else len(check_classes(classes))
-    label = ArrayOutline(tuple(labels[1:]) if kept is None else kept.shape[1:], integers, known, kept)
+    kept = None if values is None else labels_of(values, None)
+    label = ArrayOutline(tuple(labels[1:]) if kept is None else kept.shape[1:], integers, None, kept)
     return Outline(samples[0], {IMAGE: ArrayOutline(tuple(samples[1:]), False), LABEL: label})

@@ -11,7 +11,7 @@ from netdsl import words
 from netdsl.data.augment import check_augment
 from netdsl.data.batches import Batches, check_batch, prepared_outline
 from netdsl.data.counter import check_seed
-from netdsl.data.dataset import IMAGE, LABEL, Split
+from netdsl.data.dataset import LABELS, SAMPLES, Split
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.load import check_present
@@ -187,7 +187,7 @@ class DataPlan:
         found = [Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same]
         if feeds and "train" in self._sources:
             arrays = self.outline("train").arrays
-            for name in arrays.keys() - {IMAGE, LABEL, *matched(feeds, arrays).values()}:
+            for name in arrays.keys() - {*SAMPLES, *LABELS, *matched(feeds, arrays).values()}:
                 text = f"nothing takes the array {name} of the training set"
                 found.append(Diagnostic("data", text, self.place("train"), severity="warning"))
         return tuple(found)

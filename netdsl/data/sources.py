@@ -14,7 +14,6 @@ parentheses (`flip`, `standardize`) may be given here as its class, which is the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,9 +25,10 @@ from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_arrays,
 from netdsl.data.errors import data_error
 from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
+from netdsl.data.named import Npz, check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
-from netdsl.data.npy import npy_header, npz_header, npz_keys, read_names, read_npy, read_npz
-from netdsl.data.outline import LABELS_READ, ArrayOutline, Outline, outline_of, outline_of_pair
+from netdsl.data.npy import npy_header, read_npy
+from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
@@ -88,38 +88,6 @@ class Idx:
 
 
 @dataclass(frozen=True)
-class Npz:
-    """`npz("file.npz", x = "x", y = "y", classes = "classes")`: arrays of a .npz file; samples are [n, ...].
-
-    `classes` are the names of the classes, texts [n]; without the setting, the array `classes` where there is one.
-    """
-
-    file: str
-    x: str = "x"
-    y: str = "y"
-    classes: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_text(self)
-
-    def load(self, base: Path) -> Split:
-        """Read the arrays."""
-        path = base / self.file
-        return from_arrays(read_npz(path, self.x), read_npz(path, self.y), classes=self._names(path))
-
-    def outline(self, base: Path) -> Outline:
-        """Look at the headers, and read the names."""
-        path = base / self.file
-        samples, _ = npz_header(path, self.x)
-        names = self._names(path)
-        return _outline(samples, npz_header(path, self.y), lambda: read_npz(path, self.y), names)
-
-    def _names(self, path: Path) -> tuple[str, ...] | None:
-        key = self.classes or ("classes" if "classes" in npz_keys(path) else None)
-        return None if key is None else read_names(path, key)
-
-
-@dataclass(frozen=True)
 class Npy:
     """`npy("x.npy", "y.npy")`: two .npy files; samples [n, ...] are taken as they are."""
 
@@ -155,26 +123,15 @@ class InMemory:
         return outline_of(self.data)
 
 
-def _check_text(source: Idx | Npz | Npy) -> None:
+def _check_text(source: Idx | Npy) -> None:
     for f in fields(source):
-        value = getattr(source, f.name)
-        if value is None and f.default is None:
-            continue
-        if not isinstance(value, str) or not value or "\0" in value:
-            what = "an array" if isinstance(source, Npz) and f.name != "file" else "a file"
-            raise data_error(f"{f.name} must be the name of {what}, as text, not {_shown(value)}")
+        check_name(f.name, getattr(source, f.name), "a file")
 
 
-def _outline(
-    samples: tuple[int, ...],
-    labels: Header,
-    read: Callable[[], Array],
-    classes: tuple[str, ...] | None = None,
-) -> Outline:
-    """The outline of two arrays by their headers, and of the names of classes; labels are read where they are few."""
+def _outline(samples: tuple[int, ...], labels: Header, read: Callable[[], Array]) -> Outline:
+    """The outline of two arrays by their headers; labels are read where they are few."""
     shape, dtype = labels
-    few = math.prod(shape) * dtype.itemsize <= LABELS_READ
-    return outline_of_pair(samples, shape, dtype.kind in "biu", read() if few else None, classes)
+    return outline_of_pair(samples, shape, dtype.kind in "biu", read() if is_small(labels) else None)
 
 
 SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {

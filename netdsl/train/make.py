@@ -68,8 +68,9 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
 def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | None) -> None:
     """Refuse settings that the target does not have, or lacks."""
     signature = inspect.signature(target)
+    anything = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     for key in call.named:
-        if key not in signature.parameters:
+        if key not in signature.parameters and not anything:
             names = ", ".join(signature.parameters)
             fix = meant(key, signature.parameters) or (
                 f"its settings are {names}" if names else "it has no settings"
@@ -83,7 +84,8 @@ def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | 
 
 def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
     """The message for a call with too many settings, too few, or one given twice."""
-    names = [p.name for p in known]
+    known = [p for p in known if p.kind is not p.VAR_KEYWORD]
+    names = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
     if len(call.args) > len(names):
         count = f"{counted(len(names), 'setting')} ({', '.join(names)})"
         return f"{call.name} takes {count if names else 'no settings'}, not {len(call.args)}"
@@ -100,10 +102,11 @@ def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
 def place_of(message: str, call: Any, target: Callable[..., Any]) -> Span | None:
     """Where the setting stands in a call whose name a message begins with; None where it is not given."""
     found = re.match(r"\w+", message)
-    names = list(inspect.signature(target).parameters)
-    if found is None or found[0] not in names or not isinstance(call, CallValue):
+    if found is None or not isinstance(call, CallValue):
         return None
-    return call.spans.get(found[0]) or call.spans.get(names.index(found[0]))
+    names = list(inspect.signature(target).parameters)
+    place = names.index(found[0]) if found[0] in names else None
+    return call.spans.get(found[0]) or (None if place is None else call.spans.get(place))
 
 
 def check_numbers(owner: Any) -> None:

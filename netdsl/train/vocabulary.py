@@ -58,6 +58,9 @@ def _described(name: str, family: str, target: Any, use: str) -> OpDoc:
 def _settings(target: Any) -> Iterator[SettingDoc]:
     limits = {f.name: f.metadata for f in dataclasses.fields(target)}
     for p in inspect.signature(target).parameters.values():
+        if p.kind is p.VAR_KEYWORD:
+            yield SettingDoc("NAME", "", '"array"', True)
+            continue
         limit = limits[p.name]
         text = bounds(limit["low"], limit["high"]) if "low" in limit else ""
         default = None if p.default is p.empty else format_setting(p.default).strip('"')

@@ -156,7 +156,7 @@ DATA_CASES = [
     ({"train": 'npz("named.npz")'}, "there is a label 9 but only 2 classes", 'npz("named.npz")'),
     ({"train": 'npz("good.npz")', "classes": '["a", "b"]'}, "there is a label 9 but only 2", '["a", "b"]'),
     ({"train": "none"}, "train is none; it must be one of", "none"),
-    ({"train": 'npz("good.npz", z = "x")'}, "npz has no setting z", 'z = "x"'),
+    ({"train": 'npz("good.npz", z = "x")'}, "the data set has no array image", 'npz("good.npz", z = "x")'),
     (
         {"train": 'npz("good.npz", x = "image")'},
         "0 arrays named 'image'; it has: x, y",
@@ -186,7 +186,7 @@ DATA_CASES = [
     ({"test": 'npz("floats.npz")'}, "are float32, the loss takes class numbers", 'npz("floats.npz")'),
     ({"test": 'npz("boxes.npz")'}, "has shape [4], the loss takes single numbers", 'npz("boxes.npz")'),
     ({"train": 'npz("multi.npz")', "drop_last": "false"}, "no shares of classes", 'npz("multi.npz")'),
-    ({"train": 'npz("uneven.npz")'}, "20 samples but 7 labels", 'npz("uneven.npz")'),
+    ({"train": 'npz("uneven.npz")'}, "different numbers of samples: 20 in x, 7 in y", 'npz("uneven.npz")'),
     ({"train": 'npz("empty.npz")'}, "there are no samples", 'npz("empty.npz")'),
     ({"train": 'npz("words.npz")'}, "only booleans, integers and floats", 'npz("words.npz")'),
     ({"train": 'npz("few.npz")'}, "3 samples cannot fill one batch of 32", 'npz("few.npz")'),

@@ -81,10 +81,14 @@ def test_files_are_relative_to_the_net_file(tmp_path):
         },
         base=tmp_path,
     )
-    assert plan.train["image"].shape == (5, 3, 4, 1) and plan.test["image"].shape == (5, 3, 4)
-    for split in (plan.train, plan.test, plan.validation):
-        np.testing.assert_array_equal(split["image"].reshape(5, 3, 4), images)
-        assert split["label"].tolist() == [0, 1, 2, 3, 4]
+    assert plan.train["image"].shape == (5, 3, 4, 1) and plan.test["x"].shape == (5, 3, 4)
+    for split, x, y in (
+        (plan.train, "image", "label"),
+        (plan.test, "x", "y"),
+        (plan.validation, "image", "label"),
+    ):
+        np.testing.assert_array_equal(split[x].reshape(5, 3, 4), images)
+        assert split[y].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_arrays_from_python():
