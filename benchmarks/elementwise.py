@@ -16,11 +16,11 @@ import numpy as np
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import SCRATCH
-from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.planners import PLANNERS
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
+from netdsl.native import host
 from netdsl.primitives import Concat, Map, Reduce, ReduceWindow, ReduceWindowGrad, Slice
 from netdsl.scalar import Arg, erf, exp, maximum, sqrt, where
 from netdsl.schedule import View

@@ -17,12 +17,12 @@ import numpy as np
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.link import link
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
+from netdsl.native import host
 from netdsl.primitives import Contract
 from netdsl.schedule import View
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import KernelLibrary, leave
 from netdsl.cpu.step import Generated, Step
+from netdsl.native import host
 
 # The libraries of this process that hold generated kernels, by key and lanes: programs share what they can. A library
 # goes, with its machine code, when there is no table with one of its kernels any more.

@@ -13,7 +13,7 @@ from netdsl.backend.memory import HostMemory
 from netdsl.backend.step import PACKED, SCRATCH, Plan
 from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
 from netdsl.compat import override
-from netdsl.cpu import host, planners, views
+from netdsl.cpu import planners, views
 from netdsl.cpu.codegen.library import CACHE
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
@@ -21,6 +21,7 @@ from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.cpu.verify import verify
 from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
+from netdsl.native import host
 from netdsl.passes.limits import Limits
 from netdsl.schedule import Side, View
 

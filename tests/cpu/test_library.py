@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary, NumbaKernel
 from netdsl.cpu.contract.step import depthwise_library, gradient_library
 from netdsl.cpu.contract.step import library as library_of_contractions
+from netdsl.native import host
 from netdsl.source import NetWarning
 
 

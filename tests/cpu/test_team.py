@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from netdsl.cpu import host
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
 from netdsl.cpu.threads.team import Team, shared_team
+from netdsl.native import host
 from netdsl.primitives import Contract
 from netdsl.source import NetWarning
 from tests.cpu.running import aligned, contraction

@@ -1,4 +1,4 @@
-"""Numba as a compiler of drivers: LLVM IR of Python functions of int64s, and the words they use.
+"""The words of drivers, which Numba compiles.
 
 Drivers are the loops around the vector kernels: plain Python over addresses and strides, compiled by
 Numba. Operations that Python does not have (reading memory at an address, calling the kernel at an address) are
@@ -7,39 +7,16 @@ the intrinsics here. They take and return int64 except where they say otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, config, njit, types
-from numba.core.compiler_lock import global_compiler_lock
+from numba import types
 from numba.extending import intrinsic
 
-F = TypeVar("F", bound=Callable[..., Any])
+from netdsl.native.numba_ir import inlined as inlined
+
 I64 = ir.IntType(64)
 INT = types.int64
-
-
-def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> str:
-    """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function; all else is internal."""
-    # The library optimises all of its code itself, so Numba need not; the lock keeps others from seeing the change.
-    with global_compiler_lock:
-        level, config.OPT = config.OPT, type(config.OPT)(0)
-        try:
-            compiled: Any = cfunc(types.void(*[INT] * arguments), error_model="numpy")(function)
-        finally:
-            config.OPT = level
-    module = llvm.parse_assembly(compiled.inspect_llvm())
-    for each in module.functions:
-        if each.name == compiled._wrapper_name:
-            each.name = symbol
-        elif not each.is_declaration:
-            each.linkage = "internal"
-    for variable in module.global_variables:
-        if not variable.is_declaration:
-            variable.linkage = "internal"
-    return str(module)
 
 
 def _word(address: Any, index: Any, b: Any) -> Any:
@@ -106,8 +83,3 @@ def call7(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: A
 def call8(typing: Any, kernel: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
     """Call the kernel at an address with eight int64s."""
     return _caller(8)
-
-
-def inlined(function: F) -> F:
-    """A part of a driver: a function that drivers call."""
-    return cast(F, njit(error_model="numpy")(function))

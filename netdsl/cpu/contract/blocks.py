@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.cpu import host
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.geometry import Correlation, Run
 from netdsl.cpu.contract.step import code
 from netdsl.cpu.step import Address
+from netdsl.native import host
 
 Ints = NDArray[np.int64]
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
-from netdsl.cpu import host
 from netdsl.cpu.codegen.emit import F32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
+from netdsl.native import host
 
 MOST_ROWS = 14
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backend.step import PACKED, Slot, start_of
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import once
 from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract import words as w
@@ -16,6 +15,7 @@ from netdsl.cpu.contract.blocks import Block
 from netdsl.cpu.contract.geometry import Correlation, Geometry
 from netdsl.cpu.contract.step import code, library
 from netdsl.cpu.step import Step
+from netdsl.native import host
 from netdsl.schedule import View
 
 Ints = NDArray[np.int64]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from netdsl.backend.step import SCRATCH, Slot, start_of
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, once
 from netdsl.cpu.contract import depthwise, gemm, pack
 from netdsl.cpu.contract import words as w
 from netdsl.cpu.contract.geometry import Geometry
 from netdsl.cpu.step import Code, Step
+from netdsl.native import host
 from netdsl.schedule import View
 
 

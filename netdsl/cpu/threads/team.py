@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from netdsl.backend.forks import Turn, hold_across_forks
 from netdsl.backend.memory import aligned_bytes
-from netdsl.cpu import host
 from netdsl.cpu.codegen.library import KernelLibrary, once
 from netdsl.cpu.contract.words import WORKSPACE_BYTES
-from netdsl.cpu.host import HostError
 from netdsl.cpu.threads import team_drivers
+from netdsl.native import host
+from netdsl.native.host import HostError
 from netdsl.source import Diagnostic, warn
 
 _INT = ctypes.c_int64

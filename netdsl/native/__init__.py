@@ -1,0 +1,1 @@
+"""Machine code for this processor: kernels compiled by LLVM, kept on disk, and loaded by address."""

@@ -1,0 +1,65 @@
+"""Numba as a compiler of kernels: LLVM IR of Python functions of int64s, and the arrays at addresses they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import llvmlite.binding as llvm
+from numba import cfunc, config, njit, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> str:
+    """Return LLVM IR that defines `void symbol(int64 * arguments)` from a Python function; all else is internal."""
+    # The library optimises all of its code itself, so Numba need not; the lock keeps others from seeing the change.
+    with global_compiler_lock:
+        level, config.OPT = config.OPT, type(config.OPT)(0)
+        try:
+            compiled: Any = cfunc(types.void(*[types.int64] * arguments), error_model="numpy", _nrt=False)(
+                function
+            )
+        finally:
+            config.OPT = level
+    module = llvm.parse_assembly(compiled.inspect_llvm())
+    for each in module.functions:
+        if each.name == compiled._wrapper_name:
+            each.name = symbol
+        elif not each.is_declaration:
+            each.linkage = "internal"
+    for variable in module.global_variables:
+        if not variable.is_declaration:
+            variable.linkage = "internal"
+    return str(module)
+
+
+def inlined(function: F) -> F:
+    """A part of a kernel: a function that kernels call."""
+    return cast(F, njit(error_model="numpy", _nrt=False)(function))
+
+
+def _array_of(kind: Any) -> Any:
+    """A word of kernels: `word(address, count)` is the array [count] of this type at an address."""
+    array = types.Array(kind, 1, "C")
+
+    @intrinsic
+    def at(typing: Any, address: Any, count: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            item = context.get_data_type(kind)
+            size = context.get_constant(types.intp, context.get_abi_sizeof(item))
+            made = context.make_array(array)(context, b)
+            data = b.inttoptr(args[0], item.as_pointer())
+            populate_array(made, data, shape=[args[1]], strides=[size], itemsize=size, meminfo=None)
+            return made._getvalue()
+
+        return array(types.int64, types.int64), generate
+
+    return at
+
+
+floats, doubles = _array_of(types.float32), _array_of(types.float64)
+bytes_at, words, integers = _array_of(types.uint8), _array_of(types.uint32), _array_of(types.int64)
