@@ -1,7 +1,7 @@
 """The form of netdsl's own files, artifacts and checkpoints: safetensors whose metadata has the rest as JSON.
 
 The metadata `netdsl` is a line such as "netdsl checkpoint 4 CHECKSUM", then JSON: records by name.  The checksum is
-SHA-256 over this text and over name, shape and bytes of every array, so that a damaged file is always detected.
+SHA-256 over this text and over name, shape, type and bytes of every array, so that a damaged file is always detected.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ T = TypeVar("T")
 VERSIONS = {"artifact": 3, "checkpoint": 4}
 """The kinds of files and the version of each that is written and read."""
 
+TYPES = {"F32": "float32", "F64": "float64", "I64": "int64"}
+"""What arrays may hold, by the names of safetensors and of NumPy: artifacts hold float32 alone."""
+
 _MAKE = {
     "artifact": "netdsl compile FILE -o FILE.netdsl writes artifacts",
     "checkpoint": "netdsl train FILE --out DIR writes checkpoints",
@@ -57,7 +60,7 @@ class Container:
 
 
 def write_container(path: Path, kind: str, about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write dataclasses by name, and float32 arrays by name, atomically; raises OSError of the file system."""
+    """Write dataclasses and arrays by name, atomically; raises OSError of the file system."""
     text = json.dumps({name: records.to_json(record) for name, record in about.items()})
     whole = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     atomic_write(path, save(whole, {"netdsl": sealed(f"netdsl {kind} {VERSIONS[kind]}", text, whole)}))
@@ -67,8 +70,10 @@ def sealed(title: str, text: str, arrays: Mapping[str, Array]) -> str:
     """The metadata: title and checksum, then the text."""
     digest = hashlib.sha256(f"{title}\n{text}".encode())
     for name in sorted(arrays):
-        digest.update(json.dumps([name, list(arrays[name].shape)]).encode())
-        digest.update(arrays[name].reshape(-1).view(np.uint8).data)
+        array = arrays[name]
+        kind = [] if array.dtype == np.float32 else [array.dtype.name]
+        digest.update(json.dumps([name, list(array.shape), *kind]).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return f"{title} {digest.hexdigest()}\n{text}"
 
 
@@ -84,7 +89,8 @@ def read_container(path: Path, *kinds: str) -> Container:
             kind = _kind(path, kinds, words)
             # safetensors only opens files that hold all bytes that their header states.
             check_fits(path.stat().st_size, f"the {kind}")
-            arrays = {name: _array(file, name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            types = [*TYPES] if kind == "checkpoint" else ["F32"]
+            arrays = {name: _array(file, name, types) for name in file.keys()}  # noqa: SIM118 - not a mapping
         text = words.partition("\n")[2]
         if words != sealed(f"netdsl {kind} {VERSIONS[kind]}", text, arrays):
             raise ValueError("its content is not what its checksum is of")
@@ -107,10 +113,10 @@ def _kind(path: Path, kinds: Sequence[str], words: str) -> str:
     return kind
 
 
-def _array(file: Any, name: str) -> Array:
+def _array(file: Any, name: str, types: Sequence[str]) -> Array:
     dtype = file.get_slice(name).get_dtype()
-    if dtype != "F32":
-        raise ValueError(f"{name[:100]} holds {dtype}, not F32")
+    if dtype not in types:
+        raise ValueError(f"{name[:100]} holds {dtype}, not {' or '.join(types)}")
     array: Array = file.get_tensor(name)
     return array
 

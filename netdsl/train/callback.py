@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netdsl.arrays import Array
 from netdsl.source import suggest
 from netdsl.train.checkpoint import EpochResult
 from netdsl.train.measures import Values
@@ -22,14 +23,17 @@ class Callback:
     `..._end` tell what has been done; of an epoch, it is on disk by then.  Keras has both in `on_epoch_end`: here a
     run that is killed at any moment is told again of what it had not begun, and nothing twice.
 
-    So a resumed run ends with the same bits if what a callback does follows from `loop.progress` and the epochs in it
-    alone, which checkpoints hold.  What a hook raises ends the run as Ctrl-C does, with a checkpoint, and is raised
-    by `fit` then; what `on_train_begin`, `on_save` and `on_train_end` raise is raised at once.
+    So a resumed run ends with the same bits if what a callback does follows from `loop.progress` and the epochs in
+    it, which checkpoints hold, and from the arrays that it keeps in them by `state`.  What a hook raises ends the run
+    as Ctrl-C does, with a checkpoint, and is raised by `fit` then; what `on_train_begin` raises is raised before
+    anything in the folder has changed, what `on_save` and `on_train_end` raise at once.
     """
 
     def __init_subclass__(cls) -> None:
-        """Raise TypeError for hooks that nobody calls."""
+        """Raise TypeError for hooks that nobody calls, and for arrays that nobody takes back."""
         super().__init_subclass__()
+        if cls.state is not Callback.state and cls.load_state is Callback.load_state:
+            raise TypeError(f"{cls.__name__} has state, and no load_state to go on from it")
         for name in vars(cls):
             if name.startswith("on_") and not hasattr(Callback, name):
                 hooks = [hook for hook in vars(Callback) if hook.startswith("on_")]
@@ -39,6 +43,17 @@ class Callback:
 
     def on_train_begin(self, loop: Loop) -> None:
         """Training begins or goes on; nothing has been computed."""
+
+    def state(self) -> Mapping[str, Array]:
+        """The arrays that checkpoints keep of it, by name: float32, float64 or int64.
+
+        What `on_train_begin` has made says which there are, and of which shapes.
+        """
+        return {}
+
+    def load_state(self, arrays: Mapping[str, Array]) -> None:
+        """Go on from the arrays of a checkpoint, after `on_train_begin`: they have the names, shapes and types of
+        `state`, and are its own to change."""
 
     def on_epoch_begin(self, loop: Loop) -> None:
         """An epoch begins; not called where a resumed run goes on within one."""

@@ -1,6 +1,6 @@
 """Callbacks for every training: to follow a schedule, to stop early, to slow down, to freeze.
 
-What they do follows from the epochs that are done, so a resumed run needs no state of theirs.
+What they do follows from the epochs that are done, so that checkpoints keep no arrays of theirs.
 """
 
 from __future__ import annotations

@@ -18,9 +18,6 @@ class Keep(Callback):
 
     def __init__(self, output: RunFolder, make: Callable[[], Checkpoint], seconds: float) -> None:
         self._output, self._make, self._seconds = output, make, seconds
-
-    def on_train_begin(self, loop: Loop) -> None:
-        """From here on time counts."""
         self._saved = time.monotonic()
 
     def on_save(self, loop: Loop, result: EpochResult | None) -> None:

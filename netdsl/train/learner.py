@@ -59,6 +59,10 @@ class Learner:
         """The optimiser of the settings."""
         return self.settings.optimizer
 
+    def arrays(self) -> dict[str, Array]:
+        """Everything that a checkpoint keeps, by name."""
+        return self.program.state_dict()
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of everything that a checkpoint keeps, by name."""
         leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))

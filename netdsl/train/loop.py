@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from netdsl.arrays import Array
 from netdsl.data import Batch, Batches, Loader
 from netdsl.train.callback import Callback
 from netdsl.train.checkpoint import EpochResult, Progress
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.kept import give_back
 from netdsl.train.learner import Learner
 from netdsl.train.schedules import Clock
 
@@ -50,25 +52,36 @@ class Loop:
         """The number of the next step, and how many there are to be."""
         return Clock(self.progress.step, self.epochs * len(self.batches), len(self.batches))
 
-    def run(
+    def begin(
         self,
         batches: Batches,
         epochs: int,
         callbacks: Sequence[Callback] = (),
         progress: Progress | None = None,
         evaluator: Evaluator | None = None,
-    ) -> Progress:
-        """Train from `progress` on to the end of the last epoch; returns where it ended.
+        kept: Mapping[str, Array] | None = None,
+    ) -> Loop:
+        """Make ready to train from `progress` on; `kept` is what a checkpoint has of the callbacks.
 
-        Raises what a callback has raised, after a checkpoint, and NetError for a step that is not finite.
+        Raises what a callback raises of what it finds, and NetError where `kept` does not fit them.
         """
         self.batches, self.epochs, self.callbacks = batches, epochs, tuple(callbacks)
         self.evaluator = evaluator
-        self.progress = p = progress or Progress()
+        self.progress = progress or Progress()
         for callback in self.callbacks:
             callback.on_train_begin(self)
+        if kept is not None:
+            give_back(self.callbacks, kept)
+        return self
+
+    def run(self) -> Progress:
+        """Train to the end of the last epoch; returns where it ended.
+
+        Raises what a callback has raised, after a checkpoint, and NetError for a step that is not finite.
+        """
+        p = self.progress
         self._began = time.monotonic()
-        with Loader(batches, epochs, (p.epoch, p.batch)) as loader:
+        with Loader(self.batches, self.epochs, (p.epoch, p.batch)) as loader:
             for batch in loader:
                 self._save(self._step(batch))
                 if self.ending:

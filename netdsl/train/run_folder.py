@@ -21,13 +21,18 @@ LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
 class RunFolder:
     """The files of one run; without a folder it writes nowhere.
 
-    A new run replaces the log and removes the best checkpoint of an older one.  A run that is resumed after `done`
-    epochs keeps the events up to there; what came after will come again.  Errors: NetError when the folder
-    cannot be written to.
+    Errors: NetError when the folder cannot be written to.
     """
 
-    def __init__(self, folder: Path | None, done: int | None = None) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
+
+    def begin(self, done: int | None = None) -> None:
+        """Replace the log and remove the best checkpoint of an older run.
+
+        A run that is resumed after `done` epochs keeps the events up to there; what came after will come again.
+        """
+        folder = self._folder
         if folder is None:
             return
         with _writing(folder):

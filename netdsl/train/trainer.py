@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from netdsl.ops.batch_size import LAST_BATCH
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
+from netdsl.runtime.container import Array
 from netdsl.source import Diagnostic, NetError, warn
 from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import FollowSchedule
@@ -21,6 +22,7 @@ from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, loa
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.interrupt import interruptible
 from netdsl.train.keep import Keep
+from netdsl.train.kept import kept, taken_apart
 from netdsl.train.learner import Learner
 from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
@@ -97,12 +99,11 @@ class Trainer:
 
     def _started(self) -> FitResult:
         self.learner.forget()
-        batches, s = self._batches(), self.settings
-        output = RunFolder(self.out)
+        output, s = self._begin(self._batches(), Progress()), self.settings
+        output.begin()
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
-        progress = Progress()
-        output.save(LAST, lambda: self._checkpoint(progress, self._identity()))
-        return self._run(batches, progress, output)
+        output.save(LAST, self._checkpoint)
+        return self._run(output)
 
     def _resumed(self) -> FitResult:
         if self.out is None:
@@ -113,12 +114,13 @@ class Trainer:
             usage = Usage.from_json(checkpoint.model.usage)
             self._data = data_plan(self.network, self.settings.seed, usage)
         progress, learner = checkpoint.progress, self.learner
+        checkpoint, of_callbacks = taken_apart(checkpoint)
         changed = check_resume(checkpoint, self._identity(), learner.shapes(), learner.measures.sizes)
         learner.load(checkpoint.arrays)
-        batches = self._batches()
-        output = RunFolder(self.out, progress.epoch)
+        output = self._begin(self._batches(), progress, of_callbacks)
+        output.begin(progress.epoch)
         output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
-        return self._run(batches, progress, output)
+        return self._run(output)
 
     def _identity(self) -> Run:
         return describe_run(self.network, self.settings, len(self.data.train))
@@ -133,30 +135,40 @@ class Trainer:
             self.learner.check_batch(batches.last_size, LAST_BATCH)
         return batches
 
-    def _run(self, batches: Batches, progress: Progress, output: RunFolder) -> FitResult:
-        """Train, then evaluate on the test data."""
-        start, s, data, identity = time.monotonic(), self.settings, self.data, self._identity()
-        evaluator = Evaluator(self.network, data, s.evaluation_batch, self.program, self._device)
-        keep = Keep(output, lambda: self._checkpoint(progress, identity), s.checkpoint_seconds)
+    def _begin(
+        self, batches: Batches, progress: Progress, kept: Mapping[str, Array] | None = None
+    ) -> RunFolder:
+        """Put the loop together; what refuses to train does so before the folder is touched."""
+        s, output = self.settings, RunFolder(self.out)
+        self._evaluator = Evaluator(self.network, self.data, s.evaluation_batch, self.program, self._device)
+        keep = Keep(output, self._checkpoint, s.checkpoint_seconds)
         callbacks = [FollowSchedule(s.schedule), keep, *self.callbacks]
-        loop, validation = self._loop, evaluator if data.has_validation else None
+        validation = self._evaluator if self.data.has_validation else None
+        self._run_is = self._identity()
+        self._loop.begin(batches, s.epochs, callbacks, progress, validation, kept)
+        return output
+
+    def _run(self, output: RunFolder) -> FitResult:
+        """Train, then evaluate on the test data."""
+        start, loop = time.monotonic(), self._loop
         try:
             with interruptible(loop):
-                loop.run(batches, s.epochs, callbacks, progress, validation)
+                progress = loop.run()
         except Exception as error:
             message = error.diagnostics[0].message if isinstance(error, NetError) else repr(error)
-            output.log("error", step=progress.step, message=message)
+            output.log("error", step=loop.progress.step, message=message)
             raise
-        test = evaluator.run("test") if data.has_test and not loop.stopping else None
+        test = self._evaluator.run("test") if self.data.has_test and not loop.stopping else None
         seconds = time.monotonic() - start
         result = FitResult(tuple(progress.history), progress.step, test, seconds, loop.stopping)
-        for callback in callbacks:
+        for callback in loop.callbacks:
             callback.on_train_end(loop, result)
         return result
 
-    def _checkpoint(self, progress: Progress, identity: Run) -> Checkpoint:
+    def _checkpoint(self) -> Checkpoint:
         """Everything that going on from here needs."""
         model = Model(self.network.name, self._graph, usage_of(self.network, self.data).to_json())
-        arrays = self.program.state_dict()
+        arrays = self.learner.arrays()
         check_finite(arrays)
-        return Checkpoint(model, arrays, progress, identity)
+        arrays |= kept(self._loop.callbacks)
+        return Checkpoint(model, arrays, self._loop.progress, self._run_is)

@@ -276,7 +276,8 @@ def test_the_loop_is_made_of_its_parts():
     """A learner and batches, put together by hand, are what `Trainer` trains with."""
     net, data = network(), plan()
     learner = Learner(net, train_settings(net))
-    history = Loop(learner).run(data.training_batches(8, learner.inputs.feeds), 3).history
+    loop = Loop(learner).begin(data.training_batches(8, learner.inputs.feeds), 3)
+    history = loop.run().history
     expected = Trainer(net, data=data).fit().history
     assert [e.train for e in history] == [e.train for e in expected]
 

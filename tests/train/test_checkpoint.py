@@ -156,7 +156,20 @@ def test_a_header_that_promises_too_much(tmp_path):
 def test_other_types_of_numbers(tmp_path):
     path = tmp_path / "c.safetensors"
     path.write_bytes(resealed("netdsl checkpoint 4", "{}", {"w": np.zeros(3, np.float16)}))
-    assert "w holds F16, not F32" in refused(path)
+    assert "w holds F16, not F32 or F64 or I64" in refused(path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_a_type_is_what_the_checksum_is_of(tmp_path, dtype):
+    path = tmp_path / "c.safetensors"
+    values = np.arange(4).astype(dtype)
+    save_checkpoint(path, replace(example(), arrays={"callback/A/x": values}))
+    (found,) = load_checkpoint(path).arrays.values()
+    assert found.dtype == values.dtype and found.tobytes() == values.tobytes()
+    if dtype != "float32":
+        old, new = {"float64": (b'"F64"', b'"I64"'), "int64": (b'"I64"', b'"F64"')}[dtype]
+        path.write_bytes(path.read_bytes().replace(old, new))
+        assert "is damaged: its content is not what its checksum is of" in refused(path)
 
 
 @pytest.mark.parametrize(

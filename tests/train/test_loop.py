@@ -193,7 +193,6 @@ class Failing(Recorder):
 @pytest.mark.parametrize(
     ("event", "at", "steps"),
     [
-        ("start", 0, 0),
         ("step", 3, 3),
         ("step", 5, 5),
         ("epoch", 1, 5),
@@ -217,6 +216,16 @@ def test_a_callback_that_fails_costs_nothing(tmp_path, event, at, steps, error):
     assert result.history == expected.history and result.test == expected.test
     for name in ("last.safetensors", "best.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_callback_that_fails_at_the_start_leaves_the_folder_as_it_was(tmp_path, resume):
+    Trainer(network(epochs=1), tmp_path, plan()).fit()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    callback = Failing("start", 0, KeyError("text"))
+    with pytest.raises(KeyError):
+        Trainer(network(), tmp_path, plan(), callbacks=[callback]).fit(resume=resume)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_an_epoch_is_on_disk_before_it_is_told(tmp_path):
