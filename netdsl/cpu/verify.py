@@ -28,13 +28,13 @@ class PlanError(NetError):
 
 def verify(lowered: Lowered[Step]) -> None:
     """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
-    types = [b.type for b in lowered.buffers]
+    buffers = [View.dense(k, b.type) for k, b in enumerate(lowered.buffers)]
     for call in lowered.calls:
         for step in call.steps:
-            _check(step, call, types)
+            _check(step, call, buffers)
 
 
-def _check(step: Step, call: LoweredCall[Step], types: Sequence[TensorType]) -> None:
+def _check(step: Step, call: LoweredCall[Step], buffers: Sequence[View]) -> None:
     def room(slot: Slot) -> Room:
         number = slot.view.buffer
         if number == SCRATCH:
@@ -42,12 +42,12 @@ def _check(step: Step, call: LoweredCall[Step], types: Sequence[TensorType]) -> 
         if number == PACKED:
             if call.packed is None:
                 raise Broken("it has no packed weights")
-            return Room("packed", View.dense(PACKED, types[call.packed]))
+            return Room("packed", View.dense(PACKED, buffers[call.packed].type))
         own = [(f"result {k}", view) for k, view in enumerate(call.results)]
         if not slot.written:
             own += [(f"operand {k}", view) for k, view in enumerate(call.operands)]
         for name, view in own:
-            if slot.view.inside(view) and view.inside(View.dense(number, types[number])):
+            if slot.view.inside(view) and view.inside(buffers[number]):
                 return Room(name, slot.view)
         raise Broken(f"{slot.view} is no part of its operands and results")
 

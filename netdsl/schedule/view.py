@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 from typing import Literal
 
 from netdsl.ir import Node, TensorType
@@ -22,7 +23,7 @@ class Layout(IntEnum):
     """Any distance between the elements along each axis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """Elements of a type in buffer number `buffer`: the first at byte `offset`, the others `strides` bytes on."""
 
@@ -46,7 +47,7 @@ class View:
         """Bytes of an element."""
         return ITEM_SIZE[self.type.dtype]
 
-    @property
+    @cached_property
     def layout(self) -> Layout:
         """The layout of the elements."""
         if not self.type.size or _merged(self.shape, self.strides) in ([], [(self.type.size, self.item)]):
@@ -73,8 +74,8 @@ class View:
 
     def hull(self) -> View:
         """All bytes from the first to the last one, those of the gaps too."""
-        size = self._end() - self._begin() if self.type.size else 0
-        return View.dense(self.buffer, TensorType((size,), "bool"), self._begin())
+        size = self._end - self._begin if self.type.size else 0
+        return View.dense(self.buffer, TensorType((size,), "bool"), self._begin)
 
     def over(self, space: Sequence[int]) -> tuple[int, ...]:
         """Strides over a space that the view broadcasts to: 0 where it is repeated."""
@@ -121,10 +122,12 @@ class View:
         """
         if length <= 0 or not all(count for count, _ in over):
             return True
-        levels = self._levels()
-        at = first - self._begin() + sum((n - 1) * s for n, s in over if s < 0)
+        at = first - self._begin + sum((n - 1) * s for n, s in over if s < 0)
         if at < 0 or not self.type.size:
             return False
+        if self.layout is Layout.DENSE:
+            return at + sum((n - 1) * abs(s) for n, s in over) + length <= self.type.nbytes
+        levels = self._levels
         strides = [s for s, _ in levels]
         last = _digits(at, strides)
         for count, stride in over:
@@ -136,39 +139,44 @@ class View:
         """Whether all elements are elements of another view of the same buffer."""
         if self.buffer != other.buffer:
             return False
-        *axes, (_, run) = self._levels()
-        return not self.type.size or other.holds(self._begin(), run, [(n, s) for s, n in axes])
+        if self.layout is Layout.DENSE:
+            return other.holds(self.offset, self.type.nbytes)
+        *axes, (_, run) = self._levels
+        return not self.type.size or other.holds(self._begin, run, [(n, s) for s, n in axes])
 
     def overlaps(self, other: View) -> bool:
         """Whether two views share a byte; False is certain."""
         if self.buffer != other.buffer or not (self.type.size and other.type.size):
             return False
-        if self._end() <= other._begin() or other._end() <= self._begin():
+        if self._end <= other._begin or other._end <= self._begin:
             return False
-        strides = sorted({s for v in (self, other) for s, _ in v._levels()}, reverse=True)
+        strides = sorted({s for v in (self, other) for s, _ in v._levels}, reverse=True)
         ours, theirs = self._ranges(strides), other._ranges(strides)
         if ours is None or theirs is None:
             return True
         return all(a[0] <= b[1] and b[0] <= a[1] for a, b in zip(ours, theirs, strict=True))
 
+    @cached_property
     def _levels(self) -> list[tuple[int, int]]:
         """(stride, count) of how the bytes are found, the longest stride first and single bytes last."""
         axes = sorted(zip(map(abs, self.strides), self.shape, strict=True), reverse=True)
         merged = _merged([n for _, n in axes] + [self.item], [s for s, _ in axes] + [1])
         return [(s, n) for n, s in merged if s > 1] + [(1, next((n for n, s in merged if s == 1), 1))]
 
+    @cached_property
     def _begin(self) -> int:
         """The first byte."""
         return self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True) if s < 0)
 
+    @cached_property
     def _end(self) -> int:
         """One past the last byte."""
-        return self._begin() + 1 + sum((n - 1) * s for s, n in self._levels())
+        return self._begin + 1 + sum((n - 1) * s for s, n in self._levels)
 
     def _ranges(self, strides: Sequence[int]) -> list[tuple[int, int]] | None:
         """The first and the last digit of the bytes by strides; None where digits carry and say nothing."""
-        first = _digits(self._begin(), strides)
-        counts = dict(self._levels())
+        first = _digits(self._begin, strides)
+        counts = dict(self._levels)
         last = [a + counts.get(s, 1) - 1 for a, s in zip(first, strides, strict=True)]
         rest = 0
         for k in reversed(range(1, len(strides))):
