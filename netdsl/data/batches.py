@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
-from netdsl.data.outline import Outline, outline_of
-from netdsl.data.preprocess import Step, check_preprocess, preprocessed, shape_after
+from netdsl.data.outline import Outline, one_shape, outline_of, prepared_outline
+from netdsl.data.preprocess import check_preprocess
 from netdsl.data.usage import Preparation
 from netdsl.source import counted
 
@@ -85,7 +85,9 @@ class Batches:
         kinds = {feed.name: feed for feed in self.feeds}
         self._inputs = {n: c.input for n, c in columns.items() if kinds[n].kind is Kind.INPUT}
         self._targets = {n: c.target for n, c in columns.items() if n not in self._inputs}
-        self.prepared = {n: self.prepared.get(n) or Preparation(c.shape) for n, c in self._inputs.items()}
+        self.prepared = {
+            n: self.prepared.get(n) or Preparation(one_shape((), c.shapes)) for n, c in self._inputs.items()
+        }
         self._check()
         check_batch(len(self.split), self.batch, self.drop_last)
         self.batch = min(self.batch, len(self.split))
@@ -118,21 +120,38 @@ class Batches:
         """Samples in the last batch of an epoch."""
         return self.batch if self.drop_last else len(self.split) - (len(self) - 1) * self.batch
 
-    def make(self, epoch: int, number: int) -> Batch:
-        """Make batch `number` (0..len-1) of `epoch` (from 0): always the same bits."""
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing has to be read or preprocessed for a batch."""
+        columns = (*self._inputs.values(), *self._targets.values())
+        return all(c.in_memory for c in columns) and not any(p.preprocess for p in self.prepared.values())
+
+    def indices(self, epoch: int, number: int) -> NDArray[np.int64]:
+        """Which samples of the split batch `number` (0..len-1) of `epoch` (from 0) has."""
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number} of {len(self)}")
         start = number * self.batch
-        indices = self._epoch_order(epoch)[start : start + self.batch]
-        inputs = {
-            name: preprocessed(self.prepared[name].preprocess, column.values[indices], column.pixels)
-            for name, column in self._inputs.items()
-        }
-        targets = {name: column.values[indices] for name, column in self._targets.items()}
+        return self._epoch_order(epoch)[start : start + self.batch]
+
+    def read(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """Samples and labels by name as they are stored, after preprocessing; for several threads at a time."""
+        inputs = {n: c.read(indices, self.prepared[n].preprocess) for n, c in self._inputs.items()}
+        return inputs | {name: column.read(indices) for name, column in self._targets.items()}
+
+    def make(self, epoch: int, number: int, rows: Mapping[str, NDArray[Any]] | None = None) -> Batch:
+        """Make batch `number` (0..len-1) of `epoch` (from 0): always the same bits.
+
+        `rows` is what `read` gives for its indices, where that has been read already.
+        """
+        indices = self.indices(epoch, number)
+        if rows is None:
+            rows = self.read(indices)
+        inputs: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._inputs}
+        targets: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._targets}
         for place, change in enumerate(self.augment):
             bits = random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices)
             inputs, targets = augmented(change, inputs, targets, bits)
-        arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | targets
+        arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | dict(targets)
         made = {feed.name: _shaped(arrays[feed.name], feed) for feed in self.feeds}
         return Batch(made, indices, epoch, number, number == len(self) - 1)
 
@@ -161,14 +180,6 @@ def check_batch(samples: int, batch: int, drop_last: bool) -> None:
             f"{counted(samples, 'sample')} cannot fill one batch of {batch}",
             fix="take a smaller batch, or set drop_last = false",
         )
-
-
-def prepared_outline(outline: Outline, steps: Mapping[str, Sequence[Step]]) -> Outline:
-    """The outline whose inputs, by name, have been preprocessed by these steps. Errors: NetError."""
-    arrays = dict(outline.arrays)
-    for name, own in steps.items():
-        arrays[name] = replace(arrays[name], shape=shape_after(own, arrays[name].shape))
-    return replace(outline, arrays=arrays)
 
 
 def _shaped(values: NDArray[Any], feed: Feed) -> NDArray[Any]:

@@ -19,6 +19,8 @@ class Purpose(IntEnum):
 
     SPLIT = 0
     SHUFFLE = 1
+    LOOK = 2
+    FIT = 3
     AUGMENT = 16  # the first augmentation; the next ones count up
 
 

@@ -1,4 +1,4 @@
-"""A data set in memory: named splits of samples, each of arrays by name."""
+"""A data set: named splits of samples, each of arrays by name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
+from netdsl.data.column import Column, as_samples, floats, labels_of, stored_column
 from netdsl.data.errors import data_error
-from netdsl.data.pixels import Pixels, look
+from netdsl.data.pixels import look
+from netdsl.data.stored import Mapped, read_all
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -22,52 +23,18 @@ MAX_NAME = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """One array of a data set, for an input of a network or for a target of its losses.
-
-    values: [n, ...], booleans, integers or float32, as they are stored.
-    pixels: what the numbers mean, of the whole set that this is a part of.
-    classes: the names of the classes where the values are class numbers with names.
-    """
-
-    values: NDArray[Any]
-    pixels: Pixels
-    classes: tuple[str, ...] | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without the batch axis."""
-        return self.values.shape[1:]
-
-    @property
-    def integers(self) -> bool:
-        """Whether the values are booleans or whole numbers."""
-        return self.values.dtype.kind in "biu"
-
-    @cached_property
-    def input(self) -> Column:
-        """The samples that an input takes: uint8 or float32."""
-        return replace(self, values=_kept(self.values, self.pixels))
-
-    @cached_property
-    def target(self) -> Column:
-        """The values that a loss takes: int64 [n] or [n, ...], or float32. Errors: NetError; see `labels_of`."""
-        return replace(self, values=labels_of(self.values, self.classes))
-
-
-@dataclass(frozen=True, eq=False)
 class Split:
     """Samples: arrays by name, `split["image"]`; made by `from_arrays` or `from_mapping`."""
 
     columns: Mapping[str, Column]
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values())).values)
+        return len(next(iter(self.columns.values())))
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self.columns:
             raise data_error(f"there is no array {name!r}; there are {', '.join(self.columns)}")
-        return self.columns[name].values
+        return read_all(self.columns[name].values)
 
     @property
     def kinds(self) -> dict[str, tuple[tuple[int, ...], bool]]:
@@ -75,9 +42,8 @@ class Split:
         return {name: (column.shape, column.integers) for name, column in self.columns.items()}
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The samples at `indices`, copied, in that order."""
-        taken = {name: replace(c, values=c.values[indices]) for name, c in self.columns.items()}
-        return Split(taken)
+        """The samples at `indices`, in that order; copied where they are in memory."""
+        return Split({name: column.part(indices) for name, column in self.columns.items()})
 
     def named(self, classes: tuple[str, ...]) -> Split:
         """The same samples with names of the classes. Errors: NetError for a label that is none of them."""
@@ -152,19 +118,20 @@ def from_arrays(
 
     images [n, ...]: bytes stay, integers with the range of bytes become bytes; all others float32. labels: integers
     and booleans [n] or [n, 1] become int64 [n], other [n, ...] int64 of this shape; floats [n, ...] become float32.
-    What labels mean is decided by the loss that takes them.
+    What labels mean is decided by the loss that takes them. Images that are a `numpy.memmap` stay on disk: they are
+    read when a batch needs them.
     `white` is the number that means full intensity, where it is known; else see `netdsl.data.pixels`.
 
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
     numbers, labels that `classes` has no name for.
     """
-    x, y = np.asarray(images), np.asarray(labels)
+    x, y = images if isinstance(images, np.memmap) else np.asarray(images), np.asarray(labels)
     check_shapes(x.shape, y.shape)
     if classes is not None:
         check_classes(classes)
-    samples, pixels = as_samples(x, white)
+    samples = _mapped(x, IMAGE, white) if isinstance(x, np.memmap) else Column(*as_samples(x, white))
     target = labels_of(y, classes)
-    return Split({IMAGE: Column(samples, pixels), LABEL: Column(target, look(target), classes)})
+    return Split({IMAGE: samples, LABEL: Column(target, look(target), classes)})
 
 
 def from_mapping(
@@ -173,7 +140,8 @@ def from_mapping(
     """Make a split of arrays by name, [n, ...] each: `{"left": a, "right": b, "same": t, "weight": w}`.
 
     The names are those of the network's inputs, and of the targets and weights in its losses and metrics. Numbers
-    are kept as they are, floats as float32. `classes` has names of classes, by the array that holds their numbers.
+    are kept as they are, floats as float32; a `numpy.memmap` stays on disk and is read batch by batch. `classes` has
+    names of classes, by the array that holds their numbers.
 
     Errors: NetError for no arrays or samples, different numbers of samples, values that are not finite numbers,
     class numbers that have no name.
@@ -187,7 +155,7 @@ def from_mapping(
     names = dict(classes or {})
     if extra := sorted(names.keys() - arrays.keys()):
         raise data_error(f"there are names of classes for {extra[0]}, which is no array of the set")
-    held = {name: np.asarray(x) for name, x in arrays.items()}
+    held = {name: x if isinstance(x, np.memmap) else np.asarray(x) for name, x in arrays.items()}
     check_counts({name: x.shape for name, x in held.items()})
     return Split({name: _column(name, x, names.get(name)) for name, x in held.items()})
 
@@ -207,9 +175,18 @@ def check_counts(shapes: Mapping[str, tuple[int, ...]]) -> int:
 
 
 def _column(name: str, x: NDArray[Any], classes: tuple[str, ...] | None) -> Column:
-    values = np.ascontiguousarray(x) if x.dtype.kind in "biu" else _floats(x, f"values of {name}")
+    if isinstance(x, np.memmap) and x.ndim > 1 and not classes:
+        return _mapped(x, name)
+    values = np.ascontiguousarray(x) if x.dtype.kind in "biu" else floats(x, f"values of {name}")
     column = Column(values, look(values), classes and check_classes(tuple(classes)))
     return column.target if classes else column
+
+
+def _mapped(array: NDArray[Any], name: str, white: float | None = None) -> Column:
+    """The column of an array that the system maps from a file."""
+    if array.dtype.kind not in "biuf":
+        raise data_error(f"{name} holds {array.dtype}; samples must be booleans, integers or floats")
+    return stored_column(Mapped(array, name), white)
 
 
 def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:
@@ -238,46 +215,3 @@ def check_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
         twice = [name for name, count in Counter(classes).items() if count > 1]
         raise data_error(f"two classes are called {twice[0]!r}")
     return classes
-
-
-def as_samples(x: NDArray[Any], white: float | None = None) -> tuple[NDArray[Any], Pixels]:
-    """Samples [n, ...] as they are kept, uint8 or float32, and what they mean; errors as in `from_arrays`."""
-    if x.dtype.kind not in "biu":
-        floats = _floats(x, "samples")
-        return floats, look(floats, white)
-    pixels = look(x, white)
-    return _kept(x, pixels), pixels
-
-
-def _kept(x: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
-    """Samples as uint8 where they are bytes, else as float32."""
-    if x.dtype in (np.uint8, np.float32):
-        return np.ascontiguousarray(x)
-    fits = pixels.white == 255 and pixels.high <= 255
-    return np.ascontiguousarray(x, np.uint8) if fits else _floats(x, "samples")
-
-
-def labels_of(y: NDArray[Any], classes: tuple[str, ...] | None) -> NDArray[Any]:
-    """Labels as a split keeps them: whole numbers as int64, others as float32. Errors: NetError."""
-    if y.dtype.kind not in "biu":
-        return _floats(y, "labels")
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    low, high = int(y.min()), int(y.max())
-    if low < -(2**31) or high >= 2**31:
-        raise data_error(f"labels go from {low} to {high}; they must be whole numbers of 32 bits, or floats")
-    if classes is not None and low < 0:
-        raise data_error(f"class numbers go from {low} to {high}; they must be 0 or more")
-    if classes is not None and y.ndim == 1 and high >= len(classes):
-        raise data_error(f"there is a label {high} but only {counted(len(classes), 'class')}")
-    return y.astype(np.int64, copy=False)
-
-
-def _floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
-    if values.dtype.kind not in "biuf":
-        raise data_error(f"{what} are {values.dtype}; they must be booleans, integers or floats")
-    with np.errstate(over="ignore"):
-        floats = np.ascontiguousarray(values, np.float32)
-    if not np.isfinite(floats).all():
-        raise data_error(f"the {what} hold values that are not finite numbers in float32")
-    return floats

@@ -5,35 +5,55 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
+from netdsl.arrays import np
 from netdsl.data.batches import Batch, Batches
+from netdsl.data.parallel import default_workers, ordered
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Loader:
-    """Batches from (epoch, batch) on, made by one thread that stays at most `depth` batches ahead.
+    """Batches from (epoch, batch) on, made in the background at most `depth` batches ahead.
 
+    One thread makes them, in order; where samples have to be read or preprocessed, `workers` more threads do that for
+    it (None: one for each processor), a share of a batch each, so that about two batches are being read at a time.
     Iterating gives the batches of epoch after epoch up to `epochs` (exclusive); `batch.last` marks the end of
-    each. A loader started at (e, b) gives exactly what one started at (0, 0) gives from there on. What goes
-    wrong in the thread is raised here, after the batches made before it. Close it, or use it in a `with`,
-    when leaving early:
+    each. A loader started at (e, b) gives exactly what one started at (0, 0) gives from there on, whatever the number
+    of workers. What goes wrong in a thread is raised here, after the batches made before it. Close it, or use it in a
+    `with`, when leaving early:
 
         with Loader(batches, epochs=12, start=(3, 17)) as loader:
             for batch in loader: ...
     """
 
     def __init__(
-        self, batches: Batches, epochs: int, start: tuple[int, int] = (0, 0), depth: int = 3
+        self,
+        batches: Batches,
+        epochs: int,
+        start: tuple[int, int] = (0, 0),
+        depth: int = 3,
+        workers: int | None = None,
     ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         if start[0] < 0 or not 0 <= start[1] <= len(batches):
             raise ValueError(f"there is no batch {start[1]} of epoch {start[0]}; an epoch has {len(batches)}")
         self._channel = _Channel(depth)
+        readers = (
+            0 if batches.in_memory else min(batches.batch, default_workers() if workers is None else workers)
+        )
         self._thread = threading.Thread(
-            target=_produce, args=(batches, epochs, start, self._channel), name="netdsl-loader", daemon=True
+            target=_produce,
+            args=(batches, epochs, start, readers, self._channel),
+            name="netdsl-loader",
+            daemon=True,
         )
         # The thread has no reference to the loader, so a loader that is dropped is collected and its thread ends.
         self._finalizer = weakref.finalize(self, self._channel.stop)
@@ -104,15 +124,60 @@ class _Channel:
             raise StopIteration
 
 
-def _produce(batches: Batches, epochs: int, start: tuple[int, int], channel: _Channel) -> None:
-    first_epoch, first = start
+def _produce(batches: Batches, epochs: int, start: tuple[int, int], readers: int, channel: _Channel) -> None:
     try:
-        for epoch in range(first_epoch, epochs):
-            for number in range(first, len(batches)):
-                if not channel.put(batches.make(epoch, number)):
+        with closing(_made(batches, epochs, start, readers)) as made:
+            for batch in made:
+                if not channel.put(batch):
                     return
-            first = 0
     except BaseException as error:
         channel.end(error)
     else:
         channel.end(None)
+
+
+def _made(
+    batches: Batches, epochs: int, start: tuple[int, int], readers: int
+) -> Generator[Batch, None, None]:
+    """The batches in order, their samples read by so many threads."""
+    places = _places(len(batches), epochs, start)
+    if readers == 0:
+        yield from (batches.make(*place) for place in places)
+        return
+    parts = (part for epoch, number in places for part in _parts(batches, epoch, number, readers))
+    rows: list[Mapping[str, NDArray[Any]]] = []
+    with closing(ordered(lambda part: (part, batches.read(part.indices)), parts, readers)) as reading:
+        for part, read in reading:
+            rows.append(read)
+            if part.last:
+                yield batches.make(part.epoch, part.number, _joined(rows))
+                rows = []
+
+
+def _places(batches: int, epochs: int, start: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Epoch and number of every batch from `start` on."""
+    first_epoch, first = start
+    for epoch in range(first_epoch, epochs):
+        yield from ((epoch, number) for number in range(first if epoch == first_epoch else 0, batches))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Samples of a batch; `last` is the last part of it."""
+
+    epoch: int
+    number: int
+    indices: NDArray[np.int64]
+    last: bool
+
+
+def _parts(batches: Batches, epoch: int, number: int, count: int) -> Iterator[_Part]:
+    """A batch in parts of about the same size, of one sample at least."""
+    indices = batches.indices(epoch, number)
+    count = min(count, len(indices))
+    for k, part in enumerate(np.array_split(indices, count)):
+        yield _Part(epoch, number, part, k == count - 1)
+
+
+def _joined(rows: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
+    return rows[0] if len(rows) == 1 else {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}

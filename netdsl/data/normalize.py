@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
-from netdsl.data.dataset import Column
+from netdsl.data.column import Column
+from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
+from netdsl.data.parallel import default_workers, ordered
 from netdsl.data.pixels import Pixels, doubt, white_for
-from netdsl.data.preprocess import Step, preprocessed, shape_after
+from netdsl.data.preprocess import Step
 from netdsl.elaborate.values import shown
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 from netdsl.records import Finite
@@ -20,6 +22,9 @@ from netdsl.source import Diagnostic, brief, counted, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+FITTED_ON = 4096
+"""Samples of a set that is not in memory which tell the mean and the deviation."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,8 @@ class Scale:
 class Standardize:
     """`standardize`: scale to [0, 1], subtract the mean and divide by the standard deviation, per channel.
 
-    Both are computed over the training set, after the validation share is taken off, unless given:
+    Both are computed over the training set, after the validation share is taken off, unless given (of a set that is
+    not in memory over 4,096 samples, drawn at random):
     `standardize(mean = [0.1307], std = [0.3081])`, on the scale [0, 1]. The deviation is the population's
     (divided by n); where it is 0 it is taken as 1, as scikit-learn's StandardScaler does.
     """
@@ -158,22 +164,37 @@ def _check_channels(mean: tuple[float, ...], channels: int) -> None:
 def channel_statistics(
     train: Column, steps: Sequence[Step] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and population standard deviation of each channel of [n, ..., C] after steps, in float64 by chunks."""
-    images = train.values
+    """Mean and population standard deviation of each channel of [n, ..., C] after steps, in float64.
 
-    def chunks() -> Iterator[NDArray[Any]]:
-        for start in range(0, len(images), 256):
-            chunk = preprocessed(steps, images[start : start + 256], train.pixels)
-            yield chunk.reshape(len(chunk), -1)
+    Of a set that is not in memory up to `FITTED_ON` samples are read, drawn at random.  One pass by chunks, whose
+    means and sums of squares are put together as in Chan, Golub and LeVeque 1983.
+    """
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    for chunk in ordered(lambda part: train.read(part, steps), _fitted_on(train), _workers(train)):
+        # Sum over samples first and pixels last: NumPy is fast when the innermost axis is long.
+        rows = chunk.reshape(len(chunk), -1)
+        channels, new = chunk.shape[-1], math.prod(chunk.shape[:-1])
+        own = rows.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) / new
+        centre = np.tile(own, rows.shape[1] // channels)
+        spread = np.square(rows - centre).sum(axis=0).reshape(-1, channels).sum(axis=0)
+        step, count = own - mean, count + new
+        squares = squares + spread + np.square(step) * (new * (count - new) / count)
+        mean = mean + step * (new / count)
+    return mean, np.sqrt(squares / count)
 
-    # Sum over samples first and pixels last: NumPy is fast when the innermost axis is long.
-    shape = shape_after(steps, images.shape[1:])
-    channels, count = shape[-1], len(images) * math.prod(shape[:-1])
-    sums = sum(chunk.sum(axis=0, dtype=np.float64) for chunk in chunks())
-    mean = np.asarray(sums).reshape(-1, channels).sum(axis=0) / count
-    centre = np.tile(mean, math.prod(shape[:-1]))
-    squares = sum(np.square(chunk - centre).sum(axis=0) for chunk in chunks())
-    return mean, np.sqrt(np.asarray(squares).reshape(-1, channels).sum(axis=0) / count)
+
+def _fitted_on(train: Column) -> Iterator[NDArray[np.int64]]:
+    """The samples that the statistics are of, in chunks: all in memory, else as many as may be read."""
+    count = len(train)
+    drawn = np.arange(count)
+    if not train.in_memory and count > FITTED_ON:
+        drawn = np.sort(random_order(0, Purpose.FIT, 0, count)[:FITTED_ON])
+    size = 256 if train.in_memory else 32
+    return (drawn[start : start + size] for start in range(0, len(drawn), size))
+
+
+def _workers(train: Column) -> int:
+    return 0 if train.in_memory else default_workers()
 
 
 def _told(pixels: Pixels, most: float) -> Pixels:
@@ -195,7 +216,7 @@ def _sign_differs(given: Pixels, trained: Pixels) -> bool:
 
 
 def _warn_doubt(train: Column) -> None:
-    assumed = doubt(train.pixels, train.values.ndim - 1)
+    assumed = doubt(train.pixels, len(train.shape))
     if assumed is not None:
         warn(Diagnostic("data", assumed[0], fix=assumed[1]))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from netdsl.arrays import Array, np
+from netdsl.data.column import Column, labels_of
 from netdsl.data.dataset import (
     IMAGE,
     LABEL,
@@ -14,10 +15,11 @@ from netdsl.data.dataset import (
     check_classes,
     check_counts,
     check_shapes,
-    labels_of,
     need_label,
 )
 from netdsl.data.errors import data_error
+from netdsl.data.preprocess import Step, shape_after
+from netdsl.data.stored import Shape
 from netdsl.data.stream import Header
 from netdsl.source import counted
 
@@ -31,13 +33,15 @@ class ArrayOutline:
 
     shape: of one sample, `()` for a single number.  integers: whether it holds whole numbers.  classes: how many
     there are, where class numbers have names.  values: all of them, where they are at hand; of a split that is a
-    share of another, those of the whole.
+    share of another, those of the whole.  shapes: every shape that a sample has, with the name of one that has it,
+    where they may differ.
     """
 
-    shape: tuple[int, ...]
+    shape: Shape
     integers: bool
     classes: int | None = None
     values: Array | None = None
+    shapes: Mapping[Shape, str] = field(default_factory=dict)
 
     @property
     def label(self) -> tuple[int, ...]:
@@ -117,11 +121,13 @@ def is_small(header: Header) -> bool:
 
 def outline_of(split: Split) -> Outline:
     """The outline of a split in memory."""
-    arrays = {
-        name: ArrayOutline(c.shape, c.integers, None if c.classes is None else len(c.classes), c.values)
-        for name, c in split.columns.items()
-    }
-    return Outline(len(split), arrays)
+    return Outline(len(split), {name: _outline(column) for name, column in split.columns.items()})
+
+
+def _outline(column: Column) -> ArrayOutline:
+    classes = None if column.classes is None else len(column.classes)
+    values = column.values if isinstance(column.values, np.ndarray) else None
+    return ArrayOutline(column.shape, column.integers, classes, values, column.shapes)
 
 
 def outline_of_arrays(
@@ -160,3 +166,37 @@ def outline_of_pair(
     kept = None if values is None else labels_of(values, None)
     label = ArrayOutline(tuple(labels[1:]) if kept is None else kept.shape[1:], integers, None, kept)
     return Outline(samples[0], {IMAGE: ArrayOutline(tuple(samples[1:]), False), LABEL: label})
+
+
+def one_shape(steps: Sequence[Step], shapes: Mapping[Shape, str]) -> Shape:
+    """The shape of samples after all steps, which must be the same for all of them.
+
+    `shapes` are those that they have before, each with the name of a sample. Errors: NetError that names two.
+    """
+    (first, name), *others = shapes.items()
+    made = shape_after(steps, first)
+    for shape, other in others:
+        found = shape_after(steps, shape)
+        if found != made:
+            after = f" after {', '.join(map(str, steps))}" if steps else ""
+            message = f"the samples differ in size{after}: {name} is {list(made)}, {other} {list(found)}"
+            raise data_error(message, fix=_to_one_size(shapes))
+    return made
+
+
+def _to_one_size(shapes: Mapping[Shape, str]) -> str | None:
+    """The setting that makes pictures of several sizes one."""
+    if any(len(shape) not in (2, 3) for shape in shapes):
+        return None
+    side = min(min(shape[:2]) for shape in shapes)
+    return f"preprocess = [resize({side}), center_crop({side})] gives all of them one size"
+
+
+def prepared_outline(outline: Outline, steps: Mapping[str, Sequence[Step]]) -> Outline:
+    """The outline whose inputs, by name, have been preprocessed by these steps. Errors: NetError."""
+    arrays = dict(outline.arrays)
+    for name, own in steps.items():
+        found = arrays[name]
+        shape = one_shape(own, found.shapes or {found.shape: "sample 0"})
+        arrays[name] = replace(found, shape=shape, shapes={})
+    return replace(outline, arrays=arrays)

@@ -70,13 +70,17 @@ class Pixels:
 
 def look(values: NDArray[Any], white: float | None = None) -> Pixels:
     """Look at samples [n, ...] of booleans, integers or floats; `white` where it is known."""
-    low, high = float(values.min()), float(values.max())
-    kind = values.dtype
+    return meaning(values.dtype, values.ndim, (float(values.min()), float(values.max())), white)
+
+
+def meaning(kind: np.dtype[Any], rank: int, found: tuple[float, float], white: float | None = None) -> Pixels:
+    """What numbers of a type mean in samples [n, ...] of `rank`; `found` are the lowest and the highest of them."""
+    low, high = found
     if white is None and kind == np.bool_:
         return Pixels("bool", low, high, 1.0, sure=True)
     if white is None and kind == np.uint8:
         return Pixels("uint8", low, high, 255.0)
-    if white is None and low >= 0 and (kind.kind in "iu" or high <= 1 or values.ndim > 2):
+    if white is None and low >= 0 and (kind.kind in "iu" or high <= 1 or rank > 2):
         return Pixels(kind.name, low, high, _found(high, kind.kind == "f"))
     return Pixels(kind.name, low, high, white, sure=white is not None)
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from netdsl import words
 from netdsl.data.augment import check_augment
-from netdsl.data.batches import Batches, check_batch, prepared_outline
+from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.load import check_present
 from netdsl.data.normalize import check_channels
-from netdsl.data.outline import Outline
-from netdsl.data.preprocess import Step, check_preprocess, shape_after, steps_by_input
+from netdsl.data.outline import Outline, one_shape, prepared_outline
+from netdsl.data.preprocess import Step, check_preprocess, steps_by_input
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
@@ -239,7 +239,7 @@ class DataPlan:
             steps = self._steps({name: column.shape for name, column in columns.items()})
             self._fitted[taken] = {
                 name: Preparation(
-                    shape_after(steps[name], column.shape),
+                    one_shape(steps[name], column.shapes),
                     steps[name],
                     self._normalizer.fit(column, steps[name]),
                 )

@@ -6,6 +6,7 @@ from netdsl.arrays import np
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split, label_among
 from netdsl.data.errors import data_error
+from netdsl.data.stored import read_all
 from netdsl.source import counted
 
 
@@ -21,8 +22,8 @@ def split_validation(data: Split, fraction: float, seed: int) -> tuple[Split, Sp
     picked = validation_count(count, fraction)
     order = random_order(check_seed(seed), Purpose.SPLIT, 0, count)
     label = label_among(data.kinds)
-    if label is not None and data.columns[label].integers and data.columns[label].target.shape == ():
-        order = order[np.argsort(data.columns[label].target.values[order], kind="stable")]
+    if label is not None and data.columns[label].integers and data.columns[label].shape in ((), (1,)):
+        order = order[np.argsort(read_all(data.columns[label].target.values)[order], kind="stable")]
     chosen = np.zeros(count, bool)
     chosen[order[even_positions(count, picked)]] = True
     return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))

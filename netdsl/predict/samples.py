@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.data import CenterCrop, Normalization, Preparation, Resize, Step, Usage
-from netdsl.data.dataset import as_samples, check_sample_shape
+from netdsl.data.column import as_samples
+from netdsl.data.dataset import check_sample_shape
 from netdsl.data.npy import read_npy, read_npz
 from netdsl.data.picture import SUFFIXES, is_picture, pictures_in, read_picture
 from netdsl.data.preprocess import preprocessed, shape_after

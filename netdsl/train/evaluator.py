@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl import passes
 from netdsl.backend.registry import Device, find_target
-from netdsl.data import DataPlan
+from netdsl.data import DataPlan, Loader
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
@@ -65,9 +65,10 @@ class Evaluator:
             program.weights_changed()
         batches = self._data.evaluation_batches(split, self._batch, self._inputs.feeds)
         self._inputs.check(batches.outline, split, self._data.place(split))
-        for number, batch in enumerate(batches.epoch()):
-            program, feeds = self.program(batch.size), dict(batch)
-            if KEY in program.inputs:
-                feeds[KEY] = random_key(0, number)
-            self._measures.update(sums, program.run(feeds), batch.size)
+        with Loader(batches, epochs=1) as loader:
+            for batch in loader:
+                program, feeds = self.program(batch.size), dict(batch)
+                if KEY in program.inputs:
+                    feeds[KEY] = random_key(0, batch.number)
+                self._measures.update(sums, program.run(feeds), batch.size)
         return self._measures.result(sums)
