@@ -71,7 +71,7 @@ def batches(split, **settings):
 
 
 def readers():
-    return [t for t in threading.enumerate() if t.name.startswith("netdsl-")]
+    return [t for t in threading.enumerate() if t.name.startswith(("netdsl-loader", "netdsl-reader"))]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3, 8, 20])
