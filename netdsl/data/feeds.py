@@ -52,7 +52,7 @@ def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
     inputs = [feed for feed in feeds if feed.kind is Kind.INPUT]
     others = [feed for feed in feeds if feed.kind is not Kind.INPUT]
     if len(inputs) == 1 and len(others) > 1:
-        raise _two_labels(others)
+        raise _two_labels(others, label)
     if len(inputs) != 1 or (others and not label):
         raise _no_pair(inputs, feeds, arrays)
     return {inputs[0].name: sample[0], **{feed.name: label[0] for feed in others}}
@@ -89,8 +89,9 @@ def _words(feed: Feed) -> str:
     return {Kind.INPUT: "an input", Kind.TARGET: "a target", Kind.WEIGHT: "weights of samples"}[feed.kind]
 
 
-def _two_labels(targets: Sequence[Feed]) -> NetError:
-    first, second = targets[:2]
+def _two_labels(targets: Sequence[Feed], label: Sequence[str]) -> NetError:
+    """The first target is right, or the one that is called as the label of the data set is."""
+    first, second = sorted(targets[:2], key=lambda feed: feed.name not in label)
     message = f"a data set has one label for a sample; {first.name} and {second.name} are two"
     notes = () if first.span is None else (Note(f"{first.name} is named here", first.span),)
     near = suggest(second.name, [first.name])

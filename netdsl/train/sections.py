@@ -20,6 +20,7 @@ from netdsl.source import Diagnostic, Mistakes, NetError
 from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
+from netdsl.train.misspelt import check_targets
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def training_sections(network: Network, data: Data = None) -> Sections:
         _check_loss(network)
     problems.done()
     assert settings is not None
-    if plan is not None:
+    if plan is None:
+        check_targets(network, ())
+    else:
         network = _fitted(network, settings, plan)
         if "train" in plan.splits:
             settings = replace(settings, batch=min(settings.batch, plan.outline("train").count))
@@ -112,6 +115,7 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
     with problems.at():
         network = fit_labels(network, data.outline("train", feeds), "train", data.place("train"))
     problems.done()
+    check_targets(network, data.outline("train").arrays)
     inputs = network_inputs(network)
     sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.sources]
     inputs.check_all(sets)
