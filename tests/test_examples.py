@@ -8,7 +8,7 @@ from netdsl.elaborate import elaborate
 from netdsl.syntax.format import format_source
 from netdsl.syntax.parse import parse
 from netdsl.syntax.read import read_source
-from netdsl.train import data_plan, train_settings
+from netdsl.train import Trainer, data_plan, train_settings
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.net"))
 NETS = [
@@ -49,3 +49,14 @@ def test_every_net_claims_its_parameters(path):
 def test_variants_have_their_own_counts(name, settings):
     path = next(p for p in EXAMPLES if p.stem == name)
     assert elaborate(read_source(path), overrides=settings).claims
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [("siamese", "binary_accuracy", 0.8), ("autoencoder", "loss", 0.05), ("two_heads", "accuracy", 0.9)],
+)
+def test_examples_of_named_data_learn(name, value, wanted):
+    path = next(p for p in EXAMPLES if p.stem == name)
+    result = Trainer(elaborate(read_source(path), overrides={"train.epochs": "6"})).fit()
+    better = -1 if value == "loss" else 1
+    assert better * result.test[value] > better * wanted

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     SHUFFLE = 1
     LOOK = 2
     FIT = 3
+    TWINS = 4
+    SUBSET = 5
     AUGMENT = 16  # the first augmentation; the next ones count up
 
 

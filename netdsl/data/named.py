@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from netdsl.data.dataset import LABELS, SAMPLES, Split, from_mapping, label_among, need_label
 from netdsl.data.errors import data_error
 from netdsl.data.npy import npz_header, npz_keys, read_names, read_npz
 from netdsl.data.outline import Outline, is_small, outline_of_arrays
 from netdsl.elaborate.values import shown
-from netdsl.source import NetError, brief
+from netdsl.source import NetError, brief, suggest
 
+T = TypeVar("T")
 Names = tuple[tuple[str, str], ...]
 """Pairs of a name and the array of the source that goes under it, in the order in which they are given."""
 
@@ -27,9 +29,26 @@ CLASSES = "classes"
 """The array of a file that holds the names of classes where nothing else is said."""
 
 
-def as_names(given: Mapping[str, object]) -> Names:
-    """The arrays that go under names, checked to be texts. Errors: NetError that begins with the name."""
-    return tuple((name, check_name(name, array, "an array")) for name, array in given.items())
+def as_names(given: Mapping[str, object], arrays: Sequence[str] = ()) -> Names:
+    """The arrays that go under names, checked to be texts. Errors: NetError that begins with the name.
+
+    `arrays` are those of the source, where they are the same for every file.
+    """
+    names = tuple((name, check_name(name, array, "an array")) for name, array in given.items())
+    for name, array in names:
+        if arrays and array not in arrays:
+            near = suggest(array, arrays)
+            fix = f"did you mean {near}?" if near else None
+            raise data_error(f"{name} is {brief(shown(array))}; the arrays are {', '.join(arrays)}", fix=fix)
+    return names
+
+
+def renamed(arrays: Mapping[str, T], names: Names) -> dict[str, T]:
+    """The arrays of a source under the names that are given, where some are; those without one keep their own."""
+    taken = {array for _, array in names}
+    return {name: array for name, array in arrays.items() if name not in taken} | {
+        name: arrays[array] for name, array in names
+    }
 
 
 def check_name(setting: str, value: object, what: str) -> str:

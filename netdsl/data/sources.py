@@ -32,6 +32,7 @@ from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, out
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
+from netdsl.data.twins import Twins
 from netdsl.elaborate.values import shown
 from netdsl.source import brief, suggest
 
@@ -142,6 +143,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     },
     "idx": Idx,
     "npz": Npz,
+    "twins": Twins,
     "npy": Npy,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""

@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, str] = {
     "idx": 'idx("images.gz", "labels.gz")',
     "npz": 'npz("data.npz")',
     "npy": 'npy("x.npy", "y.npy")',
+    "twins": "twins(digits.train)",
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
     "shift": "shift(2)",
@@ -52,10 +53,11 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         if value.args or value.named:
             raise NetError(Diagnostic("setting", f"{value.name} takes no settings", place))
         return target
+    args = [make(v, known, what, span) for v in value.args]
     named = {key: make(v, known, what, span) for key, v in value.named.items()}
     _check_arguments(target, value, place)
     try:
-        return target(*value.args, **named)
+        return target(*args, **named)
     except NetError as error:
         raise NetError(
             *(d.at(place_of(d.message, value, target) or place) for d in error.diagnostics)

@@ -118,7 +118,9 @@ SECTIONS = {
         Exhibit("tiny_yolo_v3", "Tiny YOLOv3", ("Redmon and Farhadi 2018",)),
     ],
     "Others": [
-        Exhibit("siamese", "Siamese network", ("Koch et al. 2015",)),
+        Exhibit("siamese", "Siamese network", ("Koch et al. 2015",), "koch2015"),
+        Exhibit("autoencoder", "Autoencoder of digits", ("Hinton and Salakhutdinov 2006",)),
+        Exhibit("two_heads", "Two heads for digits", ()),
         Exhibit("volume", "VoxNet, three axes", ("Maturana and Scherer 2015",)),
         Exhibit("audio", "M5, one axis", ("Dai et al. 2016",)),
         Exhibit("hourglass", "Deep image prior", ("Ulyanov et al. 2018",)),
