@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
+from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import LABEL, SAMPLES, Column, Split, label_among
 from netdsl.data.errors import data_error
 from netdsl.data.named import Names, as_names, renamed
