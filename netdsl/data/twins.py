@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
+from netdsl.data.column import Column
 from netdsl.data.counter import Purpose, check_seed, random_order
-from netdsl.data.dataset import LABEL, SAMPLES, Column, Split, label_among
+from netdsl.data.dataset import LABEL, SAMPLES, Split, label_among
 from netdsl.data.errors import data_error
 from netdsl.data.named import Names, as_names, renamed
 from netdsl.data.outline import ArrayOutline, Outline
 from netdsl.data.pixels import look
+from netdsl.data.stored import read_all
 from netdsl.elaborate.values import shown
 from netdsl.source import brief
 
@@ -50,11 +52,11 @@ class Twins:
         """Draw partners for the samples of the source."""
         whole = self.source.load(base)
         sample, label = _pair(whole.columns.keys(), whole.kinds)
-        partners, same = partnered(whole.columns[label].target.values, self.seed)
+        partners, same = partnered(read_all(whole.columns[label].target.values), self.seed)
         column, answers = whole.columns[sample], same.astype(np.int64)
         arrays = {
             FIRST: column,
-            SECOND: replace(column, values=column.values[partners]),
+            SECOND: column.part(partners),
             LABEL: Column(answers, look(answers), ANSWERS),
         }
         return Split(renamed(arrays, self.names))
