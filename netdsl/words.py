@@ -42,6 +42,7 @@ LAYERS: Mapping[str, str] = {
     "power(2)": "pow",
     "stop_gradient": "detach",
     "gather": "Embedding",
+    "sequence_mask(count, length)": "SequenceMask",
     "one_hot(classes)": "to_categorical OneHotEncoder",
     "l1(weights)": "L1Regularizer l1_loss",
     "l2(weights)": "L2Regularizer l2_loss",

@@ -79,6 +79,7 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "reduce_max": ("reduction", "ReduceMax"),
     "argmax": ("argmax", "ArgMax"),
     "one_hot": ("one_hot", "OneHot"),
+    "sequence_mask": ("sequence_mask", "SequenceMask"),
     "top_k": ("top_k", "TopK"),
     **dict.fromkeys(FUNCTIONS, ("elementwise", "FUNCTIONS")),
     "softmax": ("softmax", "Softmax"),

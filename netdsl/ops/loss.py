@@ -20,7 +20,7 @@ from netdsl.scalar import Expr, absolute, log, maximum, minimum, power, sigmoid,
 
 @dataclass(frozen=True)
 class Loss(Mean):
-    """Base: operands are the prediction, the target and, optionally, one weight per sample `[N]`.
+    """Base: operands are the prediction, the target and, optionally, one weight per sample `[N]`, or per part of it.
 
     A weight multiplies the losses of its sample; the mean is still taken over all elements (Keras' rule), not divided
     by the sum of the weights.
@@ -72,7 +72,8 @@ class ElementwiseLoss(Loss):
         count, axes = math.prod(shape), range(len(shape))
         if len(values) == 2:
             return b.reduce("sum", self.scalar, *values, axes=axes), count
-        weight = b.reshape(values[2], (shape[0], *(1,) * (len(shape) - 1)))
+        own = b.type(values[2]).shape
+        weight = b.reshape(values[2], (*own, *(1,) * (len(shape) - len(own))))
 
         def weighted(x: Expr, t: Expr, w: Expr) -> Expr:
             return w * self.scalar(x, t)
@@ -87,8 +88,12 @@ class ElementwiseLoss(Loss):
         """The weighted mean over all elements."""
         losses = self.elements(arrays[0], arrays[1])
         if len(arrays) == 3:
-            losses = losses * arrays[2].reshape(-1, *(1,) * (losses.ndim - 1))
+            losses = losses * arrays[2].reshape(*arrays[2].shape, *(1,) * (losses.ndim - arrays[2].ndim))
         return (np.asarray(losses.mean()),)
+
+    def weights_fit(self, prediction: TensorType, weights: TensorType) -> bool:
+        """One per sample, or per part of it down to the elements: a beginning of the prediction's shape."""
+        return weights.rank > 0 and weights.shape == prediction.shape[: weights.rank]
 
     @classmethod
     def samples(cls) -> Sequence[Sample]:
@@ -97,6 +102,7 @@ class ElementwiseLoss(Loss):
             Sample(cls(), ((3, 4), (3, 4)), low=0.1, high=0.9),
             Sample(cls(), ((2, 3, 2, 1), (2, 3, 2, 1)), low=0.1, high=0.9),
             Sample(cls(), ((3, 4), (3, 4), (3,)), low=0.1, high=0.9),
+            Sample(cls(), ((2, 3, 4), (2, 3, 4), (2, 3)), low=0.1, high=0.9),
             Sample(cls(), ((3, 4), (3, 5)), error="compares"),
             Sample(cls(), ((3, 4), (3, 4), (4,)), error="one per sample"),
         )

@@ -34,7 +34,8 @@ class Target:
     `classes` is the smallest number of classes that a prediction compared with the labels has; None for targets
     that are not class numbers.  The label `ignored` counts nowhere.
     `users` are the losses and metrics that take the labels, `span` is where they are named first.  `counted_by` has,
-    for each label that some of the users leave out, the first that counts it.
+    for each label that some of the users leave out, the first that counts it.  `room` is that of the shortest
+    `sequence_mask` which takes the target as counts.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     users: tuple[str, ...] = ()
     span: Span | None = None
     counted_by: Mapping[int, Node] = field(default_factory=dict)
+    room: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -53,12 +55,16 @@ class Target:
 
     @property
     def _noun(self) -> str:
+        if self.room is not None:
+            return "count"
         return "label" if self.kind is Kind.TARGET else "weight"
 
     def check(self, outline: ArrayOutline, name: str) -> None:
         """Raise NetError unless these labels can be fed; `name` is what they are called, such as `the test set`."""
         self._check_shape(outline, name)
-        if self.integers:
+        if self.room is not None or (self.kind is Kind.WEIGHT and not self.integers):
+            self._check_weights(outline, name)
+        elif self.integers:
             self._check_classes(outline, name)
         else:
             self._check_values(outline, name)
@@ -78,6 +84,17 @@ class Target:
         elif not ours and outline.integers:
             fix = "cross_entropy compares predictions of classes with class numbers"
         raise self._error(message, fix)
+
+    def _check_weights(self, outline: ArrayOutline, name: str) -> None:
+        """Weights are 0 or more, and counts no more than there is room for."""
+        low, high = outline.bounds()
+        if self.room is not None and not outline.integers:
+            raise self._error(f"the counts of {name} are float32; they must be whole numbers")
+        if low is not None and low < 0:
+            raise self._error(f"{name} has the {self._noun} {low:g}; {self._noun}s are 0 or more")
+        if self.room is not None and high is not None and high > self.room:
+            fix = f"sequence_mask({self.name}, {high:g}) has room for all"
+            raise self._error(f"{name} has the count {high:g}, sequence_mask room for {self.room}", fix)
 
     def _check_classes(self, outline: ArrayOutline, name: str) -> None:
         if not outline.integers:
@@ -125,7 +142,7 @@ class Target:
                 raise self._error(message)
 
     def _error(self, message: str, fix: str | None = None) -> NetError:
-        notes = () if self.span is None else (Note("the labels are taken here", self.span),)
+        notes = () if self.span is None else (Note(f"the {self._noun}s are taken here", self.span),)
         return NetError(Diagnostic("data", message, notes=notes, fix=fix))
 
 
@@ -198,7 +215,14 @@ def _target(objective: Graph, node: Node) -> Target:
         tuple(user.op.name for user in users),
         node.span,
         _counted_by(users),
+        _room(objective, node),
     )
+
+
+def _room(objective: Graph, target: Node) -> int | None:
+    """The shortest mask that a target says the counts of."""
+    masks = (n for n, _ in objective.users(Value(target.id)) if n.op.name == "sequence_mask")
+    return min((n.types[0].shape[-1] for n in masks), default=None)
 
 
 def _classes(objective: Graph, target: Node, users: Sequence[Node]) -> int | None:

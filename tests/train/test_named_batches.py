@@ -257,6 +257,11 @@ def test_pictures_and_masks_move_together_and_tables_stay():
             "",
         ),
         (
+            {**ARRAYS, "weight": WEIGHT - 1},
+            "weight in the train set has the weight -0.",
+            "",
+        ),
+        (
             {**ARRAYS, "left": LEFT[:9]},
             "the arrays have different numbers of samples: 9 in left, 40 in right",
             "",
@@ -316,3 +321,44 @@ def test_a_batch_is_a_mapping():
 
 def test_from_the_package():
     assert netdsl.Trainer(network(epochs=1), data=ARRAYS).fit().epochs == 1
+
+
+BOXES = """
+net Boxes { input x: [6]; output y = x -> dense(12) -> reshape([3, 4]) }
+train { loss = LOSS(y, boxes, sequence_mask(count, 3)); batch = 4; epochs = 1; optimizer = sgd(lr = 0.1) }
+"""
+
+
+def test_boxes_are_padded_and_their_counts_say_which_are_there():
+    """What is padding changes nothing; against NumPy, with losses of numbers and of boxes."""
+    x, count = RNG.random((10, 6)).astype(np.float32), np.arange(10) % 4
+    low = RNG.random((10, 3, 2))
+    boxes = np.concatenate([low, low + RNG.random((10, 3, 2))], -1).astype(np.float32)
+    there = np.arange(3) < count[:, None]
+    other = np.where(there[..., None], boxes, 7).astype(np.float32)
+    for loss in ("smooth_l1", "mse", "giou"):
+        net = network(BOXES.replace("LOSS", loss))
+        trainers = [Trainer(net, data=plan({"x": x, "boxes": b, "count": count})) for b in (boxes, other)]
+        w = {n: np.float64(a) for n, a in trainers[0].program.state_dict().items()}
+        results = [t.fit() for t in trainers]
+        assert results[0].history == results[1].history
+        if loss == "mse":
+            y = (x @ w["dense1.weight"] + w["dense1.bias"]).reshape(10, 3, 4)
+            found = Evaluator(
+                net, trainers[0].data, 3, Trainer(net, data={"x": x, "boxes": boxes, "count": count}).program
+            )
+            assert found.run("test")["loss"] == pytest.approx(
+                ((y - boxes) ** 2 * there[..., None]).mean(), rel=1e-5
+            )
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [([4, 0], "count in the train set has the count 4, sequence_mask room for 3"),
+     ([-1, 0], "count in the train set has the count -1; counts are 0 or more"),
+     ([0.5, 0], "the counts of count in the train set are float32")],
+)  # fmt: skip
+def test_counts_that_do_not_fit(count, message):
+    arrays = {"x": np.zeros((4, 6)), "boxes": np.zeros((4, 3, 4)), "count": np.tile(count, 2)}
+    with pytest.raises(NetError, match=message):
+        Trainer(network(BOXES.replace("LOSS", "iou")), data=arrays)
