@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl import elaborate
+from netdsl.arrays import Array
 from netdsl.elaborate import need_network
 from netdsl.report import summarize
 from netdsl.source import Diagnostic, NetError
@@ -145,3 +146,16 @@ def restore(path: str | os.PathLike[str]) -> Trained:
     from netdsl.predict import load_trained
 
     return load_trained(Path(path))
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """The weights and statistics of a file by name, float32, in the file's own layout and order.
+
+    It may be a checkpoint or an artifact of netdsl, safetensors, or a PyTorch state dict, which is read without
+    running what is in it; slots of optimisers and arrays of whole numbers are left out.  Raises NetError for any
+    other file, and a damaged one.
+    """
+    from netdsl.runtime.weight_file import open_weights
+
+    file = open_weights(Path(path))
+    return file.read(file.shapes)

@@ -114,6 +114,7 @@ ENTRIES: Mapping[str, str] = {
     "batch": "batch_size",
     "seed": "random_state random_seed manual_seed",
     "clip_norm": "clipnorm max_grad_norm",
+    "start": "pretrained weights init_checkpoint load_state_dict load_weights from_pretrained",
     "it is the optimiser's: optimizer = sgd(lr = 0.1, weight_decay = 1e-4)": "lr learning_rate weight_decay momentum",
 }
 

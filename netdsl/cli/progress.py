@@ -50,6 +50,11 @@ def start_text(epochs: int, batches: int, progress: Position, where: str) -> str
     return f"training for {counted(epochs, 'epoch')} of {counted(batches, 'batch')}{where}"
 
 
+def weights_text(loop: Loop) -> list[str]:
+    """What came from a file of weights."""
+    return loop.start.lines if loop.start is not None else []
+
+
 def time_text(seconds: float) -> str:
     """`1:02:03`, `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -65,7 +70,8 @@ class Lines(Callback):
 
     def on_train_begin(self, loop: Loop) -> None:
         """Print the first line of a run."""
-        print(start_text(loop.epochs, len(loop.batches), loop.progress, self.where), flush=True)
+        text = start_text(loop.epochs, len(loop.batches), loop.progress, self.where)
+        print("\n".join([text, *weights_text(loop)]), flush=True)
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Print the epoch."""
@@ -99,7 +105,8 @@ class Bars(Callback):
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
         self.began = time.monotonic()
-        self.console.print(fitted(start_text(epochs, batches, progress, self.where), self.console.width))
+        lines = [start_text(epochs, batches, progress, self.where), *weights_text(loop)]
+        self.console.print(fitted("\n".join(lines), self.console.width))
         self.live.start()
         self._draw()
 

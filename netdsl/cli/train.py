@@ -42,6 +42,13 @@ if TYPE_CHECKING:
         metavar="DIR",
         help="folder for checkpoints and metrics.jsonl (default: a new one, runs/NAME-N)",
     ),
+    option(
+        "--start",
+        type=Path,
+        files="*",
+        metavar="FILE",
+        help="weights to start from: a checkpoint, an artifact, safetensors, or a PyTorch state dict",
+    ),
     option("--no-save", dest="keep", action="store_false", help="keep nothing"),
     option(
         "--resume",
@@ -56,6 +63,7 @@ def app(
     settings: list[str],
     net: str | None,
     out: Path | None,
+    start: Path | None,
     keep: bool,
     resume: bool,
     device: str,
@@ -72,7 +80,7 @@ def app(
         target = find_target(device, threads=threads)
         batch = training_sections(load_network(file, settings, net)).settings.batch
         with waiting("compiling"):
-            trainer = Trainer(load_network(file, settings, net, batch), device=target)
+            trainer = Trainer(load_network(file, settings, net, batch), device=target, start=start)
         with _folder(trainer, file, net, out, keep, resume) as trainer.out:
             go_on = GoOn(file, tuple(settings), net, trainer.out)
             result = _fit(trainer, resume, go_on)

@@ -40,6 +40,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "seed",
         "clip_norm",
         "checkpoint_seconds",
+        "start",
     ),
     "eval": ("metrics", "batch"),
 }

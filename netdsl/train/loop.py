@@ -13,6 +13,7 @@ from netdsl.train.evaluator import Evaluator
 from netdsl.train.kept import give_back
 from netdsl.train.learner import Learner
 from netdsl.train.schedules import Clock
+from netdsl.train.transfer.start import Start
 
 
 class Loop:
@@ -21,7 +22,7 @@ class Loop:
     `lr`, `momentum` (None: the optimiser's own) and `frozen`, names of weights that stay, are those of the next step
     or of the one just made; callbacks set them in `on_batch_begin`.  `progress` is where training is, `epochs` how
     many there are to be, `batches` what an epoch is made of, `seconds` the time of the running epoch so far,
-    `evaluator` gives the values of the validation set, None without one.
+    `evaluator` gives the values of the validation set, None without one; `start` says which weights came from a file.
     """
 
     def __init__(self, learner: Learner) -> None:
@@ -30,6 +31,7 @@ class Loop:
         self.momentum: float | None = None
         self.frozen: frozenset[str] = frozenset()
         self.progress = Progress()
+        self.start: Start | None = None
         self.stopping = self.finished = False
         self.seconds = 0.0
         self._failure: BaseException | None = None

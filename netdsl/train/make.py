@@ -24,6 +24,7 @@ EXAMPLES: Mapping[str, str] = {
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
     "shift": "shift(2)",
+    "load": 'load("best.safetensors")',
 }
 
 Hint = Callable[[str], str | None]

@@ -19,7 +19,10 @@ def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run
     text = str(with_batch(network.objective, settings.batch))
     digest = hashlib.sha256(text.encode()).hexdigest()
     optimizer = _optimizer(settings.optimizer)
-    return Run(settings.seed, settings.batch, samples, digest, optimizer, settings_text(network))
+    text_of = settings_text(network)
+    if settings.start is not None:
+        text_of["train.start"] = settings.start.text
+    return Run(settings.seed, settings.batch, samples, digest, optimizer, text_of)
 
 
 def check_resume(
@@ -44,6 +47,9 @@ def check_resume(
     for name, (was, given) in changed.items():
         if name.startswith("data.") and name != "data.test":
             raise _differs(f"was trained with {name} = {was or 'its default'}, not {given or 'its default'}")
+    was, given = changed.get("train.start", (None, None))
+    if given is not None:
+        raise _differs(f"was started from {was or 'the initialisers'}, not from {given}")
     check_arrays(checkpoint.arrays, shapes, "the checkpoint")
     if then.objective != now.objective:
         raise _differs("was trained with another network, loss or list of metrics")

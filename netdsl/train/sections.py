@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.data.dataset import Split
@@ -16,12 +17,13 @@ from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
-from netdsl.source import Diagnostic, Mistakes, NetError
+from netdsl.source import Diagnostic, Mistakes, NetError, placed
 from netdsl.train.doubts import doubts
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.misspelt import check_targets
 from netdsl.train.settings import TrainSettings, data_plan, train_settings
+from netdsl.train.transfer.start import Start, find_start
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -53,6 +55,7 @@ def check_sections(network: Network) -> tuple[Diagnostic, ...]:
     """
     if network.objective is not None or network.train:
         sections = training_sections(network)
+        start_of(sections.network, sections.settings)
         missing = () if sections.data is None else sections.data.missing()
         return (*sections.warnings, *missing)
     if network.data:
@@ -89,6 +92,16 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     _check_batches(network, settings, plan)
     found = () if plan is None else plan.doubts(network_inputs(network).feeds)
     return Sections(network, settings, plan, (*doubts(network, settings), *found))
+
+
+def start_of(network: Network, settings: TrainSettings) -> Start | None:
+    """The weights to start from; raises NetError, at the setting, where they do not fit the network."""
+    if settings.start is None:
+        return None
+    assert network.objective is not None
+    place = network.train["start"].span if "start" in network.train else None
+    with placed(place):
+        return find_start(settings.start, Path(network.source.name).parent, network.objective)
 
 
 def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -> Sections:

@@ -17,6 +17,7 @@ from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
+from netdsl.train.transfer.start import STARTS, Load
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class TrainSettings:
     seed: int = 0
     clip_norm: float | None = None
     checkpoint_seconds: float = 30.0
+    start: Load | None = None
 
 
 def train_settings(network: Network) -> TrainSettings:
@@ -112,6 +114,26 @@ def _positive_or_none(name: str, setting: SectionSetting) -> float | None:
     return None if setting.value is None else _positive(name, setting)
 
 
+def _start(name: str, setting: SectionSetting) -> Load | None:
+    value = setting.value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _at(setting, lambda: Load(value))
+    made = make(value, STARTS, "way to start", setting.span)
+    if not isinstance(made, Load):
+        raise _wrong(name, setting, 'is a file, "best.safetensors", or load("best.safetensors", ...)')
+    return made
+
+
+def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
+    """What is made of a setting, its error at the setting."""
+    try:
+        return made()
+    except ValueError as error:
+        raise NetError(Diagnostic("setting", str(error), setting.span)) from None
+
+
 def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     value, fix = setting.value, None
     if isinstance(value, str) and value in {**OPTIMIZERS, **SCHEDULES}:
@@ -129,6 +151,7 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "seed": partial(_integer, low=0),
     "clip_norm": _positive_or_none,
     "checkpoint_seconds": _positive,
+    "start": _start,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from netdsl.backend.registry import Device, find_target
@@ -28,8 +29,9 @@ from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.run_folder import LAST, RunFolder, hold
-from netdsl.train.sections import Data, training_sections
+from netdsl.train.sections import Data, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
+from netdsl.train.transfer.start import Load, Start
 
 
 class Trainer:
@@ -38,7 +40,8 @@ class Trainer:
     The same network, settings, callbacks and seed give the same bits, whatever the number of threads, also when a run
     is stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
     `last.safetensors` and `best.safetensors` (see docs/training.md for what is best).  `callbacks` come after the
-    schedule of the file, in their order.
+    schedule of the file, in their order.  `start` is the file of weights to start from, instead of the one that
+    `train.start` names.
 
     Raises NetError for settings, data or checkpoints that do not fit, and for a step that is not finite.
     """
@@ -51,11 +54,12 @@ class Trainer:
         device: Device = "cpu",
         threads: int | None = None,
         callbacks: Iterable[Callback] = (),
+        start: Path | str | None = None,
     ) -> None:
         need_network(network, "netdsl.Trainer")
         sections = training_sections(network, data)
         self.network = network = sections.network
-        self.settings: TrainSettings = sections.settings
+        self.settings: TrainSettings = _starting_from(sections.settings, start)
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)
         self._device = find_target(device, threads=threads)
@@ -83,8 +87,8 @@ class Trainer:
         """Train to the last epoch; with `resume` from the last checkpoint in `out`, if it is not done already.
 
         Without `resume` training starts at epoch 1 from the weights that `program` holds, at first those of the
-        initialisers.  The first Ctrl-C ends it after the running step, with a checkpoint; a second one at once.
-        One training at a time may write into `out`; reading from it is free.
+        initialisers, and from those of `train.start`.  The first Ctrl-C ends it after the running step, with a
+        checkpoint; a second one at once.  One training at a time may write into `out`; reading from it is free.
         """
         self._loop = Loop(self.learner)
         with ExitStack() as stack:
@@ -99,11 +103,22 @@ class Trainer:
 
     def _started(self) -> FitResult:
         self.learner.forget()
-        output, s = self._begin(self._batches(), Progress()), self.settings
+        batches, weights = self._batches(), self._start()
+        output, s = self._begin(batches, Progress()), self.settings
         output.begin()
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
+        if weights is not None:
+            output.log("weights", **weights.report)
         output.save(LAST, self._checkpoint)
         return self._run(output)
+
+    def _start(self) -> Start | None:
+        """Take over the weights that the settings name."""
+        start = self._loop.start = start_of(self.network, self.settings)
+        if start is not None:
+            for name, array in start.read(self.learner.objective).items():
+                self.program.set(name, array)
+        return start
 
     def _resumed(self) -> FitResult:
         if self.out is None:
@@ -172,3 +187,11 @@ class Trainer:
         check_finite(arrays)
         arrays |= kept(self._loop.callbacks)
         return Checkpoint(model, arrays, self._loop.progress, self._run_is)
+
+
+def _starting_from(settings: TrainSettings, file: Path | str | None) -> TrainSettings:
+    """The settings with another file to start from; how its names are matched stays as the settings say."""
+    if file is None:
+        return settings
+    name = str(Path(file).absolute())
+    return replace(settings, start=replace(settings.start, file=name) if settings.start else Load(name))

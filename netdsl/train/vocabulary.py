@@ -16,6 +16,7 @@ from netdsl.source import counted
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.schedules import SCHEDULES
+from netdsl.train.transfer.start import Load
 
 #: kinds of things, and where in a file they stand
 _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
@@ -25,6 +26,7 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),
     ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
     ("augmentation", AUGMENTATIONS, "data {{ augment = [{}] }}"),
+    ("weights to start from", {"load": Load}, "train {{ start = {} }}"),
 )
 
 
