@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from netdsl.data import DataPlan
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
@@ -18,6 +19,7 @@ from netdsl.train.checkpoint import Progress as Position
 
 SHORTEST_BAR = 8
 REFRESH = 0.1  # seconds
+NAMED = 3  # samples that were left out, of which the log names all
 
 
 def value_text(name: str, value: float) -> str:
@@ -55,6 +57,15 @@ def weights_text(loop: Loop) -> list[str]:
     return loop.start.lines if loop.start is not None else []
 
 
+def about_text(data: DataPlan) -> list[str]:
+    """What was found in the data, and what was left out of it, a line each."""
+    lines = [f"{name}: {text}" for name, text in data.about.items()]
+    for name, messages in data.skipped.items():
+        more = f"; and {len(messages) - NAMED:,} more" if len(messages) > NAMED else ""
+        lines.append(f"{name}: {len(messages):,} skipped: {'; '.join(messages[:NAMED])}{more}")
+    return lines
+
+
 def time_text(seconds: float) -> str:
     """`1:02:03`, `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -65,13 +76,13 @@ def time_text(seconds: float) -> str:
 class Lines(Callback):
     """One plain line per epoch."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, data: DataPlan) -> None:
+        self.where, self.data = where, data
 
     def on_train_begin(self, loop: Loop) -> None:
-        """Print the first line of a run."""
+        """Print what the data is, where that was found out, and the first line of a run."""
         text = start_text(loop.epochs, len(loop.batches), loop.progress, self.where)
-        print("\n".join([text, *weights_text(loop)]), flush=True)
+        print("\n".join([*about_text(self.data), text, *weights_text(loop)]), flush=True)
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Print the epoch."""
@@ -93,20 +104,21 @@ class Bars(Callback):
     that the terminal was closed.
     """
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, data: DataPlan) -> None:
+        self.where, self.data = where, data
         self.console = Console(highlight=False, soft_wrap=True)
         self.live = Live(console=self.console, transient=True, auto_refresh=False)
         self.headings: Sequence[str] = ()
 
     def on_train_begin(self, loop: Loop) -> None:
-        """Print the first line of a run and show the bar."""
+        """Print what the data is, where that was found out, and the first line of a run; show the bar."""
         epochs, batches, progress = loop.epochs, len(loop.batches), loop.progress
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
         self.began = time.monotonic()
-        lines = [start_text(epochs, batches, progress, self.where), *weights_text(loop)]
-        self.console.print(fitted("\n".join(lines), self.console.width))
+        text = start_text(epochs, batches, progress, self.where)
+        for line in (*about_text(self.data), text, *weights_text(loop)):
+            self.console.print(fitted(line, self.console.width), markup=False)
         self.live.start()
         self._draw()
 

@@ -101,7 +101,7 @@ def _folder(
         yield latest_run(run_name(file, net))
     else:
         with waiting("reading the data"):
-            assert trainer.data
+            _ = trainer.data.train
         with new_run(run_name(file, net)) as folder:
             yield folder
 
@@ -118,7 +118,7 @@ def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
 
     try:
         with on_signals(ENDING, ending):
-            trainer.callbacks += _progress(trainer.out, resume)
+            trainer.callbacks += _progress(trainer, resume)
             result = trainer.fit(resume)
     except KeyboardInterrupt:
         say("\n".join(["interrupted at once", *go_on.resume()]))
@@ -135,12 +135,13 @@ def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
     return result
 
 
-def _progress(folder: Path | None, resume: bool) -> list[Callback]:
+def _progress(trainer: Trainer, resume: bool) -> list[Callback]:
     """A progress bar in a terminal, plain lines elsewhere, nothing where output is closed."""
     from netdsl.cli.progress import Bars, Lines
 
     if is_closed():
         return []
+    folder = trainer.out
     where = f" in {folder}" if resume else f" into {folder}" if folder else "; nothing is kept (--no-save)"
     bars = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return [Bars(where) if bars else Lines(where)]
+    return [Bars(where, trainer.data) if bars else Lines(where, trainer.data)]

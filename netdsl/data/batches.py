@@ -62,6 +62,7 @@ class Batches:
     batch: samples in one; a split that has fewer is one batch.
     drop_last: the last samples of an epoch that do not fill a batch are left out of that epoch, other ones in
         each where shuffled; else they are a smaller batch.
+    workers: how many threads read, see `Loader`; they change nothing of a batch.
     augment: applied in order to the stored pixels, after preprocessing, keyed by (seed, place, epoch, sample).
 
     Errors: NetError for feeds that the split has no arrays for, or none of the right shape; for a batch that is not a
@@ -76,6 +77,7 @@ class Batches:
     seed: int = 0
     shuffle: bool = False
     drop_last: bool = False
+    workers: int | None = None
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -24,9 +24,15 @@ MAX_NAME = 200
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Samples: arrays by name, `split["image"]`; made by `from_arrays` or `from_mapping`."""
+    """Samples: arrays by name, `split["image"]`; made by `from_arrays` or `from_mapping`.
+
+    about: what was found, in one line, where that is not known beforehand.  skipped: what is wrong with the samples
+    that were left out, as was asked for.
+    """
 
     columns: Mapping[str, Column]
+    about: str = ""
+    skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -49,7 +55,7 @@ class Split:
         """The same samples with names of the classes. Errors: NetError for a label that is none of them."""
         name = need_label(self.kinds)
         column = replace(self.columns[name], classes=classes)
-        return Split({**self.columns, name: column.target})
+        return replace(self, columns={**self.columns, name: column.target})
 
 
 IMAGE, LABEL = "image", "label"

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class Loader:
     """Batches from (epoch, batch) on, made in the background at most `depth` batches ahead.
 
-    One thread makes them, in order; where samples have to be read or preprocessed, `workers` more threads do that for
-    it (None: one for each processor), a share of a batch each, so that about two batches are being read at a time.
+    One thread makes them, in order; where samples have to be read or preprocessed, `batches.workers` more threads do
+    that for it (None: one for each processor), a share of a batch each, so that about two batches are being read at
+    a time.
     Iterating gives the batches of epoch after epoch up to `epochs` (exclusive); `batch.last` marks the end of
     each. A loader started at (e, b) gives exactly what one started at (0, 0) gives from there on, whatever the number
     of workers. What goes wrong in a thread is raised here, after the batches made before it. Close it, or use it in a
@@ -34,21 +35,15 @@ class Loader:
     """
 
     def __init__(
-        self,
-        batches: Batches,
-        epochs: int,
-        start: tuple[int, int] = (0, 0),
-        depth: int = 3,
-        workers: int | None = None,
+        self, batches: Batches, epochs: int, start: tuple[int, int] = (0, 0), depth: int = 3
     ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
         if start[0] < 0 or not 0 <= start[1] <= len(batches):
             raise ValueError(f"there is no batch {start[1]} of epoch {start[0]}; an epoch has {len(batches)}")
         self._channel = _Channel(depth)
-        readers = (
-            0 if batches.in_memory else min(batches.batch, default_workers() if workers is None else workers)
-        )
+        readers = default_workers() if batches.workers is None else batches.workers
+        readers = 0 if batches.in_memory else min(batches.batch, readers)
         self._thread = threading.Thread(
             target=_produce,
             args=(batches, epochs, start, readers, self._channel),

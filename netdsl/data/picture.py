@@ -9,7 +9,10 @@ handled.
 from __future__ import annotations
 
 import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,10 @@ MAX_PIXELS = 2**27
 
 #: decoders that neither start other programs nor read other files
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+_GREYS = ("1", "L", "LA", "La")
+#: the tag of EXIF that says how to turn the picture
+_ORIENTATION = 0x0112
+_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _WORDS = {1: "grey", 2: "grey with transparency", 3: "red, green, blue", 4: "colours with transparency"}
 
 
@@ -50,23 +57,55 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture says of itself before it is decoded: its size as it is seen, 1 to 4 channels, over 8 bits."""
+
+    height: int
+    width: int
+    channels: int
+    deep: bool
+
+
+def picture_header(path: Path) -> PictureHeader:
+    """Look at a picture without decoding it. Errors: as of `read_picture`, as far as the header tells."""
+    with _opened(path) as image:
+        _check_size(image, path)
+        # Pillow's own for PNG decodes the picture to find what stands behind the pixels.
+        turned = _exif(image).get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        width, height = image.size[::-1] if turned else image.size
+        grey = image.mode in _GREYS or image.mode[0] in "IF"
+        channels = (1 if grey else 3) + bool(image.has_transparency_data)
+        return PictureHeader(height, width, channels, image.mode[0] in "IF")
+
+
+def _exif(image: Image) -> Any:
+    from PIL import Image as library
+
+    return library.Image.getexif(image)
+
+
 def read_picture(path: Path, channels: int) -> Picture:
     """Read a picture as 1 (grey), 2 (with transparency), 3 (colours) or 4 channels.
 
     Errors: NetError when Pillow or the file is missing, or it is no picture, broken or too large.
     """
-    library = pillow(f"reading {path}")
     if channels not in _WORDS:
         raise data_error(f"a picture has 1 to 4 channels; {channels} are wanted for {path}")
-    with reading(path), open_file(path, "data", "a picture") as file, warnings.catch_warnings():
-        # Sizes above our limit are an error; Pillow's own warning is not needed.
-        warnings.simplefilter("ignore")
+    with _opened(path) as image:
+        return _read(image, path, channels)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    """A picture opened by Pillow; what goes wrong, in the body too, is a NetError that names the file."""
+    library = pillow(f"reading {path}")
+    with reading(path), open_file(path, "data", "a picture") as file:
         try:
-            known = [
-                name for name in _FORMATS if name in library.OPEN
-            ]  # some are missing in some builds of Pillow
+            # some are missing in some builds of Pillow
+            known = [name for name in _FORMATS if name in library.OPEN]
             with library.open(file, formats=known) as image:
-                return _read(image, path, channels)
+                yield image
         except NetError:
             raise
         except library.UnidentifiedImageError as error:
@@ -82,6 +121,10 @@ def pillow(what: str) -> Any:
     """Pillow's `Image` with all its decoders, which `what` needs; raises NetError where it is missing."""
     image = need("PIL.Image", "pillow", what, "data")
     image.init()
+    # Sizes above our limit are an error, and what is odd in a file is no business of who trains on it.  A filter for
+    # good: several threads read, and each would put back what another has changed.
+    if _QUIET not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_QUIET[3].pattern)
     return image
 
 
@@ -96,27 +139,31 @@ def _other_kind(path: Path) -> str | None:
 def _read(image: Image, path: Path, channels: int) -> Picture:
     from PIL import ImageOps
 
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise data_error(
-            f"{path} says it is {width} x {height}, {width * height} pixels; the limit is {MAX_PIXELS}"
-        )
+    _check_size(image, path)
     notes = []
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(f"first of {frames} frames")
     image.load()
     turned = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) not in (0, 1):
+    if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
         notes.append("turned as its EXIF says")
     array, pixels, kind = _deep(turned, path, image.format) if turned.mode[0] in "IF" else _bytes(turned)
     array = _with_channels(array, channels, pixels.white or 1.0, notes, kind)
     return Picture(array, pixels, tuple(notes))
 
 
+def _check_size(image: Image, path: Path) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise data_error(
+            f"{path} says it is {width} x {height}, {width * height} pixels; the limit is {MAX_PIXELS}"
+        )
+
+
 def _bytes(image: Image) -> tuple[NDArray[Any], Pixels, str]:
     """Grey or colours of 8 bits, with transparency where the file has it."""
-    grey = image.mode in ("1", "L", "LA", "La")
+    grey = image.mode in _GREYS
     clear = image.has_transparency_data
     mode = ("LA" if clear else "L") if grey else ("RGBA" if clear else "RGB")
     if grey and clear and image.mode == "L":  # one grey is transparent, which Pillow makes RGBA only

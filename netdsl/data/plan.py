@@ -17,10 +17,12 @@ from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.load import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
+from netdsl.data.parallel import MOST
 from netdsl.data.preprocess import Step, check_preprocess, steps_by_input
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
+    Follower,
     NamedSource,
     as_augmentations,
     as_classes,
@@ -63,6 +65,7 @@ class DataPlan:
         self._sources: dict[str, DataSource] = {}
         self._outlines: dict[str, Outline] = {}
         self._fitted: dict[tuple[Feed, ...], Mapping[str, Preparation]] = {}
+        self._loaded: dict[str, Split] = {}
         self._share = 0.0
         self._problems = Mistakes()
         for name in ("train", "test", "validation"):
@@ -82,7 +85,13 @@ class DataPlan:
             self._shuffle = _flag(values, "shuffle")
         with self._problems.at(self.place("drop_last")):
             self._drop_last = _flag(values, "drop_last")
+        with self._problems.at(self.place("workers")):
+            self._workers = _workers(values["workers"])
         self._problems.done()
+        for name in ("test", "validation"):
+            source = self._sources.get(name)
+            if isinstance(source, Follower):
+                self._sources[name] = source.follow(self._sources.get("train"))
 
     def _take_source(self, name: str, value: object) -> None:
         if name == "validation" and isinstance(value, int | float):
@@ -267,11 +276,13 @@ class DataPlan:
             seed=self._seed,
             shuffle=self._shuffle,
             drop_last=self._drop_last,
+            workers=self._workers,
         )
 
     def evaluation_batches(self, split: str, batch: int, feeds: Sequence[Feed] = ()) -> Batches:
         """Every sample of `train`, `validation` or `test` once, in order; the last batch may be smaller."""
-        return Batches(self._split(split), batch, feeds, self._prepared(split, feeds), seed=self._seed)
+        prepared = self._prepared(split, feeds)
+        return Batches(self._split(split), batch, feeds, prepared, seed=self._seed, workers=self._workers)
 
     def _split(self, name: str) -> Split:
         return {
@@ -312,8 +323,19 @@ class DataPlan:
     def _load(self, name: str) -> Split:
         with placed(self.place(name)):
             split = self._source(name).load(self._base)
+        self._loaded[name] = split
         with placed(self.place("classes")):
             return split if self._classes is None else split.named(self._classes)
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What was found in the sets that have been read, by name, where that was not known beforehand."""
+        return {name: split.about for name, split in self._loaded.items() if split.about}
+
+    @property
+    def skipped(self) -> dict[str, tuple[str, ...]]:
+        """What is wrong with the samples that were left out of the sets that have been read, by name."""
+        return {name: split.skipped for name, split in self._loaded.items() if split.skipped}
 
     def _kept(self, count: int) -> int:
         """The number of samples set aside for validation."""
@@ -341,6 +363,12 @@ def _share(value: float) -> float:
     if isinstance(value, bool) or not 0 <= value < 1:
         raise data_error(f"validation is {shown(value)}; it must be a share from 0 to below 1, or a source")
     return float(value)
+
+
+def _workers(value: object) -> int | None:
+    if value is None or (type(value) is int and 0 <= value <= MOST):
+        return value
+    raise data_error(f"workers is {brief(shown(value))}; it must be a whole number from 0 to {MOST}")
 
 
 def _flag(values: Mapping[str, object], name: str) -> bool:

@@ -29,6 +29,7 @@ from netdsl.data.named import Npz, check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
+from netdsl.data.own.folder import Folder
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
@@ -46,6 +47,14 @@ class DataSource(Protocol):
 
     def outline(self, base: Path) -> Outline:
         """What is known without reading the samples; errors as in `load`, where they can be found without it."""
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A source that finds out what its classes are, and may be told those of the training set."""
+
+    def follow(self, train: object) -> DataSource:
+        """This source with the numbers that classes have in `train`, where that is one of its kind."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "npz": Npz,
     "twins": Twins,
     "npy": Npy,
+    "folder": Folder,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""
 
@@ -157,6 +167,9 @@ NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
 
 PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in INTERPOLATIONS}}
 """What the list `preprocess` may hold, and the words in it."""
+
+SOURCE_WORDS = ("refuse", "skip")
+"""Texts that settings of sources take."""
 
 AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "flip": Flip}
 """What the list `augment` may hold."""
@@ -194,6 +207,11 @@ SETTINGS: Mapping[str, DataSetting] = {
         (), "a list of shift(pixels), flip and flip(p), applied in order to training samples"
     ),
     "shuffle": DataSetting(True, "a new order of the training set in each epoch, drawn with the seed"),
+    "workers": DataSetting(
+        None,
+        "threads that read and preprocess samples ahead of the step, where these are not in memory; by default one "
+        "for each processor; the batches are the same for any number",
+    ),
     "drop_last": DataSetting(
         True,
         "leave out the last training samples of an epoch that do not fill a batch; if false, they make a "
@@ -224,6 +242,8 @@ def as_source(value: object, setting: str) -> DataSource:
 
 def meant_source(name: str, setting: str) -> str | None:
     """A suggestion for an unknown data set; never a test set as training data."""
+    if name in SOURCE_WORDS:
+        return f'in quotes: "{name}"'
     dataset, _, split = name.partition(".")
     near = suggest(dataset, DATASETS)
     if near is None:

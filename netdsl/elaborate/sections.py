@@ -29,6 +29,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "augment",
         "shuffle",
         "drop_last",
+        "workers",
     ),
     "train": (
         "loss",

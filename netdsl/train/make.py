@@ -21,6 +21,7 @@ EXAMPLES: Mapping[str, str] = {
     "npz": 'npz("data.npz")',
     "npy": 'npy("x.npy", "y.npy")',
     "twins": "twins(digits.train)",
+    "folder": 'folder("pics/train")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
     "shift": "shift(2)",
@@ -54,8 +55,8 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         if value.args or value.named:
             raise NetError(Diagnostic("setting", f"{value.name} takes no settings", place))
         return target
-    args = [make(v, known, what, span) for v in value.args]
-    named = {key: make(v, known, what, span) for key, v in value.named.items()}
+    args = [make(v, known, what, span, hint) for v in value.args]
+    named = {key: make(v, known, what, span, hint) for key, v in value.named.items()}
     _check_arguments(target, value, place)
     try:
         return target(*args, **named)

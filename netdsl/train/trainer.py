@@ -109,6 +109,8 @@ class Trainer:
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
         if weights is not None:
             output.log("weights", **weights.report)
+        if self.data.about:
+            output.log("data", about=self.data.about, skipped=self.data.skipped)
         output.save(LAST, self._checkpoint)
         return self._run(output)
 

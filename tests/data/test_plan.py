@@ -36,6 +36,7 @@ def test_every_setting():
         "augment": [Shift(1), Flip],
         "shuffle": False,
         "drop_last": False,
+        "workers": 2,
     }
     assert settings.keys() | {"preprocess", "classes"} == SETTINGS.keys()
     plan = DataPlan(settings, seed=5)

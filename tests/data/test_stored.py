@@ -78,7 +78,7 @@ def readers():
 def test_the_same_bits_for_any_number_of_workers(workers):
     split, arrays, labels = pictures()
     whole = from_arrays(np.stack(arrays), labels, white=255)
-    with Loader(batches(split), epochs=3, start=(1, 2), workers=workers) as loader:
+    with Loader(batches(split, workers=workers), epochs=3, start=(1, 2)) as loader:
         found = list(loader)
     wanted = [b for e in (1, 2) for b in batches(whole).epoch(e) if (b.epoch, b.number) >= (1, 2)]
     assert [(b.epoch, b.number, b.last) for b in found] == [(b.epoch, b.number, b.last) for b in wanted]
@@ -91,8 +91,8 @@ def test_the_same_bits_for_any_number_of_workers(workers):
 
 def test_an_error_comes_at_its_batch():
     split, _, _ = pictures(wrong=20)
-    made = batches(split, shuffle=False)
-    with Loader(made, epochs=1, workers=4) as loader:
+    made = batches(split, shuffle=False, workers=4)
+    with Loader(made, epochs=1) as loader:
         assert [next(loader).number for _ in range(2)] == [0, 1]
         with pytest.raises(NetError, match=r"pics/20\.png is damaged"):
             next(loader)
@@ -101,10 +101,10 @@ def test_an_error_comes_at_its_batch():
 
 def test_leaving_early_leaves_no_threads():
     split, _, _ = pictures()
-    with Loader(batches(split), epochs=10**6, workers=4) as loader:
+    with Loader(batches(split, workers=4), epochs=10**6) as loader:
         next(loader)
     assert not readers()
-    with pytest.raises(KeyboardInterrupt), Loader(batches(split), epochs=10**6, workers=4) as loader:
+    with pytest.raises(KeyboardInterrupt), Loader(batches(split, workers=4), epochs=10**6) as loader:
         next(loader)
         raise KeyboardInterrupt
     assert not readers()
@@ -116,7 +116,7 @@ def test_memory_is_bounded():
     read = []
     inner = stored.read
     stored.read = lambda indices: read.extend(indices) or inner(indices)
-    with Loader(batches(split), epochs=1, depth=2, workers=2) as loader:
+    with Loader(batches(split, workers=2), epochs=1, depth=2) as loader:
         next(loader)
         time.sleep(0.3)
         # one given, two waiting, one that does not fit, and two that are read meanwhile
