@@ -151,14 +151,13 @@ def _optimised(
         return passes.inference(limits).without(without).run(expand(network.graph), hooks)
     from netdsl.source import warn
     from netdsl.train.sections import training_sections
-    from netdsl.train.step import training_graph
+    from netdsl.train.whole_step import step_graph
 
     sections = training_sections(network)
     for warning in sections.warnings:
         warn(warning)
     assert sections.network.objective is not None
-    settings = sections.settings
-    graph = training_graph(sections.network.objective, settings.optimizer, settings.clip_norm)
+    graph = step_graph(sections.network.objective, sections.settings)
     return passes.training(limits).without(without).run(graph, hooks)
 
 

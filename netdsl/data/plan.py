@@ -262,10 +262,11 @@ class DataPlan:
         found = {name: self.train.columns[array].classes for name, array in arrays.items()}
         return {name: classes for name, classes in found.items() if classes is not None}
 
-    def training_batches(self, batch: int, feeds: Sequence[Feed] = ()) -> Batches:
+    def training_batches(self, batch: int, feeds: Sequence[Feed] = (), *, in_order: bool = False) -> Batches:
         """Batches to train on: shuffled, augmented, full ones only unless the settings say otherwise.
 
         feeds: what the network takes of each sample; by default every array, the first as the input.
+        in_order: not shuffled, whatever the settings say, since a batch is the whole set.
         """
         return Batches(
             self.train,
@@ -274,7 +275,7 @@ class DataPlan:
             self._prepared("train", feeds),
             self._augment,
             seed=self._seed,
-            shuffle=self._shuffle,
+            shuffle=self._shuffle and not in_order,
             drop_last=self._drop_last,
             workers=self._workers,
         )

@@ -30,6 +30,7 @@ class Keep(Callback):
                 validation=result.validation,
                 lr=result.lr,
                 seconds=round(loop.seconds, 3),
+                **loop.learner.work(),
             )
             if loop.evaluator is not None and _is_best(result, loop.evaluator.criterion, loop.progress):
                 self._output.save(BEST, self._make)
@@ -47,6 +48,8 @@ class Keep(Callback):
             epochs=result.epochs,
             steps=result.steps,
             seconds=round(result.seconds, 3),
+            **loop.learner.work(),
+            **({"reason": loop.reason} if loop.reason else {}),
         )
 
 

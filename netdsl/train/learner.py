@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from netdsl import passes
 from netdsl.backend.registry import Device, find_target
-from netdsl.data import Batch
+from netdsl.data import Batch, Batches
 from netdsl.elaborate import Network
 from netdsl.ir import Graph
-from netdsl.ops.batch_size import FULL_BATCH, check_batch_size
+from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.source import NetError
+from netdsl.train.callback import Callback
 from netdsl.train.diagnose import not_finite
 from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.inputs import Inputs, network_inputs
@@ -38,8 +39,8 @@ class Learner:
     """
 
     def __init__(self, network: Network, settings: TrainSettings, device: Device = "cpu") -> None:
-        assert network.objective is not None
-        self.settings = settings
+        assert network.objective is not None and isinstance(settings.optimizer, Optimizer)
+        self.settings, self.optimizer = settings, settings.optimizer
         self.inputs: Inputs = network_inputs(network)
         self.objective = network.objective
         self.measures = Measures(network.objective)
@@ -48,16 +49,25 @@ class Learner:
         self.program = self._running = self._compile(settings.batch, frozenset(), None)
         self._programs = {(settings.batch, frozenset[str]()): self.program}
         self._keyed = KEY in self.program.inputs
-        slots = settings.optimizer.used_slots()
+        slots = self.optimizer.used_slots()
         weights = [n.id for n in self.program.graph.leaves("param")]
         self._slots = {f"{weight}/{slot}" for weight in weights for slot in slots}
         for leaf in (*self.program.graph.leaves("param"), *self.program.graph.leaves("state")):
             self.program.set(leaf.id, initialize(leaf, settings.seed))
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimiser of the settings."""
-        return self.settings.optimizer
+    def callbacks(self) -> Sequence[Callback]:
+        """None: what the optimiser keeps is in the slots."""
+        return ()
+
+    def work(self) -> dict[str, int]:
+        """Nothing but steps."""
+        return {}
+
+    def ready(self, batches: Batches) -> None:
+        """Raise NetError where a layer cannot be trained on the last, smaller batch of an epoch."""
+        if batches.last_size != self.settings.batch:
+            self.check_batch(batches.last_size, LAST_BATCH)
 
     def arrays(self) -> dict[str, Array]:
         """Everything that a checkpoint keeps, by name."""

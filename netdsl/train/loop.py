@@ -11,7 +11,7 @@ from netdsl.train.callback import Callback
 from netdsl.train.checkpoint import EpochResult, Progress
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.kept import give_back
-from netdsl.train.learner import Learner
+from netdsl.train.learning import Learning
 from netdsl.train.schedules import Clock
 from netdsl.train.transfer.start import Start
 
@@ -25,7 +25,7 @@ class Loop:
     `evaluator` gives the values of the validation set, None without one; `start` says which weights came from a file.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learning) -> None:
         self.learner = learner
         self.lr: float = learner.optimizer.lr
         self.momentum: float | None = None
@@ -33,6 +33,7 @@ class Loop:
         self.progress = Progress()
         self.start: Start | None = None
         self.stopping = self.finished = False
+        self.reason: str | None = None
         self.seconds = 0.0
         self._failure: BaseException | None = None
 
@@ -40,9 +41,10 @@ class Loop:
         """End after the running step, with a checkpoint, to be resumed; for signal handlers and other threads too."""
         self.stopping = True
 
-    def finish(self) -> None:
-        """End after the running step as after the last one: there is nothing left to learn."""
+    def finish(self, reason: str | None = None) -> None:
+        """End after the running step as after the last one: there is nothing left to learn, for a reason in words."""
         self.finished = True
+        self.reason = reason or self.reason
 
     @property
     def ending(self) -> bool:

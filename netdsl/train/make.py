@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeGuard
 
 from netdsl import words
@@ -55,8 +56,10 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         if value.args or value.named:
             raise NetError(Diagnostic("setting", f"{value.name} takes no settings", place))
         return target
-    args = [make(v, known, what, span, hint) for v in value.args]
-    named = {key: make(v, known, what, span, hint) for key, v in value.named.items()}
+    inner = partial(_nested, target=target, known=known, what=what, span=span, hint=hint)
+    names = list(inspect.signature(target).parameters)
+    args = [inner(names[k] if k < len(names) else "", v) for k, v in enumerate(value.args)]
+    named = {key: inner(key, v) for key, v in value.named.items()}
     _check_arguments(target, value, place)
     try:
         return target(*args, **named)
@@ -67,6 +70,22 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
     except (ValueError, TypeError) as error:
         at = place_of(str(error), value, target) or place
         raise NetError(Diagnostic("setting", f"{value.name}: {error}", at)) from None
+
+
+def _nested(
+    key: str,
+    value: Any,
+    target: Any,
+    known: Mapping[str, Any],
+    what: str,
+    span: Span | None,
+    hint: Hint | None,
+) -> Any:
+    """The value of a setting: its own `choices`, where a class has some for it, or what may stand in its place."""
+    choices = getattr(target, "choices", {}).get(key)
+    if choices is None:
+        return make(value, known, what, span, hint)
+    return make(value, choices, key, span)
 
 
 def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | None) -> None:

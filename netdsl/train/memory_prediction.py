@@ -19,6 +19,7 @@ from netdsl.report.peak_memory import Memory, Peak
 from netdsl.train.optimizers import Sgd
 from netdsl.train.settings import train_settings
 from netdsl.train.step import training_graph
+from netdsl.train.whole_step import step_graph
 
 Mode = Literal["inference", "training"]
 WEIGHTS = ("param", "state", "const")
@@ -88,7 +89,7 @@ def _step(network: Network, batch: int) -> Graph:
     """A training step, of the train section or an assumed one."""
     if network.objective is not None:
         settings = train_settings(network)
-        return training_graph(with_batch(network.objective, batch), settings.optimizer, settings.clip_norm)
+        return step_graph(with_batch(network.objective, batch), settings)
     return training_graph(_with_mean_loss(with_batch(network.graph, batch)), Sgd())
 
 

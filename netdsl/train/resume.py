@@ -9,6 +9,8 @@ from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import Diagnostic, NetError, counted
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
+from netdsl.train.full_batch.method import FullBatch
+from netdsl.train.full_batch.names import name_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.settings import TrainSettings, settings_text
 
@@ -59,7 +61,9 @@ def check_resume(
     return changed
 
 
-def _optimizer(optimizer: Optimizer) -> str:
+def _optimizer(optimizer: Optimizer | FullBatch) -> str:
+    if isinstance(optimizer, FullBatch):
+        return name_of(optimizer)
     (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
     slots = optimizer.used_slots()
     return f"{name} (which keeps {', '.join(slots)})" if slots else f"{name} without momentum"

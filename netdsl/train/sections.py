@@ -19,6 +19,8 @@ from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, placed
 from netdsl.train.doubts import doubts
+from netdsl.train.full_batch.check import check_network, check_pieces
+from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.misspelt import check_targets
@@ -83,9 +85,13 @@ def training_sections(network: Network, data: Data = None) -> Sections:
         _check_loss(network)
     problems.done()
     assert settings is not None
+    if isinstance(settings.optimizer, FullBatch):
+        check_network(settings.optimizer, network)
     if plan is None:
         check_targets(network, ())
     else:
+        if settings.whole and "train" in plan.splits:
+            settings = replace(settings, batch=plan.outline("train").count)
         network = _fitted(network, settings, plan)
         if "train" in plan.splits:
             settings = replace(settings, batch=min(settings.batch, plan.outline("train").count))
@@ -164,6 +170,9 @@ def _without_gradient(objective: Graph) -> Node | None:
 def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:
     """Raise NetError where a layer cannot be trained on a batch, or on the last, smaller one of an epoch."""
     assert network.objective is not None
+    if isinstance(settings.optimizer, FullBatch):
+        check_pieces(settings.optimizer, network.objective, settings.batch)
+        return
     check_batch_size(network.objective, settings.batch, FULL_BATCH)
     if data is not None and "train" in data.splits:
         last = data.last_batch(settings.batch)

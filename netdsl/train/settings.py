@@ -14,12 +14,17 @@ from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
 from netdsl.elaborate import Network, SectionSetting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
+from netdsl.train.full_batch.check import check_settings
+from netdsl.train.full_batch.method import FullBatch
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
 from netdsl.train.transfer.start import STARTS, Load
 
 T = TypeVar("T")
+LARGEST = 2**31 - 1
+"""What counts may be; as a batch it has the whole training set."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,14 @@ class TrainSettings:
     """How to train: see docs/training.md for each.
 
     `evaluation_batch` is `batch` of the section `eval`, else that of `train`; `checkpoint_seconds` the time
-    after which a checkpoint is written within an epoch.
+    after which a checkpoint is written within an epoch.  `whole` says that a batch is the whole training set.
     """
 
-    optimizer: Optimizer = field(default_factory=Sgd)
+    optimizer: Optimizer | FullBatch = field(default_factory=Sgd)
     schedule: RateSchedule = field(default_factory=ConstantRate)
     epochs: int = 10
     batch: int = 32
+    whole: bool = False
     evaluation_batch: int = 32
     seed: int = 0
     clip_norm: float | None = None
@@ -58,16 +64,26 @@ def train_settings(network: Network) -> TrainSettings:
         with problems.at(network.eval["batch"].span):
             values["evaluation_batch"] = _integer("batch", network.eval["batch"])
     problems.done()
-    settings = _with_momentum(TrainSettings(**values))
+    settings = TrainSettings(**values)
+    if isinstance(settings.optimizer, FullBatch):
+        check_settings(settings.optimizer, given)
+        return settings if "batch" in given else _whole(settings, settings.optimizer.piece, network)
+    settings = _with_momentum(settings, settings.optimizer)
     _check_schedule(settings, given)
     return settings
 
 
-def _with_momentum(settings: TrainSettings) -> TrainSettings:
+def _whole(settings: TrainSettings, piece: int, network: Network) -> TrainSettings:
+    """With the whole training set as a batch; it is evaluated in the pieces in which it is trained on."""
+    evaluation = settings.evaluation_batch if "batch" in network.eval else piece
+    return replace(settings, batch=LARGEST, whole=True, evaluation_batch=evaluation)
+
+
+def _with_momentum(settings: TrainSettings, optimizer: Optimizer) -> TrainSettings:
     momentum = settings.schedule.highest_momentum
     if momentum is None:
         return settings
-    return replace(settings, optimizer=settings.optimizer.with_momentum(momentum))
+    return replace(settings, optimizer=optimizer.with_momentum(momentum))
 
 
 def _check_schedule(settings: TrainSettings, given: Mapping[str, SectionSetting]) -> None:
@@ -144,7 +160,7 @@ def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
 
 
 _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
-    "optimizer": partial(_chosen, OPTIMIZERS),
+    "optimizer": partial(_chosen, {**OPTIMIZERS, **FULL_BATCH}),
     "schedule": partial(_chosen, SCHEDULES),
     "epochs": _integer,
     "batch": _integer,

@@ -11,7 +11,6 @@ from pathlib import Path
 from netdsl.backend.registry import Device, find_target
 from netdsl.data import Batches, DataPlan, Usage
 from netdsl.elaborate import Network, need_network
-from netdsl.ops.batch_size import LAST_BATCH
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
@@ -21,10 +20,13 @@ from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import FollowSchedule
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.full_batch.learner import FullBatchLearner
+from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.interrupt import interruptible
 from netdsl.train.keep import Keep
 from netdsl.train.kept import kept, taken_apart
 from netdsl.train.learner import Learner
+from netdsl.train.learning import Learning
 from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
 from netdsl.train.resume import check_resume, describe_run
@@ -63,7 +65,9 @@ class Trainer:
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)
         self._device = find_target(device, threads=threads)
-        self.learner = Learner(network, self.settings, self._device)
+        full = isinstance(self.settings.optimizer, FullBatch)
+        kind = FullBatchLearner if full else Learner
+        self.learner: Learning = kind(network, self.settings, self._device)
         self._loop = Loop(self.learner)
         self._data = sections.data
         self._own_data = data is None
@@ -145,11 +149,10 @@ class Trainer:
     def _batches(self) -> Batches:
         """The training batches, when all that can be refused has been looked at."""
         data, inputs, size = self.data, self.learner.inputs, self.settings.batch
-        batches = data.training_batches(size, inputs.feeds)
+        batches = data.training_batches(size, inputs.feeds, in_order=self.settings.whole)
         inputs.check(batches.outline, "train", data.place("train"))
         data.compare(inputs.feeds)
-        if batches.last_size != size:
-            self.learner.check_batch(batches.last_size, LAST_BATCH)
+        self.learner.ready(batches)
         return batches
 
     def _begin(
@@ -159,7 +162,7 @@ class Trainer:
         s, output = self.settings, RunFolder(self.out)
         self._evaluator = Evaluator(self.network, self.data, s.evaluation_batch, self.program, self._device)
         keep = Keep(output, self._checkpoint, s.checkpoint_seconds)
-        callbacks = [FollowSchedule(s.schedule), keep, *self.callbacks]
+        callbacks = [FollowSchedule(s.schedule), keep, *self.learner.callbacks, *self.callbacks]
         validation = self._evaluator if self.data.has_validation else None
         self._run_is = self._identity()
         self._loop.begin(batches, s.epochs, callbacks, progress, validation, kept)

@@ -13,6 +13,7 @@ from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.schedules import SCHEDULES
@@ -21,6 +22,7 @@ from netdsl.train.transfer.start import Load
 #: kinds of things, and where in a file they stand
 _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("optimisers", OPTIMIZERS, "train {{ optimizer = {} }}"),
+    ("full-batch optimisers", FULL_BATCH, "train {{ optimizer = {} }}"),
     ("schedules", SCHEDULES, "train {{ schedule = {} }}"),
     ("data sets", SOURCES, "data {{ train = {} }}"),
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),

@@ -1,0 +1,72 @@
+"""What the loop asks of whatever learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Protocol
+
+from netdsl.arrays import Array
+from netdsl.data import Batch, Batches
+from netdsl.ir import Graph
+from netdsl.runtime import Program
+from netdsl.train.inputs import Inputs
+from netdsl.train.measures import Measures
+
+if TYPE_CHECKING:
+    from netdsl.train.callback import Callback
+
+
+class HasRate(Protocol):
+    """An optimiser, of which the loop knows nothing but its learning rate."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+
+
+class Learning(Protocol):
+    """A learner: `Learner` makes a step from one gradient, `FullBatchLearner` looks at a batch several times."""
+
+    inputs: Inputs
+    objective: Graph
+    measures: Measures
+
+    @property
+    def program(self) -> Program:
+        """The program that holds the weights and statistics."""
+
+    @property
+    def optimizer(self) -> HasRate:
+        """The optimiser of the settings."""
+
+    @property
+    def callbacks(self) -> Sequence[Callback]:
+        """Those of the learner itself, which come before the user's."""
+
+    def step(
+        self,
+        batch: Batch,
+        number: int,
+        lr: float,
+        momentum: float | None = None,
+        frozen: Set[str] = frozenset(),
+    ) -> dict[str, Array]:
+        """Make step `number` (from 0) with a batch; returns what loss and metrics add up."""
+
+    def work(self) -> dict[str, int]:
+        """What has been computed so far, by name, where the number of steps does not say it."""
+
+    def ready(self, batches: Batches) -> None:
+        """Raise NetError where these batches cannot be learnt from."""
+
+    def arrays(self) -> dict[str, Array]:
+        """Everything that a checkpoint keeps, by name."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of everything that a checkpoint keeps, by name."""
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Take over what a checkpoint keeps."""
+
+    def forget(self) -> None:
+        """Empty what the optimiser keeps: a new run starts."""
