@@ -24,7 +24,7 @@ from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.misspelt import check_targets
-from netdsl.train.settings import TrainSettings, data_plan, train_settings
+from netdsl.train.settings import LARGEST, TrainSettings, data_plan, train_settings
 from netdsl.train.transfer.start import Start, find_start
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     if plan is None:
         check_targets(network, ())
     else:
-        if settings.whole and "train" in plan.splits:
+        if settings.batch == LARGEST and "train" in plan.splits:
             settings = replace(settings, batch=plan.outline("train").count)
         network = _fitted(network, settings, plan)
         if "train" in plan.splits:

@@ -32,14 +32,13 @@ class TrainSettings:
     """How to train: see docs/training.md for each.
 
     `evaluation_batch` is `batch` of the section `eval`, else that of `train`; `checkpoint_seconds` the time
-    after which a checkpoint is written within an epoch.  `whole` says that a batch is the whole training set.
+    after which a checkpoint is written within an epoch.
     """
 
     optimizer: Optimizer | FullBatch = field(default_factory=Sgd)
     schedule: RateSchedule = field(default_factory=ConstantRate)
     epochs: int = 10
     batch: int = 32
-    whole: bool = False
     evaluation_batch: int = 32
     seed: int = 0
     clip_norm: float | None = None
@@ -76,7 +75,7 @@ def train_settings(network: Network) -> TrainSettings:
 def _whole(settings: TrainSettings, piece: int, network: Network) -> TrainSettings:
     """With the whole training set as a batch; it is evaluated in the pieces in which it is trained on."""
     evaluation = settings.evaluation_batch if "batch" in network.eval else piece
-    return replace(settings, batch=LARGEST, whole=True, evaluation_batch=evaluation)
+    return replace(settings, batch=LARGEST, evaluation_batch=evaluation)
 
 
 def _with_momentum(settings: TrainSettings, optimizer: Optimizer) -> TrainSettings:

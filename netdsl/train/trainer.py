@@ -149,7 +149,8 @@ class Trainer:
     def _batches(self) -> Batches:
         """The training batches, when all that can be refused has been looked at."""
         data, inputs, size = self.data, self.learner.inputs, self.settings.batch
-        batches = data.training_batches(size, inputs.feeds, in_order=self.settings.whole)
+        whole = isinstance(self.learner, FullBatchLearner) and size == len(data.train)
+        batches = data.training_batches(size, inputs.feeds, in_order=whole)
         inputs.check(batches.outline, "train", data.place("train"))
         data.compare(inputs.feeds)
         self.learner.ready(batches)

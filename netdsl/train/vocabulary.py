@@ -13,6 +13,7 @@ from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
+from netdsl.train.full_batch.method import LINE_SEARCHES
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
@@ -23,6 +24,7 @@ from netdsl.train.transfer.start import Load
 _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("optimisers", OPTIMIZERS, "train {{ optimizer = {} }}"),
     ("full-batch optimisers", FULL_BATCH, "train {{ optimizer = {} }}"),
+    ("line searches", LINE_SEARCHES, "train {{ optimizer = lbfgs(line_search = {}) }}"),
     ("schedules", SCHEDULES, "train {{ schedule = {} }}"),
     ("data sets", SOURCES, "data {{ train = {} }}"),
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),
@@ -65,7 +67,9 @@ def _settings(target: Any) -> Iterator[SettingDoc]:
         if p.kind is p.VAR_KEYWORD:
             yield SettingDoc("NAME", "", '"array"', True)
             continue
-        limit = limits[p.name]
-        text = bounds(limit["low"], limit["high"]) if "low" in limit else ""
-        default = None if p.default is p.empty else format_setting(p.default).strip('"')
+        limit, choices = limits[p.name], getattr(target, "choices", {}).get(p.name, {})
+        text = bounds(limit["low"], limit["high"]) if "low" in limit else ", ".join(choices)
+        default = next((name for name, kind in choices.items() if kind in (p.default, type(p.default))), None)
+        if default is None and p.default is not p.empty:
+            default = format_setting(p.default).strip('"')
         yield SettingDoc(p.name, text, default, True)
