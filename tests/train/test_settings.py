@@ -55,12 +55,8 @@ def test_one_cycle_gives_momentum_to_an_optimiser_without():
     [
         (OPTIMIZER, "addam(lr = 0.1)", "did you mean adam?", "addam(lr = 0.1)"),
         (OPTIMIZER, "quux", "there are sgd, rmsprop, adam, adamw, newton", "quux"),
-        (
-            OPTIMIZER,
-            "5",
-            "optimizer is one of sgd, rmsprop, adam, adamw, newton, gauss_newton, levenberg_marquardt, bfgs, lbfgs, cg, not 5",
-            "5",
-        ),
+        (OPTIMIZER, "5", "optimizer is one of sgd, rmsprop, adam, adamw, newton", "5"),
+        (OPTIMIZER, "5", "lbfgs, cg, not 5", "5"),
         (OPTIMIZER, '"adam"', 'not "adam"', '"adam"'),
         (OPTIMIZER, "sgd(momentun = 0.9)", "did you mean momentum?", "momentun = 0.9"),
         (OPTIMIZER, "sgd(lr = -1)", "lr must be from 0", "lr = -1"),

@@ -52,9 +52,7 @@ class Plain(Function):
 def jacobian(problem, x):
     """By central differences."""
     step = 1e-6
-    rows = [
-        problem.residuals(x + step * e) - problem.residuals(x - step * e) for e in np.eye(len(x))
-    ]
+    rows = [problem.residuals(x + step * e) - problem.residuals(x - step * e) for e in np.eye(len(x))]
     return np.stack(rows, axis=1) / (2 * step)
 
 
