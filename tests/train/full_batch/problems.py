@@ -3,6 +3,7 @@
 The functions are written out here by hand; nothing of netdsl computes them.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from netdsl.train.full_batch.function import Function, Point
 
 @dataclass(frozen=True)
 class Problem:
-    """`value(x)` gives a value and its gradient; `residuals(x)` residuals, whose squares add up to it, or there are none.
+    """`value(x)` gives a value and its gradient, `residuals(x)` what squares add up to it, if it is such a sum.
 
     `text` is the same as a network; `arrays` is its training set.
     """
@@ -89,7 +90,7 @@ LOSSES = {
 def dense_net(name, sizes, x, t, loss, penalty, seed):
     """Layers with tanh between them, a loss, and a penalty on the matrices."""
     rng = np.random.default_rng(seed)
-    shapes = [shape for a, b in zip(sizes, sizes[1:], strict=False) for shape in ((a, b), (b,))]
+    shapes = [shape for a, b in itertools.pairwise(sizes) for shape in ((a, b), (b,))]
     start = [rng.normal(size=s) / np.sqrt(s[0]) if len(s) == 2 else np.zeros(s) for s in shapes]
 
     def parts(w):
