@@ -30,6 +30,7 @@ from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
 from netdsl.data.own.folder import Folder
+from netdsl.data.own.table import Csv
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
@@ -155,6 +156,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "twins": Twins,
     "npy": Npy,
     "folder": Folder,
+    "csv": Csv,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""
 
@@ -168,7 +170,7 @@ NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
 PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in INTERPOLATIONS}}
 """What the list `preprocess` may hold, and the words in it."""
 
-SOURCE_WORDS = ("refuse", "skip")
+SOURCE_WORDS = ("refuse", "skip", "mean", "median", "one_hot", "number")
 """Texts that settings of sources take."""
 
 AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "flip": Flip}
