@@ -30,6 +30,7 @@ from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
 from netdsl.data.own.folder import Folder
+from netdsl.data.own.listed import Images
 from netdsl.data.own.table import Csv
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
 from netdsl.data.registry import DATASETS, known
@@ -156,6 +157,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "twins": Twins,
     "npy": Npy,
     "folder": Folder,
+    "images": Images,
     "csv": Csv,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""

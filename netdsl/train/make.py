@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, str] = {
     "npy": 'npy("x.npy", "y.npy")',
     "twins": "twins(digits.train)",
     "folder": 'folder("pics/train")',
+    "images": 'images("list.csv")',
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.column import Column, labels_of
-from netdsl.data.dataset import LABEL, Split, check_classes
+from netdsl.data.column import Column
+from netdsl.data.dataset import LABEL, Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
 from netdsl.data.outline import Outline, outline_of
 from netdsl.data.own.fields import MOST_CATEGORIES, Fields, lines_text
-from netdsl.data.own.folders import class_counts, listed
+from netdsl.data.own.folders import listed
+from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.records import Form, column_of, open_records
 from netdsl.data.pixels import look
 from netdsl.elaborate.values import shown
@@ -222,17 +223,9 @@ class Csv:
             raise data_error(f"label has several columns, which hold numbers; {names[0]} holds texts")
         first = labels[0]
         if first.categories is not None:
-            classes = check_classes(first.categories)
-            codes = table.columns[first.name].codes(classes, table.lines, str(path))[kept]
-            target = labels_of(codes, classes)
-            text = f"{first.name} of {class_counts(codes.tolist(), classes)}"
-            return Column(target, look(target), classes), text
+            return class_labels(table.columns[first.name], first.categories, kept, table.lines, str(path))
         numbers = np.concatenate([self._values(table, e, path) for e in labels], axis=1)[kept]
-        numbers = numbers if len(labels) > 1 else numbers[:, 0]
-        whole = bool((numbers == np.round(numbers)).all() and (np.abs(numbers) < 2**31).all())
-        target = labels_of(numbers.astype(np.int64) if whole else numbers, None)
-        low, high = f"{numbers.min():g}", f"{numbers.max():g}"
-        return Column(target, look(target)), f"{', '.join(e.name for e in labels)} from {low} to {high}"
+        return number_labels(numbers if len(labels) > 1 else numbers[:, 0], ", ".join(e.name for e in labels))
 
     def _filled(self, table: Table, features: Sequence[Encoded]) -> list[str]:
         """What was filled in, in words."""
