@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from netdsl.data import DataPlan
+from netdsl.primitives.leaf import learns
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
@@ -66,6 +67,27 @@ def about_text(data: DataPlan) -> list[str]:
     return lines
 
 
+def stage_text(loop: Loop, beginning: bool) -> list[str]:
+    """The stage of the epoch to come, how long it is and what learns in it, if it begins now, or goes on."""
+    progress, stretch = loop.progress, loop.learner.settings.stretch(loop.progress.epoch)
+    begins = progress.epoch == stretch.first and progress.batch == 0
+    if stretch.stage is None or begins != beginning or progress.epoch >= loop.epochs:
+        return []
+    sizes = {n.id: n.types[0].size for n in loop.learner.objective.leaves("param") if learns(n.op)}
+    count = sum(
+        size for name, size in sizes.items() if name not in stretch.stage.frozen(loop.learner.objective)
+    )
+    what = "everything" if stretch.stage.names is None else ", ".join(stretch.stage.names)
+    rate = "" if stretch.lr is None else f", lr {stretch.lr:g}"
+    length = counted(stretch.epochs, "epoch")
+    return [f"stage {stretch.number}/{stretch.count}: {length}, training {what} ({count:,} weights){rate}"]
+
+
+def test_text(result: FitResult) -> str:
+    """What the values of the test set are those of."""
+    return "test:" if result.restored is None else f"test, weights of epoch {result.restored}:"
+
+
 def time_text(seconds: float) -> str:
     """`1:02:03`, `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -82,7 +104,15 @@ class Lines(Callback):
     def on_train_begin(self, loop: Loop) -> None:
         """Print what the data is, where that was found out, and the first line of a run."""
         text = start_text(loop.epochs, len(loop.batches), loop.progress, self.where)
-        print("\n".join([*about_text(self.data), text, *weights_text(loop)]), flush=True)
+        print(
+            "\n".join([*about_text(self.data), text, *weights_text(loop), *stage_text(loop, False)]),
+            flush=True,
+        )
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """Say which stage begins."""
+        for line in stage_text(loop, True):
+            print(line, flush=True)
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Print the epoch."""
@@ -94,7 +124,9 @@ class Lines(Callback):
     def on_train_end(self, loop: Loop, result: FitResult) -> None:
         """Print the result on the test set."""
         if result.test is not None:
-            print(f"test: {values_text(result.test)}  ({result.seconds:.1f} s in all)", flush=True)
+            print(
+                f"{test_text(result)} {values_text(result.test)}  ({result.seconds:.1f} s in all)", flush=True
+            )
 
 
 class Bars(Callback):
@@ -117,10 +149,15 @@ class Bars(Callback):
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
         self.began = time.monotonic()
         text = start_text(epochs, batches, progress, self.where)
-        for line in (*about_text(self.data), text, *weights_text(loop)):
+        for line in (*about_text(self.data), text, *weights_text(loop), *stage_text(loop, False)):
             self.console.print(fitted(line, self.console.width), markup=False)
         self.live.start()
         self._draw()
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """Say which stage begins."""
+        for line in stage_text(loop, True):
+            self.console.print(fitted(line, self.console.width))
 
     def on_batch_end(self, loop: Loop, values: dict[str, float]) -> None:
         """Move the bar."""
@@ -151,7 +188,7 @@ class Bars(Callback):
         if result.test is not None:
             # A line is not broken between a name and its value.
             values = "  ".join(text.replace(" ", JOINT) for text in value_texts(result.test))
-            text = f"test: {values}  ({result.seconds:.1f} s in all)"
+            text = f"{test_text(result)} {values}  ({result.seconds:.1f} s in all)"
             self.console.print("\n".join(wrapped(text, self.console.width, indent=6)))
 
     def close(self) -> None:

@@ -42,6 +42,9 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "clip_norm",
         "checkpoint_seconds",
         "start",
+        "stages",
+        "snapshots",
+        "stop",
     ),
     "eval": ("metrics", "batch"),
 }

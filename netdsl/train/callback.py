@@ -94,7 +94,8 @@ class FitResult:
 
     `history` has every epoch that is done, those before a resume included; `epochs` and `steps` count the same.
     `train` and `validation` are the values of the last epoch, `test` those over the test set; None without one,
-    and `test` is None too when Ctrl-C ended the run early (`interrupted`).  `seconds` are those of this run.
+    and `test` is None too when Ctrl-C ended the run early (`interrupted`).  `restored` is the epoch whose weights are
+    the result, where `train.stop` asks for the best ones.  `seconds` are those of this run.
     """
 
     history: tuple[EpochResult, ...]
@@ -102,6 +103,7 @@ class FitResult:
     test: Values | None
     seconds: float
     interrupted: bool = False
+    restored: int | None = None
 
     @property
     def epochs(self) -> int:

@@ -12,18 +12,37 @@ from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train.callback import Callback
 from netdsl.train.freeze import weights_named
 from netdsl.train.loop import Loop
-from netdsl.train.schedules import RateSchedule
 
 
-@dataclass(frozen=True)
-class FollowSchedule(Callback):
-    """Sets the learning rate and the momentum of every step as a schedule says."""
+class FollowSettings(Callback):
+    """Makes every step as the settings say: its learning rate and momentum, and the weights that its stage trains.
 
-    schedule: RateSchedule
+    A stage begins with empty slots, and steps are counted for the optimiser from there.
+    """
+
+    def on_train_begin(self, loop: Loop) -> None:
+        """Find the weights that each stage leaves alone."""
+        stretches = loop.learner.settings.stretches
+        graph = loop.learner.objective
+        self._frozen = {s.first: s.stage.frozen(graph) for s in stretches if s.stage is not None}
+        self._count(loop)
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """Begin a stage."""
+        if loop.progress.epoch and loop.progress.epoch in self._frozen:
+            loop.learner.forget()
+            self._count(loop)
 
     def on_batch_begin(self, loop: Loop) -> None:
         """Set those of this step."""
-        loop.lr, loop.momentum = self.schedule.at(loop.learner.optimizer.lr, loop.clock)
+        stretch = loop.learner.settings.stretch(loop.progress.epoch)
+        rate = loop.learner.optimizer.lr if stretch.lr is None else stretch.lr
+        loop.lr, loop.momentum = stretch.schedule.at(rate, stretch.clock(loop.clock))
+        loop.frozen |= self._frozen.get(stretch.first, frozenset())
+
+    def _count(self, loop: Loop) -> None:
+        stretch = loop.learner.settings.stretch(loop.progress.epoch)
+        loop.learner.counted_from = stretch.first * len(loop.batches) if stretch.stage else 0
 
 
 @dataclass(frozen=True)

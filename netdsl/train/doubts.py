@@ -25,10 +25,15 @@ def doubts(network: Network, settings: TrainSettings) -> tuple[Diagnostic, ...]:
     """Warnings about the loss and the schedule of a network that can be trained."""
     assert network.objective is not None
     found = [*_nothing_trained(network), *_squashed_twice(network.objective)]
-    text = settings.schedule.doubt(settings.epochs)
-    if text is not None:
-        found.append(Diagnostic("setting", text, network.train["schedule"].span, severity="warning"))
-    return tuple(found)
+    for stretch in settings.stretches:
+        text = stretch.schedule.doubt(stretch.epochs)
+        if text is not None:
+            own = stretch.stage is not None and stretch.stage.schedule is not None
+            place = (
+                network.train["stages"].place(stretch.number - 1) if own else network.train["schedule"].span
+            )
+            found.append(Diagnostic("setting", text, place, severity="warning"))
+    return tuple(dict.fromkeys(found))
 
 
 def _nothing_trained(network: Network) -> Iterator[Diagnostic]:

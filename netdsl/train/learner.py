@@ -35,7 +35,8 @@ class Learner:
     """Weights, running statistics and optimiser slots, and the programs whose runs improve them.
 
     Weights start from their initialisers.  `program` holds them all; the last batch of an epoch, where it is smaller,
-    and every set of frozen weights have programs of their own over the same memory.
+    and every set of frozen weights have programs of their own over the same memory.  For the optimiser, step
+    `counted_from` is the first one: that from which on its slots fill.
     """
 
     def __init__(self, network: Network, settings: TrainSettings, device: Device = "cpu") -> None:
@@ -48,6 +49,7 @@ class Learner:
         self.check_batch(settings.batch, FULL_BATCH)
         self.program = self._running = self._compile(settings.batch, frozenset(), None)
         self._programs = {(settings.batch, frozenset[str]()): self.program}
+        self.counted_from = 0
         self._keyed = KEY in self.program.inputs
         slots = self.optimizer.used_slots()
         weights = [n.id for n in self.program.graph.leaves("param")]
@@ -111,7 +113,7 @@ class Learner:
         """
         program = self._program(batch.size, frozenset(frozen))
         feeds = dict(batch)
-        for name, value in self.optimizer.scalars(number, lr, momentum).items():
+        for name, value in self.optimizer.scalars(number - self.counted_from, lr, momentum).items():
             feeds[HYPER + name] = np.asarray(value, np.float32)
         if self._keyed:
             feeds[KEY] = random_key(self.settings.seed, number)

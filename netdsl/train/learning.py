@@ -14,6 +14,7 @@ from netdsl.train.measures import Measures
 
 if TYPE_CHECKING:
     from netdsl.train.callback import Callback
+    from netdsl.train.settings import TrainSettings
 
 
 class HasRate(Protocol):
@@ -25,11 +26,16 @@ class HasRate(Protocol):
 
 
 class Learning(Protocol):
-    """A learner: `Learner` makes a step from one gradient, `FullBatchLearner` looks at a batch several times."""
+    """A learner: `Learner` makes a step from one gradient, `FullBatchLearner` looks at a batch several times.
+
+    `counted_from` is the first step that counts for the optimiser: that with which a stage begins.
+    """
 
     inputs: Inputs
     objective: Graph
     measures: Measures
+    settings: TrainSettings
+    counted_from: int
 
     @property
     def program(self) -> Program:

@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, str] = {
     "center_crop": "center_crop(224)",
     "shift": "shift(2)",
     "load": 'load("best.safetensors")',
+    "stage": 'stage(epochs = 3, train = "head")',
 }
 
 Hint = Callable[[str], str | None]

@@ -12,10 +12,21 @@ from typing import Any
 
 from netdsl.files import atomic_write
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.checkpoint import Checkpoint, save_checkpoint
+from netdsl.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from netdsl.train.lock import locked
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
+
+
+def snapshot(number: int | str) -> str:
+    """The name of a snapshot, or with `*` of all."""
+    return f"snapshot-{number}.safetensors"
+
+
+def snapshots_in(folder: Path) -> list[Path]:
+    """The snapshots of a run, in order."""
+    found = [p for p in folder.glob(snapshot("*")) if p.stem.removeprefix("snapshot-").isdecimal()]
+    return sorted(found, key=lambda p: int(p.stem.removeprefix("snapshot-")))
 
 
 class RunFolder:
@@ -28,7 +39,7 @@ class RunFolder:
         self._folder = folder
 
     def begin(self, done: int | None = None) -> None:
-        """Replace the log and remove the best checkpoint of an older run.
+        """Replace the log and remove the best checkpoint and the snapshots of an older run.
 
         A run that is resumed after `done` epochs keeps the events up to there; what came after will come again.
         """
@@ -36,14 +47,25 @@ class RunFolder:
         if folder is None:
             return
         with _writing(folder):
-            for name in (LAST, BEST, LOG):
+            for name in (LAST, BEST, LOG, snapshot("*")):
                 # Temporary files of a run that was killed.
                 for remains in folder.glob(f".{name}.*.tmp"):
                     remains.unlink(missing_ok=True)
             if done is None:
-                (folder / BEST).unlink(missing_ok=True)
+                for old in (folder / BEST, *snapshots_in(folder)):
+                    old.unlink(missing_ok=True)
             kept = [] if done is None else _before(folder / LOG, done)
             atomic_write(folder / LOG, "".join(kept).encode())
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is written."""
+        return self._folder is not None
+
+    def load(self, name: str) -> Checkpoint | None:
+        """Read a checkpoint; None where there is none."""
+        path = None if self._folder is None else self._folder / name
+        return load_checkpoint(path) if path is not None and path.exists() else None
 
     def save(self, name: str, make: Callable[[], Checkpoint]) -> None:
         """Write a checkpoint."""

@@ -17,14 +17,17 @@ from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
-from netdsl.source import Diagnostic, Mistakes, NetError, placed
+from netdsl.source import Diagnostic, Mistakes, NetError, placed, suggest
 from netdsl.train.doubts import doubts
+from netdsl.train.freeze import frozen
 from netdsl.train.full_batch.check import check_network, check_pieces
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
+from netdsl.train.measures import Measures
 from netdsl.train.misspelt import check_targets
 from netdsl.train.settings import LARGEST, TrainSettings, data_plan, train_settings
+from netdsl.train.transfer.stages import never_trained
 from netdsl.train.transfer.start import Start, find_start
 
 if TYPE_CHECKING:
@@ -85,11 +88,13 @@ def training_sections(network: Network, data: Data = None) -> Sections:
         _check_loss(network)
     problems.done()
     assert settings is not None
+    network = _staged(network, settings)
     if isinstance(settings.optimizer, FullBatch):
         check_network(settings.optimizer, network)
     if plan is None:
         check_targets(network, ())
     else:
+        _check_stop(network, settings, plan)
         if settings.batch == LARGEST and "train" in plan.splits:
             settings = replace(settings, batch=plan.outline("train").count)
         network = _fitted(network, settings, plan)
@@ -98,6 +103,37 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     _check_batches(network, settings, plan)
     found = () if plan is None else plan.doubts(network_inputs(network).feeds)
     return Sections(network, settings, plan, (*doubts(network, settings), *found))
+
+
+def _staged(network: Network, settings: TrainSettings) -> Network:
+    """The network in which what no stage trains is frozen; raises NetError for stages that train nothing."""
+    if not settings.stages:
+        return network
+    assert network.objective is not None
+    problems = Mistakes()
+    for number, stage in enumerate(settings.stages):
+        with problems.at(network.train["stages"].place(number)):
+            stage.frozen(network.objective)
+    problems.done()
+    never = never_trained(settings.stages, network.objective)
+    return replace(network, objective=frozen(network.objective, never))
+
+
+def _check_stop(network: Network, settings: TrainSettings, data: DataPlan) -> None:
+    """Raise NetError where nothing can tell when to stop."""
+    if settings.stop is None:
+        return
+    assert network.evaluation is not None
+    name, place = settings.stop.metric, network.train["stop"].span
+    values = Measures(network.evaluation).signs
+    if not data.has_validation:
+        message = "stop watches the validation set, and there is none"
+        raise NetError(Diagnostic("data", message, place, fix="set data.validation, for example to 0.1"))
+    if name is not None and name not in values:
+        near = suggest(name, values)
+        fix = f"did you mean {near}?" if near else f"there are {', '.join(values)}"
+        message = f"stop watches {name}, which is no value of the validation set"
+        raise NetError(Diagnostic("setting", message, place, fix=fix))
 
 
 def start_of(network: Network, settings: TrainSettings) -> Start | None:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
 from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
-from netdsl.elaborate import Network, SectionSetting, shown
-from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief
+from netdsl.elaborate import CallValue, Network, SectionSetting, shown
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, counted
 from netdsl.train.full_batch.check import check_settings
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
+from netdsl.train.transfer.stages import STAGES, Stage, Stretch, in_cycles, in_stages
 from netdsl.train.transfer.start import STARTS, Load
+from netdsl.train.transfer.stop import STOPS, Patience
 
 T = TypeVar("T")
 LARGEST = 2**31 - 1
@@ -44,6 +46,20 @@ class TrainSettings:
     clip_norm: float | None = None
     checkpoint_seconds: float = 30.0
     start: Load | None = None
+    stages: tuple[Stage, ...] = ()
+    snapshots: int = 0
+    stop: Patience | None = None
+
+    @cached_property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """The parts of the training that follow a schedule from its beginning to its end; one, as a rule."""
+        if self.stages:
+            return in_stages(self.stages, self.schedule)
+        return in_cycles(self.epochs, max(1, self.snapshots), self.schedule)
+
+    def stretch(self, epoch: int) -> Stretch:
+        """The one of an epoch, from 0; the last one goes on."""
+        return [s for s in self.stretches if s.first <= max(epoch, 0)][-1]
 
 
 def train_settings(network: Network) -> TrainSettings:
@@ -62,6 +78,8 @@ def train_settings(network: Network) -> TrainSettings:
     if "batch" in network.eval:
         with problems.at(network.eval["batch"].span):
             values["evaluation_batch"] = _integer("batch", network.eval["batch"])
+    with problems.at():
+        _check_lengths(values, given)
     problems.done()
     settings = TrainSettings(**values)
     if isinstance(settings.optimizer, FullBatch):
@@ -78,23 +96,47 @@ def _whole(settings: TrainSettings, piece: int, network: Network) -> TrainSettin
     return replace(settings, batch=LARGEST, evaluation_batch=evaluation)
 
 
+def _check_lengths(values: dict[str, Any], given: Mapping[str, SectionSetting]) -> None:
+    """Take the number of epochs from the stages; raises NetError where settings of the length contradict."""
+    if stages := values.get("stages"):
+        total = sum(stage.epochs for stage in stages)
+        if values.setdefault("epochs", total) != total:
+            message = f"the stages have {counted(total, 'epoch')} in all, not {values['epochs']}"
+            raise NetError(Diagnostic("setting", message, given["epochs"].span, fix="leave epochs out"))
+    snapshots, epochs = values.get("snapshots", 0), values.get("epochs", TrainSettings.epochs)
+    if snapshots and stages:
+        message = "snapshots end cycles of one training; with stages there are several"
+        raise NetError(Diagnostic("setting", message, given["snapshots"].span))
+    if snapshots and epochs % snapshots:
+        message = f"{counted(epochs, 'epoch')} cannot be cut into {snapshots} equal cycles"
+        low = max(1, epochs // snapshots) * snapshots
+        fix = f"epochs = {low} or {low + snapshots}"
+        raise NetError(Diagnostic("setting", message, given["snapshots"].span, fix=fix))
+
+
 def _with_momentum(settings: TrainSettings, optimizer: Optimizer) -> TrainSettings:
-    momentum = settings.schedule.highest_momentum
-    if momentum is None:
-        return settings
-    return replace(settings, optimizer=optimizer.with_momentum(momentum))
+    found = [stretch.schedule.highest_momentum for stretch in settings.stretches]
+    momenta = [momentum for momentum in found if momentum is not None]
+    return replace(settings, optimizer=optimizer.with_momentum(max(momenta))) if momenta else settings
 
 
 def _check_schedule(settings: TrainSettings, given: Mapping[str, SectionSetting]) -> None:
-    """Raise NetError where the schedule does not fit the optimiser or the length of the training."""
-    try:
-        settings.schedule.check(settings.optimizer.lr, settings.epochs)
-    except ValueError as error:
-        setting = given["schedule"]
-        place = place_of(str(error), setting.value, type(settings.schedule)) or setting.span
-        other = "epochs" if "epochs" in str(error) else "optimizer"
-        notes = (Note(f"{other} is set here", given[other].span),) if other in given else ()
-        raise NetError(Diagnostic("setting", str(error), place, notes=notes)) from None
+    """Raise NetError where a schedule does not fit the optimiser or the length of the training, stage or cycle."""
+    for stretch in settings.stretches:
+        try:
+            stretch.schedule.check(stretch.lr or settings.optimizer.lr, stretch.epochs)
+        except ValueError as error:
+            raise _misfit(str(error), stretch, given) from None
+
+
+def _misfit(message: str, stretch: Stretch, given: Mapping[str, SectionSetting]) -> NetError:
+    if stretch.stage is not None:
+        return NetError(Diagnostic("setting", message, given["stages"].place(stretch.number - 1)))
+    setting = given["schedule"]
+    place = place_of(message, setting.value, type(stretch.schedule)) or setting.span
+    other = "epochs" if "epochs" in message else "optimizer"
+    notes = (Note(f"{other} is set here", given[other].span),) if other in given else ()
+    return NetError(Diagnostic("setting", message, place, notes=notes))
 
 
 def settings_text(network: Network) -> dict[str, str]:
@@ -141,6 +183,43 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
     return made
 
 
+def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
+    if setting.value is None:
+        return ()
+    stages: tuple[Any, ...] = _list(setting, {**SCHEDULES, **STAGES}, "stage", _as_entries)
+    if not stages or not all(isinstance(stage, Stage) for stage in stages):
+        raise _wrong(
+            name, setting, 'is a list such as [stage(epochs = 3, train = "head"), stage(epochs = 5)]'
+        )
+    return stages
+
+
+def _as_entries(values: Any) -> tuple[Any, ...]:
+    return tuple(values)
+
+
+def _stop(name: str, setting: SectionSetting) -> Patience | None:
+    value = setting.value
+    if value is None:
+        return None
+    if isinstance(value, CallValue):
+        named = {key: _plain_name(v) for key, v in value.named.items()}
+        value = replace(value, args=tuple(map(_plain_name, value.args)), named=named)
+    made = make(value, STOPS, "way to stop", setting.span)
+    if not isinstance(made, Patience):
+        raise _wrong(name, setting, "is patience(EPOCHS) or patience(EPOCHS, METRIC)")
+    return made
+
+
+def _plain_name(value: Any) -> Any:
+    """The text of a name alone, such as that of a metric."""
+    return value.name if isinstance(value, CallValue) and not value.args and not value.named else value
+
+
+def _count_or_none(name: str, setting: SectionSetting) -> int:
+    return 0 if setting.value is None else _integer(name, setting)
+
+
 def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
     """What is made of a setting, its error at the setting."""
     try:
@@ -167,6 +246,9 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "clip_norm": _positive_or_none,
     "checkpoint_seconds": _positive,
     "start": _start,
+    "stages": _stages,
+    "snapshots": _count_or_none,
+    "stop": _stop,
 }
 
 

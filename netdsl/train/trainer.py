@@ -17,7 +17,7 @@ from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array
 from netdsl.source import Diagnostic, NetError, warn
 from netdsl.train.callback import Callback, FitResult, need_callbacks
-from netdsl.train.callbacks import FollowSchedule
+from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.full_batch.learner import FullBatchLearner
@@ -29,8 +29,9 @@ from netdsl.train.learner import Learner
 from netdsl.train.learning import Learning
 from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
+from netdsl.train.restore import weights_of
 from netdsl.train.resume import check_resume, describe_run
-from netdsl.train.run_folder import LAST, RunFolder, hold
+from netdsl.train.run_folder import BEST, LAST, RunFolder, hold
 from netdsl.train.sections import Data, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 from netdsl.train.transfer.start import Load, Start
@@ -162,8 +163,9 @@ class Trainer:
         """Put the loop together; what refuses to train does so before the folder is touched."""
         s, output = self.settings, RunFolder(self.out)
         self._evaluator = Evaluator(self.network, self.data, s.evaluation_batch, self.program, self._device)
-        keep = Keep(output, self._checkpoint, s.checkpoint_seconds)
-        callbacks = [FollowSchedule(s.schedule), keep, *self.learner.callbacks, *self.callbacks]
+        self._keep = Keep(output, self._checkpoint, s)
+        stop = s.stop and [EarlyStopping(s.stop.metric, s.stop.epochs, s.stop.min_delta)]
+        callbacks = [FollowSettings(), *(stop or ()), self._keep, *self.learner.callbacks, *self.callbacks]
         validation = self._evaluator if self.data.has_validation else None
         self._run_is = self._identity()
         self._loop.begin(batches, s.epochs, callbacks, progress, validation, kept)
@@ -179,12 +181,22 @@ class Trainer:
             message = error.diagnostics[0].message if isinstance(error, NetError) else repr(error)
             output.log("error", step=loop.progress.step, message=message)
             raise
+        restored = self._take_best() if self.settings.stop is not None and not loop.stopping else None
         test = self._evaluator.run("test") if self.data.has_test and not loop.stopping else None
         seconds = time.monotonic() - start
-        result = FitResult(tuple(progress.history), progress.step, test, seconds, loop.stopping)
+        result = FitResult(tuple(progress.history), progress.step, test, seconds, loop.stopping, restored)
         for callback in loop.callbacks:
             callback.on_train_end(loop, result)
         return result
+
+    def _take_best(self) -> int | None:
+        """Put the weights of the best epoch in place; returns its number."""
+        best = self._keep.best()
+        if best is None:
+            return None
+        for name, array in weights_of(self.learner.objective, best.arrays, BEST).items():
+            self.program.set(name, array)
+        return best.progress.epoch
 
     def _checkpoint(self) -> Checkpoint:
         """Everything that going on from here needs."""

@@ -15,7 +15,7 @@ from netdsl.train.full_batch.names import name_of
 from netdsl.train.full_batch.sizes import sizes
 from netdsl.train.full_batch.terms import adds_up, residual_terms
 
-TAKEN = ("loss", "metrics", "optimizer", "epochs", "batch", "seed", "checkpoint_seconds", "start")
+TAKEN = ("loss", "metrics", "optimizer", "epochs", "batch", "seed", "checkpoint_seconds", "start", "stop")
 """The settings of `train` that have a meaning for these methods."""
 PIECE = "a larger piece"
 

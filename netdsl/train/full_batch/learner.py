@@ -48,6 +48,7 @@ class FullBatchLearner:
         self.programs = Programs(network.objective, self.optimizer.piece, self.name, device)
         self.program: Program = self.programs.root
         self.layout = Layout(self.program.graph)
+        self.counted_from = 0
         self.fixed = False
         self.memory = Memory(self)
         for leaf in self.program.graph:
