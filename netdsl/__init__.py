@@ -22,5 +22,6 @@ if TYPE_CHECKING:
     from netdsl.runtime import Program as Program
     from netdsl.source import NetError as NetError
     from netdsl.train import Trainer as Trainer
+    from netdsl.train import cross_validate as cross_validate
 
 __getattr__, __dir__, __all__ = lazy(__name__, __file__)

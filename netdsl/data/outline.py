@@ -96,10 +96,6 @@ class Outline:
         """The shape of a sample of each array, and whether it is of whole numbers."""
         return {name: (array.shape, array.integers) for name, array in self.arrays.items()}
 
-    def less(self, samples: int) -> Outline:
-        """The outline with so many samples fewer."""
-        return replace(self, count=self.count - samples)
-
     def named(self, classes: tuple[str, ...]) -> Outline:
         """The outline of the set whose classes have these names. Errors: NetError; see `Split.named`."""
         name = need_label(self.kinds)

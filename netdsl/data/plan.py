@@ -30,7 +30,7 @@ from netdsl.data.sources import (
     as_source,
     as_steps,
 )
-from netdsl.data.split import split_validation, validation_count
+from netdsl.data.split import Shares
 from netdsl.data.usage import Preparation, Usage
 from netdsl.elaborate.values import shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
@@ -57,6 +57,7 @@ class DataPlan:
         places: Mapping[str, Span] | None = None,
     ) -> None:
         self._places = places or {}
+        self._settings = settings
         _check_names(settings)
         values = {name: settings.get(name, setting.default) for name, setting in SETTINGS.items()}
         self._base = base if base is not None else Path()
@@ -66,11 +67,12 @@ class DataPlan:
         self._outlines: dict[str, Outline] = {}
         self._fitted: dict[tuple[Feed, ...], Mapping[str, Preparation]] = {}
         self._loaded: dict[str, Split] = {}
-        self._share = 0.0
+        self.shares = Shares()
         self._problems = Mistakes()
         for name in ("train", "test", "validation"):
             with self._problems.at(self.place(name)):
                 self._take_source(name, values[name])
+        self._take_shares(values)
         with self._problems.at(self.place("normalize")):
             self._normalizer = as_normalizer(values["normalize"])
         self._preprocess: tuple[Step, ...] = ()
@@ -95,9 +97,28 @@ class DataPlan:
 
     def _take_source(self, name: str, value: object) -> None:
         if name == "validation" and isinstance(value, int | float):
-            self._share = _share(value)
+            self.shares = replace(self.shares, validation=_share(value))
         elif value is not None:
             self._sources[name] = as_source(value, name)
+
+    def _take_shares(self, values: Mapping[str, object]) -> None:
+        with self._problems.at(self.place("subset")):
+            self.shares = replace(self.shares, subset=_whole(values, "subset", 1))
+        with self._problems.at(self.place("folds")):
+            self.shares = replace(self.shares, folds=_whole(values, "folds", 2))
+        with self._problems.at(self.place("fold")):
+            self.shares = replace(self.shares, fold=_whole(values, "fold", 1))
+        with self._problems.at(self.place("folds")):
+            if self.shares.folds is not None and (self.shares.validation or "validation" in self._sources):
+                message = "each of the folds is the validation set in turn, and there is another one"
+                raise data_error(message, fix="leave out validation, or folds")
+        with self._problems.at(self.place("class_weights")):
+            self.balanced = _balanced(values["class_weights"])
+
+    def in_fold(self, number: int) -> DataPlan:
+        """The same plan with a fold of its data, from 1, as the validation set."""
+        settings = {**self._settings, "fold": number}
+        return DataPlan(settings, base=self._base, seed=self._seed, given=self._given, places=self._places)
 
     def place(self, name: str) -> Span | None:
         """Where a setting stands in a file."""
@@ -106,7 +127,7 @@ class DataPlan:
     @property
     def has_validation(self) -> bool:
         """Whether there is a validation set."""
-        return self._share > 0 or "validation" in self._sources
+        return self.shares.sets_aside or "validation" in self._sources
 
     @property
     def has_test(self) -> bool:
@@ -119,7 +140,7 @@ class DataPlan:
         return tuple(
             n
             for n in ("train", "validation", "test")
-            if n in self._sources or (n == "validation" and self._share)
+            if n in self._sources or (n == "validation" and self.shares.sets_aside)
         )
 
     @property
@@ -146,9 +167,9 @@ class DataPlan:
                 whole = fed(whole, feeds)
             with placed(self.place("preprocess")):
                 whole = self._after(whole, feeds)
-        if source != split:
-            return whole.less(whole.count - self._kept(whole.count))
-        return whole.less(self._kept(whole.count)) if split == "train" and self._share else whole
+        if source != "train":
+            return whole
+        return replace(whole, count=self._sizes(whole.count)[split != "train"])
 
     def _after(self, outline: Outline, feeds: Sequence[Feed]) -> Outline:
         """The outline of what feeds take, after preprocessing."""
@@ -306,10 +327,8 @@ class DataPlan:
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
         whole = self._load("train")
-        if self._share == 0:
-            return whole, None
-        with placed(self.place("validation")):
-            return split_validation(whole, self._share, self._seed)
+        self._sizes(len(whole))
+        return self.shares.divide(whole, self._seed)
 
     def _source(self, name: str) -> DataSource:
         if name not in self._sources:
@@ -338,10 +357,12 @@ class DataPlan:
         """What is wrong with the samples that were left out of the sets that have been read, by name."""
         return {name: split.skipped for name, split in self._loaded.items() if split.skipped}
 
-    def _kept(self, count: int) -> int:
-        """The number of samples set aside for validation."""
-        with placed(self.place("validation")):
-            return validation_count(count, self._share)
+    def _sizes(self, count: int) -> tuple[int, int]:
+        """How many samples of the training source are trained on and validated on."""
+        with placed(self.place("subset")):
+            sizes = replace(self.shares, validation=0.0, folds=None, fold=None).sizes(count)
+        with placed(self.place("validation" if self.shares.validation else "folds")):
+            return self.shares.sizes(count) if self.shares.sets_aside else sizes
 
 
 def _inputs(feeds: Sequence[Feed]) -> list[str]:
@@ -377,3 +398,19 @@ def _flag(values: Mapping[str, object], name: str) -> bool:
     if not isinstance(value, bool):
         raise data_error(f"{name} is {brief(shown(value))}; it must be true or false")
     return value
+
+
+def _whole(values: Mapping[str, object], name: str, low: int) -> int | None:
+    value = values[name]
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= low):
+        return value
+    raise data_error(f"{name} is {brief(shown(value))}; it must be a whole number from {low}, or none")
+
+
+def _balanced(value: object) -> bool:
+    """Whether classes are weighted. Errors: NetError for what is neither `balanced` nor none."""
+    if value not in (None, "balanced"):
+        fix = "cross_entropy(logits, label, class_weights = [1, 2]) takes weights of your own"
+        given = brief(value if isinstance(value, str) else shown(value))
+        raise data_error(f"class_weights is {given}; it must be balanced, or none", fix=fix)
+    return value is not None

@@ -197,6 +197,21 @@ SETTINGS: Mapping[str, DataSetting] = {
         "the share of the training set kept for validation, from 0 to below 1: stratified by label, drawn "
         "with the seed; or a source of its own",
     ),
+    "subset": DataSetting(
+        None,
+        "how many samples of the training set are taken at all, validation included: stratified by label, drawn "
+        "with the seed",
+    ),
+    "folds": DataSetting(
+        None,
+        "into how many parts the training set is divided, stratified by label, for cross-validation: as many "
+        "trainings, each with one of them as its validation set",
+    ),
+    "fold": DataSetting(None, "the number, from 1, of the only one of the folds to train for"),
+    "class_weights": DataSetting(
+        None,
+        "balanced: in training each class weighs as much as the others, samples / (classes * samples of the class)",
+    ),
     "classes": DataSetting(
         None, "the names of the classes, in the order of their numbers, where the data has none"
     ),

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from netdsl.train.callbacks import ReduceLROnPlateau as ReduceLROnPlateau
     from netdsl.train.checkpoint import EpochResult as EpochResult
     from netdsl.train.checkpoint import load_checkpoint as load_checkpoint
+    from netdsl.train.cross_validation import cross_validate as cross_validate
     from netdsl.train.evaluator import Evaluator as Evaluator
+    from netdsl.train.folds import CrossValidation as CrossValidation
     from netdsl.train.learner import Learner as Learner
     from netdsl.train.loop import Loop as Loop
     from netdsl.train.memory_prediction import predict_memory as predict_memory

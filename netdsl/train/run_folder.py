@@ -48,6 +48,8 @@ class RunFolder:
             return
         with _writing(folder):
             for name in (LAST, BEST, LOG, snapshot("*")):
+        with writing(folder):
+            for name in (LAST, BEST, LOG):
                 # Temporary files of a run that was killed.
                 for remains in folder.glob(f".{name}.*.tmp"):
                     remains.unlink(missing_ok=True)
@@ -71,14 +73,14 @@ class RunFolder:
         """Write a checkpoint."""
         if self._folder is not None:
             checkpoint = make()
-            with _writing(self._folder):
+            with writing(self._folder):
                 save_checkpoint(self._folder / name, checkpoint)
 
     def log(self, event: str, **values: Any) -> None:
         """Append one event, on disk before this returns; numbers that are not finite become null."""
         if self._folder is not None:
-            line = json.dumps({"event": event, **_finite(values)}, allow_nan=False)
-            with _writing(self._folder), (self._folder / LOG).open("a", encoding="utf-8") as file:
+            line = json.dumps({"event": event, **finite(values)}, allow_nan=False)
+            with writing(self._folder), (self._folder / LOG).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -92,14 +94,14 @@ def hold(folder: Path | None, make: bool) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if folder is not None and (make or folder.is_dir()):
-            with _writing(folder):
+            with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(folder))
         yield
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Turn the errors of the file system in the body into a NetError."""
     try:
         yield
@@ -109,9 +111,12 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """JSON values with null for numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
+        return {key: finite(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

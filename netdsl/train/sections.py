@@ -18,6 +18,7 @@ from netdsl.ir import Graph, Node
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, placed, suggest
+from netdsl.train.class_weights import check_class_weights
 from netdsl.train.doubts import doubts
 from netdsl.train.freeze import frozen
 from netdsl.train.full_batch.check import check_network, check_pieces
@@ -171,6 +172,7 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
         network = fit_labels(network, data.outline("train", feeds), "train", data.place("train"))
     problems.done()
     check_targets(network, data.outline("train").arrays)
+    check_class_weights(network, data)
     inputs = network_inputs(network)
     sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.sources]
     inputs.check_all(sets)

@@ -279,6 +279,8 @@ def _data_value(name: str, setting: SectionSetting) -> object:
         return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations)
     if name == "preprocess":
         return _list(setting, PREPROCESSING, "preprocessing", as_steps)
+    if name == "class_weights" and isinstance(value, CallValue):
+        return shown(value)
     if name == "normalize":
         return as_normalizer(_made(value, NORMALIZERS, "normalisation", setting.span))
     if name in ("train", "test", "validation"):

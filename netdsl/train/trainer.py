@@ -19,7 +19,9 @@ from netdsl.source import Diagnostic, NetError, warn
 from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
+from netdsl.train.class_weights import with_class_weights
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.folds import need_fold
 from netdsl.train.full_batch.learner import FullBatchLearner
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.interrupt import interruptible
@@ -61,7 +63,8 @@ class Trainer:
     ) -> None:
         need_network(network, "netdsl.Trainer")
         sections = training_sections(network, data)
-        self.network = network = sections.network
+        need_fold(sections.data)
+        self.network = network = with_class_weights(sections.network, sections.data)
         self.settings: TrainSettings = _starting_from(sections.settings, start)
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)

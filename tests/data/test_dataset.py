@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from netdsl.data.dataset import check_sample_shape, from_arrays
 from netdsl.data.load import load_dataset, load_split
-from netdsl.data.split import even_positions, split_validation
+from netdsl.data.split import Shares, even_positions
 from netdsl.source import NetError
 
 
@@ -97,7 +97,7 @@ def test_even_positions_are_different_and_even(count, data):
 def test_split_is_stratified_disjoint_and_complete(seed, fraction, count):
     labels = np.random.default_rng(0).integers(0, 4, count)
     data = from_arrays(np.arange(count)[:, None].astype(np.float32), labels)
-    train, validation = split_validation(data, fraction, seed)
+    train, validation = Shares(validation=fraction).divide(data, seed)
     assert len(validation) == round(fraction * count)
     both = np.concatenate([train["image"], validation["image"]])[:, 0]
     assert sorted(both.tolist()) == list(range(count))
@@ -105,15 +105,15 @@ def test_split_is_stratified_disjoint_and_complete(seed, fraction, count):
     for label in range(4):
         share = (validation["label"] == label).sum() - len(validation) / count * (labels == label).sum()
         assert abs(share) < 1 + 1e-9
-    again = split_validation(data, fraction, seed)
+    again = Shares(validation=fraction).divide(data, seed)
     np.testing.assert_array_equal(again[1]["image"], validation["image"])
 
 
 def test_split_follows_the_seed_and_checks_the_share():
     data = load_split("digits", "train")
-    first, second = (split_validation(data, 0.1, seed)[1]["image"] for seed in (1, 2))
+    first, second = (Shares(validation=0.1).divide(data, seed)[1]["image"] for seed in (1, 2))
     assert (first != second).any()
     for share in (0.0001, 0.9999):
         with pytest.raises(NetError, match="leaves one part empty"):
-            split_validation(data, share, 0)
-    split_validation(from_arrays(np.zeros((10, 1)), np.linspace(0, 1, 10)), 0.5, 0)
+            Shares(validation=share).divide(data, 0)
+    Shares(validation=0.5).divide(from_arrays(np.zeros((10, 1)), np.linspace(0, 1, 10)), 0)

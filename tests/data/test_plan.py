@@ -38,7 +38,10 @@ def test_every_setting():
         "drop_last": False,
         "workers": 2,
     }
-    assert settings.keys() | {"preprocess", "classes"} == SETTINGS.keys()
+    assert (
+        settings.keys() | {"preprocess", "classes", "subset", "folds", "fold", "class_weights"}
+        == SETTINGS.keys()
+    )
     plan = DataPlan(settings, seed=5)
     assert len(plan.validation) == 144 and len(plan.train) == 1293 and plan.has_validation
     assert plan.preparations()["image"].normalization == Standardize().fit(plan.train.columns["image"])

@@ -16,7 +16,7 @@ from netdsl.data.loader import Loader
 from netdsl.data.parallel import ordered
 from netdsl.data.pixels import Pixels
 from netdsl.data.preprocess import CenterCrop, Resize
-from netdsl.data.split import split_validation
+from netdsl.data.split import Shares
 from netdsl.data.usage import Preparation
 from netdsl.source import NetError
 
@@ -148,7 +148,7 @@ def test_standardize_and_validation_read_what_they_need():
     kept = np.stack([arrays[i] for i in plan.train.columns["image"].values.indices]) / 255
     np.testing.assert_allclose(made.mean, kept.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(made.std, kept.std(axis=(0, 1, 2)), rtol=1e-12)
-    both = split_validation(from_arrays(np.stack(arrays), labels), 0.2, 1)
+    both = Shares(validation=0.2).divide(from_arrays(np.stack(arrays), labels), 1)
     for ours, wanted in zip((plan.train, plan.validation), both, strict=True):
         np.testing.assert_array_equal(ours["image"], wanted["image"])
         np.testing.assert_array_equal(ours["label"], wanted["label"])
