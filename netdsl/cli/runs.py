@@ -17,7 +17,7 @@ from netdsl.source import Diagnostic
 from netdsl.terminal import wrapped
 
 if TYPE_CHECKING:
-    from netdsl.train import FitResult
+    from netdsl.train import CrossValidation, FitResult
 
 RUNS = Path("runs")
 
@@ -45,6 +45,21 @@ class GoOn:
         if result.test is not None:
             lines.append(f"to evaluate it: {self._typed('eval', str(self.file), model)}")
         return [*lines, f"to use it: {shlex.join(['netdsl', 'run', model])} INPUT"]
+
+    def after_folds(self, found: CrossValidation) -> list[str]:
+        """What a cross-validation left."""
+        from netdsl.train.folds import FOLDS, fold_folder
+        from netdsl.train.run_folder import BEST
+
+        if self.folder is None:
+            return []
+        names = [
+            f.name for k in range(len(found.results)) if (f := fold_folder(self.folder, k + 1)) is not None
+        ]
+        saved = f"saved in {self.folder}: {', '.join([*names, FOLDS])}"
+        model = str(self.folder / names[0] / BEST)
+        lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
+        return [*lines, f"to use one of them: {shlex.join(['netdsl', 'run', model])} INPUT"]
 
     def resume(self) -> list[str]:
         """Where an interrupted run is kept, and how to go on."""
@@ -85,9 +100,14 @@ def new_run(name: str) -> Iterator[Path]:
 
 def latest_run(name: str) -> Path:
     """The folder of the newest run of this name that left a checkpoint."""
+    from netdsl.train.folds import fold_folder
     from netdsl.train.run_folder import LAST
 
-    runs = [(n, folder) for n, folder in _numbered(name) if (folder / LAST).exists()]
+    runs = [
+        (n, folder)
+        for n, folder in _numbered(name)
+        if any((f / LAST).exists() for f in (folder, fold_folder(folder, 1)) if f is not None)
+    ]
     if not runs:
         fail(
             [

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
@@ -19,16 +16,13 @@ from netdsl.cli.common import (
     SET,
     THREADS,
     diagnostics,
-    fail,
     load_network,
     waiting,
 )
-from netdsl.cli.streams import ENDING, INTERRUPTED, cannot_print, drop_output, is_closed, on_signals, say
-from netdsl.source import Diagnostic
+from netdsl.cli.streams import is_closed
 
 if TYPE_CHECKING:
-    from netdsl.cli.runs import GoOn
-    from netdsl.train import Callback, FitResult, Trainer
+    from netdsl.data import DataPlan
 
 
 @command(
@@ -70,27 +64,39 @@ def app(
     threads: int | None,
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
+    from netdsl.cli.fit import fit
+    from netdsl.cli.folds import train_folds
     from netdsl.cli.runs import GoOn
     from netdsl.train import Trainer
+    from netdsl.train.cross_validation import fold_trainers
+    from netdsl.train.folds import folds_of
     from netdsl.train.sections import training_sections
 
     if not keep and (out is not None or resume):
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
     with diagnostics():
         target = find_target(device, threads=threads)
-        batch = training_sections(load_network(file, settings, net)).settings.batch
-        with waiting("compiling"):
-            trainer = Trainer(load_network(file, settings, net, batch), device=target, start=start)
-        with _folder(trainer, file, net, out, keep, resume) as trainer.out:
-            go_on = GoOn(file, tuple(settings), net, trainer.out)
-            result = _fit(trainer, resume, go_on)
+        sections = training_sections(load_network(file, settings, net))
+        network = load_network(file, settings, net, sections.settings.batch)
+        trainer = None
+        if not folds_of(network):
+            with waiting("compiling"):
+                trainer = Trainer(network, device=target, start=start)
+        data = sections.data if trainer is None else trainer.data
+        with _folder(data, file, net, out, keep, resume) as folder:
+            go_on = GoOn(file, tuple(settings), net, folder)
+            if trainer is None:
+                lines = train_folds(fold_trainers(network, folder, device=target, start=start), go_on, resume)
+            else:
+                trainer.out = folder
+                lines = go_on.after(fit(trainer, resume, go_on))
             if not is_closed():
-                print("".join(f"{line}\n" for line in go_on.after(result)), end="")
+                print("".join(f"{line}\n" for line in lines), end="")
 
 
 @contextmanager
 def _folder(
-    trainer: Trainer, file: Path, net: str | None, out: Path | None, keep: bool, resume: bool
+    data: DataPlan | None, file: Path, net: str | None, out: Path | None, keep: bool, resume: bool
 ) -> Iterator[Path | None]:
     """The folder of the run; settings and data are checked before it is created."""
     from netdsl.cli.runs import latest_run, new_run, run_name
@@ -101,47 +107,6 @@ def _folder(
         yield latest_run(run_name(file, net))
     else:
         with waiting("reading the data"):
-            _ = trainer.data.train
+            _ = data and data.train
         with new_run(run_name(file, net)) as folder:
             yield folder
-
-
-def _fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
-    """Train.  Ctrl-C, `kill` and output that cannot be written end it, with a checkpoint and a message."""
-    signals: list[int] = []
-
-    def ending(number: int, frame: FrameType | None) -> None:
-        if signals:
-            raise SystemExit(128 + number)
-        signals.append(number)
-        trainer.stop()
-
-    try:
-        with on_signals(ENDING, ending):
-            trainer.callbacks += _progress(trainer, resume)
-            result = trainer.fit(resume)
-    except KeyboardInterrupt:
-        say("\n".join(["interrupted at once", *go_on.resume()]))
-        raise SystemExit(INTERRUPTED) from None
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        drop_output()
-        message = f"{cannot_print(error)}, and training has stopped"
-        fail([Diagnostic("output", message, fix=" ".join(go_on.resume()) or "nothing was kept")])
-    if result.interrupted:
-        say("\n".join([f"interrupted in epoch {result.epochs + 1}", *go_on.resume()]))
-        raise SystemExit(128 + signals[0] if signals else INTERRUPTED)
-    return result
-
-
-def _progress(trainer: Trainer, resume: bool) -> list[Callback]:
-    """A progress bar in a terminal, plain lines elsewhere, nothing where output is closed."""
-    from netdsl.cli.progress import Bars, Lines
-
-    if is_closed():
-        return []
-    folder = trainer.out
-    where = f" in {folder}" if resume else f" into {folder}" if folder else "; nothing is kept (--no-save)"
-    bars = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return [Bars(where, trainer.data) if bars else Lines(where, trainer.data)]

@@ -111,7 +111,7 @@ class DataPlan:
         with self._problems.at(self.place("folds")):
             if self.shares.folds is not None and (self.shares.validation or "validation" in self._sources):
                 message = "each of the folds is the validation set in turn, and there is another one"
-                raise data_error(message, fix="leave out validation, or folds")
+                raise data_error(message, fix="validation = none, or no folds")
         with self._problems.at(self.place("class_weights")):
             self.balanced = _balanced(values["class_weights"])
 

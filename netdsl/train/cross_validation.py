@@ -24,6 +24,7 @@ def cross_validate(
     device: Device = "cpu",
     threads: int | None = None,
     callbacks: Callable[[], Iterable[Callback]] = tuple,
+    start: Path | str | None = None,
     resume: bool = False,
 ) -> CrossValidation:
     """Train a network once for each of `data.folds`, each time with another fold as the validation set.
@@ -35,7 +36,7 @@ def cross_validate(
     need_network(network, "netdsl.cross_validate")
     folder = None if out is None else Path(out)
     results = []
-    for trainer in fold_trainers(network, folder, data, device, threads):
+    for trainer in fold_trainers(network, folder, data, device, threads, start):
         trainer.callbacks += callbacks()
         results.append(trainer.fit(resume and can_resume(trainer)))
         if results[-1].interrupted:
@@ -51,6 +52,7 @@ def fold_trainers(
     data: DataPlan | None = None,
     device: Device = "cpu",
     threads: int | None = None,
+    start: Path | str | None = None,
 ) -> Iterator[Trainer]:
     """The trainer of each fold, made when the one before it has ended.
 
@@ -64,7 +66,7 @@ def fold_trainers(
     for number in range(1, count + 1):
         own = network if data is not None else in_fold(network, number)
         plan = None if data is None else data.in_fold(number)
-        yield Trainer(own, fold_folder(out, number), plan, device, threads)
+        yield Trainer(own, fold_folder(out, number), plan, device, threads, start=start)
 
 
 def can_resume(trainer: Trainer) -> bool:

@@ -7,13 +7,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netdsl.data import DataPlan
 from netdsl.elaborate import Network, SectionSetting
 from netdsl.source import Diagnostic, NetError, Source, Span
-from netdsl.train.callback import FitResult
-from netdsl.train.measures import Values
+
+if TYPE_CHECKING:
+    from netdsl.train.callback import FitResult
+    from netdsl.train.measures import Values
 
 FOLDS = "folds.json"
 """The file in the folder of a cross-validation with the values of each fold, their mean and their spread."""

@@ -46,10 +46,8 @@ class RunFolder:
         folder = self._folder
         if folder is None:
             return
-        with _writing(folder):
-            for name in (LAST, BEST, LOG, snapshot("*")):
         with writing(folder):
-            for name in (LAST, BEST, LOG):
+            for name in (LAST, BEST, LOG, snapshot("*")):
                 # Temporary files of a run that was killed.
                 for remains in folder.glob(f".{name}.*.tmp"):
                     remains.unlink(missing_ok=True)

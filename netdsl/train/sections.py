@@ -20,6 +20,7 @@ from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, placed, suggest
 from netdsl.train.class_weights import check_class_weights
 from netdsl.train.doubts import doubts
+from netdsl.train.folds import need_fold
 from netdsl.train.freeze import frozen
 from netdsl.train.full_batch.check import check_network, check_pieces
 from netdsl.train.full_batch.method import FullBatch
@@ -155,6 +156,8 @@ def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -
     with problems.at():
         data = data_plan(network, seed, given)
     problems.done()
+    if split != "test":
+        need_fold(data)
     place = data.place(split)
     network = fit_labels(network, data.outline(split, network_inputs(network).feeds), split, place)
     inputs = network_inputs(network)
