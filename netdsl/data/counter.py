@@ -34,7 +34,7 @@ def random_bits(
     Threefry-2x32-20 (Salmon et al., SC 2011), keyed by Threefry(seed; purpose, epoch).
     """
     counter = index.astype(np.uint32)
-    return threefry(*_derived(seed, purpose, epoch), counter, np.zeros_like(counter))
+    return threefry(*derived_key(seed, purpose, epoch), counter, np.zeros_like(counter))
 
 
 def random_order(seed: int, purpose: int, epoch: int, count: int) -> NDArray[np.int64]:
@@ -50,7 +50,8 @@ def check_seed(seed: int) -> int:
     return seed
 
 
-@lru_cache(maxsize=64)
-def _derived(seed: int, purpose: int, epoch: int) -> tuple[int, int]:
+@lru_cache(maxsize=256)
+def derived_key(seed: int, purpose: int, epoch: int) -> tuple[int, int]:
+    """The key of the random bits of a purpose in an epoch."""
     high, low = threefry(seed >> 32, seed, np.array([purpose], np.uint32), np.array([epoch], np.uint32))
     return int(high[0]), int(low[0])

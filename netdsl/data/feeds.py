@@ -25,7 +25,7 @@ class Feed:
     """Something that a network, its losses and metrics take by name.
 
     shape: of one sample; None: as the data has it.  integers: whether it takes whole numbers, int64, or float32.
-    span: where it is named first.
+    span: where it is named first.  ignored: the class number that no loss and no metric counts, if there is one.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Feed:
     shape: tuple[int, ...] | None = None
     integers: bool = False
     span: Span | None = None
+    ignored: int | None = None
 
 
 def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Numba as a compiler of kernels: LLVM IR of Python functions of int64s, and the arrays at addresses they work on."""
+"""Numba as a compiler of kernels: LLVM IR of Python functions of int64s, and the numbers at addresses that they work on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import llvmlite.binding as llvm
 from numba import cfunc, config, njit, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,24 +41,18 @@ def inlined(function: F) -> F:
     return cast(F, njit(error_model="numpy", _nrt=False)(function))
 
 
-def _array_of(kind: Any) -> Any:
-    """A word of kernels: `word(address, count)` is the array [count] of this type at an address."""
-    array = types.Array(kind, 1, "C")
+def _pointer_to(kind: Any) -> Any:
+    """A word of kernels: `word(address)` points to numbers of this type, which are read and written as `x[i]`."""
 
     @intrinsic
-    def at(typing: Any, address: Any, count: Any) -> Any:
+    def at(typing: Any, address: Any) -> Any:
         def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-            item = context.get_data_type(kind)
-            size = context.get_constant(types.intp, context.get_abi_sizeof(item))
-            made = context.make_array(array)(context, b)
-            data = b.inttoptr(args[0], item.as_pointer())
-            populate_array(made, data, shape=[args[1]], strides=[size], itemsize=size, meminfo=None)
-            return made._getvalue()
+            return b.inttoptr(args[0], context.get_data_type(kind).as_pointer())
 
-        return array(types.int64, types.int64), generate
+        return types.CPointer(kind)(types.int64), generate
 
     return at
 
 
-floats, doubles = _array_of(types.float32), _array_of(types.float64)
-bytes_at, words, integers = _array_of(types.uint8), _array_of(types.uint32), _array_of(types.int64)
+floats, doubles = _pointer_to(types.float32), _pointer_to(types.float64)
+octets, words, integers = _pointer_to(types.uint8), _pointer_to(types.uint32), _pointer_to(types.int64)

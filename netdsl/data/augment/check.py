@@ -1,0 +1,71 @@
+"""Which changes fit which samples and labels: said before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from netdsl.data.augment.change import Change
+from netdsl.data.augment.choose import flattened
+from netdsl.data.augment.elastic import Elastic
+from netdsl.data.augment.geometry import Geometry
+from netdsl.data.augment.labels import Label, Way, label_of
+from netdsl.data.errors import data_error
+from netdsl.data.feeds import Feed, Kind
+from netdsl.data.outline import ArrayOutline
+from netdsl.source import NetError
+
+Shape = tuple[int, ...]
+
+
+def check_augment(
+    changes: Sequence[Change],
+    feeds: Sequence[Feed],
+    arrays: Mapping[str, ArrayOutline],
+    boxes: Collection[str] = (),
+) -> dict[str, Label]:
+    """How each target moves, by name, when samples are changed; arrays: what the feeds take, by their names.
+
+    Errors: NetError for inputs that cannot be changed so, and labels of which nobody knows what becomes of them.  What
+    the outlines do not tell passes.
+    """
+    samples = [arrays[feed.name].shape for feed in feeds if feed.kind is Kind.INPUT]
+    pictures = [shape for shape in samples if len(shape) == 3]
+    targets = [feed for feed in feeds if feed.kind is Kind.TARGET]
+    labels = {f.name: label_of(f, arrays[f.name], pictures, boxes) for f in targets}
+    for change in flattened(changes):
+        if not pictures:
+            raise not_images(change.name, samples[0])
+        if isinstance(change, Geometry) and not change.keep_labels:
+            for name, label in labels.items():
+                if label.way is Way.UNKNOWN:
+                    raise _unknown(change.name, arrays[name].label)
+                if label.way is Way.BOXES and isinstance(change, Elastic):
+                    raise data_error(
+                        f"elastic bends the sides of the boxes {name}: what is around them then is not known",
+                        fix="elastic(keep_labels = true) leaves them as they are",
+                    )
+    return labels
+
+
+def shape_after(changes: Sequence[Change], sample: Shape) -> Shape:
+    """The shape that a sample has after all changes."""
+    if len(sample) != 3:
+        return sample
+    for change in changes:
+        if isinstance(change, Geometry):
+            sample = (*change.size((sample[0], sample[1])), sample[2])
+    return sample
+
+
+def not_images(name: str, sample: Shape) -> NetError:
+    """The error for a change of pictures that is given something else."""
+    return data_error(f"{name} needs images of shape [H, W, C], not {list(sample)}")
+
+
+def _unknown(name: str, label: Shape) -> NetError:
+    what = f"labels of shape {list(label)}" if label else "labels that are numbers"
+    return data_error(
+        f"{name} moves the images, but what that does to {what} is not known",
+        "classes stay, maps of the size of the image move with it, and so do the arrays that `boxes` names",
+        fix=f"{name}(keep_labels = true) where moving the image does not change its labels",
+    )

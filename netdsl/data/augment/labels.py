@@ -1,0 +1,144 @@
+"""What becomes of labels when their picture is moved: classes stay, masks and boxes move with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from netdsl.arrays import np
+from netdsl.data.augment.kernels import kernel
+from netdsl.data.augment.run import Field, Work, in_threads, moving_run, run_pictures
+from netdsl.data.augment.settings import BORDERS
+from netdsl.data.augment.stages import Drawn, Moving
+from netdsl.data.feeds import Feed
+from netdsl.data.outline import ArrayOutline
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Way(Enum):
+    """How a label moves with its picture."""
+
+    STAYS = "a class, in whatever form"
+    CELLS = "a class, or shares of classes, for each pixel: the nearest pixel's"
+    VALUES = "numbers for each pixel, sampled as the picture is"
+    BOXES = "corners x1, y1, x2, y2 in pixels"
+    UNKNOWN = "nobody knows"
+
+
+@dataclass(frozen=True)
+class Label:
+    """How a label moves; fill: what cells that come from outside of the picture get."""
+
+    way: Way
+    fill: int = 0
+
+
+def label_of(
+    feed: Feed, outline: ArrayOutline, pictures: Sequence[tuple[int, ...]], boxes: Collection[str]
+) -> Label:
+    """How the label of a feed moves with pictures of these shapes."""
+    if feed.name in boxes:
+        return Label(Way.BOXES)
+    if any(is_map(outline.label, shape) for shape in pictures):
+        cells = feed.integers or _are_classes(outline) is True
+        return Label(Way.CELLS if cells else Way.VALUES, feed.ignored or 0)
+    stays = outline.integers and not outline.label
+    if stays or (len(outline.label) < 2 and _are_classes(outline) is not False):
+        return Label(Way.STAYS)
+    return Label(Way.UNKNOWN)
+
+
+def is_map(label: tuple[int, ...], sample: tuple[int, ...]) -> bool:
+    """Whether a label has something for each pixel of a picture."""
+    return len(sample) == 3 and 2 <= len(label) <= 3 and label[:2] == sample[:2]
+
+
+def _are_classes(outline: ArrayOutline) -> bool | None:
+    """Whether labels say which classes a sample is of, as a row of shares or of zeros and ones; None: unknown."""
+    known = outline.indicators, outline.distribution
+    return True if True in known else None if None in known else False
+
+
+def moved(
+    labels: Mapping[str, NDArray[Any]],
+    ways: Mapping[str, Label],
+    stages: Sequence[Moving],
+    drawn: Drawn,
+    size: tuple[int, int],
+    threads: int,
+) -> dict[str, NDArray[Any]]:
+    """Labels by name after the geometry of a batch; size: that of the pictures."""
+    found = dict(labels)
+    for name, values in labels.items():
+        label, at = ways[name], size
+        for stage in stages:
+            if not stage.keep_labels and label.way is not Way.STAYS:
+                values = _moved(values, label, stage, drawn, at, threads)
+            at = stage.size(at)
+        found[name] = values
+    return found
+
+
+def _moved(
+    values: NDArray[Any], label: Label, stage: Moving, drawn: Drawn, size: tuple[int, int], threads: int
+) -> NDArray[Any]:
+    if label.way is Way.BOXES:
+        return moved_boxes(values, stage, drawn, size)
+    flat = values.reshape(*values.shape[:3], -1)
+    if label.way is Way.CELLS:
+        result = _cells(flat, label.fill, stage, drawn, threads)
+    else:
+        run = moving_run(stage, drawn, flat.shape[1:3], flat.shape[3], None)
+        shape = (*run.new, flat.shape[3])
+        result = run_pictures(flat.astype(np.float32, copy=False), shape, [run], threads).astype(values.dtype)
+    return result.reshape(*result.shape[:3], *values.shape[3:])
+
+
+def _cells(
+    cells: NDArray[Any], fill: int, stage: Moving, drawn: Drawn, threads: int
+) -> NDArray[Any]:
+    """Cells [B, H, W, K], each where its picture's pixel goes."""
+    run = moving_run(stage, drawn, cells.shape[1:3], cells.shape[3], None)
+    border = 0 if stage.look is None else BORDERS.index(stage.look.border)
+    size = run.new[0] * run.new[1]
+    places = np.empty((len(cells), size), np.int64)
+
+    def part(first: int, last: int) -> None:
+        work = Work(np.empty(0, np.float32), np.empty(0, np.float32))
+        steps = _steps(run.field, work, first, last - first)
+        rows, sizes = run.rows[first:last], (*run.old, *run.new)
+        target = places[first:last].ctypes.data
+        kernel("places")(target, rows.ctypes.data, steps, last - first, *sizes, border)
+
+    in_threads(part, len(cells), size, threads)
+    flat = cells.reshape(len(cells), -1, cells.shape[3])
+    found = np.take_along_axis(flat, np.maximum(places, 0)[..., None], axis=1)
+    found[places < 0] = fill
+    return found.reshape(len(cells), *run.new, cells.shape[3])
+
+
+def _steps(field: Field | None, work: Work, first: int, count: int) -> int:
+    return 0 if field is None else field.steps(work, first, count)
+
+
+def moved_boxes(boxes: NDArray[Any], stage: Moving, drawn: Drawn, size: tuple[int, int]) -> NDArray[Any]:
+    """Boxes [B, ..., 4] of x1, y1, x2, y2 in pixels: the smallest ones around what they become, within the picture.
+
+    A pixel is 1 wide, the first one from 0 to 1.  Empty boxes, x2 <= x1 or y2 <= y1, stay as they are.
+    """
+    height, width = stage.size(size)
+    forward = np.linalg.inv(stage.maps(drawn, size))
+    rows = boxes.reshape(len(boxes), -1, 4).astype(np.float64)
+    corners = rows[..., [[0, 1], [2, 1], [2, 3], [0, 3]]] - 0.5
+    points = np.concatenate([corners, np.ones((*corners.shape[:-1], 1))], axis=-1)
+    placed = np.einsum("bij,bnkj->bnki", forward, points)
+    placed = placed[..., :2] / np.maximum(placed[..., 2:], 1e-9) + 0.5
+    found = np.concatenate([placed.min(axis=2), placed.max(axis=2)], axis=-1)
+    found = found.clip(0, [width, height, width, height])
+    empty = (rows[..., 2] <= rows[..., 0]) | (rows[..., 3] <= rows[..., 1])
+    found = np.where(empty[..., None], rows, found)
+    return found.reshape(boxes.shape).astype(boxes.dtype)
