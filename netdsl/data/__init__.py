@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING
 from netdsl.lazy import lazy
 
 if TYPE_CHECKING:
-    from netdsl.data.augment import Flip as Flip
-    from netdsl.data.augment import Shift as Shift
+    from netdsl.data.augment.choose import OneOf as OneOf
+    from netdsl.data.augment.choose import SomeOf as SomeOf
+    from netdsl.data.augment.crop import RandomCrop as RandomCrop
+    from netdsl.data.augment.crop import RandomResizedCrop as RandomResizedCrop
+    from netdsl.data.augment.elastic import Elastic as Elastic
+    from netdsl.data.augment.geometry import Flip as Flip
+    from netdsl.data.augment.geometry import Rotate as Rotate
+    from netdsl.data.augment.geometry import Shear as Shear
+    from netdsl.data.augment.geometry import Shift as Shift
+    from netdsl.data.augment.geometry import VerticalFlip as VerticalFlip
+    from netdsl.data.augment.geometry import Zoom as Zoom
+    from netdsl.data.augment.perspective import Perspective as Perspective
     from netdsl.data.batches import Batch as Batch
     from netdsl.data.batches import Batches as Batches
     from netdsl.data.dataset import Dataset as Dataset

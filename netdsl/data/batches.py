@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.augment import Augmentation, augmented, check_augment
-from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
+from netdsl.data.augment.augmenter import Augmenter
+from netdsl.data.augment.change import Change
+from netdsl.data.augment.check import augmented_outline, check_augment
+from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
@@ -64,6 +66,7 @@ class Batches:
         each where shuffled; else they are a smaller batch.
     workers: how many threads read, see `Loader`; they change nothing of a batch.
     augment: applied in order to the stored pixels, after preprocessing, keyed by (seed, place, epoch, sample).
+    boxes: the targets that are boxes, which move with the pictures.
 
     Errors: NetError for feeds that the split has no arrays for, or none of the right shape; for a batch that is not a
     positive number, or larger than the split with drop_last.
@@ -73,11 +76,12 @@ class Batches:
     batch: int
     feeds: Sequence[Feed] = ()
     prepared: Mapping[str, Preparation] = field(default_factory=dict)
-    augment: Sequence[Augmentation] = ()
+    augment: Sequence[Change] = ()
     seed: int = 0
     shuffle: bool = False
     drop_last: bool = False
     workers: int | None = None
+    boxes: Collection[str] = ()
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,13 +106,19 @@ class Batches:
         for feed in self.feeds:
             if feed.kind is Kind.INPUT and feed.shape is not None:
                 check_sample_shape(arrays[feed.name].shape, feed.shape)
+        self._augmenter = None
         if self.augment:
-            moving = [arrays[feed.name] for feed in self.feeds if feed.kind is Kind.TARGET]
-            check_augment(self.augment, {name: arrays[name].shape for name in self._inputs}, moving)
+            labels = check_augment(self.augment, self.feeds, self._prepared_outline.arrays, self.boxes)
+            whites = {name: column.pixels.white for name, column in self._inputs.items()}
+            self._augmenter = Augmenter(self.augment, self.seed, whites, labels)
 
     @cached_property
     def outline(self) -> Outline:
-        """The split as the network is shown it: by the names of the feeds, inputs after preprocessing."""
+        """The split as the network is shown it: by the names of the feeds, after preprocessing and augmentation."""
+        return augmented_outline(self._prepared_outline, self.augment, self.feeds, self.boxes)
+
+    @cached_property
+    def _prepared_outline(self) -> Outline:
         found = fed(outline_of(self.split), self.feeds)
         return prepared_outline(found, {name: p.preprocess for name, p in self.prepared.items()})
 
@@ -150,9 +160,8 @@ class Batches:
             rows = self.read(indices)
         inputs: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._inputs}
         targets: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._targets}
-        for place, change in enumerate(self.augment):
-            bits = random_bits(self.seed, Purpose.AUGMENT + place, epoch, indices)
-            inputs, targets = augmented(change, inputs, targets, bits)
+        if self._augmenter is not None:
+            inputs, targets = self._augmenter(inputs, targets, epoch, indices)
         arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | dict(targets)
         made = {feed.name: _shaped(arrays[feed.name], feed) for feed in self.feeds}
         return Batch(made, indices, epoch, number, number == len(self) - 1)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from netdsl import words
-from netdsl.data.augment import check_augment
+from netdsl.data.augment.check import augmented_outline, check_augment
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
@@ -26,6 +26,7 @@ from netdsl.data.sources import (
     NamedSource,
     as_augmentations,
     as_classes,
+    as_names,
     as_normalizer,
     as_source,
     as_steps,
@@ -83,6 +84,9 @@ class DataPlan:
             self._classes = as_classes(values["classes"])
         with self._problems.at(self.place("augment")):
             self._augment = as_augmentations(values["augment"])
+        self._boxes: tuple[str, ...] = ()
+        with self._problems.at(self.place("boxes")):
+            self._boxes = as_names(values["boxes"], "boxes")
         with self._problems.at(self.place("shuffle")):
             self._shuffle = _flag(values, "shuffle")
         with self._problems.at(self.place("drop_last")):
@@ -151,9 +155,16 @@ class DataPlan:
     def outline(self, split: str, feeds: Sequence[Feed] = ()) -> Outline:
         """What is known of `train`, `validation` or `test` without reading it.
 
-        With feeds, its arrays go by their names, and inputs have the shapes that they have after preprocessing; else
-        by the names of the set, as stored. Errors: NetError.
+        With feeds, its arrays go by their names, with the shapes that they have after preprocessing, and augmentation
+        in the training set; else by the names of the set, as stored. Errors: NetError.
         """
+        found = self._prepared_outline(split, feeds)
+        if split != "train" or not feeds:
+            return found
+        return augmented_outline(found, self._augment, feeds, self._boxes)
+
+    def _prepared_outline(self, split: str, feeds: Sequence[Feed]) -> Outline:
+        """The outline before augmentation."""
         source = "train" if split == "validation" and split not in self._sources else split
         if source not in self._outlines:
             with placed(self.place(source)):
@@ -194,15 +205,14 @@ class DataPlan:
         for name in self.splits:
             with problems.at(self.place(name)):
                 taken = feeds or own_feeds(self.outline(name).kinds)
-                outline = self.outline(name, taken)
+                outline = self._prepared_outline(name, taken)
                 samples = {n: outline.arrays[n].shape for n in _inputs(taken)}
                 with placed(self.place("normalize")):
                     for shape in samples.values():
                         check_channels(self._normalizer, shape[-1] if shape else 1)
                 if name == "train":
                     with placed(self.place("augment")):
-                        labels = [outline.arrays[f.name] for f in taken if f.kind is Kind.TARGET]
-                        check_augment(self._augment, samples, labels)
+                        check_augment(self._augment, taken, outline.arrays, self._boxes)
                     check_batch(outline.count, batch, self._drop_last)
         problems.done()
 
@@ -299,6 +309,7 @@ class DataPlan:
             shuffle=self._shuffle and not in_order,
             drop_last=self._drop_last,
             workers=self._workers,
+            boxes=self._boxes,
         )
 
     def evaluation_batches(self, split: str, batch: int, feeds: Sequence[Feed] = ()) -> Batches:

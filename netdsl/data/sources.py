@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from netdsl.arrays import Array
-from netdsl.data.augment import Augmentation, Flip, Shift
+from netdsl.data.augment.change import Change
+from netdsl.data.augment.table import AUGMENTATIONS as AUGMENTATIONS
+from netdsl.data.augment.table import CHANGES
 from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_arrays, from_mapping
 from netdsl.data.errors import data_error
 from netdsl.data.idx import idx_header, read_idx
@@ -175,9 +177,6 @@ PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in INTERPOLA
 SOURCE_WORDS = ("refuse", "skip", "mean", "median", "one_hot", "number")
 """Texts that settings of sources take."""
 
-AUGMENTATIONS: Mapping[str, Callable[..., Augmentation]] = {"shift": Shift, "flip": Flip}
-"""What the list `augment` may hold."""
-
 
 @dataclass(frozen=True)
 class DataSetting:
@@ -223,8 +222,9 @@ SETTINGS: Mapping[str, DataSetting] = {
         Scale(), "raw, scale, scale(max), standardize or standardize(mean, std); after augmenting"
     ),
     "augment": DataSetting(
-        (), "a list of shift(pixels), flip and flip(p), applied in order to training samples"
+        (), "a list of changes such as rotate(15), flip and cutout(8), made in order of training samples"
     ),
+    "boxes": DataSetting((), "the arrays of boxes [..., 4], x1, y1, x2, y2 in pixels, which augment moves"),
     "shuffle": DataSetting(True, "a new order of the training set in each epoch, drawn with the seed"),
     "workers": DataSetting(
         None,
@@ -304,17 +304,24 @@ def as_classes(value: object) -> tuple[str, ...] | None:
     return check_classes(tuple(value))
 
 
-def as_augmentations(value: object) -> tuple[Augmentation, ...]:
+def as_augmentations(value: object) -> tuple[Change, ...]:
     """Check a value of `augment`; names may be given as text. Errors: NetError."""
-    listed = _listed(value)
-    made: list[Augmentation] = []
-    for entry in listed:
-        change = _called(entry, AUGMENTATIONS)
-        if not isinstance(change, Shift | Flip):
-            message = f"augment holds {_shown(entry)}; it takes a list of {', '.join(AUGMENTATIONS)}"
-            raise data_error(message, fix=_call(entry, AUGMENTATIONS))
+    made: list[Change] = []
+    for entry in _listed(value):
+        change = _called(entry, CHANGES)
+        if not isinstance(change, Change):
+            message = f"augment holds {_shown(entry)}; it takes a list of {', '.join(CHANGES)}"
+            raise data_error(message, fix=_call(entry, CHANGES))
         made.append(change)
     return tuple(made)
+
+
+def as_names(value: object, setting: str) -> tuple[str, ...]:
+    """Check a value that names arrays. Errors: NetError."""
+    listed = _listed(value)
+    if not all(isinstance(name, str) and name for name in listed):
+        raise data_error(f'{setting} is {_shown(value)}; it takes names of arrays, as in ["boxes"]')
+    return listed
 
 
 def _listed(value: object) -> tuple[Any, ...]:

@@ -31,6 +31,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "preprocess",
         "normalize",
         "augment",
+        "boxes",
         "shuffle",
         "drop_last",
         "workers",

@@ -1,4 +1,4 @@
-"""Numba as a compiler of kernels: LLVM IR of Python functions of int64s, and the numbers at addresses that they work on."""
+"""Numba as a compiler of kernels: LLVM IR of Python functions of int64s, and the numbers at addresses."""
 
 from __future__ import annotations
 

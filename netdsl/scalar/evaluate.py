@@ -120,7 +120,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 def threefry(k0: int | Array, k1: int | Array, c0: Array, c1: Array) -> tuple[Array, Array]:
-    """Threefry-2x32 with 20 rounds over uint32 counters (Salmon et al., SC 2011); keys may be arrays that broadcast."""
+    """Threefry-2x32 with 20 rounds over uint32 counters (Salmon et al., SC 2011); keys may be arrays, too."""
     keys = [np.uint32(k & 0xFFFFFFFF) for k in (k0, k1, 0x1BD11BDA ^ k0 ^ k1)]
     with np.errstate(over="ignore"):
         x0 = (c0 + keys[0]).astype(np.uint32)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from netdsl import words
+from netdsl.data.augment.table import EXAMPLES as CHANGE_EXAMPLES
 from netdsl.elaborate import CallValue, shown
 from netdsl.source import Diagnostic, NetError, Span, brief, counted, suggest
 
@@ -27,9 +28,9 @@ EXAMPLES: Mapping[str, str] = {
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
-    "shift": "shift(2)",
     "load": 'load("best.safetensors")',
     "stage": 'stage(epochs = 3, train = "head")',
+    **CHANGE_EXAMPLES,
 }
 
 Hint = Callable[[str], str | None]
@@ -61,7 +62,8 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         return target
     inner = partial(_nested, target=target, known=known, what=what, span=span, hint=hint)
     names = list(inspect.signature(target).parameters)
-    args = [inner(names[k] if k < len(names) else "", v) for k, v in enumerate(value.args)]
+    free = not any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(target).parameters.values())
+    args = [inner(names[k] if k < len(names) else "", v, free=free) for k, v in enumerate(value.args)]
     named = {key: inner(key, v) for key, v in value.named.items()}
     _check_arguments(target, value, place)
     try:
@@ -83,9 +85,15 @@ def _nested(
     what: str,
     span: Span | None,
     hint: Hint | None,
+    free: bool = False,
 ) -> Any:
-    """The value of a setting: its own `choices`, where a class has some for it, or what may stand in its place."""
+    """The value of a setting: its own `choices`, where a class has some for it, or what may stand in its place.
+
+    free: what a word that is no name means is for the target to say.
+    """
     choices = getattr(target, "choices", {}).get(key)
+    if choices is None and free and isinstance(value, CallValue) and value.name not in known:
+        return value
     if choices is None:
         return make(value, known, what, span, hint)
     return make(value, choices, key, span)
@@ -110,18 +118,18 @@ def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | 
 
 def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
     """The message for a call with too many settings, too few, or one given twice."""
-    known = [p for p in known if p.kind is not p.VAR_KEYWORD]
-    names = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
-    if len(call.args) > len(names):
-        count = f"{counted(len(names), 'setting')} ({', '.join(names)})"
-        return f"{call.name} takes {count if names else 'no settings'}, not {len(call.args)}"
-    given = names[: len(call.args)]
+    several = any(p.kind is p.VAR_POSITIONAL for p in known)
+    known = [p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    ordered = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
+    if len(call.args) > len(ordered) and not several:
+        count = f"{counted(len(ordered), 'setting')} ({', '.join(ordered)})"
+        return f"{call.name} takes {count if ordered else 'no settings'}, not {len(call.args)}"
+    given = ordered[: len(call.args)]
     twice = next((name for name in given if name in call.named), None)
     if twice is not None:
         return f"{call.name} got {twice} twice"
-    empty = inspect.Parameter.empty
-    missing = [p.name for p in known if p.default is empty and p.name not in {*given, *call.named}]
-    usage = EXAMPLES.get(call.name, f"{call.name}({', '.join(names)})")
+    missing = [p.name for p in known if p.default is p.empty and p.name not in {*given, *call.named}]
+    usage = EXAMPLES.get(call.name, f"{call.name}({', '.join(ordered)})")
     return f"{call.name} needs {' and '.join(missing)}: {usage}" if missing else None
 
 

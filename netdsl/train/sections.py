@@ -177,7 +177,7 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
     check_targets(network, data.outline("train").arrays)
     check_class_weights(network, data)
     inputs = network_inputs(network)
-    sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.sources]
+    sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.splits]
     inputs.check_all(sets)
     return network
 

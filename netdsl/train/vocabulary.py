@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from netdsl.data.augment.table import CHANGES
 from netdsl.data.preprocess import STEPS
 from netdsl.data.registry import DATASETS
-from netdsl.data.sources import AUGMENTATIONS, NORMALIZERS, SOURCES, NamedSource
+from netdsl.data.sources import NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
@@ -29,7 +30,7 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("data sets", SOURCES, "data {{ train = {} }}"),
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),
     ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
-    ("augmentation", AUGMENTATIONS, "data {{ augment = [{}] }}"),
+    ("augmentation", CHANGES, "data {{ augment = [{}] }}"),
     ("weights to start from", {"load": Load}, "train {{ start = {} }}"),
 )
 

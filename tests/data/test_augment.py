@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from netdsl.data.augment import Flip, Shift, augmented
+from netdsl.data import Batches, Flip, Shift, from_arrays, from_mapping
 from netdsl.data.counter import Purpose, check_seed, random_bits, random_order
-from netdsl.data.dataset import from_arrays
+from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Raw, Scale, Standardize
 from netdsl.source import NetError
+from tests.data.augment.running import change
 
 
 def test_bits_are_pinned():
@@ -41,9 +42,10 @@ def images(count=50, dtype=np.uint8):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_shift(dtype):
+    """By the words that every release has drawn."""
     before = images(dtype=dtype)
     bits = random_bits(0, Purpose.AUGMENT, 0, np.arange(50))
-    after = Shift(2)(before, bits)
+    after = change(before, Shift(2))
     seen = set()
     for k in range(50):
         down, right = (2 - int(word[k]) * 5 // 2**32 for word in bits)
@@ -55,24 +57,27 @@ def test_shift(dtype):
                     expected[y, x] = before[k, y - down, x - right]
         np.testing.assert_array_equal(after[k], expected)
     assert len(seen) > 15 and after.dtype == dtype
-    np.testing.assert_array_equal(Shift(0)(before, bits), before)
-
-
-def test_shift_farther_than_the_image_is_blank_or_a_part():
-    bits = (np.zeros(2, np.uint32), np.zeros(2, np.uint32))
-    assert not Shift(9)(images(2), bits).any()
+    np.testing.assert_array_equal(change(before, Shift(0)), before)
 
 
 def test_flip():
     before = images(1000)
     bits = random_bits(0, Purpose.AUGMENT, 0, np.arange(1000))
-    after = Flip()(before, bits)
+    after = change(before, Flip())
     flipped = bits[0] < 2**31
     np.testing.assert_array_equal(after[flipped], before[flipped][:, :, ::-1])
     np.testing.assert_array_equal(after[~flipped], before[~flipped])
     assert 400 < flipped.sum() < 600
-    np.testing.assert_array_equal(Flip(0)(before, bits), before)
-    np.testing.assert_array_equal(Flip(1)(before, bits), before[:, :, ::-1])
+    np.testing.assert_array_equal(change(before, Flip(0)), before)
+    np.testing.assert_array_equal(change(before, Flip(1)), before[:, :, ::-1])
+
+
+def test_the_place_in_the_list_is_part_of_the_key():
+    before = images()
+    both = change(before, Shift(2), Shift(2, p=0), Flip())
+    bits = random_bits(0, Purpose.AUGMENT + 2, 0, np.arange(50))[0] < 2**31
+    once = change(before, Shift(2))
+    np.testing.assert_array_equal(both, np.where(bits[:, None, None, None], once[:, :, ::-1], once))
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, True, "2", 10**9, None])
@@ -85,11 +90,6 @@ def test_shift_settings(bad):
 def test_flip_settings(bad):
     with pytest.raises(NetError, match="flip"):
         Flip(bad)
-
-
-def test_augmenting_needs_images():
-    with pytest.raises(NetError, match=r"shift needs images of shape \[H, W, C\], not \[4\]"):
-        Shift(1)(np.zeros((2, 4)), random_bits(0, 0, 0, np.arange(2)))
 
 
 def test_scale_and_raw():
@@ -139,18 +139,31 @@ def test_standardize_settings(settings):
         Standardize(**settings)
 
 
-@pytest.mark.parametrize("change", [Shift(2), Flip()])
-def test_labels_that_are_maps_move_with_the_image(change):
-    before = images()
-    bits = random_bits(0, Purpose.AUGMENT, 0, np.arange(50))
-    for labels in (before[..., 0].astype(np.int64), before.astype(np.float32)):
-        (after, twin, table), (moved,) = map(
-            dict.values, augmented(change, {"x": before, "y": before, "z": bits[0]}, {"t": labels}, bits)
-        )
-        np.testing.assert_array_equal(moved, after[..., 0] if labels.ndim == 3 else after)
-        np.testing.assert_array_equal(twin, after)
-        assert table is bits[0]
-    rows = np.arange(100).reshape(50, 2)
-    assert augmented(change, {"x": before}, {"t": rows}, bits)[1]["t"] is rows
-    with pytest.raises(NetError, match=r"augment moves images \[5, 7, 2\], but not labels \[3, 4\]"):
-        augmented(change, {"x": before}, {"t": np.zeros((50, 3, 4))}, bits)
+@pytest.mark.parametrize("one", [Shift(2), Flip()])
+def test_every_picture_and_labels_that_are_maps_move_alike(one):
+    before, table = images(), np.arange(50.0)
+    for kind in (np.int64, np.float32):
+        labels = (before[..., 0] if kind is np.int64 else before).astype(kind)
+        arrays = {"x": before, "y": before, "z": table, "t": labels, "c": np.arange(50)}
+        inputs = [Feed(name, Kind.INPUT) for name in "xyz"]
+        targets = [Feed("t", Kind.TARGET, integers=kind is np.int64), Feed("c", Kind.TARGET, integers=True)]
+        made = Batches(from_mapping(arrays), 50, [*inputs, *targets], augment=[one]).make(0, 0)
+        np.testing.assert_array_equal(made["t"], made["x"][..., 0] if kind is np.int64 else made["x"])
+        np.testing.assert_array_equal(made["y"], made["x"])
+        np.testing.assert_array_equal(made["z"], table)
+        np.testing.assert_array_equal(made["c"], np.arange(50))
+        assert (made["x"] != before).any()
+
+
+def test_labels_that_are_maps_of_another_size_are_refused():
+    data = from_arrays(images(), np.zeros((50, 3, 4)))
+    with pytest.raises(
+        NetError, match=r"shift moves the images, but what that does to labels of shape \[3, 4\]"
+    ):
+        Batches(data, 10, augment=[Shift(1)])
+
+
+def test_augmenting_needs_images():
+    data = from_arrays(np.zeros((20, 4)), np.zeros(20, int))
+    with pytest.raises(NetError, match=r"shift needs images of shape \[H, W, C\], not \[4\]"):
+        Batches(data, 10, augment=[Shift(1)])

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from netdsl.data.augment import Flip, Shift
+from netdsl.data import Flip, Shift
 from netdsl.data.batches import Batches
 from netdsl.data.dataset import from_arrays
 from netdsl.data.feeds import Feed, Kind

@@ -6,8 +6,17 @@ import struct
 import numpy as np
 import pytest
 
-from netdsl.data import SETTINGS, SOURCES, DataPlan, Normalization, Preparation, Usage, from_arrays
-from netdsl.data.augment import Flip, Shift
+from netdsl.data import (
+    SETTINGS,
+    SOURCES,
+    DataPlan,
+    Flip,
+    Normalization,
+    Preparation,
+    Shift,
+    Usage,
+    from_arrays,
+)
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Raw, Scale, Standardize
 from netdsl.source import NetError
@@ -38,10 +47,8 @@ def test_every_setting():
         "drop_last": False,
         "workers": 2,
     }
-    assert (
-        settings.keys() | {"preprocess", "classes", "subset", "folds", "fold", "class_weights"}
-        == SETTINGS.keys()
-    )
+    others = {"preprocess", "classes", "boxes", "subset", "folds", "fold", "class_weights"}
+    assert settings.keys() | others == SETTINGS.keys()
     plan = DataPlan(settings, seed=5)
     assert len(plan.validation) == 144 and len(plan.train) == 1293 and plan.has_validation
     assert plan.preparations()["image"].normalization == Standardize().fit(plan.train.columns["image"])

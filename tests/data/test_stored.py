@@ -6,8 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from netdsl.data import DataPlan, from_mapping
-from netdsl.data.augment import Flip
+from netdsl.data import DataPlan, Flip, from_mapping
 from netdsl.data.batches import Batches
 from netdsl.data.column import Column
 from netdsl.data.dataset import Split, from_arrays

@@ -163,7 +163,7 @@ def section_fixes(kind, line, **overrides):
         ("train", "schedule = step(3, gamma = 3)", "did you mean factor?"),
         ("train", "schedule = one_cycle(max_lr = 3)", "did you mean peak?"),
         ("data", "augment = [RandomHorizontalFlip]", "did you mean flip?"),
-        ("data", "augment = [RandomCrop(3)]", "did you mean shift?"),
+        ("data", "augment = [RandomCrop(3)]", "did you mean random_crop?"),
         ("data", "normalize = Normalize(0.1, 0.2)", "did you mean standardize?"),
         ("data", "normalize = Rescaling(1)", "did you mean scale?"),
         ("data", "transform = [flip]", "did you mean augment?"),

@@ -131,11 +131,11 @@ def test_every_set_has_labels_of_the_same_form():
     ],
 )
 def test_augmentation_refuses_labels_that_it_may_make_wrong(change, labels, known):
-    from netdsl.data.augment import Flip, Shift
+    from netdsl.data import Flip, Shift
 
     images = RNG.random((24, 2, 3, 1)).astype(np.float32)
     for keep in (False, True):
-        entry = Shift(1, keep) if change == "shift" else Flip(keep_labels=keep)
+        entry = Shift(1, keep_labels=keep) if change == "shift" else Flip(keep_labels=keep)
         plan = DataPlan({"train": from_arrays(images, labels), "augment": [entry]})
         if known or keep:
             batch = plan.training_batches(8).make(0, 0)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl.data import Batches, DataPlan, Usage, from_arrays, from_mapping
-from netdsl.data.augment import Flip, Shift
+from netdsl.data import Batches, DataPlan, Flip, Shift, Usage, from_arrays, from_mapping
 from netdsl.elaborate import elaborate
 from netdsl.predict import answers, load_trained
 from netdsl.source import NetError, NetWarning, Source

@@ -42,8 +42,7 @@ class Augmenter:
 
         All pictures [B, H, W, C] change alike, and targets move with them; other inputs stay.
         """
-        found, places = self._leaves
-        key = keys(self.seed, places, epoch)
+        key = keys(self.seed, self._leaves[1], epoch)
         drawn = Drawn(draws(key, indices), key, indices)
         pictures = [name for name, x in inputs.items() if x.ndim == 4]
         changed = dict(inputs)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from netdsl.data.augment.change import Change
+from netdsl.data.augment.change import Change, Size
 from netdsl.data.augment.choose import flattened
 from netdsl.data.augment.elastic import Elastic
 from netdsl.data.augment.geometry import Geometry
 from netdsl.data.augment.labels import Label, Way, label_of
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind
-from netdsl.data.outline import ArrayOutline
+from netdsl.data.outline import ArrayOutline, Outline
 from netdsl.source import NetError
 
 Shape = tuple[int, ...]
@@ -25,8 +26,8 @@ def check_augment(
 ) -> dict[str, Label]:
     """How each target moves, by name, when samples are changed; arrays: what the feeds take, by their names.
 
-    Errors: NetError for inputs that cannot be changed so, and labels of which nobody knows what becomes of them.  What
-    the outlines do not tell passes.
+    Errors: NetError for inputs that cannot be changed so, and labels of which nobody knows what becomes of them.
+    What the outlines do not tell passes.
     """
     samples = [arrays[feed.name].shape for feed in feeds if feed.kind is Kind.INPUT]
     pictures = [shape for shape in samples if len(shape) == 3]
@@ -47,14 +48,32 @@ def check_augment(
     return labels
 
 
-def shape_after(changes: Sequence[Change], sample: Shape) -> Shape:
-    """The shape that a sample has after all changes."""
-    if len(sample) != 3:
-        return sample
+def augmented_outline(
+    outline: Outline, changes: Sequence[Change], feeds: Sequence[Feed], boxes: Collection[str] = ()
+) -> Outline:
+    """The outline of a set, as its feeds take it, after all changes: pictures, and the labels that move with them."""
+    arrays = dict(outline.arrays)
+    pictures = [
+        arrays[f.name].shape for f in feeds if f.kind is Kind.INPUT and len(arrays[f.name].shape) == 3
+    ]
+    for feed in feeds:
+        array = arrays[feed.name]
+        moves = feed.kind is Kind.TARGET and label_of(feed, array, pictures, boxes).way in (
+            Way.CELLS,
+            Way.VALUES,
+        )
+        if moves or (feed.kind is Kind.INPUT and len(array.shape) == 3):
+            size = _size_after(changes, (array.shape[0], array.shape[1]), keep=moves)
+            arrays[feed.name] = replace(array, shape=(*size, *array.shape[2:]))
+    return replace(outline, arrays=arrays)
+
+
+def _size_after(changes: Sequence[Change], size: Size, keep: bool) -> Size:
+    """The size of a picture after all changes, or of a label, whose geometry may be kept."""
     for change in changes:
-        if isinstance(change, Geometry):
-            sample = (*change.size((sample[0], sample[1])), sample[2])
-    return sample
+        if isinstance(change, Geometry) and not (keep and change.keep_labels):
+            size = change.size(size)
+    return size
 
 
 def not_images(name: str, sample: Shape) -> NetError:

@@ -28,12 +28,12 @@ MAX_CHOICES = 16
 class Choice(Change):
     """Some of several changes, in their order; the others are not made."""
 
-    choices: tuple[Change, ...] = field(default=())
+    changes: tuple[Change, ...] = field(default=())
     p: float = number(0, 1, 1.0)
 
-    def _take(self, choices: Sequence[object], p: float) -> None:
-        found = tuple(kind() if isinstance(kind, type) else kind for kind in choices)
-        object.__setattr__(self, "choices", found)
+    def _take(self, changes: Sequence[object], p: float) -> None:
+        found = tuple(kind() if isinstance(kind, type) else kind for kind in changes)
+        object.__setattr__(self, "changes", found)
         object.__setattr__(self, "p", p)
         self.__post_init__()
         if not 1 <= len(found) <= MAX_CHOICES:
@@ -51,7 +51,7 @@ class Choice(Change):
 
     def picked(self, draws: Draws) -> NDArray[np.bool_]:
         """Which of the choices are made for each sample, [B, choices]: each set of `count` is as likely."""
-        size = len(self.choices)
+        size = len(self.changes)
         sets = list(combinations(range(size), min(self.count, size)))
         table = np.zeros((len(sets), size), np.bool_)
         for row, chosen in zip(table, sets, strict=True):
@@ -66,8 +66,8 @@ class OneOf(Choice):
 
     name: ClassVar[str] = "one_of"
 
-    def __init__(self, *choices: object, p: float = 1.0) -> None:
-        self._take(choices, p)
+    def __init__(self, *changes: object, p: float = 1.0) -> None:
+        self._take(changes, p)
 
     @property
     def count(self) -> int:
@@ -82,11 +82,11 @@ class SomeOf(Choice):
     name: ClassVar[str] = "some_of"
     number: int = 1
 
-    def __init__(self, number: int, *choices: object, p: float = 1.0) -> None:
+    def __init__(self, number: int, *changes: object, p: float = 1.0) -> None:
         object.__setattr__(self, "number", number)
-        self._take(choices, p)
-        if type(number) is not int or not 1 <= number <= len(self.choices):
-            raise wrong("number", self.name, f"must be a whole number from 1 to {len(self.choices)}", number)
+        self._take(changes, p)
+        if type(number) is not int or not 1 <= number <= len(self.changes):
+            raise wrong("number", self.name, f"must be a whole number from 1 to {len(self.changes)}", number)
 
     @property
     def count(self) -> int:
@@ -126,7 +126,7 @@ def _walk(
     for change in changes:
         if isinstance(change, Choice):
             own, place = place, place + 1
-            for branch, choice in enumerate(change.choices):
+            for branch, choice in enumerate(change.changes):
                 place = _walk([choice], place, (*above, (change, own, branch)), found)
         elif (parts := change.parts()) is not None:
             place = _walk(parts, place, above, found)

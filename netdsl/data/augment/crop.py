@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Size, between
-from netdsl.data.augment.geometry import MAX_SIDE, Maps, Sampled, translations
+from netdsl.data.augment.geometry import MAX_SIDE, Sampled, translations
 from netdsl.data.augment.settings import check_order, number, whole, wrong
 
 if TYPE_CHECKING:
     from netdsl.data.augment.change import Draws
+    from netdsl.data.augment.geometry import Maps
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class RandomCrop(_Crop):
 class RandomResizedCrop(_Crop):
     """`random_resized_crop(224)`: a part that covers 0.08 to 1 of the area, resized (Szegedy et al. 2015).
 
-    The ratio of its width to its height is drawn on a logarithmic scale.  torchvision's RandomResizedCrop, which draws
-    again where a part does not fit; here it is cut.
+    Width to height are 1 / ratio to ratio, drawn on a logarithmic scale.  torchvision's RandomResizedCrop, which
+    draws again where a part does not fit; here it is cut.
     """
 
     name: ClassVar[str] = "random_resized_crop"

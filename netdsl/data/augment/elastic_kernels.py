@@ -41,7 +41,15 @@ def _blur_down(x: Any, at: int, out: Any, to: int, height: int, width: int, weig
 
 
 def steps(
-    target: int, scratch: int, keys: int, alphas: int, weights: int, reach: int, count: int, height: int, width: int
+    target: int,
+    scratch: int,
+    keys: int,
+    alphas: int,
+    weights: int,
+    reach: int,
+    count: int,
+    height: int,
+    width: int,
 ) -> None:
     """Steps [count, 2, height, width]: uniform from -1 to 1, blurred along both axes, times alpha.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Maps = NDArray[np.float64]
 
-MAX_SHIFT = 2**24
+MAX_SHIFT = 1_000_000
 MAX_SIDE = 16384
 
 
@@ -56,7 +56,7 @@ class Sampled(Geometry):
 
 @dataclass(frozen=True)
 class Shift(Sampled):
-    """`shift(pixels)`: move by -pixels..pixels in both directions, each a whole number; zeros come in.
+    """`shift(pixels)`: move by -pixels..pixels in both directions, by whole pixels; zeros come in.
 
     A sound moves along its time, by samples.  Keras' RandomTranslation, in pixels.
     """

@@ -98,9 +98,7 @@ def _moved(
     return result.reshape(*result.shape[:3], *values.shape[3:])
 
 
-def _cells(
-    cells: NDArray[Any], fill: int, stage: Moving, drawn: Drawn, threads: int
-) -> NDArray[Any]:
+def _cells(cells: NDArray[Any], fill: int, stage: Moving, drawn: Drawn, threads: int) -> NDArray[Any]:
     """Cells [B, H, W, K], each where its picture's pixel goes."""
     run = moving_run(stage, drawn, cells.shape[1:3], cells.shape[3], None)
     border = 0 if stage.look is None else BORDERS.index(stage.look.border)

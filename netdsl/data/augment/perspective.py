@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Size
-from netdsl.data.augment.geometry import Maps, Sampled
+from netdsl.data.augment.geometry import Sampled
 from netdsl.data.augment.settings import number
 
 if TYPE_CHECKING:
     from netdsl.data.augment.change import Draws
+    from netdsl.data.augment.geometry import Maps
 
 
 @dataclass(frozen=True)

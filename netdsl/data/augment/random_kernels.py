@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from netdsl.native.numba_ir import inlined
 
 
 @inlined
-def _turn(x: int, y: int, by: int) -> int:
+def _turn(x: Any, y: Any, by: int) -> Any:
     """One round's second word; words are uint32."""
-    return np.uint32(np.uint32(np.uint32(y << np.uint32(by)) | np.uint32(y >> np.uint32(32 - by))) ^ x)  # type: ignore[return-value]
+    return np.uint32(np.uint32(np.uint32(y << np.uint32(by)) | np.uint32(y >> np.uint32(32 - by))) ^ x)
 
 
 @inlined
-def threefry(k0: int, k1: int, c0: int, c1: int) -> tuple[int, int]:
+def threefry(k0: Any, k1: Any, c0: Any, c1: Any) -> tuple[Any, Any]:
     """Two uniform words: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011), as `scalar.evaluate` has it."""
     k2 = np.uint32(np.uint32(0x1BD11BDA) ^ k0 ^ k1)
     x = np.uint32(c0 + k0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
@@ -98,7 +99,10 @@ class Field:
         pixels = self.size[0] * self.size[1]
         at = work.need(pixels * (2 * count + 1))
         keys, alphas = self.keys[start : start + count], self.alphas[start : start + count]
-        where, reach = (keys.ctypes.data, alphas.ctypes.data, self.weights.ctypes.data), len(self.weights) // 2
+        where, reach = (
+            (keys.ctypes.data, alphas.ctypes.data, self.weights.ctypes.data),
+            len(self.weights) // 2,
+        )
         kernel("steps")(at, at + 8 * pixels * count, *where, reach, count, *self.size)
         return at
 
@@ -120,7 +124,7 @@ def moving_run(stage: Moving, drawn: Drawn, size: Size, channels: int, white: fl
     rows[:, :9] = maps.reshape(-1, 9)
     look = stage.look
     between = look is not None and look.interpolation != "nearest"
-    rows[:, TAPS] = taps(maps) if between else 1
+    rows[:, TAPS] = taps(maps, new) if between else 1
     rows[:, FILL] = 0 if look is None else look.fill * (white or 0)
     # Values between pixels are between their values, but for bicubic ones, which overshoot.
     over = look is not None and look.interpolation == "bicubic" and white is not None
@@ -128,7 +132,9 @@ def moving_run(stage: Moving, drawn: Drawn, size: Size, channels: int, white: fl
     return MovingRun(stage, rows, size, new, channels, field_of(stage, drawn, new))
 
 
-def run_pictures(images: NDArray[Any], shape: tuple[int, ...], runs: Sequence[Run], threads: int) -> NDArray[Any]:
+def run_pictures(
+    images: NDArray[Any], shape: tuple[int, ...], runs: Sequence[Run], threads: int
+) -> NDArray[Any]:
     """Images [B, H, W, C] of uint8 or float32 after all runs, [B, *shape], of the same type.
 
     Every sample is changed by itself, so that the number of threads changes nothing.
@@ -170,7 +176,7 @@ def in_threads(part: Callable[[int, int], None], count: int, numbers: int, threa
         except BaseException as error:
             errors.append(error)
 
-    others = [threading.Thread(target=caught, args=pair) for pair in zip(bounds[1:-1], bounds[2:], strict=True)]
+    others = [threading.Thread(target=caught, args=pair) for pair in pairwise(bounds[1:])]
     for thread in others:
         thread.start()
     caught(0, bounds[1])

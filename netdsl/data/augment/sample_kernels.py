@@ -121,15 +121,15 @@ def _nearest(
 ) -> None:
     """Add the value of the pixel that is nearest."""
     height, width, channels = shape
-    column = _within(int(math.floor(u + 0.5)), width, border)
-    row = _within(int(math.floor(v + 0.5)), height, border)
+    column = _within(math.floor(u + 0.5), width, border)
+    row = _within(math.floor(v + 0.5), height, border)
     i = _pixel(column, row, width, channels)
     for c in range(channels):
         out[o + c] += fill if i < 0 else x[base + i + c]
 
 
 @inlined
-def _is_move(n: Any, at: int) -> bool:
+def _is_move(n: Any, at: int) -> Any:
     """Whether a map takes rows to rows, forwards or in reverse, by steps of whole pixels."""
     straight = n[at + 1] == 0 and n[at + 3] == 0 and n[at + 6] == 0 and n[at + 7] == 0 and n[at + 8] == 1
     unscaled = abs(n[at]) == 1 and abs(n[at + 4]) == 1
@@ -177,7 +177,11 @@ def sampler(value: Any) -> Any:
                 _move(x, base, out, o, n, at, shape, (new_height, new_width), border)
                 continue
             m, taps, fill = _map_at(n, at + MAP), int(n[at + TAPS]), np.float32(n[at + FILL])
-            low, high, share = np.float32(n[at + LOW]), np.float32(n[at + HIGH]), np.float32(1.0 / (taps * taps))
+            low, high, share = (
+                np.float32(n[at + LOW]),
+                np.float32(n[at + HIGH]),
+                np.float32(1.0 / (taps * taps)),
+            )
             for row in range(new_height):
                 for column in range(new_width):
                     px, py = float(column), float(row)
@@ -214,7 +218,7 @@ def places(
     new_width: int,
     border: int,
 ) -> None:
-    """For each pixel of the results [count, new_height, new_width] the number of the nearest in the picture, or -1."""
+    """For each pixel of results [count, new_height, new_width] the number of the nearest in the picture, or -1."""
     size = new_height * new_width
     out, n, field = integers(target), doubles(numbers), floats(steps)
     for s in range(count):
@@ -226,6 +230,6 @@ def places(
                     px += field[2 * s * size + p]
                     py += field[(2 * s + 1) * size + p]
                 u, v = _place(m, px, py)
-                x = _within(int(math.floor(u + 0.5)), width, border)
-                y = _within(int(math.floor(v + 0.5)), height, border)
+                x = _within(math.floor(u + 0.5), width, border)
+                y = _within(math.floor(v + 0.5), height, border)
                 out[s * size + p] = _pixel(x, y, width, 1)

@@ -73,7 +73,7 @@ def _broken(value: object, limits: Any) -> str | None:
         return None
     low, high, kind = limits["low"], limits["high"], int if "whole" in limits else int | float
     fits = isinstance(value, kind) and not isinstance(value, bool)
-    if fits and math.isfinite(value) and low <= value <= high:  # type: ignore[arg-type, operator]
+    if fits and math.isfinite(value) and low <= value <= high:  # type: ignore[arg-type]
         return None
     what = "whole number" if "whole" in limits else "number"
     return f"must be a {what} from {low} to {high}"

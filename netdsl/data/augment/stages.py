@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.augment.change import Change, Draws, Size
-from netdsl.data.augment.choose import Leaf
+from netdsl.data.augment.change import Change, Size
+from netdsl.data.augment.choose import Leaf, leaves
 from netdsl.data.augment.elastic import Elastic
-from netdsl.data.augment.geometry import Geometry, Maps, Sampled
+from netdsl.data.augment.geometry import Geometry, Sampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from netdsl.data.augment.change import Draws
+    from netdsl.data.augment.geometry import Maps
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ class Single:
 Stage = Moving | Single
 
 
+def leaves_of(changes: Sequence[Change]) -> tuple[Leaf, ...]:
+    """The changes of a list that do something themselves."""
+    return tuple(leaves(changes)[0])
+
+
 def stages(found: Sequence[Leaf]) -> list[Stage]:
     """The stages of leaves, in order."""
     made: list[Stage] = []
@@ -116,9 +124,13 @@ def _way(change: Sampled) -> tuple[Any, ...]:
     return change.border, change.fill, change.interpolation
 
 
-def taps(maps: Maps) -> NDArray[np.float64]:
-    """Along each axis, how many points of a pixel are averaged where pictures are made smaller, [B]."""
-    area = np.abs(np.linalg.det(maps[:, :2, :2]))
+def taps(maps: Maps, size: Size) -> NDArray[np.float64]:
+    """Along each axis, how many points of a pixel are averaged where pictures of this size are made smaller, [B].
+
+    It follows from the area that the pixel in the middle comes from.
+    """
+    depth = maps[:, 2] @ np.array([(size[1] - 1) / 2, (size[0] - 1) / 2, 1])
+    area = np.abs(np.linalg.det(maps) / depth**3)
     found: NDArray[np.float64] = np.clip(np.floor(np.sqrt(area) + 0.5), 1, 16)
     return found
 

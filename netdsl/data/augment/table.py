@@ -1,0 +1,47 @@
+"""What the list `augment` may hold, by the names that files use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from netdsl.data.augment.change import Change
+from netdsl.data.augment.choose import OneOf, SomeOf
+from netdsl.data.augment.crop import RandomCrop, RandomResizedCrop
+from netdsl.data.augment.elastic import Elastic
+from netdsl.data.augment.geometry import Flip, Rotate, Shear, Shift, VerticalFlip, Zoom
+from netdsl.data.augment.perspective import Perspective
+from netdsl.data.augment.settings import BORDERS, INTERPOLATIONS
+
+_KINDS: tuple[type[Change], ...] = (
+    Shift,
+    Flip,
+    VerticalFlip,
+    Rotate,
+    Zoom,
+    Shear,
+    Perspective,
+    Elastic,
+    RandomCrop,
+    RandomResizedCrop,
+    OneOf,
+    SomeOf,
+)
+CHANGES: Mapping[str, type[Change]] = {kind.name: kind for kind in _KINDS}
+"""Every change."""
+AUGMENTATIONS: Mapping[str, Any] = {**CHANGES, **{name: name for name in (*BORDERS, *INTERPOLATIONS)}}
+"""The changes, and the words in their settings."""
+
+EXAMPLES: Mapping[str, str] = {
+    "shift": "shift(2)",
+    "rotate": "rotate(15)",
+    "zoom": "zoom(0.9, 1.1)",
+    "shear": "shear(10)",
+    "perspective": "perspective(0.2)",
+    "elastic": "elastic(alpha = 34, sigma = 4)",
+    "random_crop": "random_crop(32, padding = 4)",
+    "random_resized_crop": "random_resized_crop(224)",
+    "one_of": "one_of(rotate(15), shear(10))",
+    "some_of": "some_of(2, rotate(15), shear(10), flip)",
+}
+"""Examples of those that need settings."""

@@ -1,0 +1,1 @@
+"""Changes of training samples against independent implementations."""
