@@ -17,7 +17,7 @@ from typing import Any
 
 from netdsl.source import Diagnostic, NetError
 
-EXTRAS = {"pillow": "image", "onnx": "onnx"}
+EXTRAS = {"pillow": "image", "onnx": "onnx", "soundfile": "sound", "zarr": "zarr"}
 """The optional libraries, as pip calls them, and the extras of netdsl that ask for them."""
 
 

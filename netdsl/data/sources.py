@@ -31,6 +31,7 @@ from netdsl.data.named import Npz, check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
+from netdsl.data.own.clips import Wav
 from netdsl.data.own.folder import Folder
 from netdsl.data.own.listed import Images
 from netdsl.data.own.table import Csv
@@ -161,6 +162,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "folder": Folder,
     "images": Images,
     "csv": Csv,
+    "wav": Wav,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""
 

@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, str] = {
     "twins": "twins(digits.train)",
     "folder": 'folder("pics/train")',
     "images": 'images("list.csv")',
+    "wav": 'wav("clips", rate = 16000)',
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
