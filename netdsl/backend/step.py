@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from netdsl.ir import TensorType
 from netdsl.schedule import View
@@ -37,8 +37,8 @@ class Step(Protocol):
         """Its name in profiles ("contract output 3x3 64->128 @ 28x28")."""
 
     @property
-    def slots(self) -> Mapping[int, Slot]:
-        """The buffers that it touches, by whatever numbers the target gives them."""
+    def slots(self) -> Mapping[Any, Slot]:
+        """The buffers that it touches, by whatever names the target gives them."""
 
     @property
     def scratch(self) -> int:

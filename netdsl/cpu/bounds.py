@@ -2,19 +2,23 @@
 
 A kernel that writes outside of its buffers crashes the process or changes other values. So what each driver
 will read and write is computed again here, in Python's integers, from the argument block alone: the code of the
-planners is not used. A `Rule` says for one driver what the words of its block make it do; `verify` applies them.
+planners is not used. A `Rule` says for one driver what the fields of its block make it do; `verify` applies them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
+from netdsl.backend.arguments import Block, Ints, Pointer, Reading, Rows
 from netdsl.backend.step import Slot
-from netdsl.cpu.contract.words import BUFFER_BYTES
+from netdsl.cpu.contract.arguments import BUFFER_BYTES
 from netdsl.cpu.step import Step
 from netdsl.schedule import Layout, View
+
+B = TypeVar("B", bound=Block)
+R = TypeVar("R", bound=Block)
 
 
 class Broken(Exception):
@@ -29,30 +33,18 @@ class Room:
     view: View
 
 
-class Claims:
+class Claims(Generic[B]):
     """The memory accesses of a step, stated by the rule of its driver and checked at once.
 
-    Beside what is stated a kernel may read, never write, up to one vector behind: all memory has room for that.
+    `args` is its argument block, read back from the words. Beside what is stated a kernel may read, never write, up
+    to one vector behind: all memory has room for that.
     """
 
     def __init__(self, step: Step, rooms: Callable[[Slot], Room]) -> None:
-        self.step, self.rooms = step, rooms
-        self.words: list[int] = step.args.tolist()
-        self._tables = {a.ctypes.data: a for a in step.keep}
-        self._known: dict[int, Room] = {}
-
-    def __getitem__(self, word: int) -> int:
-        if not 0 <= word < len(self.words):
-            raise Broken(f"its block has {len(self.words)} words, word {word} is read")
-        return self.words[word]
-
-    def many(self, first: int, count: int) -> list[int]:
-        """`count` words from `first` on."""
-        if first < 0 or first + count > len(self.words):
-            raise Broken(
-                f"its block has {len(self.words)} words, words {first} to {first + count - 1} are read"
-            )
-        return self.words[first : first + count]
+        self.step, self.rooms, self.layout = step, rooms, step.args.layout
+        self.args = cast("B", Reading(self.layout, step.args.words.tolist()))
+        self._tables = step.args.keep
+        self._known: dict[str, Room] = {}
 
     def need(self, holds: bool, what: str) -> None:
         """Check a condition that the driver relies on."""
@@ -64,30 +56,30 @@ class Claims:
         for name, value in values.items():
             self.need(value >= 1, f"{name} is {value}")
 
-    def slot(self, word: int) -> Slot:
-        """Where a word points."""
-        slot = self.step.slots.get(word)
+    def slot(self, field: str) -> Slot:
+        """Where a field points."""
+        slot = self.step.slots.get(field)
         if slot is None:
-            raise Broken(f"word {word} points at no buffer")
+            raise Broken(f"{field} points at no buffer")
         return slot
 
-    def reads(self, word: int, end: int, first: int = 0, over: Over = (), gaps: bool = False) -> None:
-        """Bytes `first` to `end` from where a word points are read, and again at (count, stride) of `over`.
+    def reads(self, field: str, end: int, first: int = 0, over: Over = (), gaps: bool = False) -> None:
+        """Bytes `first` to `end` from where a field points are read, and again at (count, stride) of `over`.
 
         With `gaps` the view's gaps may be read along with it, for what is then not used.
         """
-        self._inside("reads", word, first, end, over, gaps)
+        self._inside("reads", field, first, end, over, gaps)
 
-    def writes(self, word: int, end: int, first: int = 0, over: Over = ()) -> None:
-        """Bytes `first` to `end` from where a word points are written, and again at (count, stride) of `over`."""
-        self.need(self.slot(word).written, f"word {word} points at what is only read, and is written")
-        self._inside("writes", word, first, end, over)
+    def writes(self, field: str, end: int, first: int = 0, over: Over = ()) -> None:
+        """Bytes `first` to `end` from where a field points are written, and again at (count, stride) of `over`."""
+        self.need(self.slot(field).written, f"{field} points at what is only read, and is written")
+        self._inside("writes", field, first, end, over)
 
-    def _inside(self, verb: str, word: int, first: int, end: int, over: Over, gaps: bool = False) -> None:
-        slot = self.slot(word)
-        if word not in self._known:
-            self._known[word] = self.rooms(slot)
-        room, at = self._known[word], slot.view.offset
+    def _inside(self, verb: str, field: str, first: int, end: int, over: Over, gaps: bool = False) -> None:
+        slot = self.slot(field)
+        if field not in self._known:
+            self._known[field] = self.rooms(slot)
+        room, at = self._known[field], slot.view.offset
         held = room.view.hull() if gaps else room.view
         if not held.holds(at + first, end - first, over):
             low, high = span_of((n for n, _ in over), [s for _, s in over])
@@ -105,8 +97,25 @@ class Claims:
         if first < end and (first < 0 or end > BUFFER_BYTES):
             raise Broken(f"it uses bytes {first} to {end} of a work buffer that has {BUFFER_BYTES}")
 
-    def table(self, address: int, count: int, width: int = 1) -> list[Any]:
-        """`count` rows of `width` words (plain words for 1) of a table that the block points at."""
+    def points(self, ints: Ints) -> bool:
+        """Whether there is an array."""
+        return cast("Pointer", ints).address != 0
+
+    def table(self, ints: Ints, count: int) -> list[int]:
+        """`count` int64s of an array that the block points at."""
+        pointer = cast("Pointer", ints)
+        return self._array(pointer.address, count, 1)
+
+    def rows(self, rows: Rows[R], count: int) -> list[R]:
+        """`count` rows of a table that the block points at."""
+        pointer = cast("Pointer", rows)
+        assert pointer.row is not None
+        width = pointer.row.words
+        flat = self._array(pointer.address, count, width)
+        found = [Reading(pointer.row, flat[k * width : (k + 1) * width]) for k in range(count)]
+        return cast("list[R]", found)
+
+    def _array(self, address: int, count: int, width: int) -> list[int]:
         if not count:
             return []
         array = self._tables.get(address)
@@ -114,8 +123,7 @@ class Claims:
             raise Broken(f"a table of {count} x {width} words is not kept")
         if array.size < count * width or array.itemsize != 8:
             raise Broken(f"a table has {array.size} words, {count} x {width} are read")
-        flat = array.reshape(-1)[: count * width]
-        return list(flat.tolist() if width == 1 else flat.reshape(count, width).tolist())
+        return list(array.reshape(-1)[: count * width].tolist())
 
     def floats(self, address: int, count: int) -> None:
         """So many floats are read from an array that the block points at."""
@@ -127,7 +135,7 @@ class Claims:
 
 
 Over = Sequence[tuple[int, int]]
-Rule = Callable[[Claims], None]
+Rule = Callable[[Claims[Any]], None]
 """States what the steps of a driver do."""
 
 

@@ -42,11 +42,10 @@ def link(steps: Sequence[Step]) -> Linked:
         _KNOWN.update({(key, new.lanes): new for key in missing})
         kernels.cached = new.cached
     for step in steps:
-        for word, address in step.links.items():
-            step.args[word] = address()
+        step.args.link()
     table = np.zeros((len(steps), 2), np.int64)
     for row, step in zip(table, steps, strict=True):
-        row[:] = _entry(step, homes), step.args.ctypes.data
+        row[:] = _entry(step, homes), step.args.address
     _hold(table, set(homes.values()))
     return Linked(table, kernels)
 

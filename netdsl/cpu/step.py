@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary
-
-Address = Callable[[], int]
-"""Where code lies, or a table of it; asking may compile it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +38,24 @@ class Generated:
 class Step:
     """One entry of a program: `entry(args, part, parts, workspace)`, all shares of it between two barriers.
 
-    `args` is the int64 argument block, `slots` maps a word of it to the data whose address to put there, `links` to
-    code; `scratch` is the bytes needed for all shares together, `keep` are arrays that `args` points at.
-    `title` names the step in profiles ("contract output 3x3 64->128 @ 28x28").
+    `args` is the argument block, `scratch` the bytes needed for all shares together; `title` names the step in
+    profiles ("contract output 3x3 64->128 @ 28x28"). TypeError for a block that is not filled.
     """
 
     title: str
     entry: Code | Generated
-    args: NDArray[np.int64]
-    slots: Mapping[int, Slot]
+    args: Arguments
     scratch: int = 0
-    links: Mapping[int, Address] = field(default_factory=dict)
-    keep: tuple[NDArray[Any], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        self.args.close()
+
+    @property
+    def slots(self) -> Mapping[str, Slot]:
+        """The fields of the block that point at buffers."""
+        return self.args.slots
 
     @property
     def driver(self) -> str:
         """The name of the driver, by which `bounds` knows what it does with the block."""
         return self.entry.driver
-
-    def bind(self, where: Callable[[int], int]) -> None:
-        """Write the address of every buffer into the argument block."""
-        for word, slot in self.slots.items():
-            self.args[word] = where(slot.view.buffer) + slot.view.offset

@@ -72,7 +72,7 @@ class CpuTarget(Target[Step]):
         addresses = {b: _start(spot) for b, spot in where.items()}
         for call, spot in zip(lowered.calls, scratch, strict=True):
             for step in call.steps:
-                step.bind(functools.partial(_address, call, addresses, _start(spot)))
+                step.args.bind(functools.partial(_address, call, addresses, _start(spot)))
         prepared = sum(len(call.steps) for call in lowered.prepare)
         return _Executable(self._count, link([s for call in lowered.calls for s in call.steps]), prepared)
 

@@ -10,6 +10,8 @@ from numba import cfunc, config, njit, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
+from netdsl.native.blocks import signature_of
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -19,7 +21,7 @@ def compiled_ir(function: Callable[..., None], arguments: int, symbol: str) -> s
     with global_compiler_lock:
         level, config.OPT = config.OPT, type(config.OPT)(0)
         try:
-            compiled: Any = cfunc(types.void(*[types.int64] * arguments), error_model="numpy", _nrt=False)(
+            compiled: Any = cfunc(signature_of(function, arguments), error_model="numpy", _nrt=False)(
                 function
             )
         finally:

@@ -9,6 +9,7 @@ import pytest
 import netdsl
 from netdsl.backend import registry
 from netdsl.elaborate import elaborate
+from netdsl.ir import TensorType
 from netdsl.passes.check import random_feeds
 from netdsl.source import Source
 from netdsl.train.memory_prediction import program_graph
@@ -34,6 +35,17 @@ def sketch(monkeypatch):
     exec(compile(code, "add-a-device.md", "exec"), vars(module))
     monkeypatch.setattr(registry, "TARGETS", {**registry.TARGETS, "sketch": "sketch"})
     return code
+
+
+def test_the_block_of_the_page_is_filled(sketch):
+    (_, code), (_, block) = blocks(ROOT / "docs" / "add-a-device.md", "python")
+    page = {"__name__": "sketch"}
+    exec(compile(f"{code}\n{block}", "add-a-device.md", "exec"), page)
+    view = page["View"].dense(2, TensorType((5,)))
+    filled = page["scale"](view, view)
+    filled.close()
+    filled.bind(lambda buffer: 64 * buffer)
+    assert filled.words.tolist() == [128, 128, 5, int(np.float32(1).view(np.int32))]
 
 
 def test_the_page_is_short(sketch):

@@ -6,8 +6,8 @@ import numpy as np
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
+from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 from netdsl.cpu.contract.plan import plan_contract
-from netdsl.cpu.contract.words import WORKSPACE_BYTES
 from netdsl.cpu.link import link
 from netdsl.ir import TensorType
 from netdsl.primitives.epilogue import NOTHING
@@ -37,7 +37,7 @@ def contraction(op, arrays, shape, epilogue=NOTHING):
 def run_steps(steps, places, parts: int = 1) -> None:
     """Run every share of every step; `places` maps the number of a buffer to an array."""
     for step in steps:
-        step.bind(lambda buffer: places[buffer].ctypes.data)
+        step.args.bind(lambda buffer: places[buffer].ctypes.data)
     workspace = aligned_bytes(WORKSPACE_BYTES)
     linked = link(steps)  # holds the code
     for code, args in linked.table:

@@ -6,7 +6,6 @@ import pytest
 from netdsl import passes
 from netdsl.backend.lower import lower
 from netdsl.cpu.contract import bounds as bounds_contract
-from netdsl.cpu.contract import words as w
 from netdsl.cpu.kernels import bounds as bounds_kernels
 from netdsl.cpu.planners import PLANNERS
 from netdsl.cpu.target import CpuTarget
@@ -99,35 +98,36 @@ def step_of(lowered, driver, number=0):
     return steps[number]
 
 
-# Driver, a word of its block, what it becomes, what is said: each a fault that would read or write elsewhere.
+# Driver, a field of its block, what it becomes, what is said: each a fault that would read or write elsewhere.
 PLANTED = {
-    "longer rows of the result": ("correlate", w.C_ROW, lambda v: 2 * v, "writes bytes"),
-    "an origin before the result": ("correlate", w.C_ORIGIN, lambda v: -4, "negative"),
-    "more groups than there are": ("correlate", w.GROUPS, lambda v: v + 1, "writes bytes"),
-    "another panel of columns": ("correlate", w.PANELS, lambda v: v + 1, "writes bytes"),
-    "weights further apart": ("correlate", w.B_STEP, lambda v: 2 * v, "reads bytes .* of packed"),
-    "more planes": ("correlate", w.PLANES, lambda v: 2 * v, "writes bytes"),
-    "blocks that leave rows out": ("correlate", w.ROW_BLOCKS, lambda v: v + 1, "blocks of rows"),
-    "tiles taller than kernels": ("correlate", w.MOST, lambda v: 99, "no tile of 99 rows"),
-    "another table of chunks": ("correlate", w.CHUNK_TABLE, lambda v: v + 8, "is not kept"),
-    "more chunks": ("correlate", w.CHUNKS, lambda v: v + 1, "words"),
-    "more units to pack": ("pack", w.P_UNITS, lambda v: v + 1, "words"),
-    "longer rows to pack": ("pack", w.P_ROW, lambda v: 2 * v, "writes bytes .* of packed"),
-    "more channels than there are": ("depthwise", 7, lambda v: 3 * v, "reads bytes|writes bytes"),
-    "inner pixels behind the line": ("depthwise", 30, lambda v: v + 9, "inner pixels"),
-    "a larger window map": ("reduce_window", 4, lambda v: 2 * v, "reads bytes"),
-    "a longer axis": ("map", 1, lambda v: v + 1, "bytes"),
-    "a longer reduction": ("reduce", 3, lambda v: v + 1, "bytes"),
+    "longer rows of the result": ("correlate", "c_row", lambda v: 2 * v, "writes bytes"),
+    "an origin before the result": ("correlate", "c_origin", lambda v: -4, "negative"),
+    "more groups than there are": ("correlate", "groups", lambda v: v + 1, "writes bytes"),
+    "another panel of columns": ("correlate", "panels", lambda v: v + 1, "writes bytes"),
+    "weights further apart": ("correlate", "b_step", lambda v: 2 * v, "reads bytes .* of packed"),
+    "more planes": ("correlate", "planes", lambda v: 2 * v, "writes bytes"),
+    "blocks that leave rows out": ("correlate", "row_blocks", lambda v: v + 1, "blocks of rows"),
+    "tiles taller than kernels": ("correlate", "most", lambda v: 99, "no tile of 99 rows"),
+    "another table of chunks": ("correlate", "chunks", lambda v: v + 8, "is not kept"),
+    "more chunks": ("correlate", "chunk_count", lambda v: v + 1, "words"),
+    "more units to pack": ("pack", "unit_count", lambda v: v + 1, "words"),
+    "longer rows to pack": ("pack", "row", lambda v: 2 * v, "writes bytes .* of packed"),
+    "more channels than there are": ("depthwise", "channels", lambda v: 3 * v, "reads bytes|writes bytes"),
+    "inner pixels behind the line": ("depthwise", "inner_first", lambda v: v + 9, "inner pixels"),
+    "a larger window map": ("reduce_window", "n", lambda v: 2 * v, "reads bytes"),
+    "a longer axis": ("map", "sizes", lambda v: v + 1, "bytes"),
+    "a longer reduction": ("reduce", "sizes", lambda v: v + 1, "bytes"),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_faults_are_named(name):
-    driver, word, change, message = PLANTED[name]
+    driver, field, change, message = PLANTED[name]
     lowered = planned()
     verify(lowered)
     step = step_of(lowered, driver)
-    step.args[word] = change(int(step.args[word]))
+    word = step.args.layout[field].word
+    step.args.words[word] = change(int(step.args.words[word]))
     with pytest.raises(PlanError, match=message) as caught:
         verify(lowered)
     assert "please report it" in str(caught.value) and "l.net:" in str(caught.value)

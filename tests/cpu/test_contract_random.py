@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from netdsl.cpu.contract import words as w
+from netdsl.cpu.contract.arguments import BAND, DIRECT, GATHER
 from netdsl.cpu.contract.geometry import backward, cut, forward, geometry, run_chunks, runs, split
 from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
@@ -72,13 +72,13 @@ def test_epilogue_of_roles_that_have_pixels(seed):
 
 
 MODES = {
-    "1x1": (w.DIRECT, (2, 9, 9, 16), (1, 1, 16, 32), 1, 0),
-    "no padding": (w.DIRECT, (2, 30, 30, 16), (3, 3, 16, 32), 1, 0),
-    "padding": (w.BAND, (2, 30, 30, 16), (3, 3, 16, 32), 1, 1),
-    "padding, strided": (w.BAND, (2, 60, 60, 16), (3, 3, 16, 32), 2, 1),
-    "narrow map": (w.GATHER, (2, 3, 3, 64), (3, 3, 64, 256), 1, 1),
-    "a row of 1024 channels": (w.GATHER, (1, 4, 4, 1024), (1, 1, 1024, 64), 1, 0),
-    "a band larger than the workspace": (w.GATHER, (1, 5, 9, 6000), (5, 3, 6000, 16), 1, 1),
+    "1x1": (DIRECT, (2, 9, 9, 16), (1, 1, 16, 32), 1, 0),
+    "no padding": (DIRECT, (2, 30, 30, 16), (3, 3, 16, 32), 1, 0),
+    "padding": (BAND, (2, 30, 30, 16), (3, 3, 16, 32), 1, 1),
+    "padding, strided": (BAND, (2, 60, 60, 16), (3, 3, 16, 32), 2, 1),
+    "narrow map": (GATHER, (2, 3, 3, 64), (3, 3, 64, 256), 1, 1),
+    "a row of 1024 channels": (GATHER, (1, 4, 4, 1024), (1, 1, 1024, 64), 1, 0),
+    "a band larger than the workspace": (GATHER, (1, 5, 9, 6000), (5, 3, 6000, 16), 1, 1),
 }
 
 
@@ -89,7 +89,7 @@ def test_rows_are_found_in_the_expected_way(name, monkeypatch):
     op = Contract("forward", (stride, stride), ((pad, pad), (pad, pad)), (1, 1), 1)
     y = op.infer(TensorType(x), TensorType(kernel))[0].shape
     result, expected, plan = run(op, "forward", (x, kernel, y), 3)
-    assert plan.steps[0].args[w.MODE] == mode
+    assert plan.steps[0].args["mode"] == mode
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
@@ -97,7 +97,7 @@ def test_long_rows_are_cut_into_blocks():
     op = Contract("forward", (1,), ((2, 2),), (1,), 1)
     x, kernel = (1, 5000, 24), (5, 24, 16)
     result, expected, plan = run(op, "forward", (x, kernel, (1, 5000, 16)), 2)
-    assert plan.steps[0].args[w.COLUMN_BLOCKS] > 1
+    assert plan.steps[0].args["column_blocks"] > 1
     np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
 
 

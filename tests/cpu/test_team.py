@@ -21,7 +21,7 @@ def program(a, b, result):
     places[2] = result
     steps = [*plan.pack, *plan.steps]
     for step in steps:
-        step.bind(lambda buffer: places[buffer].ctypes.data)
+        step.args.bind(lambda buffer: places[buffer].ctypes.data)
     return np.tile(link(steps).table, (20, 1)), (plan, places)
 
 

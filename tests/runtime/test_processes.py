@@ -15,7 +15,6 @@ import pytest
 import netdsl
 from netdsl.backend.memory import HostMemory
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
-from netdsl.cpu.contract import words as w
 from netdsl.elaborate import elaborate
 from netdsl.runtime.workspace import Workspace
 from netdsl.source import Source
@@ -155,7 +154,6 @@ def test_threads_with_little_stack(threads):
 import threading
 threading.stack_size(128 * 1024)
 import numpy as np
-from netdsl.cpu.contract import words as w
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
 import netdsl
@@ -178,8 +176,8 @@ def test_plans_are_made_for_the_threads_of_the_program(monkeypatch):
     """Not for those of the machine."""
 
     def cuts(threads):
-        words = [w.ROW_BLOCKS, w.COLUMN_BLOCKS, w.SPLITS]
-        return [s.args[words].tolist() for s in program(threads).steps if s.driver == "correlate"]
+        fields = ("row_blocks", "column_blocks", "splits")
+        return [[s.args[name] for name in fields] for s in program(threads).steps if s.driver == "correlate"]
 
     monkeypatch.setenv("NETDSL_THREADS", "16")
     many = [cuts(n) for n in (1, 16)]

@@ -12,6 +12,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from netdsl.backend.arguments import Block, BlockLayout, Kind, layout_of
+
 Value = Any  # llvmlite has no types: an ir.Value
 Int = Any  # an i64 ir.Value, or a Python int
 
@@ -58,6 +60,42 @@ class LoopBuilder:
         """End a body that carries nothing and did not call `next`."""
         if not self._closed:
             self.next()
+
+
+class Fields:
+    """An argument block: its fields are attributes, loaded by the code where they are asked for.
+
+    A field that is several words is as many loads, by position.
+    """
+
+    def __init__(self, emitter: Emitter, block: Value, layout: BlockLayout) -> None:
+        self._e, self._block, self._layout = emitter, block, layout
+
+    def __getattr__(self, name: str) -> Any:
+        field = self._layout[name]
+        if field.count is not None:
+            return _Words(self._e, self._block, field.word, field.count)
+        value = self._e.load(F32 if field.kind is Kind.FLOAT else I64, self._block, 8 * field.word)
+        return self._e.b.icmp_signed("!=", value, self._e.i64(0)) if field.kind is Kind.BOOL else value
+
+    def address(self, name: str) -> Value:
+        """Where a field lies."""
+        return self._e.add(self._block, 8 * self._layout[name].word)
+
+
+class _Words(Sequence[Value]):
+    """Words that are loaded one by one."""
+
+    def __init__(self, emitter: Emitter, block: Value, word: int, count: int) -> None:
+        self._e, self._block, self._word, self._count = emitter, block, word, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Value:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._e.load(I64, self._block, 8 * (self._word + index))
 
 
 class Emitter:
@@ -166,9 +204,9 @@ class Emitter:
         """Store a scalar or a whole vector."""
         self.b.store(value, self.pointer(value.type, address, offset), align=self._align(value.type))
 
-    def field(self, block: Value, index: int) -> Value:
-        """The i64 at position `index` of an argument block."""
-        return self.load(I64, block, 8 * index)
+    def fields(self, block: Value, kind: type[Block] | BlockLayout) -> Fields:
+        """The fields of the argument block at an address."""
+        return Fields(self, block, kind if isinstance(kind, BlockLayout) else layout_of(kind))
 
     def load_part(self, kind: ir.VectorType, address: Value, count: Int, offset: Int = 0) -> Value:
         """Load the first `count` (0 to lanes) elements and zero in the others; touches no other memory."""

@@ -15,7 +15,9 @@ from netdsl.native.library import CACHE, ENTRY_ARGUMENTS, AnyKernel, Library, Nu
 __all__ = ["CACHE", "SOURCES", "AnyKernel", "Kernel", "KernelLibrary", "NumbaKernel", "leave", "once"]
 
 #: what shapes the code of every library beside the kernels themselves
-SOURCES = Sources([Path(__file__).parents[2] / room for room in ("cpu", "native", "scalar", "schedule")])
+SOURCES = Sources(
+    [Path(__file__).parents[2] / room for room in ("cpu", "native", "scalar", "schedule", "backend")]
+)
 
 
 @dataclass(frozen=True)

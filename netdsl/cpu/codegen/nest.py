@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Any
 
+from netdsl.backend.arguments import Address, Arguments, Block, BlockLayout, Ints, extended
+from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import Emitter, Value
 
 
@@ -37,6 +40,33 @@ def axes_of(
 
 def _joins(outer: Axis, inner: Axis) -> bool:
     return all(a == b * inner.size for a, b in zip(outer.strides, inner.strides, strict=True))
+
+
+_NESTS: dict[tuple[type[Block], int, int, int], BlockLayout] = {}
+
+
+def nest_layout(header: type[Block], dims: int, tensors: int, counters: int) -> BlockLayout:
+    """A header, then the sizes of a nest and for each stream, tensors first, its start and its strides."""
+    key = (header, dims, tensors, counters)
+    if key in _NESTS:
+        return _NESTS[key]
+    several = Annotated[Ints, dims]
+    each: dict[str, Any] = {}
+    for k in range(tensors + counters):
+        each |= {f"start{k}": Address if k < tensors else int, f"strides{k}": several}
+    _NESTS[key] = extended(header, sizes=several, **each)
+    return _NESTS[key]
+
+
+def nest_arguments(header: type[Block], axes: Sequence[Axis], slots: Sequence[Slot]) -> Arguments:
+    """The block of a nest, but for its header; the first streams are tensors in slots, the others are counters."""
+    streams = len(axes[0].strides)
+    layout = nest_layout(header, len(axes), len(slots), streams - len(slots))
+    block = Arguments(layout, sizes=[a.size for a in axes])
+    for k in range(streams):
+        block.fill(**{f"strides{k}": [a.strides[k] for a in axes]})
+        block.fill(**{f"start{k}": slots[k] if k < len(slots) else 0})
+    return block
 
 
 def share(e: Emitter, total: Value, grain: int = 1) -> tuple[Value, Value]:

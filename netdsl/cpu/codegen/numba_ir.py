@@ -13,38 +13,37 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from netdsl.native.numba_ir import inlined as inlined
+from netdsl.native.blocks import INT, address, block_at, rows_at
+from netdsl.native.numba_ir import inlined
 
-I64 = ir.IntType(64)
-INT = types.int64
+__all__ = ["address", "block_at", "call6", "call7", "call8", "inlined", "load", "load32", "rows_at", "save"]
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
 
 
-def _word(address: Any, index: Any, b: Any) -> Any:
-    return b.inttoptr(b.add(address, b.shl(index, ir.Constant(I64, 3))), I64.as_pointer())
+def _pointer(b: Any, address: Any, offset: Any) -> Any:
+    return b.inttoptr(b.add(address, offset), I64.as_pointer())
 
 
 @intrinsic
-def load(typing: Any, block: Any, index: Any) -> Any:
-    """The int64 at position `index` of a block."""
+def load(typing: Any, table: Any, index: Any) -> Any:
+    """The int64 at position `index` from an address on."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        return b.load(_word(args[0], args[1], b))
+        return b.load(_pointer(b, args[0], b.shl(args[1], I64(3))))
 
     return INT(INT, INT), generate
 
 
 @intrinsic
-def save(typing: Any, block: Any, index: Any, value: Any) -> Any:
-    """Put an int64 at position `index` of a block."""
+def save(typing: Any, table: Any, index: Any, value: Any) -> Any:
+    """Put an int64 at position `index` from an address on."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        b.store(args[2], _word(args[0], args[1], b))
+        b.store(args[2], _pointer(b, args[0], b.shl(args[1], I64(3))))
         return context.get_dummy_value()
 
     return types.void(INT, INT, INT), generate
-
-
-I32 = ir.IntType(32)
 
 
 @intrinsic

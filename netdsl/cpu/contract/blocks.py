@@ -1,74 +1,63 @@
-"""Parts of argument blocks that all drivers of contractions share: the source, blocks of pixels, runs to gather."""
+"""What the argument blocks of all drivers of contractions share: the source, blocks of pixels, runs to gather."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
-
-from netdsl.cpu.contract import words as w
+from netdsl.backend.arguments import Arguments
+from netdsl.cpu.contract import gemm
+from netdsl.cpu.contract.arguments import Chunk, RunRow
 from netdsl.cpu.contract.geometry import Correlation, Run
+from netdsl.cpu.contract.panels import KernelTable, Panels
 from netdsl.cpu.contract.step import code
-from netdsl.cpu.step import Address
 from netdsl.native import host
 
-Ints = NDArray[np.int64]
 
-
-@dataclass
-class Block:
-    """An argument block under construction, the arrays that it points at, and the code that it calls."""
-
-    words: Ints
-    keep: list[NDArray[np.generic]] = field(default_factory=list)
-    links: dict[int, Address] = field(default_factory=dict)
-
-    def point(self, word: int, array: NDArray[np.generic]) -> None:
-        """Put the address of an array."""
-        self.words[word] = self.hold(array)
-
-    def hold(self, array: NDArray[np.generic]) -> int:
-        """Keep an array; returns its address."""
-        self.keep.append(array)
-        return int(array.ctypes.data)
-
-
-def source_words(block: Block, c: Correlation) -> None:
-    """Fill in the words about the source."""
-    words = block.words
+def fill_source(block: Arguments, c: Correlation) -> None:
+    """Fill in the fields about the source."""
     _, depth, height, width = c.source
-    words[[w.DEPTH, w.HEIGHT, w.ROW_FLOATS]] = [depth, height, width * c.width]
+    block.fill(depth=depth, height=height, row_floats=width * c.width)
     # What follows the last pixel may be another row, or lie in a gap.
-    words[w.ROW_END] = (width - 1) * c.width + c.channels * c.groups if width else 0
-    words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_FLOATS]] = [c.step[0], c.step[1], c.step[2] * c.width]
-    words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
-    words[[w.A_GROUP, w.GROUPS]] = [c.channels, c.groups]
-    block.links[w.COPY_RUNS] = code("copy_runs")
+    block.fill(row_end=(width - 1) * c.width + c.channels * c.groups if width else 0)
+    block.fill(step_depth=c.step[0], step_height=c.step[1], step_floats=c.step[2] * c.width)
+    block.fill(count_depth=c.count[0], count_height=c.count[1], count_width=c.count[2])
+    block.fill(a_group=c.channels, groups=c.groups, copy_runs=code("copy_runs"))
 
 
-def cut_blocks(block: Block, planes: int, rows: int, width: int, lines: int, pixels: int) -> int:
-    """Cut `planes` of `rows` lines of `width` pixels into blocks; returns how many there are."""
+def fill_panels(block: Arguments, p: Panels) -> None:
+    """Fill in the fields about the panels of columns."""
+    most, last = (gemm.tile_rows()[v] for v in (p.vectors, p.ending))
+    block.fill(panels=p.count, lanes=p.lanes, last_tail=p.tail, most=most, last_most=last)
+    block.fill(kernels=KernelTable(p.vectors), last_kernels=KernelTable(p.ending))
+
+
+def cut_blocks(block: Arguments, planes: int, rows: int, width: int, lines: int, pixels: int) -> int:
+    """Cut `planes` of `rows` lines of `width` pixels into blocks; returns how many a plane has."""
     lines, pixels = min(lines, rows), min(pixels, width)
-    words = block.words
-    words[[w.PLANES, w.ROWS, w.BLOCK_ROWS, w.BLOCK_WIDTH]] = [planes, rows, lines, pixels]
-    words[[w.ROW_BLOCKS, w.COLUMN_BLOCKS]] = [-(-rows // lines), -(-width // pixels)]
-    return planes * -(-rows // lines) * -(-width // pixels)
+    row_blocks, column_blocks = -(-rows // lines), -(-width // pixels)
+    block.fill(planes=planes, rows=rows, block_rows=lines, block_width=pixels)
+    block.fill(row_blocks=row_blocks, column_blocks=column_blocks)
+    return row_blocks * column_blocks
 
 
-def gather_table(block: Block, chunks: list[tuple[list[Run], int]], b_step: int) -> None:
+def fill_gathers(block: Arguments, chunks: list[tuple[list[Run], int]], b_step: int) -> None:
     """The chunks as runs to gather; terms of chunk number k start at `chunks[k][1]`."""
-    table = np.zeros((len(chunks), w.CHUNK_WORDS), np.int64)
-    one_tap = block.hold(np.zeros(1, np.int64))
-    for row, (pieces, first) in zip(table, chunks, strict=True):
-        found = [[r.length, r.depth, r.height, r.start, 4 * (r.first - first)] for r in pieces]
-        row[w.CHUNK_RUNS] = block.hold(np.array(found, np.int64).reshape(-1, w.RUN_WORDS))
-        row[w.CHUNK_RUN_COUNT] = len(found)
-        row[w.CHUNK_TAPS], row[w.CHUNK_TAP_COUNT] = one_tap, 1 if found else 0
-        row[w.CHUNK_TAP_RUN] = sum(r.length for r in pieces)
-        row[w.CHUNK_B] = first * b_step
-    block.words[w.CHUNKS] = len(chunks)
-    block.point(w.CHUNK_TABLE, table)
+    table = [
+        Arguments(
+            Chunk,
+            taps=[0],
+            tap_count=1 if pieces else 0,
+            tap_run=sum(r.length for r in pieces),
+            b=first * b_step,
+            runs=[_run(r, first) for r in pieces],
+            run_count=len(pieces),
+        )
+        for pieces, first in chunks
+    ]
+    block.fill(chunks=table, chunk_count=len(table))
+
+
+def _run(r: Run, first: int) -> Arguments:
+    to = 4 * (r.first - first)
+    return Arguments(RunRow, length=r.length, depth=r.depth, height=r.height, start=r.start, to=to)
 
 
 def row_pitch(floats: int) -> int:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from netdsl.cpu.bounds import Claims, Rule
-from netdsl.cpu.contract import depthwise_words as d
-from netdsl.cpu.contract import words as w
+from netdsl.cpu.contract.arguments import (
+    BAND,
+    DIRECT,
+    GATHER,
+    ODD_MULTIPLES,
+    AddParts,
+    Chunk,
+    Contraction,
+    Correlate,
+    Depthwise,
+    Pack,
+    WeightGradient,
+)
 from netdsl.cpu.contract.gemm import tile_rows
 from netdsl.cpu.contract.panels import KernelTable
 from netdsl.cpu.step import Code
+
+C = TypeVar("C", bound=Contraction)
 
 
 @dataclass(frozen=True)
@@ -30,35 +44,38 @@ class _Blocks:
         return self.block_rows * self.block_width
 
 
-def _blocks(c: Claims) -> _Blocks:
-    depth, height, width = c.many(w.COUNT_DEPTH, 3)
-    planes, rows, block_rows, block_width = c.many(w.PLANES, 4)
+def _blocks(c: Claims[C]) -> _Blocks:
+    a = c.args
+    depth, height, width = a.count_depth, a.count_height, a.count_width
+    planes, rows, block_rows, block_width = a.planes, a.rows, a.block_rows, a.block_width
     c.positive(depth=depth, height=height, width=width, planes=planes, rows=rows)
     c.positive(block_rows=block_rows, block_width=block_width)
-    c.need(c[w.ROW_BLOCKS] == -(-rows // block_rows), "blocks of rows leave some out, or are empty")
-    c.need(c[w.COLUMN_BLOCKS] == -(-width // block_width), "blocks of columns leave some out, or are empty")
+    c.need(a.row_blocks == -(-rows // block_rows), "blocks of rows leave some out, or are empty")
+    c.need(a.column_blocks == -(-width // block_width), "blocks of columns leave some out, or are empty")
     images, rest = divmod(planes * rows, depth * height)
     c.need(rest == 0, "its lines are no whole images")
     c.need(block_rows == 1 or block_width == width or rows == height, "blocks cross the ends of lines")
     return _Blocks(images, depth, height, width, min(block_rows, rows), min(block_width, width))
 
 
-def _copied_source(c: Claims, blocks: _Blocks) -> None:
+def _copied_source(c: Claims[C], blocks: _Blocks) -> None:
     """Copies read lines of the source, with what lies in gaps between its pixels."""
-    end = 4 * c[w.ROW_END]
-    c.reads(w.A, end, 0, [(blocks.images * c[w.DEPTH] * c[w.HEIGHT], 4 * c[w.ROW_FLOATS])], gaps=True)
+    a = c.args
+    end = 4 * a.row_end
+    c.reads("a", end, 0, [(blocks.images * a.depth * a.height, 4 * a.row_floats)], gaps=True)
 
 
-def _gathered(c: Claims, chunk: list[int], pixels: int, lanes: int) -> int:
+def _gathered(c: Claims[C], chunk: Chunk, pixels: int) -> int:
     """The bytes of the buffer that gathering a chunk for so many pixels writes, whole vectors at a time."""
-    found = c.table(chunk[w.CHUNK_RUNS], chunk[w.CHUNK_RUN_COUNT], w.RUN_WORDS)
-    ends = [run[w.RUN_TO] + 4 * -(-run[w.RUN_LENGTH] // lanes) * lanes for run in found]
+    a = c.args
+    found = c.rows(chunk.runs, chunk.run_count)
+    ends = [run.to + 4 * -(-run.length // a.lanes) * a.lanes for run in found]
     to = 0
     for run in found:
-        c.need(run[w.RUN_TO] == to and run[w.RUN_LENGTH] > 0, "gathered terms do not follow each other")
-        to += 4 * run[w.RUN_LENGTH]
-    c.need(to == 4 * chunk[w.CHUNK_TAP_RUN], "terms are read that are not gathered")
-    return (pixels - 1) * c[w.PITCH] + max(ends, default=0)
+        c.need(run.to == to and run.length > 0, "gathered terms do not follow each other")
+        to += 4 * run.length
+    c.need(to == 4 * chunk.tap_run, "terms are read that are not gathered")
+    return (pixels - 1) * a.pitch + max(ends, default=0)
 
 
 @dataclass(frozen=True)
@@ -89,206 +106,216 @@ class _Columns:
         return max(start + size for start, _, size in self.ends(panel))
 
 
-def _columns(c: Claims, count: int, kernels: int, last: int, lanes: int, tail: int) -> _Columns:
-    """The panels; `kernels` and `last` are words with tables of micro-kernels, each before its tallest tile."""
-    tables = []
-    for word in (kernels, last):
-        table = c.step.links.get(word)
+def _columns(c: Claims[C]) -> _Columns:
+    """The panels, whose tables of micro-kernels say how many vectors they have."""
+    a, found = c.args, []
+    for name, most in (("kernels", a.most), ("last_kernels", a.last_most)):
+        table = c.step.args.links.get(name)
         c.need(isinstance(table, KernelTable), "a table of micro-kernels is missing")
         assert isinstance(table, KernelTable)
-        c.need(1 <= c[word + 1] <= tile_rows()[table.vectors], f"there is no tile of {c[word + 1]} rows")
-        tables.append(table.vectors)
-    c.positive(panels=count)
-    c.need(1 <= tail <= lanes, f"{tail} columns in the last of vectors of {lanes}")
-    return _Columns(count, tables[0], tables[1], lanes, tail)
+        c.need(1 <= most <= tile_rows()[table.vectors], f"there is no tile of {most} rows")
+        found.append(table.vectors)
+    c.positive(panels=a.panels)
+    c.need(1 <= a.last_tail <= a.lanes, f"{a.last_tail} columns in the last of vectors of {a.lanes}")
+    return _Columns(a.panels, found[0], found[1], a.lanes, a.last_tail)
 
 
-def _tile_rows(c: Claims, row: int) -> None:
+def _tile_rows(c: Claims[Correlate], row: int) -> None:
     """The words that hold odd multiples of the distance of rows."""
-    wanted = [row * odd for odd in range(1, 2 * w.A_ROW_WORDS, 2)]
-    c.need(c.many(w.A_ROW, w.A_ROW_WORDS) == wanted, "distances of rows are not multiples of the first")
+    wanted = [row * odd for odd in range(1, 2 * ODD_MULTIPLES, 2)]
+    c.need(c.args.a_row == wanted, "distances of rows are not multiples of the first")
 
 
-def _correlate(c: Claims) -> None:
-    blocks, groups = _blocks(c), c[w.GROUPS]
-    c.positive(groups=groups, splits=c[w.SPLITS], chunks=c[w.CHUNKS])
-    columns = _columns(c, c[w.PANELS], w.KERNELS, w.LAST_KERNELS, c[w.LANES], c[w.LAST_TAIL])
-    chunks = c.table(c[w.CHUNK_TABLE], c[w.CHUNKS], w.CHUNK_WORDS)
+def _correlate(c: Claims[Correlate]) -> None:
+    a = c.args
+    blocks, groups = _blocks(c), a.groups
+    c.positive(groups=groups, splits=a.splits, chunks=a.chunk_count)
+    columns = _columns(c)
+    chunks = c.rows(a.chunks, a.chunk_count)
     _result(c, blocks, columns)
     _weights(c, chunks, columns)
-    {w.DIRECT: _direct, w.BAND: _band, w.GATHER: _gather}[c[w.MODE]](c, blocks, chunks)
+    {DIRECT: _direct, BAND: _band, GATHER: _gather}[a.mode](c, blocks, chunks)
 
 
-def _result(c: Claims, blocks: _Blocks, columns: _Columns) -> None:
-    origin, image, plane, line, pixel = c.many(w.C_ORIGIN, 5)
+def _result(c: Claims[Correlate], blocks: _Blocks, columns: _Columns) -> None:
+    a = c.args
+    origin, image, plane, line, pixel = a.c_origin, a.c_image, a.c_plane, a.c_row, a.c_pixel
     c.need(min(origin, image, plane, line, pixel) >= 0, "a stride of the result is negative")
-    if c[w.MERGED] or c[w.ROWS] != blocks.height:
+    if a.merged or a.rows != blocks.height:
         joined = (blocks.width * pixel, blocks.height * line, blocks.depth * plane)
         c.need((line, plane, image) == joined, "pixels are joined that do not follow each other")
     sizes = (blocks.images, blocks.depth, blocks.height, blocks.width)
-    over = [*zip(sizes, (image, plane, line, pixel), strict=True), (c[w.GROUPS], c[w.C_GROUP])]
-    stored = columns.stored(c[w.C_PANEL])
-    c.writes(w.C, origin + stored, origin, over)
-    if w.RESIDUAL in c.step.slots:
-        c.reads(w.RESIDUAL, origin + stored, origin, over)
-    if c[w.HAS_BIAS]:
-        c.reads(w.INIT, stored, 0, over[-1:])
+    over = [*zip(sizes, (image, plane, line, pixel), strict=True), (a.groups, a.c_group)]
+    stored = columns.stored(a.c_panel)
+    c.writes("c", origin + stored, origin, over)
+    if "residual" in c.step.slots:
+        c.reads("residual", origin + stored, origin, over)
+    if a.has_bias:
+        c.reads("init", stored, 0, over[-1:])
     else:
-        c.floats(c[w.INIT], columns.lanes * max(columns.vectors, columns.ending))
+        c.floats(a.init, columns.lanes * max(columns.vectors, columns.ending))
 
 
-def _weights(c: Claims, chunks: list[list[int]], columns: _Columns) -> None:
-    start = (c[w.GROUPS] - 1) * c[w.B_GROUP] + columns.read(c[w.B_PANEL])
+def _weights(c: Claims[Correlate], chunks: list[Chunk], columns: _Columns) -> None:
+    a = c.args
+    start = (a.groups - 1) * a.b_group + columns.read(a.b_panel)
     for chunk in chunks:
-        terms = chunk[w.CHUNK_TAP_COUNT] * chunk[w.CHUNK_TAP_RUN]
+        terms = chunk.tap_count * chunk.tap_run
         if terms:
-            c.reads(w.B, start + chunk[w.CHUNK_B] + (terms - 1) * c[w.B_STEP], chunk[w.CHUNK_B])
+            c.reads("b", start + chunk.b + (terms - 1) * a.b_step, chunk.b)
 
 
-def _taps(c: Claims, chunk: list[int]) -> tuple[int, int]:
+def _taps(c: Claims[Correlate], chunk: Chunk) -> tuple[int, int]:
     """The lowest and one past the highest byte of the terms of a chunk, for one pixel."""
-    taps = c.table(chunk[w.CHUNK_TAPS], chunk[w.CHUNK_TAP_COUNT])
-    if chunk[w.CHUNK_HEIGHTS]:
-        c.table(chunk[w.CHUNK_HEIGHTS], len(taps))
-    return min(taps, default=0), max(taps, default=0) + 4 * chunk[w.CHUNK_TAP_RUN]
+    taps = c.table(chunk.taps, chunk.tap_count)
+    if c.points(chunk.heights):
+        c.table(chunk.heights, len(taps))
+    return min(taps, default=0), max(taps, default=0) + 4 * chunk.tap_run
 
 
-def _direct(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
+def _direct(c: Claims[Correlate], blocks: _Blocks, chunks: list[Chunk]) -> None:
     """Rows that are read where they lie."""
-    row, step = 4 * c[w.ROW_FLOATS], 4 * c[w.STEP_FLOATS]
-    c.need(c[w.PITCH] == row, "lines are not those of the source")
+    a = c.args
+    row, step = 4 * a.row_floats, 4 * a.step_floats
+    c.need(a.pitch == row, "lines are not those of the source")
     _tile_rows(c, step)
-    plane = row * c[w.HEIGHT]
+    plane = row * a.height
     over = [
-        (blocks.images, c[w.DEPTH] * plane),
-        (blocks.depth, c[w.STEP_DEPTH] * plane),
-        (blocks.height, c[w.STEP_HEIGHT] * row),
+        (blocks.images, a.depth * plane),
+        (blocks.depth, a.step_depth * plane),
+        (blocks.height, a.step_height * row),
         (blocks.width, step),
-        (c[w.GROUPS], 4 * c[w.A_GROUP]),
+        (a.groups, 4 * a.a_group),
     ]
     for chunk in chunks:
-        c.need(not chunk[w.CHUNK_HEIGHTS], "taps are left out of lines that have no padding")
-        for tap in c.table(chunk[w.CHUNK_TAPS], chunk[w.CHUNK_TAP_COUNT]):
-            c.reads(w.A, tap + 4 * chunk[w.CHUNK_TAP_RUN], tap, over)
+        c.need(not c.points(chunk.heights), "taps are left out of lines that have no padding")
+        for tap in c.table(chunk.taps, chunk.tap_count):
+            c.reads("a", tap + 4 * chunk.tap_run, tap, over)
 
 
-def _band(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
+def _band(c: Claims[Correlate], blocks: _Blocks, chunks: list[Chunk]) -> None:
     """Rows that are read from a padded copy."""
-    lanes, pitch, step = c[w.LANES], c[w.PITCH], c[w.STEP_FLOATS]
-    planes, lines = c[w.BAND_PLANES], (blocks.block_rows - 1) * c[w.STEP_HEIGHT] + c[w.BAND_HEIGHT]
-    length = (blocks.block_width - 1) * step + c[w.BAND_SPAN]
-    c.table(c[w.BAND_DEPTHS], planes)
-    copied = (planes - 1) * c[w.BAND_PLANE] + (lines - 1) * pitch
+    a = c.args
+    lanes, pitch, step = a.lanes, a.pitch, a.step_floats
+    planes, lines = a.band_planes, (blocks.block_rows - 1) * a.step_height + a.band_height
+    length = (blocks.block_width - 1) * step + a.band_span
+    c.table(a.band_depths, planes)
+    copied = (planes - 1) * a.band_plane + (lines - 1) * pitch
     c.workspace(copied + 4 * -(-length // lanes) * lanes)
     _copied_source(c, blocks)
-    c.need(c[w.ROWS] == blocks.height, "a band goes over several planes")
+    c.need(a.rows == blocks.height, "a band goes over several planes")
     _tile_rows(c, 4 * step)
-    last = (blocks.block_rows - 1) * c[w.STEP_HEIGHT] * pitch + 4 * (blocks.block_width - 1) * step
-    last += 4 * (c[w.GROUPS] - 1) * c[w.A_GROUP]
+    last = (blocks.block_rows - 1) * a.step_height * pitch + 4 * (blocks.block_width - 1) * step
+    last += 4 * (a.groups - 1) * a.a_group
     for chunk in chunks:
         first, end = _taps(c, chunk)
-        if chunk[w.CHUNK_TAP_COUNT]:
+        if chunk.tap_count:
             c.need(first >= 0 and last + end <= copied + 4 * length, "rows are read that are not copied")
 
 
-def _gather(c: Claims, blocks: _Blocks, chunks: list[list[int]]) -> None:
+def _gather(c: Claims[Correlate], blocks: _Blocks, chunks: list[Chunk]) -> None:
     """Rows that are gathered, pixel by pixel."""
+    a = c.args
     _copied_source(c, blocks)
-    _tile_rows(c, c[w.PITCH])
+    _tile_rows(c, a.pitch)
     for chunk in chunks:
-        c.workspace(_gathered(c, chunk, blocks.pixels, c[w.LANES]))
-        c.need(chunk[w.CHUNK_TAP_COUNT] <= 1, "gathered terms have several taps")
+        c.workspace(_gathered(c, chunk, blocks.pixels))
+        c.need(chunk.tap_count <= 1, "gathered terms have several taps")
         first, end = _taps(c, chunk)
-        c.need(first == 0 and end <= c[w.PITCH], "a gathered row is longer than its place")
+        c.need(first == 0 and end <= a.pitch, "a gathered row is longer than its place")
 
 
-def _weight_gradient(c: Claims) -> None:
-    blocks, groups, lanes = _blocks(c), c[w.GROUPS], c[w.G_LANES]
-    c.positive(groups=groups, splits=c[w.G_SPLITS], parts=c[w.G_PARTS], chunks=c[w.CHUNKS])
-    c.need(c[w.PLANES] == 1, "its pixels are not joined")
-    columns = _columns(c, c[w.G_PANELS], w.G_KERNELS, w.G_LAST_KERNELS, lanes, c[w.G_LAST_TAIL])
-    width = c[w.G_PANEL_VECTORS] * lanes
-    c.need(max(columns.vectors, columns.ending) <= c[w.G_PANEL_VECTORS], "tiles are wider than panels")
-    c.need((columns.count - 1) * width < c[w.Y_COLUMNS] <= columns.count * width, "panels miss some columns")
+def _weight_gradient(c: Claims[WeightGradient]) -> None:
+    a = c.args
+    blocks, groups, lanes = _blocks(c), a.groups, a.lanes
+    c.positive(groups=groups, splits=a.splits, parts=a.parts, chunks=a.chunk_count)
+    c.need(a.planes == 1, "its pixels are not joined")
+    columns = _columns(c)
+    width = a.panel_vectors * lanes
+    c.need(max(columns.vectors, columns.ending) <= a.panel_vectors, "tiles are wider than panels")
+    c.need((columns.count - 1) * width < a.y_columns <= columns.count * width, "panels miss some columns")
     pixels = blocks.images * blocks.depth * blocks.height * blocks.width
-    c.reads(w.Y, 4 * c[w.Y_COLUMNS], 0, [(pixels, c[w.Y_PIXEL]), (groups, c[w.Y_GROUP])])
+    c.reads("y", 4 * a.y_columns, 0, [(pixels, a.y_pixel), (groups, a.y_group)])
     _copied_source(c, blocks)
-    c.floats(c[w.ZEROS], width)
-    c.table(c[w.ONE_TAP], 1)
-    c.workspace(c[w.Y_BUFFER] + 4 * blocks.pixels * width)
-    part = (c[w.G_PARTS] - 1) * c[w.W_PART] + (groups - 1) * c[w.W_GROUP] + columns.stored(4 * width)
-    for chunk in c.table(c[w.CHUNK_TABLE], c[w.CHUNKS], w.CHUNK_WORDS):
-        c.workspace(_gathered(c, chunk, blocks.pixels, lanes))
-        terms = chunk[w.CHUNK_TAP_RUN]
+    c.floats(a.zeros, width)
+    c.table(a.one_tap, 1)
+    c.workspace(a.y_buffer + 4 * blocks.pixels * width)
+    part = (a.parts - 1) * a.w_part + (groups - 1) * a.w_group + columns.stored(4 * width)
+    for chunk in c.rows(a.chunks, a.chunk_count):
+        c.workspace(_gathered(c, chunk, blocks.pixels))
+        terms = chunk.tap_run
         c.positive(terms=terms)
-        c.need((blocks.pixels - 1) * c[w.PITCH] + 4 * terms <= c[w.Y_BUFFER], "gathered rows are overwritten")
-        c.writes(w.W, part + chunk[w.CHUNK_B] + (terms - 1) * c[w.W_ROW], chunk[w.CHUNK_B])
+        c.need((blocks.pixels - 1) * a.pitch + 4 * terms <= a.y_buffer, "gathered rows are overwritten")
+        c.writes("w", part + chunk.b + (terms - 1) * a.w_row, chunk.b)
 
 
-def _pack(c: Claims) -> None:
-    copy = c.step.links.get(w.P_COPY)
+def _pack(c: Claims[Pack]) -> None:
+    a, copy = c.args, c.step.args.links.get("copy")
     c.need(isinstance(copy, Code), "a kernel that copies is missing")
     assert isinstance(copy, Code)
-    across, row, step = copy.driver == "copy_panel_transposed", c[w.P_ROW], c[w.P_STEP]
-    for unit in c.table(c[w.P_TABLE], c[w.P_UNITS], w.UNIT_WORDS):
-        to, start, address, count, rows, columns = unit
-        taps = c.table(address, count)
+    across, row, step = copy.driver == "copy_panel_transposed", a.row, a.step
+    for unit in c.rows(a.units, a.unit_count):
+        to, start, count, rows, columns = unit.to, unit.source, unit.tap_count, unit.rows, unit.columns
+        taps = c.table(unit.taps, count)
         if not taps or not rows:
             continue
         c.need(columns >= 1, "a panel has no columns")
-        c.writes(w.P_TO, to + count * rows * row, to)
+        c.writes("to", to + count * rows * row, to)
         size = (columns - 1) * step + 4 * rows if across else (rows - 1) * step + 4 * columns
-        c.reads(w.P_FROM, start + max(taps) + size, start + min(taps))
+        c.reads("source", start + max(taps) + size, start + min(taps))
 
 
-def _add_parts(c: Claims) -> None:
-    parts, count, stride = c[w.S_PARTS], c[w.S_COUNT], c[w.S_STRIDE]
-    c.writes(w.S_TO, 4 * count)
+def _add_parts(c: Claims[AddParts]) -> None:
+    parts, count, stride = c.args.parts, c.args.count, c.args.stride
+    c.writes("to", 4 * count)
     if parts:
-        c.reads(w.S_FROM, (parts - 1) * stride + 4 * count)
+        c.reads("source", (parts - 1) * stride + 4 * count)
 
 
-def _depthwise_rows(c: Claims) -> tuple[int, int]:
+def _depthwise_rows(c: Claims[Depthwise]) -> tuple[int, int]:
     """Checks what both drivers read, and the table of taps; returns images and the last byte of the weights."""
-    channels = c[d.CHANNELS]
-    depth, height, width = c.many(d.COUNT_DEPTH, 3)
-    c.positive(channels=channels, depth=depth, height=height, width=width, rows=c[d.ROWS])
-    images, rest = divmod(c[d.ROWS], depth * height)
+    a = c.args
+    channels, depth, height, width = a.channels, a.count_depth, a.count_height, a.count_width
+    c.positive(channels=channels, depth=depth, height=height, width=width, rows=a.rows)
+    images, rest = divmod(a.rows, depth * height)
     c.need(rest == 0, "its lines are no whole images")
-    first, end = c[d.INNER_FIRST], c[d.INNER_END]
+    first, end = a.inner_first, a.inner_end
     c.need(0 <= first <= end <= width, "inner pixels are outside of a line")
-    counts = c.many(d.TAP_COUNT_DEPTH, 3)
-    tables = [c.table(c[d.TAPS_DEPTH + k], counts[k], 2) for k in range(3)]
+    counts = (a.tap_count_depth, a.tap_count_height, a.tap_count_width)
+    taps = (a.taps_depth, a.taps_height, a.taps_width)
+    tables = [c.rows(rows, count) for rows, count in zip(taps, counts, strict=True)]
     c.workspace(16 * counts[0] * counts[1] * counts[2])
-    c.reads(d.A, 4 * channels, 0, [(images * c[d.DEPTH] * c[d.HEIGHT] * c[d.WIDTH], c[d.A_PIXEL])])
+    c.reads("a", 4 * channels, 0, [(images * a.depth * a.height * a.width, a.a_pixel)])
     if not all(tables):
         return images, 0
-    c.need(min(row[1] for table in tables for row in table) >= 0, "a tap lies before the weights")
-    return images, sum(max(row[1] for row in table) for table in tables) + 4 * channels
+    c.need(min(tap.weight for table in tables for tap in table) >= 0, "a tap lies before the weights")
+    return images, sum(max(tap.weight for tap in table) for table in tables) + 4 * channels
 
 
-def _depthwise(c: Claims) -> None:
+def _depthwise(c: Claims[Depthwise]) -> None:
+    a = c.args
     images, weights = _depthwise_rows(c)
-    c.reads(d.W, weights)
-    origin, image, plane, line, pixel = c.many(d.Y_ORIGIN, 5)
+    c.reads("w", weights)
+    origin, image, plane, line, pixel = a.y_origin, a.y_image, a.y_plane, a.y_row, a.y_pixel
     c.need(min(origin, image, plane, line, pixel) >= 0, "a stride of the result is negative")
-    depth, height, width = c.many(d.COUNT_DEPTH, 3)
+    depth, height, width = a.count_depth, a.count_height, a.count_width
     over = [(images, image), (depth, plane), (height, line), (width, pixel)]
-    end = origin + 4 * c[d.CHANNELS]
-    c.writes(d.Y, end, origin, over)
-    if d.BIAS in c.step.slots:
-        c.reads(d.BIAS, 4 * c[d.CHANNELS])
-    if d.RESIDUAL in c.step.slots:
-        c.reads(d.RESIDUAL, end, origin, over)
+    end = origin + 4 * a.channels
+    c.writes("y", end, origin, over)
+    if "bias" in c.step.slots:
+        c.reads("bias", 4 * a.channels)
+    if "residual" in c.step.slots:
+        c.reads("residual", end, origin, over)
 
 
-def _depthwise_gradient(c: Claims) -> None:
+def _depthwise_gradient(c: Claims[Depthwise]) -> None:
+    a = c.args
     _, weights = _depthwise_rows(c)
-    size, parts = c[d.W_BYTES], c[d.PARTS]
+    size, parts = a.w_bytes, a.parts
     c.positive(parts=parts)
     c.need(weights <= size, "the gradient of a tap lies behind its part")
-    c.writes(d.W, parts * size)
-    c.reads(d.Y, 4 * c[d.CHANNELS], 0, [(c[d.ROWS] * c[d.COUNT_WIDTH], c[d.Y_PIXEL])])
+    c.writes("w", parts * size)
+    c.reads("y", 4 * a.channels, 0, [(a.rows * a.count_width, a.y_pixel)])
 
 
 RULES: Mapping[str, Rule] = {

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.cpu.codegen.emit import F32, Emitter, Value
+from netdsl.backend.arguments import layout_of
+from netdsl.cpu.codegen.emit import Emitter, Fields, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.contract import depthwise_words as w
+from netdsl.cpu.contract.arguments import DepthwiseCall, Tap
 
 # Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.
 PIXELS, VECTORS = 6, 1
@@ -39,6 +40,10 @@ def _channel_blocks(
         body(e.mul(whole, 4), 1, e.sub(channels, whole))
 
 
+def _tap(e: Emitter, taps: Value, number: Value) -> Fields:
+    return e.fields(e.add(taps, e.mul(number, 8 * layout_of(Tap).words)), Tap)
+
+
 def _load(e: Emitter, address: Value, count: Value | None) -> Value:
     return e.load(e.f32s, address) if count is None else e.load_part(e.f32s, address, count)
 
@@ -56,9 +61,9 @@ def _sums(e: Emitter) -> None:
     `bias` and `residual` may be 0.
     """
     block, x, y, taps, tap_count, bias, residual = e.args
-    channels, pixels = e.field(block, w.CALL_CHANNELS), e.field(block, w.CALL_PIXELS)
-    low, high = (e.splat(e.load(F32, block, 8 * k)) for k in (w.CALL_LOW, w.CALL_HIGH))
-    x_pixel, y_pixel, weights = (e.field(block, k) for k in (w.CALL_X_PIXEL, w.CALL_Y_PIXEL, w.CALL_W))
+    call = e.fields(block, DepthwiseCall)
+    channels, pixels, low, high = call.channels, call.pixels, e.splat(call.low), e.splat(call.high)
+    x_pixel, y_pixel, weights = call.x_pixel, call.y_pixel, call.w
     has_bias, has_residual = (e.b.icmp_signed("!=", a, e.i64(0)) for a in (bias, residual))
 
     def tile(height: int, first: Value, channel: Value, count: Value | None) -> None:
@@ -67,9 +72,9 @@ def _sums(e: Emitter) -> None:
         zero = e.constant(e.f32s, 0)
         (start,) = e.choose(has_bias, lambda: [_load(e, e.add(bias, channel), count)], lambda: [zero])
         with e.loop(0, tap_count, 1, [start] * height) as loop:
-            tap = e.add(taps, e.mul(loop.index, 16))
-            weight = _load(e, e.add(e.add(weights, channel), e.field(tap, 1)), count)
-            at = e.add(at_x, e.field(tap, 0))
+            tap = _tap(e, taps, loop.index)
+            weight = _load(e, e.add(e.add(weights, channel), tap.weight), count)
+            at = e.add(at_x, tap.at)
             inputs = [_load(e, e.add(at, e.mul(x_pixel, p)), count) for p in range(height)]
             loop.next(*(e.fma(v, weight, s) for v, s in zip(inputs, loop.carried, strict=True)))
         place = e.add(e.mul(first, y_pixel), channel)
@@ -98,18 +103,19 @@ def _sums(e: Emitter) -> None:
 def _products(e: Emitter) -> None:
     """(block, x, y, taps, tap_count, _): add to each tap's weights the products of `pixels` inputs and gradients."""
     block, x, y, taps, tap_count, _ = e.args
-    channels, pixels = e.field(block, w.CALL_CHANNELS), e.field(block, w.CALL_PIXELS)
-    x_pixel, y_pixel, weights = (e.field(block, k) for k in (w.CALL_X_PIXEL, w.CALL_Y_PIXEL, w.CALL_W))
+    call = e.fields(block, DepthwiseCall)
+    channels, pixels = call.channels, call.pixels
+    x_pixel, y_pixel, weights = call.x_pixel, call.y_pixel, call.w
 
     def tile(height: int, first: Value, channel: Value, vectors: int, count: Value | None) -> None:
         """`height` taps from `first` on."""
-        entries = [e.add(taps, e.mul(e.add(first, t), 16)) for t in range(height)]
+        entries = [_tap(e, taps, e.add(first, t)) for t in range(height)]
         places = [
-            e.add(e.add(e.add(weights, channel), e.field(entry, 1)), v * e.bytes)
+            e.add(e.add(e.add(weights, channel), entry.weight), v * e.bytes)
             for entry in entries
             for v in range(vectors)
         ]
-        starts = [e.add(e.add(x, channel), e.field(entry, 0)) for entry in entries]
+        starts = [e.add(e.add(x, channel), entry.at) for entry in entries]
         old = [_load(e, place, count) for place in places]
         with e.loop(0, pixels, 1, [e.add(y, channel), *starts, *old]) as loop:
             at_y, *rest = loop.carried

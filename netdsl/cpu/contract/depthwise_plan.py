@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
+from netdsl.backend.arguments import Arguments, layout_of
 from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
-from netdsl.cpu.contract import depthwise_words as w
+from netdsl.cpu.contract.arguments import BUFFER_BYTES, Depthwise, Tap
 from netdsl.cpu.contract.geometry import Correlation, Geometry, backward, forward
-from netdsl.cpu.contract.step import bits, code, depthwise_library, sum_step
-from netdsl.cpu.contract.words import BUFFER_BYTES
+from netdsl.cpu.contract.step import code, depthwise_library, sum_step
 from netdsl.cpu.step import Code, Step
 from netdsl.primitives.epilogue import Epilogue
 from netdsl.schedule import View
 
-MAX_TAPS = BUFFER_BYTES // 16
+MAX_TAPS = BUFFER_BYTES // (8 * layout_of(Tap).words)
 PARTS = 8
 
 
@@ -36,41 +33,39 @@ def plan_depthwise(
     if role == "backward_weights":
         return _gradient(g, operands, result)
     found = [forward(g)] if role == "forward" else list(backward(g))
-    slots = {w.A: Slot(operands[0]), w.W: Slot(operands[1]), w.Y: Slot(result, written=True)}
-    if epilogue.bias is not None:
-        slots[w.BIAS] = Slot(operands[epilogue.bias])
-    if epilogue.residual is not None:
-        slots[w.RESIDUAL] = Slot(operands[epilogue.residual])
-    return Plan(tuple(_sums(c, g, g.title(role), slots, epilogue) for c in found if c.pixels))
+    return Plan(tuple(_sums(c, g, role, operands, result, epilogue) for c in found if c.pixels))
 
 
-def _block(c: Correlation, g: Geometry) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """The words that describe a correlation, and the tables they point at."""
-    words = np.zeros(w.WORDS, np.int64)
-    words[w.CHANNELS] = g.channels
-    words[[w.DEPTH, w.HEIGHT, w.WIDTH]] = c.source[1:]
-    words[[w.STEP_DEPTH, w.STEP_HEIGHT, w.STEP_WIDTH]] = c.step
-    words[[w.COUNT_DEPTH, w.COUNT_HEIGHT, w.COUNT_WIDTH]] = c.count
-    words[w.ROWS] = c.source[0] * c.count[0] * c.count[1]
+def _block(c: Correlation, g: Geometry) -> Arguments:
+    """What describes a correlation."""
+    block = Arguments(Depthwise, channels=g.channels, rows=c.source[0] * c.count[0] * c.count[1])
+    names = ("depth", "height", "width")
+    found = zip(names, c.source[1:], c.step, c.count, tap_lists(c, g), strict=True)
+    for name, size, step, count, taps in found:
+        block.fill(**{name: size, f"step_{name}": step, f"count_{name}": count})
+        block.fill(**{f"taps_{name}": taps, f"tap_count_{name}": len(taps)})
     pixel = 4 * c.pitch
-    words[w.A_PIXEL] = 4 * c.width
     line = pixel * c.size[2]
     plane = line * c.size[1]
-    words[[w.Y_IMAGE, w.Y_PLANE]] = [plane * c.size[0], plane * c.stride[0]]
-    words[[w.Y_ROW, w.Y_PIXEL]] = [line * c.stride[1], pixel * c.stride[2]]
-    words[w.Y_ORIGIN] = c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel
-    tables = tap_lists(c, g)
-    words[[w.TAPS_DEPTH, w.TAPS_HEIGHT, w.TAPS_WIDTH]] = [t.ctypes.data for t in tables]
-    words[[w.TAP_COUNT_DEPTH, w.TAP_COUNT_HEIGHT, w.TAP_COUNT_WIDTH]] = [len(t) for t in tables]
-    words[[w.INNER_FIRST, w.INNER_END]] = inner_range(c.offsets[2], c.count[2], c.step[2], c.source[3])
-    return words, tables
+    block.fill(a_pixel=4 * c.width, y_image=plane * c.size[0], y_plane=plane * c.stride[0])
+    block.fill(y_row=line * c.stride[1], y_pixel=pixel * c.stride[2])
+    block.fill(y_origin=c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel)
+    first, end = inner_range(c.offsets[2], c.count[2], c.step[2], c.source[3])
+    block.fill(inner_first=first, inner_end=end)
+    return block
 
 
-def _sums(c: Correlation, g: Geometry, title: str, slots: dict[int, Slot], epilogue: Epilogue) -> Step:
-    words, tables = _block(c, g)
-    words[[w.LOW, w.HIGH]] = [bits(epilogue.low), bits(epilogue.high)]
-    links = {w.KERNEL: _code("depthwise_sums")}
-    return Step(title, _code("depthwise"), words, slots, links=links, keep=tuple(tables))
+def _sums(
+    c: Correlation, g: Geometry, role: str, operands: Sequence[View], result: View, epilogue: Epilogue
+) -> Step:
+    block = _block(c, g)
+    block.fill(a=Slot(operands[0]), w=Slot(operands[1]), y=Slot(result, written=True))
+    block.fill(low=epilogue.low, high=epilogue.high, kernel=_code("depthwise_sums"))
+    if epilogue.bias is not None:
+        block.fill(bias=Slot(operands[epilogue.bias]))
+    if epilogue.residual is not None:
+        block.fill(residual=Slot(operands[epilogue.residual]))
+    return Step(g.title(role), _code("depthwise"), block)
 
 
 def _code(key: str) -> Code:
@@ -83,21 +78,19 @@ def _gradient(g: Geometry, operands: Sequence[View], result: View) -> Plan[Step]
     parts = min(PARTS, c.source[0] * c.count[0] * c.count[1]) if c.pixels else 0
     if not parts:
         return Plan((sum_step(g, result, 0, size),))
-    words, tables = _block(c, g)
-    words[[w.PARTS, w.W_BYTES]] = [parts, size]
-    links = {w.KERNEL: _code("depthwise_products"), w.CLEAR: code("add_parts")}
-    slots = {w.A: Slot(operands[0]), w.Y: Slot(operands[1]), w.W: Slot(start_of(SCRATCH), written=True)}
-    entry, keep = _code("depthwise_gradient"), tuple(tables)
-    step = Step(g.title("backward_weights"), entry, words, slots, parts * size, links, keep)
+    block = _block(c, g)
+    block.fill(parts=parts, w_bytes=size, kernel=_code("depthwise_products"), clear=code("add_parts"))
+    block.fill(a=Slot(operands[0]), y=Slot(operands[1]), w=Slot(start_of(SCRATCH), written=True))
+    step = Step(g.title("backward_weights"), _code("depthwise_gradient"), block, parts * size)
     return Plan((step, sum_step(g, result, parts, size)))
 
 
-def tap_lists(c: Correlation, g: Geometry) -> list[NDArray[np.int64]]:
-    """For each axis the taps as rows of (offset in pixels, bytes in the kernel)."""
+def tap_lists(c: Correlation, g: Geometry) -> list[list[Arguments]]:
+    """For each axis the taps: offset in pixels, bytes in the kernel."""
     row = 4 * g.channels
     strides = (row * g.k[1] * g.k[2], row * g.k[2], row)
     return [
-        np.array([(o, t * s) for o, t in zip(offsets, taps, strict=True)], np.int64).reshape(-1, 2)
+        [Arguments(Tap, at=o, weight=t * s) for o, t in zip(offsets, taps, strict=True)]
         for offsets, taps, s in zip(c.offsets, c.taps, strides, strict=True)
     ]
 

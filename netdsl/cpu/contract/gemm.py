@@ -13,43 +13,20 @@ packed one has a single tap. All but (rows, vectors) is data, so a few dozen ker
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 
 from netdsl.cpu.codegen.emit import F32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
+from netdsl.cpu.contract.arguments import ODD_MULTIPLES, GemmCall
 from netdsl.native import host
-
-MOST_ROWS = 14
-
-
-class Call(IntEnum):
-    """Words of the block that describes a call; strides and offsets in bytes.
-
-    LOW and HIGH are the bits of two f32. TAIL is how many columns of the last vector exist (1 to lanes).
-    A_ROW and the six words after it hold 1, 3, 5, ... 13 times the stride of the rows of a (see `a_rows`).
-    """
-
-    A_STEP = 0
-    B_STEP = 1
-    C_ROW = 2
-    INIT_ROW = 3
-    TAPS = 4
-    TAP_COUNT = 5
-    RUN = 6
-    TAIL = 7
-    LOW = 8
-    HIGH = 9
-    A_ROW = 10
-    WORDS = 17
 
 
 def a_rows(stride: int) -> list[int]:
-    """Return the seven words at A_ROW for rows of a that are `stride` bytes apart.
+    """Return the words `a_row` for rows of a that are `stride` bytes apart.
 
     They come from memory because LLVM, when it can see that they are multiples of each other, turns the
     independent addresses of the rows into one chain of additions that is slower than the arithmetic.
     """
-    return [odd * stride for odd in range(1, MOST_ROWS, 2)]
+    return [odd * stride for odd in range(1, 2 * ODD_MULTIPLES, 2)]
 
 
 def tile_rows() -> dict[int, int]:
@@ -87,16 +64,15 @@ class _Tile:
     def __init__(self, e: Emitter, rows: int, vectors: int) -> None:
         self.e, self.rows, self.vectors = e, rows, vectors
         self.call, self.a, self.b, self.c, self.init, self.residual, self.tiles = e.args
-        self.tail = e.field(self.call, Call.TAIL)
+        self.block = e.fields(self.call, GemmCall)
+        self.tail = self.block.tail
         self.full = e.b.icmp_signed("==", self.tail, e.i64(e.lanes))
-        self.c_row, self.init_row = (
-            _rows(e, e.field(self.call, word)) for word in (Call.C_ROW, Call.INIT_ROW)
-        )
-        self.odd = [e.field(self.call, Call.A_ROW + k) for k in range(rows // 2)]
+        self.c_row, self.init_row = _rows(e, self.block.c_row), _rows(e, self.block.init_row)
+        self.odd = [self.block.a_row[k] for k in range(rows // 2)]
 
     def emit(self) -> None:
         e = self.e
-        low, high = (e.splat(e.load(F32, self.call, 8 * w)) for w in (Call.LOW, Call.HIGH))
+        low, high = e.splat(self.block.low), e.splat(self.block.high)
         has_residual = e.b.icmp_signed("!=", self.residual, e.i64(0))
         with e.loop(0, self.tiles, 1, [self.a, self.c, self.init, self.residual]) as loop:
             a, c, init, residual = loop.carried
@@ -109,19 +85,18 @@ class _Tile:
                 lambda: total,
             )
             self._store([e.minimum(e.maximum(x, low), high) for x in total], c)
-            down = e.mul(e.field(self.call, Call.C_ROW), self.rows)
+            down = e.mul(self.block.c_row, self.rows)
             loop.next(
-                e.add(a, e.mul(e.field(self.call, Call.A_ROW), self.rows)),
+                e.add(a, e.mul(self.block.a_row[0], self.rows)),
                 e.add(c, down),
-                e.add(init, e.mul(e.field(self.call, Call.INIT_ROW), self.rows)),
+                e.add(init, e.mul(self.block.init_row, self.rows)),
                 e.add(residual, down),
             )
 
     def _products(self, a: Value, total: list[Value]) -> list[Value]:
         e = self.e
-        taps, count, run, a_step, b_step = (
-            e.field(self.call, w) for w in (Call.TAPS, Call.TAP_COUNT, Call.RUN, Call.A_STEP, Call.B_STEP)
-        )
+        block = self.block
+        taps, count, run, a_step, b_step = block.taps, block.tap_count, block.run, block.a_step, block.b_step
         with e.loop(0, count, 1, [self.b, *total]) as outer:
             start = e.add(a, e.load(taps.type, e.add(taps, e.mul(outer.index, 8))))
             with e.loop(0, run, 1, [start, *outer.carried]) as inner:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract import gemm
-from netdsl.cpu.contract import words as w
-from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitch, source_words
+from netdsl.cpu.contract.arguments import BUFFER_BYTES, WeightGradient
+from netdsl.cpu.contract.blocks import cut_blocks, fill_gathers, fill_panels, fill_source, row_pitch
 from netdsl.cpu.contract.geometry import Correlation, Geometry, cut, forward, runs, split
-from netdsl.cpu.contract.panels import KernelTable, Panels, panels_for
+from netdsl.cpu.contract.panels import panels_for
 from netdsl.cpu.contract.step import code, gradient_library, sum_step
 from netdsl.cpu.step import Code, Step
 from netdsl.schedule import View
@@ -32,45 +33,40 @@ def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> 
         return Plan(())
     if not c.pixels:
         return Plan((sum_step(g, result, 0, size),))
-    block = Block(np.zeros(w.GRADIENT_WORDS, np.int64))
-    units, panels = _cut(block, c, g)
-    parts = max(1, min(int(block.words[w.ROW_BLOCKS] * block.words[w.COLUMN_BLOCKS]), UNITS // units))
-    block.words[[w.G_PARTS, w.W_PART]] = [parts, size]
-    block.words[w.G_SPLITS] = _splits(units * parts, panels.count, threads)
+    tile = gemm.tile_rows()[2]
+    bounds = split(c.depth, TERMS // tile * tile, tile)
+    panels = panels_for(bounds[0][1], c.columns)
+    block = Arguments(WeightGradient, panel_vectors=panels.vectors, zeros=np.zeros(panels.width, np.float32))
+    fill_source(block, c)
+    fill_panels(block, panels)
+    _fill_strides(block, c, g)
+    blocks = _cut(block, c, bounds, panels.width)
+    units = c.groups * len(bounds)
+    parts = max(1, min(blocks, UNITS // units))
+    block.fill(parts=parts, w_part=size, splits=_splits(units * parts, panels.count, threads))
     to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (result, 0)
-    slots = {w.A: Slot(x), w.Y: Slot(y), w.W: Slot(to, written=True)}
-    keep = tuple(block.keep)
-    driver = Code(gradient_library, "weight_gradient")
-    step = Step(g.title("backward_weights"), driver, block.words, slots, scratch, block.links, keep)
+    block.fill(a=Slot(x), y=Slot(y), w=Slot(to, written=True))
+    step = Step(g.title("backward_weights"), Code(gradient_library, "weight_gradient"), block, scratch)
     if parts == 1:
         return Plan((step,))
     return Plan((step, sum_step(g, result, parts, size)))
 
 
-def _cut(block: Block, c: Correlation, g: Geometry) -> tuple[int, Panels]:
-    """Cut terms, pixels and columns into pieces; returns the units of work and the panels."""
-    source_words(block, c)
-    tile = gemm.tile_rows()[2]
-    bounds = split(c.depth, TERMS // tile * tile, tile)
-    panels = panels_for(bounds[0][1], c.columns)
+def _fill_strides(block: Arguments, c: Correlation, g: Geometry) -> None:
+    block.fill(w_group=4 * g.f, y_group=4 * g.f, y_columns=c.columns)
+    block.fill(w_row=4 * g.features, y_pixel=4 * g.y_pitch)
+    block.fill(copy_panel=code("copy_panel"), one_tap=[0])
+
+
+def _cut(block: Arguments, c: Correlation, bounds: list[tuple[int, int]], width: int) -> int:
+    """Cut terms and pixels into pieces, for panels of `width` columns; returns the blocks of pixels."""
     found = runs(c)
-    gather_table(block, [(cut(found, a, b), a) for a, b in bounds], 4 * g.features)
+    fill_gathers(block, [(cut(found, a, b), a) for a, b in bounds], block["w_row"])
     pitch = row_pitch(max(b - a for a, b in bounds))
-    pixels = max(1, min(PIXELS, w.BUFFER_BYTES // (pitch + 4 * panels.width)))
-    lines = max(1, pixels // c.count[2])
-    cut_blocks(block, 1, c.source[0] * c.count[0] * c.count[1], c.count[2], lines, pixels)
-    words = block.words
-    words[[w.PITCH, w.Y_BUFFER]] = [pitch, pixels * pitch]
-    words[[w.W_GROUP, w.Y_GROUP, w.Y_COLUMNS]] = [4 * g.f, 4 * g.f, c.columns]
-    words[[w.W_ROW, w.Y_PIXEL]] = [4 * g.features, 4 * g.y_pitch]
-    words[[w.G_PANELS, w.G_PANEL_VECTORS]] = [panels.count, panels.vectors]
-    words[[w.G_LANES, w.G_LAST_TAIL]] = [panels.lanes, panels.tail]
-    block.links |= {w.G_KERNELS: KernelTable(panels.vectors), w.G_LAST_KERNELS: KernelTable(panels.ending)}
-    words[[w.G_MOST, w.G_LAST_MOST]] = [gemm.tile_rows()[v] for v in (panels.vectors, panels.ending)]
-    block.links[w.COPY_PANEL] = code("copy_panel")
-    block.point(w.ZEROS, np.zeros(panels.width, np.float32))
-    block.point(w.ONE_TAP, np.zeros(1, np.int64))
-    return c.groups * len(bounds), panels
+    pixels = max(1, min(PIXELS, BUFFER_BYTES // (pitch + 4 * width)))
+    block.fill(pitch=pitch, y_buffer=pixels * pitch)
+    rows = c.source[0] * c.count[0] * c.count[1]
+    return cut_blocks(block, 1, rows, c.count[2], max(1, pixels // c.count[2]), pixels)
 
 
 def _splits(units: int, panels: int, threads: int) -> int:

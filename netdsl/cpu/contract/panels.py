@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import PACKED, Slot, start_of
 from netdsl.cpu.codegen.library import once
 from netdsl.cpu.contract import gemm
-from netdsl.cpu.contract import words as w
-from netdsl.cpu.contract.blocks import Block
+from netdsl.cpu.contract.arguments import Pack, Unit
 from netdsl.cpu.contract.geometry import Correlation, Geometry
 from netdsl.cpu.contract.step import code, library
 from netdsl.cpu.step import Step
@@ -99,8 +99,7 @@ class Weights:
 
     def __init__(self, g: Geometry, role: str, kernel: View) -> None:
         self.g, self.role, self.kernel, self.size = g, role, kernel, 0
-        self.units: dict[int, list[tuple[int, ...]]] = {}
-        self.keep: list[Ints] = []
+        self.units: dict[int, list[Arguments]] = {}
 
     def add(self, c: Correlation) -> tuple[int, Panels]:
         """Pack the weights for a correlation; returns where they go, and their panels."""
@@ -108,14 +107,14 @@ class Weights:
         panels = panels_for(line_rows(flat), c.columns)
         at, features = self.size, 4 * self.g.features
         taps = np.array([t * self.g.c * features for t in _kernel_taps(c, self.g)], np.int64)
-        self.keep.append(taps)
         panel_bytes = 4 * panels.width * c.depth
         column = 4 if self.role == "forward" else features
         for group in range(c.groups):
             for p in range(panels.count):
                 columns = min(panels.width, c.columns - p * panels.width)
                 source = 4 * self.g.f * group + p * panels.width * column
-                unit = (self.size, source, taps.ctypes.data, len(taps), c.channels, columns)
+                unit = Arguments(Unit, to=self.size, source=source, taps=taps, tap_count=len(taps))
+                unit.fill(rows=c.channels, columns=columns)
                 self.units.setdefault(panels.vectors, []).append(unit)
                 self.size += panel_bytes
         return at, panels
@@ -124,18 +123,12 @@ class Weights:
         """A step for each width of panels."""
         return tuple(self._step(vectors, units) for vectors, units in self.units.items())
 
-    def _step(self, vectors: int, units: list[tuple[int, ...]]) -> Step:
-        block = Block(np.zeros(w.PACK_WORDS, np.int64))
-        block.words[w.P_UNITS], block.words[w.P_VECTORS] = len(units), vectors
-        block.words[w.P_ROW] = 4 * vectors * host.lanes()
-        block.point(w.P_TABLE, np.array(units, np.int64))
+    def _step(self, vectors: int, units: list[Arguments]) -> Step:
         copy = "copy_panel" if self.role == "forward" else "copy_panel_transposed"
-        block.links[w.P_COPY] = code(copy)
-        block.words[w.P_STEP] = 4 * self.g.features
-        slots = {w.P_FROM: Slot(self.kernel), w.P_TO: Slot(start_of(PACKED), written=True)}
-        title = self.g.title(self.role).replace("contract", "pack")
-        keep = (*block.keep, *self.keep)
-        return Step(title, code("pack"), block.words, slots, links=block.links, keep=keep)
+        block = Arguments(Pack, units=units, unit_count=len(units), copy=code(copy), vectors=vectors)
+        block.fill(row=4 * vectors * host.lanes(), step=4 * self.g.features)
+        block.fill(source=Slot(self.kernel), to=Slot(start_of(PACKED), written=True))
+        return Step(self.g.title(self.role).replace("contract", "pack"), code("pack"), block)
 
 
 def _kernel_taps(c: Correlation, g: Geometry) -> list[int]:

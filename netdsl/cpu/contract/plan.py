@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import PACKED, Plan, Slot, start_of
 from netdsl.cpu.contract import gemm
-from netdsl.cpu.contract import words as w
-from netdsl.cpu.contract.blocks import Block, cut_blocks, gather_table, row_pitch, source_words
+from netdsl.cpu.contract.arguments import BAND, BUFFER_BYTES, DIRECT, GATHER, Chunk, Correlate
+from netdsl.cpu.contract.blocks import cut_blocks, fill_gathers, fill_panels, fill_source, row_pitch
 from netdsl.cpu.contract.depthwise_plan import is_depthwise, plan_depthwise
 from netdsl.cpu.contract.geometry import (
     Correlation,
@@ -28,8 +29,8 @@ from netdsl.cpu.contract.geometry import (
     split,
 )
 from netdsl.cpu.contract.gradient import plan_gradient
-from netdsl.cpu.contract.panels import KernelTable, Panels, Weights, tile_cycles
-from netdsl.cpu.contract.step import bits, code, library
+from netdsl.cpu.contract.panels import Panels, Weights, tile_cycles
+from netdsl.cpu.contract.step import code, library
 from netdsl.cpu.step import Step
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import NOTHING, Epilogue
@@ -80,14 +81,14 @@ class _Correlate:
     ) -> None:
         self.c, self.threads, self.epilogue = c.flattened(), threads, epilogue
         self.operands, self.result = operands, result
-        self.block = Block(np.zeros(w.CORRELATE_WORDS, np.int64))
+        self.block = Arguments(Correlate)
 
     def step(self, title: str, weights: tuple[int, Panels]) -> Step:
         """The step; `weights` are where the packed weights are, and their panels."""
         at, self.panels = weights
-        source_words(self.block, self.c)
-        self._columns()
-        self._strides()
+        fill_source(self.block, self.c)
+        self._columns(at)
+        self._result()
         most = _chunk_terms(self.panels)
         if self._gathers():
             blocks = self._gather(most)
@@ -95,43 +96,32 @@ class _Correlate:
             blocks = self._band(most)
         else:
             blocks = self._direct(most)
-        self.block.words[w.SPLITS] = self._splits(blocks)
-        slots = {
-            w.A: Slot(self.operands[0]),
-            w.B: Slot(start_of(PACKED, at)),
-            w.C: Slot(self.result, written=True),
-        }
-        if self.epilogue.bias is not None:
-            slots[w.INIT], self.block.words[w.HAS_BIAS] = Slot(self.operands[self.epilogue.bias]), 1
-        else:
-            self.block.point(w.INIT, np.zeros(self.panels.width, np.float32))
-        if self.epilogue.residual is not None:
-            slots[w.RESIDUAL] = Slot(self.operands[self.epilogue.residual])
-        block = self.block
-        return Step(title, code("correlate"), block.words, slots, links=block.links, keep=tuple(block.keep))
+        self.block.fill(splits=self._splits(blocks))
+        return Step(title, code("correlate"), self.block)
 
-    def _columns(self) -> None:
-        p, words = self.panels, self.block.words
-        words[[w.PANELS, w.LANES, w.LAST_TAIL]] = [p.count, p.lanes, p.tail]
-        words[w.B_PANEL], words[w.B_STEP] = 4 * p.width * self.c.depth, 4 * p.width
-        words[w.B_GROUP] = p.count * words[w.B_PANEL]
-        words[[w.C_GROUP, w.C_PANEL]] = [4 * self.c.columns, 4 * p.width]
-        self.block.links |= {w.KERNELS: KernelTable(p.vectors), w.LAST_KERNELS: KernelTable(p.ending)}
-        words[[w.MOST, w.LAST_MOST]] = [gemm.tile_rows()[v] for v in (p.vectors, p.ending)]
-        words[[w.LOW, w.HIGH]] = [bits(self.epilogue.low), bits(self.epilogue.high)]
+    def _columns(self, at: int) -> None:
+        p, block = self.panels, self.block
+        fill_panels(block, p)
+        panel = 4 * p.width * self.c.depth
+        block.fill(a=Slot(self.operands[0]), b=Slot(start_of(PACKED, at)))
+        block.fill(b_step=4 * p.width, b_panel=panel, b_group=p.count * panel)
+        block.fill(c_group=4 * self.c.columns, c_panel=4 * p.width)
 
-    def _strides(self) -> None:
-        c = self.c
+    def _result(self) -> None:
+        c, block, epilogue = self.c, self.block, self.epilogue
         pixel = 4 * c.pitch
         line = pixel * c.size[2]
         plane = line * c.size[1]
-        self.block.words[[w.C_IMAGE, w.C_PLANE, w.C_ROW, w.C_PIXEL]] = [
-            plane * c.size[0],
-            plane * c.stride[0],
-            line * c.stride[1],
-            pixel * c.stride[2],
-        ]
-        self.block.words[w.C_ORIGIN] = c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel
+        block.fill(c=Slot(self.result, written=True), c_image=plane * c.size[0], c_plane=plane * c.stride[0])
+        block.fill(c_row=line * c.stride[1], c_pixel=pixel * c.stride[2])
+        block.fill(c_origin=c.origin[0] * plane + c.origin[1] * line + c.origin[2] * pixel)
+        block.fill(low=epilogue.low, high=epilogue.high, has_bias=epilogue.bias is not None)
+        if epilogue.bias is not None:
+            block.fill(init=Slot(self.operands[epilogue.bias]))
+        else:
+            block.fill(init=np.zeros(self.panels.width, np.float32))
+        if epilogue.residual is not None:
+            block.fill(residual=Slot(self.operands[epilogue.residual]))
 
     def _gathers(self) -> bool:
         """Whether gathering pays, or no band fits: it fills the tiles, but copies each pixel once for each tap."""
@@ -141,7 +131,7 @@ class _Correlate:
         if c.pointwise and c.source[:3] == (1, 1, 1):
             # Rows that are a multiple of 2 KB apart all fall into the same few sets of the cache.
             return c.width * 4 % 2048 == 0 and c.pixels > 2 and self.panels.count > 1
-        if c.padded and self._band_bytes(min(c.count[2], gemm.tile_rows()[v]), 1) > w.BUFFER_BYTES:
+        if c.padded and self._band_bytes(min(c.count[2], gemm.tile_rows()[v]), 1) > BUFFER_BYTES:
             return True
         joined = c.pixels if c.compact else c.count[2]
         many = c.depth * self.panels.count
@@ -162,9 +152,8 @@ class _Correlate:
         hits = [0 <= y * c.step[1] + o < c.source[2] for y in range(c.count[1]) for o in c.offsets[1]]
         return sum(hits) / len(hits)
 
-    def _set_rows(self, pitch: int, a_row: int) -> None:
-        self.block.words[w.PITCH] = pitch
-        self.block.words[w.A_ROW : w.A_ROW + w.A_ROW_WORDS] = gemm.a_rows(a_row)
+    def _set_rows(self, mode: int, pitch: int, a_row: int) -> None:
+        self.block.fill(mode=mode, pitch=pitch, a_row=gemm.a_rows(a_row))
 
     def _pixels(self, most: int) -> int:
         """Pixels of a block: few enough that every thread gets several blocks, of whole tiles."""
@@ -176,74 +165,70 @@ class _Correlate:
         c = self.c
         found = runs(c)
         chunks = [(cut(found, a, b), a) for a, b in split(c.depth, most)]
-        gather_table(self.block, chunks, 4 * self.panels.width)
+        fill_gathers(self.block, chunks, 4 * self.panels.width)
         pitch = row_pitch(max(sum(r.length for r in pieces) for pieces, _ in chunks))
-        self._set_rows(pitch, pitch)
-        self.block.words[w.MODE], self.block.words[w.MERGED] = w.GATHER, int(c.compact)
-        pixels = self._pixels(min(MAX_PIXELS, w.BUFFER_BYTES // pitch))
+        self._set_rows(GATHER, pitch, pitch)
+        self.block.fill(merged=c.compact)
+        pixels = self._pixels(min(MAX_PIXELS, BUFFER_BYTES // pitch))
         lines = max(1, pixels // c.count[2])
         planes = 1 if c.compact else c.source[0] * c.count[0]
-        rows = c.source[0] * c.count[0] * c.count[1] // planes
-        return cut_blocks(self.block, planes, rows, c.count[2], lines, pixels)
+        return self._cut(planes, c.source[0] * c.count[0] * c.count[1] // planes, lines, pixels)
+
+    def _cut(self, planes: int, rows: int, lines: int, pixels: int) -> int:
+        return planes * cut_blocks(self.block, planes, rows, self.c.count[2], lines, pixels)
 
     def _taps(
         self, most: int, pitch: int, plane: int, start: int, top: int, depths: tuple[int, ...] | None
     ) -> None:
         """Chunks of taps in rows `pitch` bytes and planes `plane` bytes apart."""
-        chunks = run_chunks(runs(self.c), most)
-        table = np.zeros((len(chunks), w.CHUNK_WORDS), np.int64)
-        for row, pieces in zip(table, chunks, strict=True):
+        chunks = []
+        for pieces in run_chunks(runs(self.c), most):
             taps = [
                 4 * (r.start - start)
                 + (r.height - top) * pitch
                 + (r.depth if depths is None else r.plane) * plane
                 for r in pieces
             ]
-            row[w.CHUNK_TAPS], row[w.CHUNK_TAP_COUNT] = self.block.hold(np.array(taps, np.int64)), len(taps)
+            chunk = Arguments(Chunk, taps=taps, tap_count=len(taps))
             if pieces:
-                row[w.CHUNK_TAP_RUN] = pieces[0].length
-                row[w.CHUNK_B] = 4 * self.panels.width * pieces[0].first
+                chunk.fill(tap_run=pieces[0].length, b=4 * self.panels.width * pieces[0].first)
             if self._leaves_out():
-                row[w.CHUNK_HEIGHTS] = self.block.hold(np.array([r.height for r in pieces], np.int64))
-        self.block.words[w.CHUNKS] = len(chunks)
-        self.block.point(w.CHUNK_TABLE, table)
+                chunk.fill(heights=[r.height for r in pieces])
+            chunks.append(chunk)
+        self.block.fill(chunks=chunks, chunk_count=len(chunks))
 
     def _direct(self, most: int) -> int:
         c = self.c
         pitch = 4 * c.source[3] * c.width
-        self._set_rows(pitch, 4 * c.step[2] * c.width)
+        self._set_rows(DIRECT, pitch, 4 * c.step[2] * c.width)
         self._taps(most, pitch, pitch * c.source[2], 0, 0, None)
-        self.block.words[w.MODE] = w.DIRECT
         reach = 4 * c.width * c.step[2]
-        pixels = self._pixels(min(MAX_PIXELS, max(48, w.BUFFER_BYTES // max(1, min(reach, 4 * most)))))
-        return cut_blocks(
-            self.block, c.source[0] * c.count[0], c.count[1], c.count[2], max(1, pixels // c.count[2]), pixels
-        )
+        pixels = self._pixels(min(MAX_PIXELS, max(48, BUFFER_BYTES // max(1, min(reach, 4 * most)))))
+        return self._cut(c.source[0] * c.count[0], c.count[1], max(1, pixels // c.count[2]), pixels)
 
     def _band(self, most: int) -> int:
         c = self.c
         pixels = self._pixels(MAX_PIXELS)
         width = c.count[2]
-        while width > 1 and self._band_bytes(width, 1) > w.BUFFER_BYTES:
+        while width > 1 and self._band_bytes(width, 1) > BUFFER_BYTES:
             width = -(-width // 2)
         lines = max(1, min(c.count[1], pixels // width))
-        while lines > 1 and self._band_bytes(width, lines) > w.BUFFER_BYTES:
+        while lines > 1 and self._band_bytes(width, lines) > BUFFER_BYTES:
             lines -= 1
         pitch, rows = self._band_pitch(width), self._band_lines(lines)
-        self._set_rows(pitch, 4 * c.step[2] * c.width)
+        self._set_rows(BAND, pitch, 4 * c.step[2] * c.width)
         top, start = (o[0] if o else 0 for o in c.offsets[1:])
         self._taps(most, pitch, pitch * rows, start * c.width, top, c.offsets[0])
-        words = self.block.words
-        self.block.point(w.BAND_DEPTHS, np.array(c.offsets[0], np.int64))
-        words[[w.BAND_PLANES, w.BAND_PLANE, w.BAND_HEIGHT]] = [
-            len(c.offsets[0]),
-            pitch * rows,
-            self._band_lines(1),
-        ]
-        words[[w.BAND_TOP, w.BAND_START]] = [top, start * c.width]
-        words[w.BAND_SPAN] = (c.offsets[2][-1] - start) * c.width + c.channels * c.groups
-        words[w.MODE] = w.BAND
-        return cut_blocks(self.block, c.source[0] * c.count[0], c.count[1], c.count[2], lines, width)
+        self.block.fill(
+            band_depths=c.offsets[0],
+            band_planes=len(c.offsets[0]),
+            band_plane=pitch * rows,
+            band_height=self._band_lines(1),
+            band_top=top,
+            band_start=start * c.width,
+            band_span=(c.offsets[2][-1] - start) * c.width + c.channels * c.groups,
+        )
+        return self._cut(c.source[0] * c.count[0], c.count[1], lines, width)
 
     def _band_pitch(self, width: int) -> int:
         offsets = self.c.offsets[2]

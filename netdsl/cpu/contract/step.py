@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import numpy as np
-
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import SCRATCH, Slot, start_of
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, once
 from netdsl.cpu.contract import depthwise, gemm, pack
-from netdsl.cpu.contract import words as w
+from netdsl.cpu.contract.arguments import AddParts
 from netdsl.cpu.contract.geometry import Geometry
 from netdsl.cpu.step import Code, Step
 from netdsl.native import host
@@ -63,13 +62,7 @@ def _driver(name: str) -> Callable[..., None]:
 
 def sum_step(g: Geometry, result: View, parts: int, size: int) -> Step:
     """The step that adds the parts of a gradient of `size` bytes, which are in scratch; zeros when there are none."""
-    words = np.zeros(w.SUM_WORDS, np.int64)
-    words[[w.S_PARTS, w.S_COUNT, w.S_STRIDE]] = [parts, size // 4, size]
-    slots = {w.S_TO: Slot(result, written=True), w.S_FROM: Slot(start_of(SCRATCH))}
+    block = Arguments(AddParts, parts=parts, count=size // 4, stride=size, kernel=code("add_parts"))
+    block.fill(to=Slot(result, written=True), source=Slot(start_of(SCRATCH)))
     title = g.title("backward_weights").replace("contract", "add parts of")
-    return Step(title, code("add_parts_driver"), words, slots, links={w.S_KERNEL: code("add_parts")})
-
-
-def bits(x: float) -> int:
-    """The bits of an f32."""
-    return int(np.float32(x).view(np.uint32))
+    return Step(title, code("add_parts_driver"), block)

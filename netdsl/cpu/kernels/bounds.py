@@ -4,97 +4,95 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from netdsl.cpu.bounds import Claims, Rule
-from netdsl.cpu.kernels import top_k_words as top_words
-from netdsl.cpu.kernels.gather import Word as T
-from netdsl.cpu.kernels.non_max_suppression import BEST
-from netdsl.cpu.kernels.non_max_suppression import Word as S
-from netdsl.cpu.kernels.reduce import HEADER
-from netdsl.cpu.kernels.reduce_window import Word as W
-from netdsl.cpu.kernels.roi_reduce import Word as R
+from netdsl.cpu.kernels.gather import GatherBlock
+from netdsl.cpu.kernels.map import MapBlock
+from netdsl.cpu.kernels.non_max_suppression import BEST, SuppressBlock
+from netdsl.cpu.kernels.reduce import ReduceBlock
+from netdsl.cpu.kernels.reduce_window import WindowBlock
+from netdsl.cpu.kernels.roi_reduce import RoiBlock
+from netdsl.cpu.kernels.top_k_arguments import TopKBlock
 
 
-def _streams(c: Claims, header: int, chunks: int, partial: int) -> None:
-    """Strided reads and writes of a nest: sizes after `header` words, then the start and strides of each stream."""
-    first = min(c.step.slots)
-    sizes = c.many(header, first - header)
-    for word, slot in c.step.slots.items():
-        strides, item = c.many(word + 1, len(sizes)), slot.view.item
+def _streams(c: Claims[Any], chunks: int, partial: int) -> None:
+    """Strided reads and writes of a nest."""
+    for name, slot in c.step.slots.items():
+        strides, item = getattr(c.args, name.replace("start", "strides")), slot.view.item
         inner = strides[-1]
         c.need(inner in (0, item), f"elements {inner} bytes apart are taken for contiguous ones of {item}")
-        over = list(zip(sizes, strides, strict=True))
+        over = list(zip(c.args.sizes, strides, strict=True))
         if slot.written:
-            c.writes(word, item, 0, [*over, (chunks, partial)])
+            c.writes(name, item, 0, [*over, (chunks, partial)])
         else:
-            c.reads(word, item, 0, over)
+            c.reads(name, item, 0, over)
 
 
-def _map(c: Claims) -> None:
-    _streams(c, 1, 1, 0)
+def _map(c: Claims[MapBlock]) -> None:
+    _streams(c, 1, 0)
 
 
-def _reduce(c: Claims) -> None:
-    chunks, partial, blocks = c.many(0, HEADER)
+def _reduce(c: Claims[ReduceBlock]) -> None:
+    chunks, blocks = c.args.chunks, c.args.blocks
     c.positive(chunks=chunks, blocks=blocks)
-    _streams(c, HEADER, chunks, partial)
+    _streams(c, chunks, c.args.partial)
 
 
-def _window(c: Claims) -> None:
-    row = 4 * c[W.C]
-    large, small = (c[W.N] * math.prod(c.many(word, 3)) for word in (W.SIZE, W.COUNT))
-    c.need(
-        min(c.many(W.STRIDE, 3) + c.many(W.DILATION, 3) + c.many(W.WINDOW, 3)) >= 1, "a step is not positive"
-    )
+def _window(c: Claims[WindowBlock]) -> None:
+    a = c.args
+    row = 4 * a.c
+    large, small = a.n * math.prod(a.size), a.n * math.prod(a.count)
+    c.need(min(*a.stride, *a.dilation, *a.window) >= 1, "a step is not positive")
     forward = c.step.driver == "reduce_window"
-    for word, pixels in ((W.X, large), (W.Y, small), (W.G, small)):
-        if word in c.step.slots:
-            c.reads(word, row, 0, [(pixels, c[W.X_PITCH + word])])
-    c.writes(W.OUT, row, 0, [(small if forward else large, c[W.OUT_PITCH])])
+    for name, pixels, pitch in (("x", large, a.x_pitch), ("y", small, a.y_pitch), ("g", small, a.g_pitch)):
+        if name in c.step.slots:
+            c.reads(name, row, 0, [(pixels, pitch)])
+    c.writes("out", row, 0, [(small if forward else large, a.out_pitch)])
 
 
-def _region(c: Claims) -> None:
-    n, r, p, q, h, w, channels, blocks = c.many(R.N, 8)
-    c.positive(blocks=blocks)
-    whole, cells = 4 * n * h * w * channels * blocks, 4 * n * r * p * q * channels
-    c.reads(R.ROWS, 4 * n * r * p * h)
-    c.reads(R.COLUMNS, 4 * n * r * q * w)
+def _region(c: Claims[RoiBlock]) -> None:
+    a = c.args
+    c.positive(blocks=a.blocks)
+    whole, cells = 4 * a.n * a.h * a.w * a.c * a.blocks, 4 * a.n * a.r * a.p * a.q * a.c
+    c.reads("rows", 4 * a.n * a.r * a.p * a.h)
+    c.reads("columns", 4 * a.n * a.r * a.q * a.w)
     if c.step.driver == "roi_reduce":
-        c.reads(R.MAP, whole)
-        c.writes(R.CELLS, cells)
+        c.reads("map", whole)
+        c.writes("cells", cells)
         return
-    c.reads(R.CELLS, cells)
-    c.writes(R.MAP, whole)
-    if R.X in c.step.slots:
-        c.reads(R.X, whole)
-        c.reads(R.Y, cells)
+    c.reads("cells", cells)
+    c.writes("map", whole)
+    if "x" in c.step.slots:
+        c.reads("x", whole)
+        c.reads("y", cells)
 
 
-def _take(c: Claims) -> None:
-    outer, size, count, columns = c.many(T.OUTER, 4)
-    item = c.slot(T.X).view.item
-    table, rows = outer * size * columns * item, outer * count * columns * item
+def _take(c: Claims[GatherBlock]) -> None:
+    a = c.args
+    row = a.columns * c.slot("x").view.item
+    table, rows = a.outer * a.size * row, a.outer * a.count * row
     taking = c.step.driver == "gather"
-    c.reads(T.INDEX, 8 * count if outer else 0)
-    c.reads(T.X, table if taking else rows)
-    c.writes(T.OUT, rows if taking else table)
+    c.reads("index", 8 * a.count if a.outer else 0)
+    c.reads("x", table if taking else rows)
+    c.writes("out", rows if taking else table)
 
 
-def _top(c: Claims) -> None:
-    rows, size, count = c[top_words.ROWS], c[top_words.SIZE], c[top_words.COUNT]
-    c.need(0 <= count <= size or not rows, f"{count} of {size} elements are asked for")
-    c.reads(top_words.X, 4 * rows * size)
-    c.writes(top_words.OUT, 8 * rows * count)
+def _top(c: Claims[TopKBlock]) -> None:
+    a = c.args
+    c.need(0 <= a.count <= a.size or not a.rows, f"{a.count} of {a.size} elements are asked for")
+    c.reads("x", 4 * a.rows * a.size)
+    c.writes("out", 8 * a.rows * a.count)
 
 
-def _suppress(c: Claims) -> None:
-    n, k, b, line, count = c.many(S.N, 5)
-    c.need(line >= b, "lines of scores are shorter than the boxes")
-    if n and k:
-        c.reads(S.BOXES, (n - 1) * c[S.SAMPLE] + (k - 1) * c[S.CLASS] + 16 * b)
-    c.reads(S.SCORES, 4 * n * k * b)
-    c.writes(S.KEPT, 8 * n * count)
-    c.writes(S.SCRATCH, n * k * (4 * line + BEST))
+def _suppress(c: Claims[SuppressBlock]) -> None:
+    a = c.args
+    c.need(a.line >= a.b, "lines of scores are shorter than the boxes")
+    if a.n and a.k:
+        c.reads("boxes", (a.n - 1) * a.sample + (a.k - 1) * a.class_ + 16 * a.b)
+    c.reads("scores", 4 * a.n * a.k * a.b)
+    c.writes("kept", 8 * a.n * a.count)
+    c.writes("scratch", a.n * a.k * (4 * a.line + BEST))
 
 
 RULES: Mapping[str, Rule] = {

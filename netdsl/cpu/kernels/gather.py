@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 
-import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.step import Slot
-from netdsl.cpu.codegen.emit import I1, I64, Emitter, Value
+from netdsl.cpu.codegen.emit import I1, I64, Emitter, Fields, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import elements, share
 from netdsl.cpu.codegen.scalar import ELEMENT
@@ -24,17 +23,16 @@ from netdsl.schedule import View
 CHUNK = 4  # vectors of columns that one part of a scatter_add owns
 
 
-class Word(IntEnum):
-    """Words of the argument block; one side has SIZE rows per outer index, the other COUNT, of COLUMNS elements."""
+class GatherBlock(Block):
+    """One side has `size` rows per outer index, the other `count`, of `columns` elements."""
 
-    X = 0
-    INDEX = 1
-    OUT = 2
-    OUTER = 3
-    SIZE = 4
-    COUNT = 5
-    COLUMNS = 6
-    WORDS = 7
+    x: Address
+    index: Address
+    out: Address
+    outer: int
+    size: int
+    count: int
+    columns: int
 
 
 def plan_gather(op: Gather | ScatterAdd, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
@@ -43,15 +41,11 @@ def plan_gather(op: Gather | ScatterAdd, operands: Sequence[View], results: Sequ
     taking = isinstance(op, Gather)
     size = x.shape[op.axis] if taking else y.shape[op.axis]
     rest = x.shape[op.axis + (1 if taking else index.type.rank) :]
-    block = np.array([0, 0, 0, elements(x.shape[: op.axis]), size, index.type.size, elements(rest)], np.int64)
-    slots = {int(Word.X): Slot(x), int(Word.INDEX): Slot(index), int(Word.OUT): Slot(y, written=True)}
+    block = Arguments(GatherBlock, x=Slot(x), index=Slot(index), out=Slot(y, written=True))
+    block.fill(outer=elements(x.shape[: op.axis]), size=size, count=index.type.size, columns=elements(rest))
     kernel = Kernel(functools.partial(_take, x.type.dtype) if taking else _scatter_add)
     title = f"{op.name} {index.type.size} of {size} x {elements(rest)}"
-    return [Step(title, Generated(op.name, f"{op.name}-{x.type.dtype}", kernel), block, slots)]
-
-
-def _field(e: Emitter, word: Word) -> Value:
-    return e.field(e.args[0], word)
+    return [Step(title, Generated(op.name, f"{op.name}-{x.type.dtype}", kernel), block)]
 
 
 def _vectors(e: Emitter, first: Value, last: Value, body: Callable[[Value, Value | None], None]) -> None:
@@ -63,24 +57,25 @@ def _vectors(e: Emitter, first: Value, last: Value, body: Callable[[Value, Value
         body(whole, e.sub(last, whole))
 
 
-def _row_of(e: Emitter, place: Value, size: Value) -> tuple[Value, Value]:
+def _row_of(e: Emitter, block: Fields, place: Value, size: Value) -> tuple[Value, Value]:
     """The index at a place, and whether it is one of `size` rows."""
-    index = e.load(I64, e.add(_field(e, Word.INDEX), e.mul(place, 8)))
+    index = e.load(I64, e.add(block.index, e.mul(place, 8)))
     # Unsigned: a negative index is a large one.
     return index, e.b.icmp_unsigned("<", index, size)
 
 
 def _take(dtype: Dtype, e: Emitter) -> None:
     """Units are rows of the result."""
-    size, count, columns = (_field(e, word) for word in (Word.SIZE, Word.COUNT, Word.COLUMNS))
+    block = e.fields(e.args[0], GatherBlock)
+    size, count, columns = block.size, block.count, block.columns
     item, row = ITEM_SIZE[dtype], e.mul(columns, ITEM_SIZE[dtype])
     zero = ir.Constant(ir.VectorType(I1 if dtype == "bool" else ELEMENT[dtype], e.lanes), None)
-    first, last = share(e, e.mul(_field(e, Word.OUTER), count), 16)
+    first, last = share(e, e.mul(block.outer, count), 16)
     with e.loop(first, last) as unit:
         outer = e.b.sdiv(unit.index, count)
-        index, inside = _row_of(e, e.sub(unit.index, e.mul(outer, count)), size)
-        source = e.add(_field(e, Word.X), e.mul(e.add(e.mul(outer, size), index), row))
-        target = e.add(_field(e, Word.OUT), e.mul(unit.index, row))
+        index, inside = _row_of(e, block, e.sub(unit.index, e.mul(outer, count)), size)
+        source = e.add(block.x, e.mul(e.add(e.mul(outer, size), index), row))
+        target = e.add(block.out, e.mul(unit.index, row))
 
         def copied(column: Value, n: Value | None) -> None:
             at = e.mul(column, item)
@@ -98,16 +93,17 @@ def _take(dtype: Dtype, e: Emitter) -> None:
 
 def _scatter_add(e: Emitter) -> None:
     """Units are a few vectors of columns of an outer index: each adds its own sums, in order."""
-    size, count, columns = (_field(e, word) for word in (Word.SIZE, Word.COUNT, Word.COLUMNS))
+    block = e.fields(e.args[0], GatherBlock)
+    size, count, columns = block.size, block.count, block.columns
     row, chunk = e.mul(columns, 4), e.i64(CHUNK * e.lanes)
     chunks = e.b.sdiv(e.add(columns, e.sub(chunk, 1)), chunk)
-    begin, end = share(e, e.mul(_field(e, Word.OUTER), chunks))
+    begin, end = share(e, e.mul(block.outer, chunks))
     with e.loop(begin, end) as unit:
         outer = e.b.sdiv(unit.index, chunks)
         first = e.mul(e.sub(unit.index, e.mul(outer, chunks)), chunk)
         last = e.min_int(e.add(first, chunk), columns)
-        target = e.add(_field(e, Word.OUT), e.mul(e.mul(outer, size), row))
-        source = e.add(_field(e, Word.X), e.mul(e.mul(outer, count), row))
+        target = e.add(block.out, e.mul(e.mul(outer, size), row))
+        source = e.add(block.x, e.mul(e.mul(outer, count), row))
 
         def at(base: Value, place: Value, column: Value) -> Value:
             return e.add(base, e.add(e.mul(place, row), e.mul(column, 4)))
@@ -116,7 +112,7 @@ def _scatter_add(e: Emitter) -> None:
             zero = e.constant(e.f32s, 0.0)
             _vectors(e, first, last, lambda c, n: _put(e, zero, at(target, place.index, c), n))
         with e.loop(0, count) as place:
-            index, inside = _row_of(e, place.index, size)
+            index, inside = _row_of(e, block, place.index, size)
             with e.when(inside):
                 _vectors(
                     e, first, last, lambda c, n: _add(e, at(source, place.index, c), at(target, index, c), n)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.arguments import Block
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
+from netdsl.cpu.codegen.nest import Axis, axes_of, elements, nest_arguments, nest_layout, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
 from netdsl.cpu.step import Generated, Step
 from netdsl.ir.types import ITEM_SIZE
@@ -25,6 +25,12 @@ from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View, dense_strides
 
 SMALL = 16_384  # elements times work below which one thread does a map alone
+
+
+class MapBlock(Block):
+    """Before the nest: whether one part does it all."""
+
+    small: bool
 
 
 def plan_map(op: Map, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
@@ -111,10 +117,10 @@ def plan_tape(
     dtypes = [v.type.dtype for v in views]
     key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
     emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
-    block = _block(axes, len(every), small=elements(space) * (1 + program.work()) < SMALL)
-    slots = {1 + len(axes) + k * (1 + len(axes)): Slot(view, k >= len(reads)) for k, view in enumerate(views)}
+    block = nest_arguments(MapBlock, axes, [Slot(view, k >= len(reads)) for k, view in enumerate(views)])
+    block.fill(small=elements(space) * (1 + program.work()) < SMALL)
     name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
-    return Step(name, Generated("map", key, Kernel(emit)), block, slots)
+    return Step(name, Generated("map", key, Kernel(emit)), block)
 
 
 def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
@@ -123,24 +129,15 @@ def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
     return [*counters, dense_strides(space, 1)] if program.random() else counters
 
 
-def _block(axes: Sequence[Axis], streams: int, small: bool) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Words: whether one part does it all, sizes, then for each stream its start and its strides."""
-    words = [int(small), *(a.size for a in axes)]
-    for k in range(streams):
-        words += [0, *(a.strides[k] for a in axes)]
-    return np.array(words, np.int64)
-
-
 class Streams:
     """The run-time strides of a nest, read from the argument block."""
 
-    def __init__(self, e: Emitter, dims: int, count: int, first: int = 1) -> None:
-        self.sizes = [e.field(e.args[0], first + k) for k in range(dims)]
-        at = first + dims
-        self.starts = [e.field(e.args[0], at + s * (1 + dims)) for s in range(count)]
-        self.strides = [
-            [e.field(e.args[0], at + s * (1 + dims) + 1 + k) for k in range(dims)] for s in range(count)
-        ]
+    def __init__(self, e: Emitter, header: type[Block], dims: int, tensors: int, counters: int) -> None:
+        self.block = e.fields(e.args[0], nest_layout(header, dims, tensors, counters))
+        count = tensors + counters
+        self.sizes = list(self.block.sizes)
+        self.starts = [getattr(self.block, f"start{s}") for s in range(count)]
+        self.strides = [list(getattr(self.block, f"strides{s}")) for s in range(count)]
 
 
 def _emit(
@@ -154,10 +151,9 @@ def _emit(
 ) -> None:
     """The nest: outer loops move all streams, the innermost one runs over vectors."""
     counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
-    streams = Streams(e, dims, len(dtypes) + len(counters))
-    alone = e.field(e.args[0], 0)
+    streams = Streams(e, MapBlock, dims, len(dtypes), len(counters))
     args, part, parts, workspace = e.args
-    single = e.b.icmp_signed("!=", alone, e.i64(0))
+    single = streams.block.small
     e.args = (
         args,
         part,

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 
-import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.step import SCRATCH, Slot, start_of
 from netdsl.cpu.codegen.emit import F32, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
@@ -24,26 +23,25 @@ from netdsl.schedule import View
 BEST = 16  # bytes of a class in the table of the best: its score, and from byte 8 on its box
 
 
-class Word(IntEnum):
-    """Words of the argument block; `LINE` is B in whole vectors, the thresholds are f32.
+class SuppressBlock(Block):
+    """`line` is `b` in whole vectors.
 
-    `SAMPLE` and `CLASS` are the bytes from the boxes of one to those of the next, 0 where classes share them.
+    `sample` and `class_` are the bytes from the boxes of one to those of the next, 0 where classes share them.
     """
 
-    BOXES = 0
-    SCORES = 1
-    KEPT = 2
-    SCRATCH = 3
-    N = 4
-    K = 5
-    B = 6
-    LINE = 7
-    COUNT = 8
-    IOU = 9
-    SCORE = 10
-    SAMPLE = 11
-    CLASS = 12
-    WORDS = 13
+    boxes: Address
+    scores: Address
+    kept: Address
+    scratch: Address
+    n: int
+    k: int
+    b: int
+    line: int
+    count: int
+    iou: float
+    score: float
+    sample: int
+    class_: int
 
 
 def plan_suppress(op: NonMaxSuppression, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
@@ -52,34 +50,22 @@ def plan_suppress(op: NonMaxSuppression, operands: Sequence[View], results: Sequ
     n, k, b = scores.shape
     line = -(-b // max(LANES)) * max(LANES)
     threshold = -math.inf if op.score_threshold is None else op.score_threshold
-    steps = (16 * b * k, 16 * b) if boxes.type.rank == 4 else (16 * b, 0)
-    block = np.array(
-        [0, 0, 0, 0, n, k, b, line, op.count, _bits(op.iou_threshold), _bits(threshold), *steps], np.int64
-    )
-    slots = {
-        int(Word.BOXES): Slot(boxes),
-        int(Word.SCORES): Slot(scores),
-        int(Word.KEPT): Slot(results[0], written=True),
-        int(Word.SCRATCH): Slot(start_of(SCRATCH), written=True),
-    }
+    sample, class_ = (16 * b * k, 16 * b) if boxes.type.rank == 4 else (16 * b, 0)
+    block = Arguments(SuppressBlock, boxes=Slot(boxes), scores=Slot(scores))
+    block.fill(kept=Slot(results[0], written=True), scratch=Slot(start_of(SCRATCH), written=True))
+    block.fill(n=n, k=k, b=b, line=line, count=op.count, sample=sample, class_=class_)
+    block.fill(iou=op.iou_threshold, score=threshold)
     title = f"suppress {k} x {b}, keep {op.count}"
     scratch = n * k * (4 * line + BEST)
     kernel = Kernel(lambda e: _Emit(e).run())
-    return [
-        Step(title, Generated("non_max_suppression", "non_max_suppression", kernel), block, slots, scratch)
-    ]
-
-
-def _bits(x: float) -> int:
-    return int(np.float32(x).view(np.int32))
+    return [Step(title, Generated("non_max_suppression", "non_max_suppression", kernel), block, scratch)]
 
 
 class _Emit:
     def __init__(self, e: Emitter) -> None:
         self.e = e
-        self.n, self.k, self.b, self.line, self.count = (
-            e.field(e.args[0], word) for word in range(Word.N, Word.COUNT + 1)
-        )
+        self.block = block = e.fields(e.args[0], SuppressBlock)
+        self.n, self.k, self.b, self.line, self.count = block.n, block.k, block.b, block.line, block.count
         self.lowest = e.constant(e.f32s, -math.inf)
 
     def run(self) -> None:
@@ -88,27 +74,21 @@ class _Emit:
         first, last = share(e, self.n)
         with e.loop(first, last) as unit:
             sample = e.mul(unit.index, self.k)
-            self.boxes = e.add(self._at(Word.BOXES), e.mul(unit.index, self._at(Word.SAMPLE)))
-            self.left = e.add(self._at(Word.SCRATCH), e.mul(e.mul(sample, self.line), 4))
+            self.boxes = e.add(self.block.boxes, e.mul(unit.index, self.block.sample))
+            self.left = e.add(self.block.scratch, e.mul(e.mul(sample, self.line), 4))
             ends = e.mul(e.mul(e.mul(self.n, self.k), self.line), 4)
-            self.best = e.add(e.add(self._at(Word.SCRATCH), ends), e.mul(sample, BEST))
-            scores = e.add(self._at(Word.SCORES), e.mul(e.mul(sample, self.b), 4))
+            self.best = e.add(e.add(self.block.scratch, ends), e.mul(sample, BEST))
+            scores = e.add(self.block.scores, e.mul(e.mul(sample, self.b), 4))
             with e.loop(0, self.k) as loop:
                 self._begin(loop.index, e.add(scores, e.mul(e.mul(loop.index, self.b), 4)))
-            kept = e.add(self._at(Word.KEPT), e.mul(e.mul(unit.index, self.count), 8))
+            kept = e.add(self.block.kept, e.mul(e.mul(unit.index, self.count), 8))
             with e.loop(0, self.count) as loop:
                 self._keep(e.add(kept, e.mul(loop.index, 8)))
-
-    def _at(self, word: Word) -> Value:
-        return self.e.field(self.e.args[0], word)
-
-    def _threshold(self, word: Word) -> Value:
-        return self.e.splat(self.e.load(F32, self.e.args[0], 8 * word))
 
     def _begin(self, row: Value, scores: Value) -> None:
         """Copy the scores of a class that are above the threshold."""
         e = self.e
-        threshold = self._threshold(Word.SCORE)
+        threshold = e.splat(self.block.score)
 
         def copied(place: Value, count: Value) -> Value:
             score = e.load_part(e.f32s, e.add(scores, e.mul(place, 4)), count)
@@ -161,8 +141,8 @@ class _Emit:
     def _drop(self, row: Value, number: Value) -> None:
         """Leave nothing of a box and what it overlaps."""
         e, b = self.e, self.e.b
-        zero, limit = e.constant(e.f32s, 0.0), self._threshold(Word.IOU)
-        boxes = e.add(self.boxes, e.mul(row, self._at(Word.CLASS)))
+        zero, limit = e.constant(e.f32s, 0.0), e.splat(self.block.iou)
+        boxes = e.add(self.boxes, e.mul(row, self.block.class_))
         lines = [e.add(boxes, e.mul(e.mul(self.b, k), 4)) for k in range(4)]
         one = [e.splat(e.load(F32, e.add(line, e.mul(number, 4)))) for line in lines]
         own = e.splat(b.trunc(number, I32))

@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.arguments import Block
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import Axis, axes_of, elements, share
+from netdsl.cpu.codegen.nest import Axis, axes_of, elements, nest_arguments, share
 from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
 from netdsl.cpu.kernels.map import Streams, load_elements, ramp, splat_element, store_elements
 from netdsl.cpu.step import Generated, Step
@@ -30,12 +31,19 @@ from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View, dense_strides
 
 Span = tuple[Value, Value]  # first and one past the last index
-HEADER = 3  # words before the sizes: chunks, bytes of a partial result, blocks of columns
 WORTH = 131_072  # elements below which a reduction is not cut
 UNITS = 32  # about how many pieces a reduction is cut into
 COLUMNS = 1024  # fewest columns of a piece
 UNROLL = 4
 BLOCK = 16  # vectors, or rows of columns, that are summed before they join the total
+
+
+class ReduceBlock(Block):
+    """Before the nest: chunks of rows, the bytes from one partial result to the next, blocks of columns."""
+
+    chunks: int
+    partial: int
+    blocks: int
 
 
 def plan_reduce(op: Reduce, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
@@ -103,18 +111,14 @@ class _Nest:
         dtypes = tuple(v.type.dtype for v in (*self.reads, out))
         key = f"{self.kind}-{self.program.key()}-{layout}-{kinds}-{','.join(dtypes)}"
         emit = functools.partial(_Emit, self.kind, self.program, self.used, layout, kinds, dtypes)
-        words = [chunks, partial, blocks, *(a.size for a in nest)]
-        for k in range(self.streams):
-            words += [0, *(a.strides[k] for a in nest)]
-        block = np.array(words, np.int64)
-        first, each = HEADER + len(nest), 1 + len(nest)
-        slots = {first + k * each: Slot(view) for k, view in enumerate(self.reads)}
-        slots[first + len(self.reads) * each] = Slot(out, written=True)
+        slots = [*map(Slot, self.reads), Slot(out, written=True)]
+        block = nest_arguments(ReduceBlock, nest, slots)
+        block.fill(chunks=chunks, partial=partial, blocks=blocks)
         scratch = chunks * partial
         shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
         title = f"{self.kind} {shape} over {over}"
         kernel = Kernel(lambda e: emit(e).run())
-        return Step(title, Generated("reduce", key, kernel), block, slots, scratch)
+        return Step(title, Generated("reduce", key, kernel), block, scratch)
 
 
 def _ordered(axes: Sequence[Axis], streams: int) -> list[Axis]:
@@ -144,7 +148,7 @@ class _Emit:
         self.dtypes, self.e, self.result = dtypes, e, dtypes[-1]
         self.counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
         self.out = len(dtypes) - 1
-        self.streams = Streams(e, len(layout), len(dtypes) + len(self.counters), first=HEADER)
+        self.streams = Streams(e, ReduceBlock, len(layout), len(dtypes), len(self.counters))
         self.columns = layout[-1] == "k"
         self.outer = layout.index("r")
         self.inner = len(layout) - 1
@@ -152,15 +156,16 @@ class _Emit:
     def run(self) -> None:
         """Units are chunks of rows, times the outermost kept axis, times blocks of columns."""
         e, sizes = self.e, self.streams.sizes
-        chunks, partial, blocks = (e.field(e.args[0], k) for k in range(HEADER))
+        block = self.streams.block
+        chunks, partial, blocks = block.chunks, block.partial, block.blocks
         first, last = share(e, e.mul(e.mul(chunks, sizes[0]), blocks))
         with e.loop(first, last) as loop:
-            rest, block = self._divide(loop.index, blocks)
+            rest, strip = self._divide(loop.index, blocks)
             chunk, row = self._divide(rest, sizes[0])
             at = self._moved(self.streams.starts, 0, row)
             at[self.out] = e.add(at[self.out], e.mul(chunk, partial))
             span = self._share(self.streams.sizes[self.outer], chunk, chunks)
-            self._kept(1, at, span, self._strips(block, blocks))
+            self._kept(1, at, span, self._strips(strip, blocks))
 
     def _divide(self, a: Value, b: Value) -> tuple[Value, Value]:
         quotient = self.e.b.sdiv(a, b)

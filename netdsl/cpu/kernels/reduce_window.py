@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 
-import numpy as np
-
+from netdsl.backend.arguments import Address, Arguments, Block, Three
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
@@ -17,30 +15,26 @@ from netdsl.primitives import ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import View
 
 
-class Word(IntEnum):
-    """Words of the argument block; sizes of three spatial axes, leading ones of size 1.
+class WindowBlock(Block):
+    """Sizes of three spatial axes, leading ones of size 1; the pitches are the bytes from pixel to pixel."""
 
-    X_PITCH and those behind are the bytes from pixel to pixel of each tensor.
-    """
-
-    X = 0
-    Y = 1
-    G = 2
-    OUT = 3
-    N = 4
-    C = 5
-    SIZE = 6
-    COUNT = 9
-    WINDOW = 12
-    STRIDE = 15
-    LO = 18
-    HI = 21
-    DILATION = 24
-    X_PITCH = 27
-    Y_PITCH = 28
-    G_PITCH = 29
-    OUT_PITCH = 30
-    WORDS = 31
+    x: Address = 0
+    y: Address = 0
+    g: Address = 0
+    out: Address
+    n: int
+    c: int
+    size: Three
+    count: Three
+    window: Three
+    stride: Three
+    lo: Three
+    hi: Three
+    dilation: Three
+    x_pitch: int = 0
+    y_pitch: int = 0
+    g_pitch: int = 0
+    out_pitch: int
 
 
 def plan_window(
@@ -52,35 +46,26 @@ def plan_window(
     lead = 3 - len(op.size)
     ones = (1,) * lead
     pads = [(0, 0)] * lead + list(op.pad)
-    block = np.array(
-        [
-            *(0, 0, 0, 0, x[0], x[-1]),
-            *(*ones, *x[1:-1], *ones, *y[1:-1], *ones, *op.size, *ones, *op.stride),
-            *(lo for lo, _ in pads),
-            *(hi for _, hi in pads),
-            *(*ones, *op.dilation),
-            *(0, 0, 0, 0),
-        ],
-        np.int64,
-    )
-    slots = {int(word): Slot(view) for word, view in zip(_reads(op), operands, strict=True)}
-    slots[Word.OUT] = Slot(results[0], written=True)
-    for word, slot in slots.items():
-        block[Word.X_PITCH + word] = slot.view.pitch
+    block = Arguments(WindowBlock, n=x[0], c=x[-1], size=(*ones, *x[1:-1]), count=(*ones, *y[1:-1]))
+    block.fill(window=(*ones, *op.size), stride=(*ones, *op.stride), dilation=(*ones, *op.dilation))
+    block.fill(lo=[lo for lo, _ in pads], hi=[hi for _, hi in pads])
+    slots = {name: Slot(view) for name, view in zip(_reads(op), operands, strict=True)}
+    for name, slot in {**slots, "out": Slot(results[0], written=True)}.items():
+        block.fill(**{name: slot, f"{name}_pitch": slot.view.pitch})
     include = op.include_pad or op.kind == "max"
     dilated = any(d != 1 for d in op.dilation)
     key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
     emit = functools.partial(_Emit, op.kind, include, dilated)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
-    return [Step(title, Generated(op.name, key, kernel), block, slots)]
+    return [Step(title, Generated(op.name, key, kernel), block)]
 
 
-def _reads(op: ReduceWindow | ReduceWindowGrad) -> tuple[Word, ...]:
-    """The words of the operands."""
+def _reads(op: ReduceWindow | ReduceWindowGrad) -> str:
+    """The fields of the operands, a letter each."""
     if isinstance(op, ReduceWindow):
-        return (Word.X,)
-    return (Word.G,) if op.kind == "avg" else (Word.X, Word.Y, Word.G)
+        return "x"
+    return "g" if op.kind == "avg" else "xyg"
 
 
 def larger(e: Emitter, total: Value, value: Value) -> Value:
@@ -93,43 +78,38 @@ class _Emit:
     def __init__(self, kind: str, include_pad: bool, dilated: bool, e: Emitter) -> None:
         self.kind, self.include_pad, self.e = kind, include_pad, e
 
-        def three(word: int) -> list[Value]:
-            return [self.field(word + k) for k in range(3)]
-
-        self.n, self.c = self.field(Word.N), self.field(Word.C)
-        self.size, self.count, self.window = three(Word.SIZE), three(Word.COUNT), three(Word.WINDOW)
-        self.stride, self.lo, self.hi = three(Word.STRIDE), three(Word.LO), three(Word.HI)
+        self.block = block = e.fields(e.args[0], WindowBlock)
+        self.n, self.c = block.n, block.c
+        self.size, self.count, self.window = list(block.size), list(block.count), list(block.window)
+        self.stride, self.lo, self.hi = list(block.stride), list(block.lo), list(block.hi)
         self.dilated = dilated
-        self.dilation = three(Word.DILATION) if dilated else [e.i64(1)] * 3
+        self.dilation = list(block.dilation) if dilated else [e.i64(1)] * 3
         # A tensor that is not there has no pitch either.
-        self.pitch = [self.field(Word.X_PITCH + word) for word in (Word.X, Word.Y, Word.G, Word.OUT)]
-
-    def field(self, word: int) -> Value:
-        """A word of the block."""
-        return self.e.field(self.e.args[0], word)
+        self.x_pitch, self.y_pitch = block.x_pitch, block.y_pitch
+        self.g_pitch, self.out_pitch = block.g_pitch, block.out_pitch
 
     def forward(self) -> None:
         """Units are rows of windows."""
         e = self.e
         rows = e.mul(e.mul(self.n, self.count[0]), self.count[1])
         first, last = share(e, rows)
-        out = self.field(Word.OUT)
+        out = self.block.out
         with e.loop(first, last) as unit:
             plane = e.b.sdiv(unit.index, self.count[1])
             oh = e.sub(unit.index, e.mul(plane, self.count[1]))
             image = e.b.sdiv(plane, self.count[0])
             od = e.sub(plane, e.mul(image, self.count[0]))
-            source = e.add(self.field(Word.X), e.mul(image, self._image(Word.X)))
+            source = e.add(self.block.x, e.mul(image, self._image(self.x_pitch)))
             with e.loop(0, self.count[2]) as loop:
                 spans = [self._span(k, o) for k, o in enumerate((od, oh, loop.index))]
                 place = e.add(e.mul(unit.index, self.count[2]), loop.index)
-                target = e.add(out, e.mul(place, self.pitch[Word.OUT]))
+                target = e.add(out, e.mul(place, self.out_pitch))
                 share_ = self._share((od, oh, loop.index), spans)
                 self._channels(functools.partial(self._reduce, source, target, spans, share_))
 
-    def _image(self, word: Word) -> Value:
+    def _image(self, pitch: Value) -> Value:
         e = self.e
-        return e.mul(e.mul(e.mul(self.size[0], self.size[1]), self.size[2]), self.pitch[word])
+        return e.mul(e.mul(e.mul(self.size[0], self.size[1]), self.size[2]), pitch)
 
     def _span(self, axis: int, o: Value) -> tuple[Value, Value]:
         """First and one past the last input index of window `o`, inside the input."""
@@ -207,7 +187,7 @@ class _Emit:
             with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
                 with e.loop(w0, w1, by[2], height.carried) as width:
-                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.pitch[Word.X]))
+                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.x_pitch))
                     value = self._load(place, count)
                     total = width.carried[0]
                     width.next(larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value))
@@ -233,14 +213,15 @@ class _Emit:
                     self._scatter(image, at, rest)
 
     def _scatter(self, image: Value, at: Value, count: Value | None) -> None:
-        e = self.e
+        e, block = self.e, self.block
         source, target = (
-            e.add(e.add(self.field(word), e.mul(image, self._image(word))), at) for word in (Word.X, Word.OUT)
+            e.add(e.add(start, e.mul(image, self._image(pitch))), at)
+            for start, pitch in ((block.x, self.x_pitch), (block.out, self.out_pitch))
         )
         cells = e.mul(e.mul(self.size[0], self.size[1]), self.size[2])
         zero = e.constant(e.f32s, 0.0)
         with e.loop(0, cells) as loop:
-            self._store(zero, e.add(target, e.mul(loop.index, self.pitch[Word.OUT])), count)
+            self._store(zero, e.add(target, e.mul(loop.index, self.out_pitch)), count)
         windows = e.mul(e.mul(self.count[0], self.count[1]), self.count[2])
         before = e.mul(image, windows)
         with e.loop(0, self.count[0]) as od, e.loop(0, self.count[1]) as oh, e.loop(0, self.count[2]) as ow:
@@ -248,7 +229,8 @@ class _Emit:
             number = e.add(e.mul(e.add(e.mul(od.index, self.count[1]), oh.index), self.count[2]), ow.index)
             cell = e.add(before, number)
             g, y = (
-                e.add(e.add(self.field(word), e.mul(cell, self.pitch[word])), at) for word in (Word.G, Word.Y)
+                e.add(e.add(start, e.mul(cell, pitch)), at)
+                for start, pitch in ((block.g, self.g_pitch), (block.y, self.y_pitch))
             )
             self._spread(place, source, target, g, y, count)
 
@@ -279,10 +261,10 @@ class _Emit:
                     number = e.add(row, width.index)
                     left, add = width.carried[0], g
                     if self.kind == "max":
-                        seen = self._load(e.add(source, e.mul(number, self.pitch[Word.X])), count)
+                        seen = self._load(e.add(source, e.mul(number, self.x_pitch)), count)
                         hit = e.b.fcmp_ordered("==", seen, y)
                         add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
-                    cell = e.add(target, e.mul(number, self.pitch[Word.OUT]))
+                    cell = e.add(target, e.mul(number, self.out_pitch))
                     self._store(e.b.fadd(self._load(cell, count), add), cell, count)
                     width.next(left)
                 height.next(*width.results)

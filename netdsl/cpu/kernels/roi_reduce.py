@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import IntEnum
 
-import numpy as np
 from llvmlite import ir
 
+from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import F32, I32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
@@ -28,24 +27,23 @@ Span = tuple[Value, Value]
 Body = Callable[[Value, int, Value | None], None]
 
 
-class Word(IntEnum):
-    """Words of the argument block; `C` are the channels of a cell, of which the map has `BLOCKS` times as many."""
+class RoiBlock(Block):
+    """`c` are the channels of a cell, of which the map has `blocks` times as many."""
 
-    MAP = 0
-    ROWS = 1
-    COLUMNS = 2
-    CELLS = 3
-    X = 4
-    Y = 5
-    N = 6
-    R = 7
-    P = 8
-    Q = 9
-    H = 10
-    W = 11
-    C = 12
-    BLOCKS = 13
-    WORDS = 14
+    map: Address
+    rows: Address
+    columns: Address
+    cells: Address
+    x: Address = 0
+    y: Address = 0
+    n: int
+    r: int
+    p: int
+    q: int
+    h: int
+    w: int
+    c: int
+    blocks: int
 
 
 def plan_region(
@@ -55,33 +53,26 @@ def plan_region(
     forward = isinstance(op, RoiReduce)
     x, cells = (operands[0].shape, results[0].shape) if forward else (results[0].shape, operands[2].shape)
     blocks = cells[2] * cells[3] if op.split else 1
-    block = np.array([*(0,) * 6, *cells[:4], x[1], x[2], cells[4], blocks], np.int64)
-    words = (
-        (Word.MAP, Word.ROWS, Word.COLUMNS)
-        if forward
-        else (Word.ROWS, Word.COLUMNS, Word.CELLS, Word.X, Word.Y)
-    )
-    slots = {int(word): Slot(view) for word, view in zip(words, operands, strict=False)}
-    slots[Word.CELLS if forward else Word.MAP] = Slot(results[0], written=True)
+    n, r, p, q, c = cells
+    block = Arguments(RoiBlock, n=n, r=r, p=p, q=q, h=x[1], w=x[2], c=c, blocks=blocks)
+    names = ("map", "rows", "columns") if forward else ("rows", "columns", "cells", "x", "y")
+    block.fill(**{name: Slot(view) for name, view in zip(names, operands, strict=False)})
+    block.fill(**{"cells" if forward else "map": Slot(results[0], written=True)})
     emit = functools.partial(_Emit, op.kind, op.split)
     kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, cells[1:]))} @ {x[1]}x{x[2]}"
     entry = Generated(op.name, f"{op.name}-{op.kind}-{int(op.split)}", kernel)
-    return [Step(title, entry, block, slots)]
+    return [Step(title, entry, block)]
 
 
 class _Emit:
     def __init__(self, kind: str, split: bool, e: Emitter) -> None:
         self.kind, self.split, self.e = kind, split, e
-        self.n, self.r, self.p, self.q, self.h, self.w, self.c, self.blocks = (
-            self.field(word) for word in range(Word.N, Word.WORDS)
-        )
+        self.block = block = e.fields(e.args[0], RoiBlock)
+        self.n, self.r, self.p, self.q = block.n, block.r, block.p, block.q
+        self.h, self.w, self.c, self.blocks = block.h, block.w, block.c, block.blocks
         self.cell = e.mul(self.c, 4)
         self.pixel = e.mul(self.cell, self.blocks)
-
-    def field(self, word: int) -> Value:
-        """A word of the block."""
-        return self.e.field(self.e.args[0], word)
 
     def forward(self) -> None:
         """Units are rows of cells."""
@@ -91,8 +82,8 @@ class _Emit:
             region = e.b.sdiv(unit.index, self.p)
             row = e.sub(unit.index, e.mul(region, self.p))
             with self._cells(region, row) as (number, spans, at):
-                source = e.add(self._image(Word.MAP, e.b.sdiv(region, self.r)), at)
-                target = e.add(self.field(Word.CELLS), e.mul(number, self.cell))
+                source = e.add(self._image(self.block.map, e.b.sdiv(region, self.r)), at)
+                target = e.add(self.block.cells, e.mul(number, self.cell))
                 self._vectors(e.i64(0), self.c, functools.partial(self._combine, source, target, spans))
 
     @contextmanager
@@ -102,16 +93,16 @@ class _Emit:
         """For each cell in a row of a region: its number, the places and spans of its weights, its channels."""
         e = self.e
         line = e.add(e.mul(region, self.p), row)
-        rows = self._weights(Word.ROWS, line, self.h)
+        rows = self._weights(self.block.rows, line, self.h)
         with e.loop(0, self.q) as loop:
-            columns = self._weights(Word.COLUMNS, e.add(e.mul(region, self.q), loop.index), self.w)
+            columns = self._weights(self.block.columns, e.add(e.mul(region, self.q), loop.index), self.w)
             block = e.add(e.mul(row, self.q), loop.index) if self.split else e.i64(0)
             yield e.add(e.mul(line, self.q), loop.index), (rows, columns), e.mul(block, self.cell)
 
-    def _weights(self, word: int, line: Value, size: Value) -> tuple[Value, Span]:
+    def _weights(self, weights: Value, line: Value, size: Value) -> tuple[Value, Span]:
         """Where the weights of a line are, and the first and one past the last that is not 0."""
         e = self.e
-        start = e.add(self.field(word), e.mul(e.mul(line, size), 4))
+        start = e.add(weights, e.mul(e.mul(line, size), 4))
         none = e.splat(e.b.trunc(size, I32)), ir.Constant(e.i32s, None)
         with e.loop(0, size, e.lanes, none) as loop:
             rest = e.sub(size, loop.index)
@@ -128,9 +119,9 @@ class _Emit:
         high = e.reduce(loop.results[1], lambda a, b: e.b.select(e.b.icmp_signed(">", a, b), a, b))
         return start, (e.b.sext(low, e.i64(0).type), e.b.sext(high, e.i64(0).type))
 
-    def _image(self, word: int, n: Value) -> Value:
+    def _image(self, start: Value, n: Value) -> Value:
         e = self.e
-        return e.add(self.field(word), e.mul(e.mul(e.mul(n, self.h), self.w), self.pixel))
+        return e.add(start, e.mul(e.mul(e.mul(n, self.h), self.w), self.pixel))
 
     def _vectors(self, first: Value, last: Value, body: Body) -> None:
         """`body(byte offset, vectors, count)` over channels: chunks, single vectors, and a part of one."""
@@ -234,7 +225,7 @@ class _Emit:
 
     def _zero(self, image: Value, at: Value, vectors: int, count: Value | None) -> None:
         e = self.e
-        target = e.add(self._image(Word.MAP, image), at)
+        target = e.add(self._image(self.block.map, image), at)
         with e.loop(0, e.mul(e.mul(self.h, self.w), self.blocks)) as loop:
             zeros = [e.constant(e.f32s, 0.0)] * vectors
             self._store(zeros, e.add(target, e.mul(loop.index, self.cell)), count)
@@ -252,9 +243,9 @@ class _Emit:
         """Add one cell's gradient to its pixels."""
         e = self.e
         offset, zero = e.add(e.mul(number, self.cell), at), e.constant(e.f32s, 0.0)
-        g = self._load(e.add(self.field(Word.CELLS), offset), vectors, count)
+        g = self._load(e.add(self.block.cells, offset), vectors, count)
         inside = e.add(block, at)
-        target = e.add(self._image(Word.MAP, image), inside)
+        target = e.add(self._image(self.block.map, image), inside)
 
         def add(move: Value, parts: Sequence[Value]) -> None:
             old = self._load(e.add(target, move), vectors, count)
@@ -268,8 +259,8 @@ class _Emit:
         if self.kind == "sum":
             self._visit(spans, (), summed)
             return
-        best = self._load(e.add(self.field(Word.Y), offset), vectors, count)
-        source = e.add(self._image(Word.X, image), inside)
+        best = self._load(e.add(self.block.y, offset), vectors, count)
+        source = e.add(self._image(self.block.x, image), inside)
 
         def first_largest(move: Value, weight: Value, left: Sequence[Value]) -> Sequence[Value]:
             seen = self._load(e.add(source, move), vectors, count)

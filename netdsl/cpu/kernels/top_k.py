@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.library import NumbaKernel
 from netdsl.cpu.codegen.nest import elements
-from netdsl.cpu.kernels import top_k_words as w
+from netdsl.cpu.kernels.top_k_arguments import TopKBlock
 from netdsl.cpu.step import Generated, Step
 from netdsl.primitives import TopK
 from netdsl.schedule import View
@@ -18,12 +17,11 @@ from netdsl.schedule import View
 def plan_top(op: TopK, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
     """One step; the heaps are in the result."""
     (x,) = operands
-    block = np.zeros(w.WORDS, np.int64)
-    block[[w.ROWS, w.SIZE, w.COUNT]] = [elements(x.shape[:-1]), x.shape[-1], op.count]
-    slots = {w.X: Slot(x), w.OUT: Slot(results[0], written=True)}
+    block = Arguments(TopKBlock, x=Slot(x), out=Slot(results[0], written=True))
+    block.fill(rows=elements(x.shape[:-1]), size=x.shape[-1], count=op.count)
     title = f"{op.name} {op.count} of {x.shape[-1]}"
     kernel = NumbaKernel(_driver)
-    return [Step(title, Generated(op.name, op.name, kernel), block, slots)]
+    return [Step(title, Generated(op.name, op.name, kernel), block)]
 
 
 def _driver() -> Callable[..., None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netdsl.cpu.codegen.numba_ir import inlined, load, load32, save
-from netdsl.cpu.kernels.top_k_words import COUNT, OUT, ROWS, SIZE, X
+from netdsl.cpu.kernels.top_k_arguments import TopKBlock
 
 MAGNITUDE, INFINITY = 0x7FFFFFFF, 0x7F800000
 
@@ -40,11 +40,11 @@ def _sink(x: int, heap: int, at: int, count: int) -> None:
     save(heap, at, place)
 
 
-def top_k(args: int, part: int, parts: int, workspace: int) -> None:
+def top_k(args: TopKBlock, part: int, parts: int, workspace: int) -> None:
     """Units are rows."""
-    rows, size, count = load(args, ROWS), load(args, SIZE), load(args, COUNT)
+    rows, size, count = args.rows, args.size, args.count
     for row in range(rows * part // parts, rows * (part + 1) // parts):
-        x, heap = load(args, X) + 4 * size * row, load(args, OUT) + 8 * count * row
+        x, heap = args.x + 4 * size * row, args.out + 8 * count * row
         for k in range(count):
             save(heap, k, k)
         for k in range(count // 2):

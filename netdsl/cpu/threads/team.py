@@ -13,11 +13,13 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.arguments import Arguments
 from netdsl.backend.forks import Turn, hold_across_forks
 from netdsl.backend.memory import aligned_bytes
 from netdsl.cpu.codegen.library import KernelLibrary, once
-from netdsl.cpu.contract.words import WORKSPACE_BYTES
+from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 from netdsl.cpu.threads import team_drivers
+from netdsl.cpu.threads.team_drivers import TeamBlock
 from netdsl.native import host
 from netdsl.native.host import HostError
 from netdsl.source import Diagnostic, warn
@@ -41,14 +43,13 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._lock = threading.Lock()
-        self._block = aligned_bytes(team_drivers.BLOCK_BYTES).view(np.int64)
-        self._address = int(self._block.ctypes.data)
         self._submit = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("submit"))
         self._alone = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("alone"))
         self._worker = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("worker"))
         self._own = threading.local()
         self._workspaces = aligned_bytes(threads * WORKSPACE_BYTES if threads > 1 else 0)
-        self._block[team_drivers.WORKSPACES // 8] = self._workspaces.ctypes.data
+        self._block = Arguments(TeamBlock, workspaces=int(self._workspaces.ctypes.data))
+        self._block.close()
         self._threads: list[threading.Thread] = []
         for k in range(1, threads):
             self._start(k)
@@ -61,23 +62,21 @@ class Team:
             self._alone(steps.ctypes.data, len(steps), self._workspace().ctypes.data)
             return
         with self._lock:
-            self._block[team_drivers.STEPS // 8] = steps.ctypes.data
-            self._block[team_drivers.COUNT // 8] = len(steps)
-            self._submit(self._address, self.threads)
+            self._block.put(steps=steps.ctypes.data, count=len(steps))
+            self._submit(self._block.address, self.threads)
 
     def close(self) -> None:
         """End the threads."""
         with self._lock:
-            self._block[team_drivers.STOP // 8] = 1
-            self._block[team_drivers.COUNT // 8] = 0
+            self._block.put(stop=1, count=0)
             if self._threads:
-                self._submit(self._address, self.threads)
+                self._submit(self._block.address, self.threads)
             for thread in self._threads:
                 thread.join()
             self._threads.clear()
 
     def _start(self, number: int) -> None:
-        arguments = (self._address, number, self.threads)
+        arguments = (self._block.address, number, self.threads)
         thread = threading.Thread(target=self._worker, args=arguments, name=f"netdsl-{number}", daemon=True)
         try:
             thread.start()

@@ -1,11 +1,7 @@
 """The threads of a team, as machine code: waiting for work, and walking the steps of a program together.
 
-The words of a team's block lie 64 bytes apart, so that no two share a cache line.  GENERATION counts runs and ARRIVED
-the ends of steps; both only grow, so that nobody who comes late mistakes one run for another.  WORKSPACES is where
-the workspaces of the threads begin: in memory of the team, so that a thread needs little stack.
-
-One that goes to sleep counts itself in SLEEPERS and then looks at GENERATION; one that submits grows GENERATION and
-then looks at SLEEPERS. All of that is in one order for everybody, so that they cannot miss each other.
+One that goes to sleep counts itself in `sleepers` and then looks at `generation`; one that submits grows `generation`
+and then looks at `sleepers`. All of that is in one order for everybody, so that they cannot miss each other.
 """
 
 from __future__ import annotations
@@ -16,32 +12,50 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
+from netdsl.backend.arguments import Block
 from netdsl.cpu.codegen.emit import I8, I32, I64, VOID, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.contract.words import WORKSPACE_BYTES
+from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 
-GENERATION, STEPS, COUNT, ARRIVED, SLEEPERS, STOP, WORKSPACES = (64 * k for k in range(7))
-BLOCK_BYTES = 7 * 64
 SPINS_AT_BARRIER = 2000
 SPINS_BEFORE_SLEEP = 20_000
 _FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine()) if sys.platform == "linux" else None
 
 
+class TeamBlock(Block):
+    """What the threads share; the fields lie 64 bytes apart, so that no two are in a cache line.
+
+    `generation` counts runs and `arrived` the ends of steps; both only grow, so that nobody who comes late mistakes
+    one run for another. `workspaces` is where those of the threads begin: in memory of the team, so that a thread
+    needs little stack.
+    """
+
+    apart = 64
+
+    generation: int = 0
+    steps: int = 0
+    count: int = 0
+    arrived: int = 0
+    sleepers: int = 0
+    stop: bool = False
+    workspaces: int
+
+
 def kernels() -> dict[str, Kernel]:
-    """`worker(block, part, parts)` runs until STOP is set; `submit(block, parts)` runs share 0 and waits."""
+    """`worker(block, part, parts)` runs until `stop` is set; `submit(block, parts)` runs share 0 and waits."""
     return {"worker": Kernel(_worker, 3), "submit": Kernel(_submit, 2), "alone": Kernel(_alone, 3)}
 
 
-def _pointer(e: Emitter, address: Value, offset: int) -> Value:
-    return e.pointer(I64, address, offset)
+def _pointer(e: Emitter, block: Value, field: str) -> Value:
+    return e.pointer(I64, e.fields(block, TeamBlock).address(field))
 
 
-def _read(e: Emitter, block: Value, word: int) -> Value:
-    return e.b.load_atomic(_pointer(e, block, word), "seq_cst", 8)
+def _read(e: Emitter, block: Value, field: str) -> Value:
+    return e.b.load_atomic(_pointer(e, block, field), "seq_cst", 8)
 
 
-def _grow(e: Emitter, block: Value, word: int, by: int = 1) -> None:
-    e.b.atomic_rmw("add", _pointer(e, block, word), e.i64(by), "seq_cst")
+def _grow(e: Emitter, block: Value, field: str, by: int = 1) -> None:
+    e.b.atomic_rmw("add", _pointer(e, block, field), e.i64(by), "seq_cst")
 
 
 def _pause(e: Emitter) -> None:
@@ -88,16 +102,17 @@ def _spin(e: Emitter, done: Callable[[], Value], limit: int, after: Callable[[],
 
 def _walk(e: Emitter, block: Value, part: Value, parts: Value, arrived: Value) -> Value:
     """Run all steps, meeting the others after each; returns the arrivals at the end of the run."""
-    steps, count, workspaces = (e.load(I64, block, word) for word in (STEPS, COUNT, WORKSPACES))
+    team = e.fields(block, TeamBlock)
+    steps, count, workspaces = team.steps, team.count, team.workspaces
     workspace = e.add(workspaces, e.mul(part, WORKSPACE_BYTES))
     with e.loop(0, count, 1, [arrived]) as loop:
         row = e.add(steps, e.mul(loop.index, 16))
         e.call(e.load(I64, row), e.load(I64, row, 8), part, parts, workspace)
         goal = e.add(loop.carried[0], parts)
-        _grow(e, block, ARRIVED)
+        _grow(e, block, "arrived")
         _spin(
             e,
-            lambda: e.b.icmp_signed(">=", _read(e, block, ARRIVED), goal),
+            lambda: e.b.icmp_signed(">=", _read(e, block, "arrived"), goal),
             SPINS_AT_BARRIER,
             lambda: _yield(e),
         )
@@ -117,11 +132,11 @@ def _worker(e: Emitter) -> None:
     arrived.add_incoming(e.i64(0), before)
     _spin(
         e,
-        lambda: b.icmp_signed("!=", _read(e, block, GENERATION), seen),
+        lambda: b.icmp_signed("!=", _read(e, block, "generation"), seen),
         SPINS_BEFORE_SLEEP,
         lambda: _sleep(e, block, seen),
     )
-    b.cbranch(b.icmp_signed("!=", _read(e, block, STOP), e.i64(0)), end, run)
+    b.cbranch(b.icmp_signed("!=", _read(e, block, "stop"), e.i64(0)), end, run)
     b.position_at_end(run)
     new = _walk(e, block, part, parts, arrived)
     seen.add_incoming(b.add(seen, e.i64(1)), b.block)
@@ -132,9 +147,9 @@ def _worker(e: Emitter) -> None:
 
 def _submit(e: Emitter) -> None:
     block, parts = e.args
-    arrived = e.load(I64, block, ARRIVED)
-    _grow(e, block, GENERATION)
-    with e.when(e.b.icmp_signed("!=", _read(e, block, SLEEPERS), e.i64(0))):
+    arrived = e.fields(block, TeamBlock).arrived
+    _grow(e, block, "generation")
+    with e.when(e.b.icmp_signed("!=", _read(e, block, "sleepers"), e.i64(0))):
         _wake(e, block)
     _walk(e, block, e.i64(0), parts, arrived)
 
@@ -152,10 +167,10 @@ def _sleep(e: Emitter, block: Value, seen: Value) -> None:
     if _FUTEX is None:
         _nap(e)
         return
-    _grow(e, block, SLEEPERS)
+    _grow(e, block, "sleepers")
     wait_private = 128
     _futex(e, block, wait_private, e.b.trunc(seen, I32))
-    _grow(e, block, SLEEPERS, -1)
+    _grow(e, block, "sleepers", -1)
 
 
 def _wake(e: Emitter, block: Value) -> None:
@@ -166,7 +181,7 @@ def _wake(e: Emitter, block: Value) -> None:
 
 def _futex(e: Emitter, block: Value, operation: int, value: Value) -> None:
     call = _declare(e, "syscall", I64, [I64], variadic=True)
-    address = e.pointer(I8, block, GENERATION)
+    address = e.pointer(I8, e.fields(block, TeamBlock).address("generation"))
     null = e.i64(0)
     e.b.call(call, [e.i64(_FUTEX or 0), address, ir.Constant(I32, operation), value, null, null, null])
 
