@@ -34,6 +34,7 @@ COMMANDS = {
     "train": "train a network on the data that its file names",
     "eval": "evaluate a trained network on its test data",
     "run": "run a trained network on arrays or an image",
+    "curves": "how the loss and the metrics of runs went",
     "ops": "the op library and its documentation",
     "data": "the data sets: list them, get them",
     "doctor": "what this machine offers: threads, vectors, cache, GPU",

@@ -33,7 +33,8 @@ class GoOn:
 
     def after(self, result: FitResult) -> list[str]:
         """What a finished run left, and how to evaluate and to use it."""
-        from netdsl.train.run_folder import BEST, LAST, LOG
+        from netdsl.train.run_folder import BEST, LAST
+        from netdsl.train.run_log import LOG
 
         if self.folder is None:
             return []

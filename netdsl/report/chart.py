@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from netdsl.report.axis import Axis
 from netdsl.report.summary import Summary
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 1080.0, 760.0, 80.0, 60.0, 44.0, 24.0
-_LETTER, _LINE, _AIR = 6.1, 13.0, 2.0
+_LETTER, _LINE, _AIR, _ROOM = 6.1, 13.0, 2.0, 0.08
 #: how far apart the tries for the place of a name are, and their directions: right and left first, steep ones last
 _STEP, _FARTHEST, _CROSSING = 6.0, 600.0, 40.0
 _DIRECTIONS = sorted((2 * math.pi * k / 16 for k in range(16)), key=lambda turn: abs(math.sin(turn)))
@@ -60,35 +61,13 @@ class _Name:
     cost: float
 
 
-class _Axis:
-    """A logarithmic axis with some room around the values, mapped to `start` up to `end`."""
-
-    def __init__(self, values: Sequence[int], start: float, end: float) -> None:
-        low, high = math.log10(min(values)), math.log10(max(values))
-        room = 0.06 * (high - low) + 0.08
-        self.low, self.high, self.start, self.end = low - room, high + room, start, end
-
-    def place(self, value: float) -> float:
-        share = (math.log10(value) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def ticks(self) -> list[float]:
-        """Powers of ten, twice and five times them."""
-        powers = range(math.floor(self.low), math.ceil(self.high) + 1)
-        values = [digit * 10.0**k for k in powers for digit in (1, 2, 5)]
-        return [v for v in values if self.low <= math.log10(v) <= self.high]
-
-
 def chart(summaries: Sequence[Summary]) -> str:
-    """Multiply-adds against parameters, both logarithmic, the area of a disc its results in memory: an SVG.
-
-    Our own few lines, because a chart that opens anywhere should not need a plotting library.
-    """
+    """Multiply-adds against parameters, both logarithmic, the area of a disc its results in memory: an SVG."""
     shown = [s for s in summaries if s.totals.params and s.totals.macs]
     if not shown:
         raise ValueError("a chart needs networks with parameters and multiply-adds")
-    xs = _Axis([s.totals.params for s in shown], _LEFT, _WIDTH - _RIGHT)
-    ys = _Axis([s.totals.macs for s in shown], _HEIGHT - _BOTTOM, _TOP)
+    xs = Axis.around([s.totals.params for s in shown], _LEFT, _WIDTH - _RIGHT, log=True, share=_ROOM)
+    ys = Axis.around([s.totals.macs for s in shown], _HEIGHT - _BOTTOM, _TOP, log=True, share=_ROOM)
     most = max(s.totals.activation_bytes for s in shown)
     discs = [
         _Disc(
@@ -111,12 +90,12 @@ def chart(summaries: Sequence[Summary]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _grid(xs: _Axis, ys: _Axis) -> Iterator[str]:
-    for tick in xs.ticks():
+def _grid(xs: Axis, ys: Axis) -> Iterator[str]:
+    for tick in xs.ticks(14):
         x = xs.place(tick)
         yield f'<line x1="{x:.1f}" y1="{ys.end:g}" x2="{x:.1f}" y2="{ys.start:g}" stroke="#e4e4e4"/>'
         yield f'<text x="{x:.1f}" y="{ys.start + 18:g}" text-anchor="middle">{_short(tick)}</text>'
-    for tick in ys.ticks():
+    for tick in ys.ticks(14):
         y = ys.place(tick)
         yield f'<line x1="{xs.start:g}" y1="{y:.1f}" x2="{xs.end:g}" y2="{y:.1f}" stroke="#e4e4e4"/>'
         yield f'<text x="{xs.start - 8:g}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>'

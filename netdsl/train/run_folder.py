@@ -14,8 +14,9 @@ from netdsl.files import atomic_write
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from netdsl.train.lock import locked
+from netdsl.train.run_log import LOG
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "metrics.jsonl"
+LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 def snapshot(number: int | str) -> str:

@@ -3,7 +3,8 @@
 import json
 import os
 
-from netdsl.train.run_folder import LOG, RunFolder
+from netdsl.train.run_folder import RunFolder
+from netdsl.train.run_log import LOG
 
 
 def test_every_event_is_flushed_to_disk_before_log_returns(tmp_path, monkeypatch):
