@@ -88,6 +88,17 @@ def test_text(result: FitResult) -> str:
     return "test:" if result.restored is None else f"test, weights of epoch {result.restored}:"
 
 
+def work_of(loop: Loop) -> dict[str, int]:
+    """What the method has done so far; its iterations only where an epoch has several."""
+    several = len(loop.batches) > 1
+    return {name: n for name, n in loop.learner.work().items() if several or name != "iterations"}
+
+
+def work_texts(loop: Loop) -> list[str]:
+    """The same in words, `evaluations 34`."""
+    return [f"{name} {n:,}" for name, n in work_of(loop).items()]
+
+
 def time_text(seconds: float) -> str:
     """`1:02:03`, `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -116,13 +127,17 @@ class Lines(Callback):
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
         """Print the epoch."""
-        text = f"epoch {result.epoch}/{loop.epochs}  {values_text(result.train)}"
+        text = (
+            f"epoch {result.epoch}/{loop.epochs}  {'  '.join([values_text(result.train), *work_texts(loop)])}"
+        )
         if result.validation is not None:
             text += f"  validation: {values_text(result.validation)}"
         print(f"{text}  ({loop.seconds:.1f} s)", flush=True)
 
     def on_train_end(self, loop: Loop, result: FitResult) -> None:
-        """Print the result on the test set."""
+        """Print why it ended, where a method has found that out, and the result on the test set."""
+        if loop.reason is not None:
+            print(loop.reason, flush=True)
         if result.test is not None:
             print(
                 f"{test_text(result)} {values_text(result.test)}  ({result.seconds:.1f} s in all)", flush=True
@@ -147,6 +162,7 @@ class Bars(Callback):
         epochs, batches, progress = loop.epochs, len(loop.batches), loop.progress
         self.epochs, self.batches, self.begun = epochs, batches, progress.step
         self.at, self.values, self.doing = (progress.epoch, progress.batch), dict[str, float](), ""
+        self.work = work_texts(loop)
         self.began = time.monotonic()
         text = start_text(epochs, batches, progress, self.where)
         for line in (*about_text(self.data), text, *weights_text(loop), *stage_text(loop, False)):
@@ -163,6 +179,7 @@ class Bars(Callback):
         """Move the bar."""
         progress = loop.progress
         self.at, self.values = (progress.epoch, progress.batch), values
+        self.work = work_texts(loop)
         self.doing = "validating" if progress.batch == self.batches else ""
         if self.doing or time.monotonic() > self.drawn + REFRESH:
             self._draw()
@@ -173,7 +190,7 @@ class Bars(Callback):
         done = epoch == self.epochs
         self.at, self.values = (epoch - done, done * self.batches), {}
         self.doing = "testing" if done else ""
-        columns = list(_columns(result, self.epochs, loop.seconds))
+        columns = list(_columns(result, self.epochs, loop.seconds, work_of(loop)))
         (head, rule, row), left = table(columns, self.console.width)
         headings = [c.heading for c in columns if c.heading not in left]
         if headings != self.headings:
@@ -183,8 +200,10 @@ class Bars(Callback):
         self._draw()
 
     def on_train_end(self, loop: Loop, result: FitResult) -> None:
-        """Take the bar away and print the result."""
+        """Take the bar away and print the result, and why it ended, where a method has found that out."""
         self.close()
+        if loop.reason is not None:
+            self.console.print("\n".join(wrapped(loop.reason, self.console.width, indent=2)))
         if result.test is not None:
             # A line is not broken between a name and its value.
             values = "  ".join(text.replace(" ", JOINT) for text in value_texts(result.test))
@@ -216,7 +235,7 @@ class Bars(Callback):
         """The texts before and after the bar, from long to short."""
         epoch, batch = self.at
         where, count = f"{epoch + 1}/{self.epochs}", f"{batch}/{self.batches}"
-        values = [self.doing] if self.doing else value_texts(self.values)
+        values = [self.doing] if self.doing else [*value_texts(self.values), *self.work]
         time_left = self._time_left()
         for n in range(len(values), 0, -1):
             yield f"epoch {where}", "  ".join([count, *values[:n], *(f"{t} left" for t in time_left)])
@@ -235,12 +254,14 @@ class Bars(Callback):
         return [time_text(seconds / done * rest)]
 
 
-def _columns(result: EpochResult, epochs: int, seconds: float) -> Iterator[Cells]:
+def _columns(result: EpochResult, epochs: int, seconds: float, work: Mapping[str, int]) -> Iterator[Cells]:
     """The cells of an epoch; in a narrow terminal training values go first, the last ones before the loss."""
     yield _cell("epoch", f"{result.epoch}/{epochs}", len(f"{epochs}/{epochs}"), 100)
     for rank, values, prefix in ((20, result.train, ""), (60, result.validation or {}, "val ")):
         for n, (name, value) in enumerate(values.items()):
             yield _cell(prefix + name, value_text(name, value), 8, rank - n)
+    for name, number in work.items():
+        yield _cell(name, f"{number:,}", len(name), 25)
     yield _cell("time", f"{seconds:.1f} s", 6, 30)
 
 
