@@ -29,7 +29,7 @@ class Bfgs(LineSearched):
             message = f"bfgs keeps {counted(weights, 'weight')} squared; at most {LARGEST} weights"
             raise ValueError(f"{message}: lbfgs keeps a few times as many numbers as there are weights")
 
-    def fresh(self, weights: int) -> State:
+    def empty(self, weights: int) -> State:
         """The identity."""
         return {"inverse": np.eye(weights), "before": np.zeros(2)}
 

@@ -72,7 +72,7 @@ class Cg(LineSearched):
         if not isinstance(self.line_search, StrongWolfe):
             raise ValueError("line_search must be strong_wolfe: without it directions are not conjugate")
 
-    def fresh(self, weights: int) -> State:
+    def empty(self, weights: int) -> State:
         """No direction yet."""
         return {"gradient": np.zeros(weights), "direction": np.zeros(weights), "before": np.zeros(2)}
 

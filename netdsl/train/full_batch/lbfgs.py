@@ -26,7 +26,7 @@ class Lbfgs(LineSearched):
         super().__post_init__()
         self._check_count("history", self.history)
 
-    def fresh(self, weights: int) -> State:
+    def empty(self, weights: int) -> State:
         """No steps yet."""
         size = (self.history, weights)
         return {

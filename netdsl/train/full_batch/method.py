@@ -19,6 +19,8 @@ from netdsl.train.make import bounded, check_numbers
 State = dict[str, Array]
 LineSearch = Backtracking | StrongWolfe
 STRONG_WOLFE = StrongWolfe()
+VAIN, PATIENCE = "vain", 5
+"""So many iterations in vain end a training: differences of the loss are below what float32 resolves."""
 LINE_SEARCHES: Mapping[str, type] = {"backtracking": Backtracking, "strong_wolfe": StrongWolfe}
 
 
@@ -101,6 +103,14 @@ class LineSearched(FullBatch):
             given = brief(shown(self.line_search))
             raise ValueError(f"line_search must be one of {', '.join(LINE_SEARCHES)}, not {given}")
 
+    def empty(self, weights: int) -> State:
+        """What the direction is made of, at the start."""
+        return {}
+
+    def fresh(self, weights: int) -> State:
+        """The same, and how many iterations were in vain, with the lowest value and gradient before them."""
+        return {**self.empty(weights), VAIN: np.array([0.0, np.inf, np.inf])}
+
     def direction(self, f: Function, start: Point, state: State) -> Array:
         """Where to search; steepest descent for a fresh state."""
         raise NotImplementedError
@@ -117,18 +127,20 @@ class LineSearched(FullBatch):
         """Search along the direction; where nothing lower is found, forget what is kept and try once more."""
         if self.converged(start):
             return Iteration(start, state, Ended.CONVERGED)
-        fresh = self.fresh(len(start.x))
-        for kept in (state, fresh) if state else (state,):
+        vain, fresh = state[VAIN], self.empty(len(start.x))
+        for kept in (state, fresh) if fresh else (state,):
             direction = self.direction(f, start, kept)
             slope = float(start.gradient @ direction)
             if not -np.inf < slope < 0:
                 direction = -start.gradient
                 slope = -float(start.gradient @ start.gradient)
             end = self._search(f, start, direction, lr * self.first_step(start, slope, kept))
-            if end is not None and self._better(f, start, end.point):
-                new = self.learnt(start, end.point, direction, kept)
-                return Iteration(end.point, new, self.converged(end.point))
-        return Iteration(start, fresh, Ended.RESOLVED)
+            if end is not None:
+                vain = self._vain(end.point, vain)
+                new = {**self.learnt(start, end.point, direction, kept), VAIN: vain}
+                ended = Ended.RESOLVED if vain[0] >= PATIENCE else Ended.NOT
+                return Iteration(end.point, new, self.converged(end.point) or ended)
+        return Iteration(start, self.fresh(len(start.x)), Ended.RESOLVED)
 
     def _search(self, f: Function, start: Point, direction: Array, step: float) -> Trial | None:
         line = Line(f, start, direction)
@@ -136,8 +148,8 @@ class LineSearched(FullBatch):
             line.at(step) if self.line_search is None else self.line_search.search(line, step, self.flatness)
         )
 
-    def _better(self, f: Function, start: Point, end: Point) -> bool:
-        """Whether a step was made; of two values that cannot be told apart, the gradient decides."""
-        if self.line_search is None:
-            return True
-        return end.value < start.value or end.steepness < start.steepness
+    def _vain(self, end: Point, vain: Array) -> Array:
+        """Count the iterations in a row that led to no lower value and no smaller gradient than ever before."""
+        count, value, steepness = vain
+        better = end.value < value or end.steepness < steepness or self.line_search is None
+        return np.array([0.0 if better else count + 1, min(value, end.value), min(steepness, end.steepness)])

@@ -75,7 +75,7 @@ class _Search:
                 return before, trial
             low, high = trial.step + 0.01 * (trial.step - before.step), 10 * trial.step
             # Steps may be too short to move any weight by the last digit that it has.
-            step = high if before.same(trial) else _cubic(before, trial, low, high)
+            step = high if before.same(trial) else _lowest(before, trial, low, high, self.line.noise)
             before, trial = trial, self._next(step)
         return self.line.start, trial
 
@@ -101,7 +101,7 @@ class _Search:
     def _inside(self, low: Trial, high: Trial, stuck: bool) -> tuple[float, bool]:
         """The next step to try; one that hugs a border twice in a row is moved away from it."""
         first, last = sorted((low, high), key=lambda trial: trial.step)
-        step = _cubic(first, last, first.step, last.step)
+        step = _lowest(first, last, first.step, last.step, self.line.noise)
         margin = 0.1 * (last.step - first.step)
         if min(last.step - step, step - first.step) >= margin:
             return step, False
@@ -111,8 +111,11 @@ class _Search:
         return (last.step - margin if nearer else first.step + margin), False
 
 
-def _cubic(a: Trial, b: Trial, low: float, high: float) -> float:
-    """The minimum of the cubic through two values and slopes, within bounds; their middle where there is none."""
+def _lowest(a: Trial, b: Trial, low: float, high: float, noise: float) -> float:
+    """The minimum of the cubic through two values and slopes, within bounds; their middle where there is none.
+
+    Of values that differ by no more than their noise, the parabola of the slopes has to do.
+    """
     middle = (low + high) / 2
     if not math.isfinite(a.value) or not math.isfinite(b.value):
         return middle
@@ -120,6 +123,8 @@ def _cubic(a: Trial, b: Trial, low: float, high: float) -> float:
         return middle
     if a.step > b.step:
         a, b = b, a
+    if abs(a.value - b.value) < noise and a.slope != b.slope:
+        return min(max(a.step - a.slope * (b.step - a.step) / (b.slope - a.slope), low), high)
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.step - b.step)
     square = d1**2 - a.slope * b.slope
     if not square >= 0:

@@ -5,7 +5,7 @@ The functions are written out here by hand; nothing of netdsl computes them.
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -153,6 +153,22 @@ def _softmax(y, t):
 OUTPUTS = {"mse": _squares, "logistic": _logistic, "softmax": _softmax}
 
 
+def taught(name, loss, penalty):
+    """A small network fitted to what another one of its kind says, with noise, from where that one is not far."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(120, 2))
+    layers = [(2 * rng.normal(size=shape), rng.normal(size=shape[1])) for shape in ((2, 3), (3, 1))]
+    (w1, b1), (w2, b2) = layers
+    said = np.tanh(x @ w1 + b1) @ w2 + b2
+    if loss == "mse":
+        t = said + 0.1 * rng.normal(size=said.shape)
+    else:
+        t = (rng.random(said.shape) < 1 / (1 + np.exp(-2 * said))) * 1.0
+    start = np.concatenate([a.ravel() for layer in layers for a in layer])
+    problem = dense_net(name, [2, 3, 1], x, t, loss, penalty, 2)
+    return replace(problem, start=start + 0.5 * rng.normal(size=start.shape))
+
+
 def six():
     """The problems."""
     rng = np.random.default_rng(0)
@@ -162,15 +178,12 @@ def six():
     classes = rng.integers(0, 4, 150)
     x = rng.normal(size=(4, 6))[classes] + rng.normal(size=(150, 6))
     softmax = dense_net("softmax", [6, 4], x, classes, "softmax", 1e-2, 2)
-    x = np.linspace(-3, 3, 60)[:, None]
-    curve = dense_net("curve", [1, 6, 1], x, np.sin(x), "mse", 1e-3, 3)
-    angle, ring = rng.random(100) * 2 * np.pi, np.arange(100)[:, None] % 2
-    x = np.stack([np.cos(angle), np.sin(angle)], 1) * (1 + ring) + 0.1 * rng.normal(size=(100, 2))
-    rings = dense_net("rings", [2, 8, 1], x, ring * 1.0, "logistic", 1e-3, 4)
-    x = rng.normal(size=(80, 4)) * np.array([1, 3, 0.3, 10])
+    fit = taught("fit", "mse", 1e-3)
+    decision = taught("decision", "logistic", 1e-2)
+    x = rng.normal(size=(80, 4)) * np.array([1, 2, 0.5, 3])
     t = x @ rng.normal(size=(4, 1)) + 0.1 * rng.normal(size=(80, 1))
     linear = dense_net("linear", [4, 1], x, t, "mse", 0.0, 5)
-    return [rosenbrock(), logistic, softmax, curve, rings, linear]
+    return [rosenbrock(), logistic, softmax, linear, fit, decision]
 
 
 SIX = six()

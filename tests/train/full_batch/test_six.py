@@ -1,0 +1,43 @@
+"""Six problems: SciPy's optimum, in no more than 1.2 times its evaluations."""
+
+import pytest
+
+from netdsl.elaborate import elaborate
+from netdsl.source import Source
+from netdsl.train.full_batch.minimise import minimise
+from netdsl.train.settings import train_settings
+from tests.train.full_batch.nets import learner_of, train
+from tests.train.full_batch.peers import PAIRS, scipy_on
+from tests.train.full_batch.problems import SIX, Plain
+
+CASES = [
+    (problem, method)
+    for problem in SIX
+    for method in PAIRS
+    if problem.residuals or method != "levenberg_marquardt"
+]
+IDS = [f"{problem}-{method}" for problem, method in CASES]
+
+
+def method_of(problem, text):
+    """The method that a file names."""
+    written = problem.text.replace("train {", f"train {{ optimizer = {text}\n")
+    return train_settings(elaborate(Source("a.net", written))).optimizer
+
+
+@pytest.mark.parametrize(("problem", "text"), CASES, ids=IDS)
+def test_functions_in_float64(problem, text):
+    f = Plain(problem)
+    found = minimise(f, problem.start, method_of(problem, text))
+    value, evaluations = scipy_on(problem.name, PAIRS[text])
+    assert found.ended and found.point.value <= value + 1e-6 * (1 + value)
+    assert f.evaluations <= 1.2 * evaluations
+
+
+@pytest.mark.parametrize(("problem", "text"), CASES, ids=IDS)
+def test_networks_in_float32(problem, text):
+    learner, batch = learner_of(problem, method_of(problem, text))
+    value, evaluations = scipy_on(problem.name, PAIRS[text])
+    assert train(learner, batch) <= value + 1e-6 * (1 + value)
+    assert learner.memory.ended
+    assert learner.work()["evaluations"] <= 1.2 * evaluations
