@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from netdsl.api import Network as Network
     from netdsl.api import compile as compile  # noqa: A004 - the name of the thing
     from netdsl.api import device as device
+    from netdsl.api import ensemble as ensemble
     from netdsl.api import load as load
     from netdsl.api import load_weights as load_weights
     from netdsl.api import restore as restore

@@ -19,7 +19,7 @@ from netdsl.syntax.read import read_source
 if TYPE_CHECKING:
     from netdsl.backend.registry import Device
     from netdsl.backend.target import Target
-    from netdsl.predict import Trained
+    from netdsl.predict import Ensemble, Trained
     from netdsl.report.notebook import ShownSummary
     from netdsl.runtime import Gradient, Program
 
@@ -146,6 +146,18 @@ def restore(path: str | os.PathLike[str]) -> Trained:
     from netdsl.predict import load_trained
 
     return load_trained(Path(path))
+
+
+def ensemble(*paths: str | os.PathLike[str]) -> Ensemble:
+    """Several trained networks that answer together, by the mean of their probabilities; `run` computes it.
+
+    A path is a checkpoint, an artifact, or the folder of a run, which stands for its snapshots if it has some, else
+    for its best checkpoint.  Raises NetError for other files, and for networks that do not fit each other.
+    """
+    from netdsl.predict import load_models
+    from netdsl.train.run_folder import models_of
+
+    return load_models([model for path in paths for model in models_of(Path(path))])
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Array]:

@@ -26,11 +26,12 @@ SPLITS = ("test", "validation", "train")
 @command(
     FILE,
     option(
-        "checkpoint",
+        "checkpoints",
         type=Path,
-        files="*.safetensors",
+        nargs="+",
+        files="*",
         metavar="CHECKPOINT",
-        help="a checkpoint of netdsl train",
+        help="a checkpoint, an artifact, or the folder of a run; of several the mean of their predictions",
     ),
     SET,
     NET,
@@ -48,7 +49,7 @@ SPLITS = ("test", "validation", "train")
 )
 def app(
     file: Path,
-    checkpoint: Path,
+    checkpoints: list[Path],
     settings: list[str],
     net: str | None,
     split: str,
@@ -56,17 +57,20 @@ def app(
     threads: int | None,
     form: Format,
 ) -> None:
-    """Evaluate trained weights."""
+    """Evaluate trained weights; the folder of a run stands for its snapshots, else for its best checkpoint."""
     from netdsl.train import evaluate_checkpoint
+    from netdsl.train.run_folder import models_of
 
     with diagnostics(form):
         target = find_target(device, threads=threads)
+        files = [model for path in checkpoints for model in models_of(path)]
         values = evaluate_checkpoint(
-            lambda batch: load_network(file, settings, net, batch), checkpoint, split, target
+            lambda batch: load_network(file, settings, net, batch), files, split, target
         )
     if form is Format.json:
         print_json({"split": split, **values})
     else:
         from netdsl.cli.progress import values_text
 
-        print_page(f"{split}: {values_text(values)}")
+        what = split if len(files) == 1 else f"{split}, mean of {len(files)} models"
+        print_page(f"{what}: {values_text(values)}")

@@ -35,6 +35,7 @@ COMMANDS = {
     "eval": "evaluate a trained network on its test data",
     "run": "run a trained network on arrays or an image",
     "curves": "how the loss and the metrics of runs went",
+    "average": "one network with the mean of the weights of several",
     "ops": "the op library and its documentation",
     "data": "the data sets: list them, get them",
     "doctor": "what this machine offers: threads, vectors, cache, GPU",

@@ -22,7 +22,13 @@ from netdsl.terminal import terminal_width
 
 
 @command(
-    option("model", type=Path, files="*", metavar="MODEL", help="an artifact or a checkpoint"),
+    option(
+        "model",
+        type=Path,
+        files="*",
+        metavar="MODEL",
+        help="an artifact, a checkpoint, or the folder of a run",
+    ),
     option(
         "inputs",
         type=Path,
@@ -38,6 +44,16 @@ from netdsl.terminal import terminal_width
         metavar="FILE",
         help="write the outputs: .npz, .npy, .json, .csv for tables, .png or .jpg for pictures",
     ),
+    option(
+        "--with",
+        dest="others",
+        type=Path,
+        nargs="+",
+        default=[],
+        files="*",
+        metavar="MODEL",
+        help="more models: the mean of all predictions is taken",
+    ),
     option("--resize", action="store_true", help="resize and cut pictures of another size"),
     option("--top", type=at_least_1, default=5, metavar="N", help="how many classes to print (default: 5)"),
     option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
@@ -48,6 +64,7 @@ from netdsl.terminal import terminal_width
 def app(
     model: Path,
     inputs: list[Path],
+    others: list[Path],
     out: Path | None,
     resize: bool,
     top: int,
@@ -58,18 +75,19 @@ def app(
 ) -> None:
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
-    Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.
+    Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.  The
+    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint.
     """
-    from netdsl.predict import Destination, answers, load_trained, predict, read_samples
+    from netdsl.predict import Destination, answers, load_models
     from netdsl.predict.text import as_json, lines
+    from netdsl.train.run_folder import models_of
 
     with diagnostics(form):
         computer = find_target(device, threads=threads)
-        trained = load_trained(model)
-        target = None if out is None else Destination(out, trained.outputs, trained.usage)
-        samples = read_samples(inputs, trained.inputs, trained.usage, resize)
-        outputs = predict(trained, samples, seed, computer)
-        found = answers(outputs, trained.usage, top)
+        models = load_models([file for path in (model, *others) for file in models_of(path)])
+        target = None if out is None else Destination(out, models.outputs, models.usage)
+        outputs, samples = models.predict(inputs, resize, seed, computer)
+        found = answers(outputs, models.usage, top)
         if target is not None:
             titles = [samples.title(k) for k in range(len(samples))]
             with writing(target.path):
@@ -79,6 +97,7 @@ def app(
     elif target is not None:
         print(f"written to {', '.join(map(str, written))}")
     else:
-        print_page("\n".join(lines(outputs, found, samples, terminal_width())))
+        head = [f"mean of {len(models)} models"] if len(models) > 1 else []
+        print_page("\n".join([*head, *lines(outputs, found, samples, terminal_width())]))
     if samples.problems:
         fail(samples.problems)

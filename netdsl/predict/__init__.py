@@ -1,6 +1,8 @@
 """Run trained networks on files: samples, predictions, and writing the outputs."""
 
-from netdsl.predict.answers import Answer, answers, probabilities
+from netdsl.data.probability import probabilities
+from netdsl.predict.answers import Answer, answers
+from netdsl.predict.ensemble import Ensemble, load_models
 from netdsl.predict.model import Trained, load_trained, predict
 from netdsl.predict.output import Destination
 from netdsl.predict.samples import Samples, read_samples
@@ -9,8 +11,10 @@ __all__ = [
     "Answer",
     "Samples",
     "Destination",
+    "Ensemble",
     "Trained",
     "answers",
+    "load_models",
     "load_trained",
     "predict",
     "probabilities",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.data import Meaning, Usage
+from netdsl.data.probability import probabilities
 
 Array = NDArray[Any]
 BINARY = (Meaning.binary_logits, Meaning.binary_probabilities)
@@ -45,19 +46,6 @@ def answers(outputs: Mapping[str, Array], usage: Usage | None, top: int = 5) -> 
         for name, said in usage.outputs.items()
         if name in outputs and (outputs[name].ndim == 2 or said.meaning not in BINARY)
     }
-
-
-def probabilities(array: Array, meaning: Meaning) -> Array:
-    """Outputs [n, ..., classes] as probabilities in float64; scores stay as they are."""
-    x = array.astype(np.float64)
-    if meaning is Meaning.logits:
-        x = np.exp(x - x.max(axis=-1, keepdims=True))
-        return np.asarray(x / x.sum(axis=-1, keepdims=True))
-    if meaning is Meaning.log_probabilities:
-        return np.exp(x)
-    if meaning is Meaning.binary_logits:
-        return np.asarray(1 / (1 + np.exp(-np.clip(x, -700, 700))))
-    return x
 
 
 def class_names(count: int, classes: tuple[str, ...] | None) -> list[str]:

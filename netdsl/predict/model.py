@@ -40,6 +40,11 @@ class Trained:
         return self.graph.leaves("input")
 
     @property
+    def inputs_by_name(self) -> dict[str, TensorType]:
+        """The types of the inputs, with a batch axis of any size."""
+        return {leaf.id: leaf.types[0] for leaf in self.inputs}
+
+    @property
     def outputs(self) -> dict[str, TensorType]:
         """The types of the outputs in inference, with a batch axis of any size."""
         kept = {n: v for n, v in self.graph.outputs.items() if n not in self.graph.aux}

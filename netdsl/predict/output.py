@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from netdsl.data import Meaning, Usage
 from netdsl.data.picture import pillow
+from netdsl.data.probability import probabilities
 from netdsl.files import atomic_write
 from netdsl.ir import TensorType
-from netdsl.predict.answers import BINARY, class_names, probabilities
+from netdsl.predict.answers import BINARY, class_names
 from netdsl.source import Diagnostic, NetError, suggest, warn
 
 Array = NDArray[Any]

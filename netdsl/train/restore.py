@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from netdsl import passes
 from netdsl.backend.registry import Device, find_target
-from netdsl.data import Usage
+from netdsl.data import DataPlan, Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, ShapeError
 from netdsl.ir.parse import parse_graph
@@ -16,34 +17,78 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
-from netdsl.runtime.container import Array
+from netdsl.runtime.container import Array, read_container
 from netdsl.source import Diagnostic, NetError, counted, warn
-from netdsl.train.checkpoint import Checkpoint, check_arrays, load_checkpoint
+from netdsl.train.checkpoint import Run, check_arrays
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.sections import evaluation_sections
-from netdsl.train.settings import settings_text
+from netdsl.train.settings import settings_text, train_settings
+from netdsl.train.transfer.ensemble import EnsembleEvaluator
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A checkpoint, or an artifact, which does not say how it was trained."""
+
+    path: Path
+    model: Model
+    arrays: Mapping[str, Array]
+    run: Run | None
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self.model.usage is None else Usage.from_json(self.model.usage)
 
 
 def evaluate_checkpoint(
-    network_of: Callable[[int], Network], path: Path, split: str, device: Device = "cpu"
+    network_of: Callable[[int], Network], path: Path | Sequence[Path], split: str, device: Device = "cpu"
 ) -> dict[str, float]:
-    """Loss and metrics of a checkpoint's weights on a split; `network_of` elaborates for a batch size."""
-    checkpoint = load_checkpoint(path)
+    """Loss and metrics of trained weights on a split; `network_of` elaborates for a batch size.
+
+    Of several files it is the mean of their predictions that is evaluated; see `EnsembleEvaluator`.
+    """
     network = network_of(1)
-    usage = Usage.from_json(checkpoint.model.usage)
-    _say_what_holds(checkpoint, network)
-    sections = evaluation_sections(network, split, checkpoint.run.seed, usage)
-    network, batch = sections.network, sections.settings.evaluation_batch
-    assert sections.data is not None
-    evaluator = Evaluator(network, sections.data, batch, device=device)
-    weights = weights_of(network.graph, checkpoint.arrays, str(path))
-    evaluator.program(batch).load_state_dict(weights)
+    members = [_member(p) for p in ([path] if isinstance(path, Path) else path)]
+    plans: list[DataPlan] = []
+    for member in members:
+        _say_what_holds(member, network)
+        seed = train_settings(network).seed if member.run is None else member.run.seed
+        sections = evaluation_sections(network, split, seed, member.usage)
+        assert sections.data is not None
+        plans.append(sections.data)
+    _check_seeds(members, split, plans[0])
+    network, batch, target = sections.network, sections.settings.evaluation_batch, find_target(device)
+    weights = [weights_of(network.graph, m.arrays, str(m.path)) for m in members]
+    if len(members) > 1:
+        return EnsembleEvaluator(network, list(zip(plans, weights, strict=True)), batch, target).run(split)
+    evaluator = Evaluator(network, plans[0], batch, device=target)
+    program = evaluator.program(batch)
+    for name in program.weights:  # those of an output that no loss reads are not in it
+        program.set(name, weights[0][name])
     return evaluator.run(split)
 
 
-def _say_what_holds(checkpoint: Checkpoint, network: Network) -> None:
+def _member(path: Path) -> _Member:
+    file = read_container(path, "checkpoint", "artifact")
+    run = file.record("run", Run) if file.kind == "checkpoint" else None
+    return _Member(path, file.record("model", Model), file.arrays, run)
+
+
+def _check_seeds(members: Sequence[_Member], split: str, data: DataPlan) -> None:
+    """Raise NetError where checkpoints had other samples for validation."""
+    seeds = {member.run.seed for member in members if member.run is not None}
+    if len(seeds) > 1 and split != "test" and "validation" not in data.sources and data.has_validation:
+        message = (
+            f"the checkpoints were trained with other seeds, and so on other parts of the data than {split}"
+        )
+        raise NetError(Diagnostic("checkpoint", message, fix="evaluate them on the test set"))
+
+
+def _say_what_holds(member: _Member, network: Network) -> None:
     """Warn of settings of the file that the checkpoint's own replace."""
-    then, now = checkpoint.run.settings, settings_text(network)
+    if member.run is None:
+        return
+    then, now = member.run.settings, settings_text(network)
     for name in ("data.preprocess", "data.normalize"):
         was, given = then.get(name, "its default"), now.get(name, "its default")
         if was != given:

@@ -30,6 +30,19 @@ def snapshots_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.stem.removeprefix("snapshot-")))
 
 
+def models_of(path: Path) -> list[Path]:
+    """The files that a path stands for: that of a run's folder for its snapshots, else its best checkpoint, else its
+    last; any other one for itself.
+    """
+    if not path.is_dir():
+        return [path]
+    found = snapshots_in(path) or [p for p in (path / BEST, path / LAST) if p.is_file()][:1]
+    if not found:
+        message = f"{path} is a folder without checkpoints"
+        raise NetError(Diagnostic("checkpoint", message, fix="name a file, or the folder of a run"))
+    return found
+
+
 class RunFolder:
     """The files of one run; without a folder it writes nowhere.
 

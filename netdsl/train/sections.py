@@ -148,7 +148,7 @@ def start_of(network: Network, settings: TrainSettings) -> Start | None:
         return find_start(settings.start, Path(network.source.name).parent, network.objective)
 
 
-def evaluation_sections(network: Network, split: str, seed: int, given: Usage) -> Sections:
+def evaluation_sections(network: Network, split: str, seed: int, given: Usage | None) -> Sections:
     """The sections of a network to evaluate on a split, prepared as in a training; raises NetError."""
     problems = Mistakes()
     with problems.at():
