@@ -132,7 +132,9 @@ def _unreadable(path: Path, kinds: Sequence[str]) -> NetError:
 
 def _wanted(kinds: Sequence[str]) -> tuple[str, str]:
     """The wanted kind of file, and how to get one."""
-    return " or ".join("an artifact" if k == "artifact" else f"a {k}" for k in kinds), _MAKE[kinds[-1]]
+    return " or ".join("an artifact" if k == "artifact" else f"a {k}" for k in kinds), _MAKE[
+        "checkpoint" if "checkpoint" in kinds else kinds[-1]
+    ]
 
 
 def _damaged(path: Path, code: str, how: str) -> NetError:

@@ -36,11 +36,7 @@ def models_of(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    found = snapshots_in(path) or [p for p in (path / BEST, path / LAST) if p.is_file()][:1]
-    if not found:
-        message = f"{path} is a folder without checkpoints"
-        raise NetError(Diagnostic("checkpoint", message, fix="name a file, or the folder of a run"))
-    return found
+    return snapshots_in(path) or [p for p in (path / BEST, path / LAST) if p.is_file()][:1] or [path]
 
 
 class RunFolder:

@@ -56,9 +56,11 @@ def test_the_folder_of_a_run_is_no_checkpoint_but_holds_one(tmp_path, capsys):
     run.mkdir()
     for name in ("last.safetensors", "best.safetensors"):
         (run / name).touch()
+        code, _, err = call(capsys, "compile", net, "-o", tmp_path / "x.netdsl", "--weights", run)
+        assert code == 1 and "is a folder" in err and f"did you mean {run / name}?" in err
         for words in (("eval", net, run), ("run", run, tmp_path / "x.npy")):
             code, _, err = call(capsys, *words)
-            assert code == 1 and "is a folder" in err and f"did you mean {run / name}?" in err
+            assert code == 1 and f"{run / name} is empty" in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -45,7 +45,7 @@ COMMANDS = {
     "diff after": ("diff n.net FILE", "a .net file"),
     "explain-shape": ("explain-shape FILE y", "a .net file"),
     "eval": ("eval FILE checkpoint", "a .net file"),
-    "eval checkpoint": ("eval n.net FILE", "a checkpoint"),
+    "eval checkpoint": ("eval n.net FILE", "a checkpoint or an artifact"),
     "run": ("run FILE x.npy", "an artifact or a checkpoint"),
     "emit": ("compile --emit tree FILE", "a .net file"),
 }
@@ -96,6 +96,7 @@ SWAPPED = {
         "artifact": "is a netdsl artifact",
         "notes": "is a text",
     },
+    "a checkpoint or an artifact": {"net": r"is a network's text \(.net\)", "notes": "is a text"},
     "an artifact or a checkpoint": {"net": r"is a network's text \(.net\)", "notes": "is a text"},
 }
 UGLY = re.compile(
