@@ -81,7 +81,10 @@ def test_commands_print_what_the_page_shows(page, sandbox):
     run_sessions(page, run)
 
 
-WITH_PYTHON = [ROOT / "README.md", ROOT / "docs" / "training.md", ROOT / "docs" / "gradients.md"]
+WITH_PYTHON = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{n}.md" for n in ("training", "optimizers", "gradients")),
+]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda p: p.name)

@@ -42,7 +42,7 @@ class FollowSettings(Callback):
 
     def _count(self, loop: Loop) -> None:
         stretch = loop.learner.settings.stretch(loop.progress.epoch)
-        loop.learner.counted_from = stretch.first * len(loop.batches) if stretch.stage else 0
+        loop.learner.counted_from = stretch.first * loop.clock.per_epoch if stretch.stage else 0
 
 
 @dataclass(frozen=True)

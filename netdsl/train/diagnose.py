@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.source import Diagnostic
+from netdsl.train.change import CHECK
 from netdsl.train.optimizers import Optimizer
-from netdsl.train.step import CHECK, HYPER, NORM
+from netdsl.train.step import HYPER, NORM
 
 Array = NDArray[Any]
 SMALLER = "a smaller learning rate or clip_norm may help"
@@ -85,7 +86,7 @@ def _trace(step: Graph, feeds: Mapping[str, Array]) -> _Trace:
         # Nodes without an origin, such as the norm for gradient clipping, may overflow.
         if node.origin and node.id.startswith("grad/"):
             trace.backward = trace.backward or node
-        elif node.origin:
+        elif node.origin and not node.id.startswith("update/"):
             trace.forward = trace.forward or node
     return trace
 

@@ -19,16 +19,20 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.source import NetError
+from netdsl.train.average import Average
 from netdsl.train.callback import Callback
 from netdsl.train.diagnose import not_finite
 from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.inputs import Inputs, network_inputs
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Optimizer
+from netdsl.train.renew import Renewal
 from netdsl.train.settings import TrainSettings
-from netdsl.train.step import HYPER, training_graph
+from netdsl.train.step import AVERAGE, AVERAGED, HYPER, KEEP, SHARE, training_graph
+from netdsl.train.turn import Turn
 
 Array = NDArray[Any]
+_AVERAGE, _TRAINED = f"/{AVERAGE}", "/trained"
 
 
 class Learner:
@@ -47,15 +51,17 @@ class Learner:
         self.measures = Measures(network.objective)
         self._target = find_target(device)
         self.check_batch(settings.batch, FULL_BATCH)
-        self.program = self._running = self._compile(settings.batch, frozenset(), None)
-        self._programs = {(settings.batch, frozenset[str]()): self.program}
+        self.program = self._running = self._compile(settings.batch, frozenset(), False, None)
+        self._programs = {(settings.batch, frozenset[str](), False): self.program}
         self.counted_from = 0
-        self._keyed = KEY in self.program.inputs
-        slots = self.optimizer.used_slots()
-        weights = [n.id for n in self.program.graph.leaves("param")]
-        self._slots = {f"{weight}/{slot}" for weight in weights for slot in slots}
-        for leaf in (*self.program.graph.leaves("param"), *self.program.graph.leaves("state")):
+        leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))
+        self._leaves = {leaf.id: leaf for leaf in leaves}
+        self._averaged = [n.removesuffix(_AVERAGE) for n in self._leaves if n.endswith(_AVERAGE)]
+        self._showing = False
+        self._renewal = Renewal(self.graph, self.program, settings.seed)
+        for leaf in leaves:
             self.program.set(leaf.id, initialize(leaf, settings.seed))
+        self.begin()
 
     @property
     def callbacks(self) -> Sequence[Callback]:
@@ -72,76 +78,119 @@ class Learner:
             self.check_batch(batches.last_size, LAST_BATCH)
 
     def arrays(self) -> dict[str, Array]:
-        """Everything that a checkpoint keeps, by name."""
-        return self.program.state_dict()
+        """Everything that a checkpoint keeps, by name; averages go by the names of their weights."""
+        found = self.program.state_dict()
+        for name in self._averaged:
+            pair = found[name], found.pop(name + _AVERAGE)
+            found[name], found[name + _TRAINED] = pair if self._showing else pair[::-1]
+        return found
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of everything that a checkpoint keeps, by name."""
-        leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))
-        return {n.id: n.types[0].shape for n in leaves}
+        own = {name: leaf.types[0].shape for name, leaf in self._leaves.items()}
+        return {_saved(name): shape for name, shape in own.items()}
+
+    @property
+    def accumulate(self) -> int:
+        """How many batches make one update."""
+        return self.settings.accumulate
+
+    @property
+    def average(self) -> Average | None:
+        """The average that is evaluated and saved in place of the weights."""
+        return self.settings.average
+
+    def renew(self, batches: Batches, epoch: int) -> None:
+        """Give the averages the statistics that they have over the batches of `epoch`, from 0."""
+        self.show(averages=True)
+        for name, array in self._renewal.run(batches, epoch).items():
+            self.program.set(name, array)
+        self.show(averages=False)
+
+    def show(self, averages: bool) -> None:
+        """Let the averages take the places of the weights in the program, or the weights their own ones again."""
+        if averages != self._showing:
+            for name in self._averaged:
+                pair = self.program.get(name), self.program.get(name + _AVERAGE)
+                self.program.set(name, pair[1])
+                self.program.set(name + _AVERAGE, pair[0])
+            self._showing = averages
 
     def check_batch(self, size: int, fix: str) -> None:
         """Raise NetError, with the fix in words, where a layer cannot be trained on batches of `size` samples."""
         check_batch_size(self.objective, size, fix)
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take over weights, statistics and slots."""
-        self.program.load_state_dict(arrays)
+        """Take over weights, statistics and slots, as `arrays` gives them."""
+        self._showing = False
+        for name in self._leaves:
+            self.program.set(name, arrays[_saved(name)])
+        for name in self._averaged:
+            self.program.set(name, arrays[name + _TRAINED])
+            self.program.set(name + _AVERAGE, arrays[name])
         self._running = self.program
+
+    def begin(self) -> None:
+        """Empty the optimiser's slots, and let averages begin with the weights: a new run starts."""
+        self._showing = False
+        for name in self._averaged:
+            self.program.set(name + _AVERAGE, self.program.get(name))
+        self.forget()
 
     def forget(self) -> None:
-        """Empty the optimiser's slots: a new run starts."""
-        for leaf in self.program.graph.leaves("state"):
-            if leaf.id in self._slots:
-                self.program.set(leaf.id, initialize(leaf, self.settings.seed))
+        """Empty the optimiser's slots."""
+        for name, leaf in self._leaves.items():
+            if "/" in name and not name.endswith(_AVERAGE):
+                self.program.set(name, initialize(leaf, self.settings.seed))
         self._running = self.program
 
-    def step(
-        self,
-        batch: Batch,
-        number: int,
-        lr: float,
-        momentum: float | None = None,
-        frozen: Set[str] = frozenset(),
-    ) -> dict[str, Array]:
-        """Make step `number` (from 0) with a batch; returns its `loss` before, and what loss and metrics add up.
-
-        `momentum` None is the optimiser's own; the weights `frozen` keep their bits, and so do their slots.
+    def step(self, batch: Batch, turn: Turn) -> dict[str, Array]:
+        """Learn from a batch; returns its `loss` before, and what loss and metrics add up.
 
         Raises NetError, naming the first layer, when the loss, a weight, a statistic or a slot would not be finite;
         then nothing has changed.
         """
-        program = self._program(batch.size, frozenset(frozen))
-        feeds = dict(batch)
-        for name, value in self.optimizer.scalars(number - self.counted_from, lr, momentum).items():
-            feeds[HYPER + name] = np.asarray(value, np.float32)
-        if self._keyed:
-            feeds[KEY] = random_key(self.settings.seed, number)
+        key = (batch.size, frozenset(turn.frozen), not turn.last)
+        program, feeds = self._program(*key), {**batch, **self._scalars(turn)}
         values = program.run({name: feeds[name] for name in program.inputs})
         if not np.isfinite(values["finite"]):
-            objective = self._objective(batch.size, frozen)
-            arrays = {**program.state_dict(), **feeds}
-            raise NetError(not_finite(objective, self._graph(objective), arrays, number, self.optimizer))
+            objective = self._objective(batch.size, turn.frozen)
+            graph = training_graph(objective, self.settings.recipe, not turn.last)
+            arrays = {**program.state_dict(), **{name: feeds[name] for name in program.inputs}}
+            raise NetError(not_finite(objective, graph, arrays, turn.step, self.optimizer))
         return values
 
-    def _program(self, size: int, frozen: frozenset[str]) -> Program:
+    def _scalars(self, turn: Turn) -> dict[str, Array]:
+        """What a step is fed besides the batch."""
+        scalars = self.optimizer.scalars(turn.update - self.counted_from, turn.lr, turn.momentum)
+        scalars |= {KEEP: float(not turn.first), SHARE: turn.share, AVERAGED: turn.averaged}
+        feeds: dict[str, Array] = {HYPER + name: np.asarray(v, np.float32) for name, v in scalars.items()}
+        return {**feeds, KEY: random_key(self.settings.seed, turn.step)}
+
+    def _program(self, size: int, frozen: frozenset[str], gather: bool) -> Program:
         """The program for so many samples that leaves these weights alone, ready for what others made of the rest."""
-        key = (size, frozen)
+        key = (size, frozen, gather)
         if key not in self._programs:
-            self._programs[key] = self._compile(size, frozen, self.program)
+            self._programs[key] = self._compile(*key, self.program)
         program = self._programs[key]
         if program is not self._running:
             program.weights_changed()
         self._running = program
         return program
 
+    def graph(self, size: int) -> Graph:
+        """The graph of ops for so many samples."""
+        return with_batch(self.objective, size)
+
     def _objective(self, size: int, frozen: Set[str]) -> Graph:
-        objective = with_batch(self.objective, size)
+        objective = self.graph(size)
         return with_frozen(objective, frozen) if frozen else objective
 
-    def _graph(self, objective: Graph) -> Graph:
-        return training_graph(objective, self.optimizer, self.settings.clip_norm)
+    def _compile(self, size: int, frozen: Set[str], gather: bool, share: Program | None) -> Program:
+        graph = training_graph(self._objective(size, frozen), self.settings.recipe, gather)
+        return Program(passes.training(self._target.limits).run(graph), self._target, share)
 
-    def _compile(self, size: int, frozen: Set[str], share: Program | None) -> Program:
-        graph = passes.training(self._target.limits).run(self._graph(self._objective(size, frozen)))
-        return Program(graph, self._target, share)
+
+def _saved(name: str) -> str:
+    """What a leaf is called in checkpoints: there the averages have the names of the weights."""
+    return name.removesuffix(_AVERAGE) + _TRAINED if name.endswith(_AVERAGE) else name

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from netdsl.arrays import Array
 from netdsl.data import Batch, Batches
 from netdsl.ir import Graph
 from netdsl.runtime import Program
+from netdsl.train.average import Average
 from netdsl.train.inputs import Inputs
 from netdsl.train.measures import Measures
+from netdsl.train.turn import Turn
 
 if TYPE_CHECKING:
     from netdsl.train.callback import Callback
@@ -49,15 +51,22 @@ class Learning(Protocol):
     def callbacks(self) -> Sequence[Callback]:
         """Those of the learner itself, which come before the user's."""
 
-    def step(
-        self,
-        batch: Batch,
-        number: int,
-        lr: float,
-        momentum: float | None = None,
-        frozen: Set[str] = frozenset(),
-    ) -> dict[str, Array]:
-        """Make step `number` (from 0) with a batch; returns what loss and metrics add up."""
+    @property
+    def accumulate(self) -> int:
+        """How many batches make one update."""
+
+    @property
+    def average(self) -> Average | None:
+        """The average that is evaluated and saved in place of the weights."""
+
+    def show(self, averages: bool) -> None:
+        """Let the averages take the places of the weights in the program, or the weights their own ones again."""
+
+    def renew(self, batches: Batches, epoch: int) -> None:
+        """Give the averages the statistics that they have over the batches of `epoch`, from 0."""
+
+    def step(self, batch: Batch, turn: Turn) -> dict[str, Array]:
+        """Learn from a batch; returns what loss and metrics add up."""
 
     def work(self) -> dict[str, int]:
         """What has been computed so far, by name, where the number of steps does not say it."""
@@ -74,5 +83,8 @@ class Learning(Protocol):
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take over what a checkpoint keeps."""
 
+    def begin(self) -> None:
+        """Forget, and let averages begin with the weights: a new run starts."""
+
     def forget(self) -> None:
-        """Empty what the optimiser keeps: a new run starts."""
+        """Empty what the optimiser keeps."""

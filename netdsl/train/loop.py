@@ -12,8 +12,10 @@ from netdsl.train.checkpoint import EpochResult, Progress
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.kept import give_back
 from netdsl.train.learning import Learning
+from netdsl.train.measures import Values
 from netdsl.train.schedules import Clock
 from netdsl.train.transfer.start import Start
+from netdsl.train.turn import Grouping, Turn
 
 
 class Loop:
@@ -53,8 +55,24 @@ class Loop:
 
     @property
     def clock(self) -> Clock:
-        """The number of the next step, and how many there are to be."""
-        return Clock(self.progress.step, self.epochs * len(self.batches), len(self.batches))
+        """The number of the next update, and how many there are to be."""
+        updates, p = self._grouping.updates, self.progress
+        return Clock(p.epoch * updates + p.batch // self._grouping.size, self.epochs * updates, updates)
+
+    @property
+    def _grouping(self) -> Grouping:
+        return Grouping(len(self.batches), self.learner.accumulate)
+
+    @property
+    def _turn(self) -> Turn:
+        """What the next step has to know."""
+        p, clock, average = self.progress, self.clock, self.learner.average
+        first, last = self._grouping.place(p.batch)
+        share, averaged = (
+            self._grouping.share(p.batch, self.batches),
+            average.share(clock) if average else 1.0,
+        )
+        return Turn(p.step, clock.step, self.lr, self.momentum, self.frozen, first, last, share, averaged)
 
     def begin(
         self,
@@ -103,7 +121,8 @@ class Loop:
         self._tell(lambda c: c.on_batch_begin(self))
         if self.ending:
             return None
-        sums = learner.step(batch, p.step, self.lr, self.momentum, self.frozen)
+        turn, clock = self._turn, self.clock
+        sums = learner.step(batch, turn)
         learner.measures.update(p.sums, sums, batch.size)
         p.step, p.batch = p.step + 1, p.batch + 1
         values = learner.measures.result(p.sums)
@@ -111,10 +130,23 @@ class Loop:
         self.seconds = time.monotonic() - self._began
         if not batch.last:
             return None
-        validation = self.evaluator.run("validation") if self.evaluator is not None else None
+        average = learner.average
+        if average is not None and average.renews(clock):
+            learner.renew(self.batches, p.epoch)
+        validation = self._validated()
         p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
         p.history.append(EpochResult(p.epoch, self.lr, values, validation))
         return p.history[-1]
+
+    def _validated(self) -> Values | None:
+        """Loss and metrics over the validation set, of the averaged weights where there are some."""
+        if self.evaluator is None:
+            return None
+        self.learner.show(averages=True)
+        try:
+            return self.evaluator.run("validation")
+        finally:
+            self.learner.show(averages=False)
 
     def _save(self, result: EpochResult | None) -> None:
         """Let callbacks save, then tell them of the epoch that has ended."""

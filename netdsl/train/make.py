@@ -19,6 +19,9 @@ FLOAT32_MAX = 3.4e38
 #: examples of values that need settings
 EXAMPLES: Mapping[str, str] = {
     "step": "step(every = 30)",
+    "group": 'group("dense*", lr = 0.1)',
+    "max_norm": "max_norm(3)",
+    "non_neg": 'non_neg("dense1")',
     "idx": 'idx("images.gz", "labels.gz")',
     "npz": 'npz("data.npz")',
     "npy": 'npy("x.npy", "y.npy")',
@@ -174,3 +177,8 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def bounded(default: float, low: float, high: float = FLOAT32_MAX) -> Any:
     """A dataclass field for a number between bounds."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def name_in(known: Mapping[str, type], value: object) -> str:
+    """The name in a table of the class of a value."""
+    return next(name for name, kind in known.items() if kind is type(value))

@@ -16,7 +16,6 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.report.peak_memory import Memory, Peak
-from netdsl.train.optimizers import Sgd
 from netdsl.train.settings import train_settings
 from netdsl.train.step import training_graph
 from netdsl.train.whole_step import step_graph
@@ -90,7 +89,7 @@ def _step(network: Network, batch: int) -> Graph:
     if network.objective is not None:
         settings = train_settings(network)
         return step_graph(with_batch(network.objective, batch), settings)
-    return training_graph(_with_mean_loss(with_batch(network.graph, batch)), Sgd())
+    return training_graph(_with_mean_loss(with_batch(network.graph, batch)))
 
 
 def _with_mean_loss(graph: Graph) -> Graph:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import Diagnostic, NetError, counted
+from netdsl.train.average import AVERAGES
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import name_of
-from netdsl.train.optimizers import OPTIMIZERS, Optimizer
+from netdsl.train.make import name_in
+from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.settings import TrainSettings, settings_text
 
 
@@ -20,7 +22,7 @@ def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run
     assert network.objective is not None
     text = str(with_batch(network.objective, settings.batch))
     digest = hashlib.sha256(text.encode()).hexdigest()
-    optimizer = _optimizer(settings.optimizer)
+    optimizer = _optimizer(settings)
     text_of = settings_text(network)
     if settings.start is not None:
         text_of["train.start"] = settings.start.text
@@ -61,12 +63,17 @@ def check_resume(
     return changed
 
 
-def _optimizer(optimizer: Optimizer | FullBatch) -> str:
+def _optimizer(settings: TrainSettings) -> str:
+    """What the arrays of a checkpoint beside the weights are there for."""
+    optimizer = settings.optimizer
     if isinstance(optimizer, FullBatch):
         return name_of(optimizer)
-    (name,) = (name for name, kind in OPTIMIZERS.items() if kind is type(optimizer))
+    name = name_in(OPTIMIZERS, optimizer)
     slots = optimizer.used_slots()
-    return f"{name} (which keeps {', '.join(slots)})" if slots else f"{name} without momentum"
+    text = f"{name} (which keeps {', '.join(slots)})" if slots else f"{name} without momentum"
+    if settings.accumulate > 1:
+        text += f", accumulate = {settings.accumulate}"
+    return text if settings.average is None else f"{text}, average = {name_in(AVERAGES, settings.average)}"
 
 
 def _differs(what: str, fix: str | None = None) -> NetError:

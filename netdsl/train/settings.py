@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +14,14 @@ from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
 from netdsl.elaborate import CallValue, Network, SectionSetting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, counted
+from netdsl.train.average import AVERAGES, Average
+from netdsl.train.freeze import weights_named
 from netdsl.train.full_batch.check import check_settings
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import FULL_BATCH
-from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, place_of
+from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, name_in, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
+from netdsl.train.recipe import CONSTRAINTS, GROUPS, Constraint, Group, Recipe
 from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
 from netdsl.train.transfer.stages import STAGES, Stage, Stretch, in_cycles, in_stages
 from netdsl.train.transfer.start import STARTS, Load
@@ -44,6 +47,11 @@ class TrainSettings:
     evaluation_batch: int = 32
     seed: int = 0
     clip_norm: float | None = None
+    clip_value: float | None = None
+    accumulate: int = 1
+    groups: tuple[Group, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    average: Average | None = None
     checkpoint_seconds: float = 30.0
     start: Load | None = None
     stages: tuple[Stage, ...] = ()
@@ -60,6 +68,13 @@ class TrainSettings:
     def stretch(self, epoch: int) -> Stretch:
         """The one of an epoch, from 0; the last one goes on."""
         return [s for s in self.stretches if s.first <= max(epoch, 0)][-1]
+
+    @property
+    def recipe(self) -> Recipe:
+        """How gradients become new weights; raises TypeError for full-batch methods, which have none."""
+        if isinstance(self.optimizer, FullBatch):
+            raise TypeError("a full-batch method has no recipe")
+        return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
 
 def train_settings(network: Network) -> TrainSettings:
@@ -85,7 +100,11 @@ def train_settings(network: Network) -> TrainSettings:
     if isinstance(settings.optimizer, FullBatch):
         check_settings(settings.optimizer, given)
         return settings if "batch" in given else _whole(settings, settings.optimizer.piece, network)
-    settings = _with_momentum(settings, settings.optimizer)
+    for name, pattern in settings.recipe.patterns():
+        with problems.at(given[name].span):
+            weights_named(network.objective, (pattern,))
+    problems.done()
+    settings = _with_momentum(settings, settings.optimizer, given)
     _check_schedule(settings, given)
     return settings
 
@@ -114,10 +133,16 @@ def _check_lengths(values: dict[str, Any], given: Mapping[str, SectionSetting]) 
         raise NetError(Diagnostic("setting", message, given["snapshots"].span, fix=fix))
 
 
-def _with_momentum(settings: TrainSettings, optimizer: Optimizer) -> TrainSettings:
+def _with_momentum(
+    settings: TrainSettings, optimizer: Optimizer, given: Mapping[str, SectionSetting]
+) -> TrainSettings:
     found = [stretch.schedule.highest_momentum for stretch in settings.stretches]
     momenta = [momentum for momentum in found if momentum is not None]
-    return replace(settings, optimizer=optimizer.with_momentum(max(momenta))) if momenta else settings
+    try:
+        return replace(settings, optimizer=optimizer.with_momentum(max(momenta))) if momenta else settings
+    except ValueError as error:
+        message, place = f"{name_in(OPTIMIZERS, optimizer)} {error}", given.get("schedule") or given["stages"]
+        raise NetError(Diagnostic("setting", message, place.span)) from None
 
 
 def _check_schedule(settings: TrainSettings, given: Mapping[str, SectionSetting]) -> None:
@@ -150,6 +175,22 @@ def _chosen(known: Mapping[str, type], name: str, setting: SectionSetting) -> An
     if not isinstance(made, tuple(known.values())):
         raise _wrong(name, setting, f"is one of {', '.join(known)}")
     return made
+
+
+def _chosen_or_none(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
+    return None if setting.value is None else _chosen(known, name, setting)
+
+
+def _several(known: Mapping[str, type], what: str, name: str, setting: SectionSetting) -> tuple[Any, ...]:
+    """What the calls of a list make."""
+
+    def check(values: object) -> tuple[Any, ...]:
+        (value,) = values if isinstance(values, list) else [values]
+        if not isinstance(value, tuple(known.values())):
+            raise _wrong(name, setting, f"is a list of {', '.join(known)}")
+        return (value,)
+
+    return () if setting.value is None else _list(setting, known, what, check)
 
 
 def _integer(name: str, setting: SectionSetting, low: int = 1) -> int:
@@ -244,6 +285,11 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "batch": _integer,
     "seed": partial(_integer, low=0),
     "clip_norm": _positive_or_none,
+    "clip_value": _positive_or_none,
+    "accumulate": _integer,
+    "groups": partial(_several, GROUPS, "group"),
+    "constraints": partial(_several, CONSTRAINTS, "constraint"),
+    "average": partial(_chosen_or_none, AVERAGES),
     "checkpoint_seconds": _positive,
     "start": _start,
     "stages": _stages,

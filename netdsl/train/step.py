@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 from netdsl.autodiff import gradients
 from netdsl.ir import Graph, Node, TensorType, Value
-from netdsl.primitives import Input, Map, Param, PrimitiveBuilder, State
+from netdsl.primitives import Input, Map, PrimitiveBuilder, State
 from netdsl.primitives.leaf import learns
-from netdsl.scalar import Arg, Expr, eq, minimum, sqrt, where
+from netdsl.scalar import Arg, Expr, maximum, minimum, sqrt, substitute
+from netdsl.train.change import CHECK, Change
 from netdsl.train.measures import Measures
-from netdsl.train.optimizers import Optimizer
+from netdsl.train.optimizers import Terms, Weight
+from netdsl.train.recipe import Recipe
 
 SCALAR = TensorType(())
-CHECK, NORM = "check/", "clip_norm"
-"""What the names of the nodes start with that look whether a leaf's new values are finite, or the norm that clips."""
+NORM = "clip_norm"
+"""What the node is called that looks whether the norm that clips is finite."""
 HYPER = "train/"
-"""What the names of the optimiser's scalar inputs start with: no input of a network has a slash."""
+"""What the names of the step's scalar inputs start with: no input of a network has a slash."""
+KEEP, SHARE, AVERAGED = "keep", "share", "averaged"
+"""The scalar inputs of accumulation and of averaging: see `training_graph`."""
+GRADIENT, AVERAGE = "gradient", "average"
+"""The slots of what was accumulated, and of the average of a weight."""
 
 
 def evaluation_graph(objective: Graph) -> Graph:
@@ -26,26 +32,32 @@ def evaluation_graph(objective: Graph) -> Graph:
     return graph.with_outputs(sums, {})
 
 
-def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | None = None) -> Graph:
+def training_graph(objective: Graph, recipe: Recipe | None = None, gather: bool = False) -> Graph:
     """Forward, backward and update in one graph; puts out the `loss` and what loss and metrics add up.
 
     It adds the scalar inputs `train/NAME` of the optimiser and one `state` leaf `WEIGHT/SLOT` per weight and slot.
     The output `finite` is 0, or NaN for a step that would make the loss or any leaf infinite or NaN: then it changes
     no leaf, so that its cause can be looked for afterwards.
-    `clip_norm` scales all gradients so that their common L2 norm is at most that (Pascanu et al. 2013).
+
+    Where the recipe accumulates, the gradient is `keep * WEIGHT/gradient + share * g`; with `gather` that is all
+    that is stored, the weights stay.  Where it averages, `WEIGHT/average` becomes
+    `averaged * w + (1 - averaged) * average`, and so do those of the running statistics.
     """
+    recipe = recipe or Recipe()
     forward, sums = Measures(objective).expanded(training=True)
     b = PrimitiveBuilder(forward, training=True)
     loss = forward.outputs["loss"]
-    weights = [n for n in forward.leaves("param") if learns(n.op)]
-    grads = gradients(b, loss, [Value(n.id) for n in weights])
-    hyper = {name: b.add1(Input(SCALAR), name=HYPER + name) for name in optimizer.inputs}
-    norm = scale = None
-    if clip_norm is not None and weights:
-        norm = _squared_norm(b, list(grads.values()))
-        scale = b.map(lambda t: minimum(clip_norm / (sqrt(t) + 1e-6), 1.0), norm)
-    changes = [_statistic(leaf, value) for leaf, value in forward.updates.items()]
-    changes += [_step(b, optimizer, n, grads[Value(n.id)], hyper, scale) for n in weights]
+    nodes = [n for n in forward.leaves("param") if learns(n.op)]
+    found = gradients(b, loss, [Value(n.id) for n in nodes])
+    step = _Step(b, recipe, gather)
+    grads = {n.id: step.gathered(n, found[Value(n.id)]) for n in nodes}
+    changes = [step.statistic(leaf, value) for leaf, value in forward.updates.items()]
+    norm = None
+    if gather:
+        changes += [Change((g.leaf,), g.operands, (g.value,)) for g in grads.values() if g.leaf]
+    else:
+        norm = step.clip_norm(list(grads.values()))
+        changes += [step.update(recipe.weight(objective, objective[n.id]), n, grads[n.id]) for n in nodes]
     finite = b.map(lambda x: x - x, loss)
     for change in reversed(changes):
         finite = change.check(b, finite)
@@ -58,63 +70,111 @@ def training_graph(objective: Graph, optimizer: Optimizer, clip_norm: float | No
 
 
 @dataclass(frozen=True)
-class _Change:
-    """The new values of leaves of one shape, as expressions over `operands`, which begin with the leaves."""
+class _Gradient:
+    """A gradient as an expression over operands, and the leaf that gathers it, if one does."""
 
-    leaves: tuple[Value, ...]
     operands: tuple[Value, ...]
-    new: tuple[Expr, ...]
+    value: Expr
+    leaf: Value | None = None
 
-    def check(self, b: PrimitiveBuilder, finite: Value) -> Value:
-        """0 where `finite` is 0 and all new values are finite, else NaN: every `x - x` is one or the other."""
-        shape = b.type(self.leaves[0]).shape
-        total: Expr = Arg(len(self.operands))
-        for x in self.new:
-            total = total + (x - x)
-        with b.within(b.nodes[self.leaves[0].node], f"{CHECK}{self.leaves[0].node}"):
-            return b.reduce_expr(
-                "sum", total, *self.operands, finite, axes=tuple(range(len(shape))), shape=shape
+
+class _Step:
+    """Adds what a recipe makes of gradients to a graph."""
+
+    def __init__(self, b: PrimitiveBuilder, recipe: Recipe, gather: bool) -> None:
+        self._b, self._recipe = b, recipe
+        optimizer = recipe.optimizer
+        names = [] if gather else [*optimizer.scalars(0, optimizer.lr, None)]
+        self._hyper = {name: self._scalar(name) for name in names}
+        self._shares = [self._scalar(name) for name in (KEEP, SHARE)] if recipe.accumulate > 1 else []
+        self._averaged = self._scalar(AVERAGED) if recipe.average is not None and not gather else None
+        self._scale: Value | None = None
+
+    def _scalar(self, name: str) -> Value:
+        return self._b.add1(Input(SCALAR), name=HYPER + name)
+
+    def _slot(self, leaf: str, slot: str, start: float = 0.0) -> Value:
+        init = State(self._b.type(Value(leaf)), "constant" if start else "zeros", start)
+        return self._b.add1(init, name=f"{leaf}/{slot}")
+
+    def gathered(self, node: Node, grad: Value) -> _Gradient:
+        """The gradient of a weight with what was accumulated before."""
+        if not self._shares:
+            return _Gradient((grad,), Arg(0))
+        leaf = self._slot(node.id, GRADIENT)
+        return _Gradient((leaf, grad, *self._shares), Arg(2) * Arg(0) + Arg(3) * Arg(1), leaf)
+
+    def _clipped(self, g: Expr) -> Expr:
+        bound = self._recipe.clip_value
+        return g if bound is None else minimum(maximum(g, -bound), bound)
+
+    def clip_norm(self, grads: Sequence[_Gradient]) -> Value | None:
+        """The square of the norm of all gradients, where it is to be bounded."""
+        limit, b = self._recipe.clip_norm, self._b
+        if limit is None or not grads:
+            return None
+        squares = []
+        for g in grads:
+            shape = b.type(g.operands[0]).shape
+            e = self._clipped(g.value)
+            squares.append(
+                b.reduce_expr("sum", e * e, *g.operands, axes=tuple(range(len(shape))), shape=shape)
             )
+        total = squares[0]
+        for square in squares[1:]:
+            total = b.map(lambda x, y: x + y, total, square)
+        self._scale = b.map(lambda t: minimum(limit / (sqrt(t) + 1e-6), 1.0), total)
+        return total
 
-    def commit(self, b: PrimitiveBuilder, finite: Value) -> None:
-        """Store the new values, if the step is finite."""
-        shape = b.type(self.leaves[0]).shape
-        with b.within(b.nodes[self.leaves[0].node], f"update/{self.leaves[0].node}"):
-            for k, (leaf, new) in enumerate(zip(self.leaves, self.new, strict=True)):
-                kept = where(eq(Arg(len(self.operands)), 0.0), new, Arg(k))
-                b.update(leaf, b.map_expr(kept, *self.operands, finite, shape=shape))
+    def statistic(self, leaf: str, value: Value) -> Change:
+        """The new value of a running statistic, and of its average."""
+        own = Value(leaf)
+        if self._averaged is None:
+            return Change((own,), (own, value), (Arg(1),))
+        mean = self._slot(leaf, AVERAGE)
+        return Change(
+            (own, mean), (own, mean, value, self._averaged), (Arg(2), _mixed(Arg(3), Arg(2), Arg(1)))
+        )
+
+    def update(self, weight: Weight, node: Node, grad: _Gradient) -> Change:
+        """The new values of a weight, its slots and its average."""
+        recipe, w = self._recipe, Value(node.id)
+        with self._b.within(node, f"update/{node.id}"):
+            slots = {
+                name: self._slot(node.id, name, start)
+                for name, start in recipe.optimizer.slots_of(weight).items()
+            }
+            leaves = [w, *slots.values()]
+            if self._averaged is not None:
+                leaves.append(self._slot(node.id, AVERAGE))
+            t = self._terms(weight, leaves, [*slots], grad)
+            new, kept = recipe.optimizer.update(t)
+            for constraint in recipe.constraints:
+                if constraint.chosen(weight):
+                    new = constraint.apply(t, new)
+            values = [new, *(kept[name] for name in slots)]
+            if self._averaged is not None:
+                t.operands.append(self._averaged)
+                values.append(_mixed(Arg(len(t.operands) - 1), new, Arg(len(leaves) - 1)))
+        return Change(tuple(leaves), tuple(t.operands), tuple(values), tuple(t.extra))
+
+    def _terms(self, weight: Weight, leaves: list[Value], slots: list[str], grad: _Gradient) -> Terms:
+        """What the optimiser is handed: the gradient is clipped, and what was accumulated is in it."""
+        at = len(leaves)
+        operands = [*leaves, *grad.operands, *self._hyper.values()]
+        shifted = substitute(grad.value, lambda x: Arg(x.index + at) if isinstance(x, Arg) else None)
+        g = self._clipped(shifted)
+        if self._scale is not None:
+            g = g * Arg(len(operands))
+            operands.append(self._scale)
+        first = at + len(grad.operands)
+        hyper: Mapping[str, Expr] = {name: Arg(first + k) for k, name in enumerate(self._hyper)}
+        by_name = {name: Arg(1 + k) for k, name in enumerate(slots)}
+        # What clipping makes of NaN is a number.
+        extra = [] if self._recipe.clip_value is None else [shifted]
+        return Terms(self._b, weight, operands, Arg(0), g, by_name, hyper, extra)
 
 
-def _statistic(leaf: str, value: Value) -> _Change:
-    """The new value of a running statistic."""
-    return _Change((Value(leaf),), (Value(leaf), value), (Arg(1),))
-
-
-def _squared_norm(b: PrimitiveBuilder, grads: Sequence[Value]) -> Value:
-    squares = [b.reduce("sum", lambda g: g * g, g, axes=range(b.type(g).rank)) for g in grads]
-    total = squares[0]
-    for square in squares[1:]:
-        total = b.map(lambda x, y: x + y, total, square)
-    return total
-
-
-def _step(
-    b: PrimitiveBuilder,
-    optimizer: Optimizer,
-    node: Node,
-    grad: Value,
-    hyper: Mapping[str, Value],
-    scale: Value | None,
-) -> _Change:
-    """The new values of a weight and its slots."""
-    leaf, w = node.op, Value(node.id)
-    assert isinstance(leaf, Param)
-    slots = [b.add1(State(b.type(w)), name=f"{node.id}/{slot}") for slot in optimizer.used_slots()]
-    operands = [w, *slots, grad, *hyper.values(), *([scale] if scale is not None else [])]
-    args = [Arg(k) for k in range(len(operands))]
-    at = 1 + len(slots)
-    scalars: dict[str, Expr] = dict(zip(hyper, args[at + 1 :], strict=False))
-    g = args[at] * args[-1] if scale is not None else args[at]
-    decay = optimizer.weight_decay if leaf.decay else 0.0
-    new, kept = optimizer.update(args[0], g, args[1:at], scalars, scalars["lr"] * leaf.lr, decay)
-    return _Change((w, *slots), tuple(operands), (new, *kept))
+def _mixed(share: Expr, new: Expr, old: Expr) -> Expr:
+    """`new` where the share is 1, `old` where it is 0, to the bit."""
+    return share * new + (1.0 - share) * old

@@ -110,8 +110,8 @@ class Trainer:
         self._loop.stop()
 
     def _started(self) -> FitResult:
-        self.learner.forget()
         batches, weights = self._batches(), self._start()
+        self.learner.begin()
         output, s = self._begin(batches, Progress()), self.settings
         output.begin()
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
@@ -184,6 +184,7 @@ class Trainer:
             message = error.diagnostics[0].message if isinstance(error, NetError) else repr(error)
             output.log("error", step=loop.progress.step, message=message)
             raise
+        self.learner.show(averages=True)
         restored = self._take_best() if self.settings.stop is not None and not loop.stopping else None
         test = self._evaluator.run("test") if self.data.has_test and not loop.stopping else None
         seconds = time.monotonic() - start

@@ -14,10 +14,12 @@ from netdsl.data.sources import NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
+from netdsl.train.average import AVERAGES
 from netdsl.train.full_batch.method import LINE_SEARCHES
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
 from netdsl.train.transfer.start import Load
 
@@ -26,6 +28,9 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("optimisers", OPTIMIZERS, "train {{ optimizer = {} }}"),
     ("full-batch optimisers", FULL_BATCH, "train {{ optimizer = {} }}"),
     ("line searches", LINE_SEARCHES, "train {{ optimizer = lbfgs(line_search = {}) }}"),
+    ("groups of weights", GROUPS, "train {{ groups = [{}] }}"),
+    ("constraints", CONSTRAINTS, "train {{ constraints = [{}] }}"),
+    ("averages of weights", AVERAGES, "train {{ average = {} }}"),
     ("schedules", SCHEDULES, "train {{ schedule = {} }}"),
     ("data sets", SOURCES, "data {{ train = {} }}"),
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),

@@ -13,4 +13,4 @@ def step_graph(objective: Graph, settings: TrainSettings) -> Graph:
     """A step as a graph of primitives; of a full-batch method, the loss and gradient of a piece."""
     if isinstance(settings.optimizer, FullBatch):
         return gradient_graph(objective)
-    return training_graph(objective, settings.optimizer, settings.clip_norm)
+    return training_graph(objective, settings.recipe)

@@ -13,7 +13,9 @@ from netdsl.elaborate import elaborate
 from netdsl.elaborate.sections import KNOWN
 from netdsl.ops import BY_NAME
 from netdsl.source import NetError, Source
+from netdsl.train.average import AVERAGES
 from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
 from netdsl.train.sections import check_sections
 
@@ -156,6 +158,14 @@ def section_fixes(kind, line, **overrides):
         ("train", "optimizer = adam(betas = (0.9, 0.99))", "did you mean beta1?"),
         ("train", "optimizer = rmsprop(alpha = 0.9)", "did you mean rho?"),
         ("train", "optimizer = sgd(decay = 0.1)", "did you mean weight_decay?"),
+        ("train", "optimizer = Adadelta(rho = 0.1)", "did you mean adadelta?"),
+        ("train", "optimizer = NAdam", "did you mean nadam?"),
+        ("train", "constraints = [MaxNorm(3)]", "did you mean max_norm?"),
+        ("train", "constraints = [max_norm(max_value = 3)]", "did you mean limit?"),
+        ("train", "average = ModelEmaV3(0.9)", "did you mean ema?"),
+        ("train", "clipvalue = 3", "did you mean clip_value?"),
+        ("train", "gradient_accumulation_steps = 3", "did you mean accumulate?"),
+        ("train", "param_groups = [1]", "did you mean groups?"),
         ("train", "schedule = CosineAnnealingLR(eta_min = 0)", "did you mean cosine?"),
         ("train", "schedule = cosine(eta_min = 0)", "did you mean minimum?"),
         ("train", "schedule = StepLR(3)", "did you mean step?"),
@@ -196,7 +206,17 @@ def test_what_is_advised_is_there():
         if ":" not in write:
             assert write.partition("(")[0] in BY_NAME, write
     known = {f.name for op in BY_NAME.values() for f in fields(op)}
-    objects = {**OPTIMIZERS, **SCHEDULES, **SOURCES, **NORMALIZERS, **AUGMENTATIONS, **PREPROCESSING}
+    objects = {
+        **OPTIMIZERS,
+        **SCHEDULES,
+        **CONSTRAINTS,
+        **GROUPS,
+        **AVERAGES,
+        **SOURCES,
+        **NORMALIZERS,
+        **AUGMENTATIONS,
+        **PREPROCESSING,
+    }
     known |= {name for o in objects.values() if isinstance(o, type) for name in signature(o).parameters}
     for write in words.SETTINGS:
         if ":" not in write:

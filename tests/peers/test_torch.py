@@ -10,6 +10,7 @@ from netdsl.api import load
 from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
 from netdsl.train import OPTIMIZERS, restored_program
+from netdsl.train.recipe import Recipe
 from netdsl.train.step import training_graph
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -65,7 +66,7 @@ def test_losses_of_the_lecture_convnet_over_50_steps(name):
     settings, make = UPDATES[name]
     optimizer = OPTIMIZERS[name](**settings)
     network = load(EXAMPLES / "lecture_convnet.net", batch=32)
-    graph = passes.training().run(training_graph(network.objective, optimizer))
+    graph = passes.training().run(training_graph(network.objective, Recipe(optimizer)))
     program = Program(graph)
     for leaf in leaves(graph):
         program.set(leaf.id, initialize(leaf, 0))

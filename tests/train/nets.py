@@ -1,6 +1,13 @@
 """Small networks and data sets for the tests of this room."""
 
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
+import pytest
 
 from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
@@ -42,3 +49,19 @@ def plan(count=40, **settings):
     """A data section made in Python: training, validation and test data."""
     splits = {"train": from_arrays(*arrays(count)), "test": from_arrays(*arrays(20, seed=2))}
     return DataPlan({**splits, "validation": from_arrays(*arrays(13, seed=3)), **settings})
+
+
+def timm_module(name):
+    """A module of timm without all of timm, whose models need torchvision; skips the test where there is none."""
+    found = importlib.util.find_spec("timm") if "timm" not in sys.modules else sys.modules["timm"].__spec__
+    if found is None:
+        pytest.skip("timm is not installed")
+    room = name.partition(".")[0]
+    for package, folder in (
+        ("timm", Path(found.origin).parent),
+        (f"timm.{room}", Path(found.origin).parent / room),
+    ):
+        if package not in sys.modules:
+            sys.modules[package] = stub = ModuleType(package)
+            stub.__path__, stub.__spec__ = [str(folder)], found
+    return importlib.import_module(f"timm.{name}")

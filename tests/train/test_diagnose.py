@@ -11,6 +11,7 @@ from netdsl.source import NetError, Source
 from netdsl.train import Callback, Trainer, load_checkpoint
 from netdsl.train.diagnose import not_finite
 from netdsl.train.optimizers import Sgd
+from netdsl.train.recipe import Recipe
 from netdsl.train.step import HYPER, training_graph
 
 from .nets import TEXT, network, plan
@@ -19,7 +20,7 @@ SGD = Sgd(lr=0.1)
 
 
 def found_in(net, feeds, number=0):
-    graph = training_graph(net.objective, SGD)
+    graph = training_graph(net.objective, Recipe(SGD))
     scalars = {HYPER + name: np.float32(value) for name, value in SGD.scalars(0, 0.1, None).items()}
     return not_finite(net.objective, graph, {**feeds, **scalars}, number)
 

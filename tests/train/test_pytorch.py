@@ -15,6 +15,7 @@ from netdsl.syntax.read import read_source
 from netdsl.train.learner import Learner
 from netdsl.train.schedules import Clock
 from netdsl.train.settings import train_settings
+from netdsl.train.turn import Turn
 
 pytestmark = pytest.mark.torch
 BATCH = 32
@@ -44,7 +45,7 @@ def ours(network, x, labels, steps):
     losses = []
     for k, batch in enumerate(batches.epoch()):
         lr, momentum = settings.schedule.at(settings.optimizer.lr, Clock(k, steps, steps))
-        losses.append(learner.step(batch, k, lr, momentum)["loss"])
+        losses.append(learner.step(batch, Turn(k, k, lr, momentum))["loss"])
     return initial, np.array(losses)
 
 

@@ -9,6 +9,7 @@ from netdsl.ir import interpret
 from netdsl.ops.expand import expand
 from netdsl.runtime import Program
 from netdsl.train.optimizers import Adam, Sgd
+from netdsl.train.recipe import Recipe
 from netdsl.train.step import HYPER, evaluation_graph, training_graph
 
 from .nets import TEXT, network
@@ -34,13 +35,17 @@ def feeds_of(graph, optimizer=None, scale=1.0):
 
 def test_weights_and_running_statistics_are_updated():
     objective = network(text=NORMED, elaborated=8).objective
-    graph = training_graph(objective, Adam())
+    graph = training_graph(objective, Recipe(Adam()))
     params = {n.id for n in graph.leaves("param")}
     states = {n.id for n in graph.leaves("state")}
     assert set(graph.updates) == params | states
     assert {f"{w}/{slot}" for w in params for slot in ("mean", "square")} <= states
     assert set(graph.outputs) == {"loss", "finite", *SUMS}
-    assert {n.id for n in graph.leaves("input")} == {"x", "label", *(HYPER + n for n in Adam.inputs)}
+    assert {n.id for n in graph.leaves("input")} == {
+        "x",
+        "label",
+        *(HYPER + n for n in Adam().scalars(0, 0.1, None)),
+    }
 
 
 def test_evaluation_updates_nothing():
@@ -51,7 +56,7 @@ def test_evaluation_updates_nothing():
 def test_frozen_layers_stay_and_others_learn_at_their_own_rate():
     text = TEXT.replace("dense(8)", "dense(8) @freeze").replace("dense(3)", "dense(3) @lr(0.5)")
     objective = network(text=text, elaborated=8).objective
-    graph = training_graph(objective, Sgd(lr=0.1))
+    graph = training_graph(objective, Recipe(Sgd(lr=0.1)))
     feeds = feeds_of(graph, Sgd(lr=0.1))
     new = interpret(graph, feeds).updates
     weights = [n.id for n in graph.leaves("param")]
@@ -64,9 +69,9 @@ def test_frozen_layers_stay_and_others_learn_at_their_own_rate():
 
 def test_biases_and_norms_are_not_decayed():
     objective = network(text=NORMED, elaborated=8).objective
-    feeds = feeds_of(training_graph(objective, Sgd(lr=0.1)), Sgd(lr=0.1))
-    plain = interpret(training_graph(objective, Sgd(lr=0.1)), feeds).updates
-    decayed = interpret(training_graph(objective, Sgd(lr=0.1, weight_decay=0.1)), feeds).updates
+    feeds = feeds_of(training_graph(objective, Recipe(Sgd(lr=0.1))), Sgd(lr=0.1))
+    plain = interpret(training_graph(objective, Recipe(Sgd(lr=0.1))), feeds).updates
+    decayed = interpret(training_graph(objective, Recipe(Sgd(lr=0.1, weight_decay=0.1))), feeds).updates
     differing = {name for name in plain if not np.array_equal(plain[name], decayed[name])}
     assert differing == {name for name in plain if feeds[name].ndim == 2}
 
@@ -74,7 +79,10 @@ def test_biases_and_norms_are_not_decayed():
 @pytest.mark.parametrize("limit", [0.01, 1e6])
 def test_clip_norm_bounds_the_norm_of_all_gradients(limit):
     objective = network(elaborated=8).objective
-    graph, clipped = training_graph(objective, Sgd(lr=1.0)), training_graph(objective, Sgd(lr=1.0), limit)
+    graph, clipped = (
+        training_graph(objective, Recipe(Sgd(lr=1.0))),
+        training_graph(objective, Recipe(Sgd(lr=1.0), limit)),
+    )
     feeds = feeds_of(graph, Sgd(lr=1.0), scale=5.0)
 
     def steps(g):
@@ -90,7 +98,7 @@ def test_clip_norm_bounds_the_norm_of_all_gradients(limit):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_step_without_a_finite_loss_changes_nothing(bad):
     objective = network(text=NORMED, elaborated=8).objective
-    program = Program(passes.training().run(training_graph(objective, Adam())), threads=1)
+    program = Program(passes.training().run(training_graph(objective, Recipe(Adam()))), threads=1)
     feeds = feeds_of(program.graph, Adam())
     program.load_state_dict({name: feeds[name] for name in program.state_dict()})
     before = program.state_dict()

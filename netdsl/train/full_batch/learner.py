@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from netdsl.train.full_batch.pieces import Programs
 from netdsl.train.inputs import Inputs, network_inputs
 from netdsl.train.measures import Measures
 from netdsl.train.settings import TrainSettings
+from netdsl.train.turn import Turn
 
 
 class FullBatchLearner:
@@ -83,26 +84,40 @@ class FullBatchLearner:
         """Take over weights and statistics."""
         self.program.load_state_dict(arrays)
 
+    def begin(self) -> None:
+        """Forget: a new run starts."""
+        self.forget()
+
     def forget(self) -> None:
-        """Empty what the method keeps: a new run starts."""
+        """Empty what the method keeps."""
         self.memory.clear()
 
-    def step(
-        self,
-        batch: Batch,
-        number: int,
-        lr: float,
-        momentum: float | None = None,
-        frozen: Set[str] = frozenset(),
-    ) -> dict[str, Array]:
-        """Make iteration `number` (from 0) with a batch; returns what loss and metrics add up after it.
+    @property
+    def accumulate(self) -> int:
+        """A batch is as large as it has to be."""
+        return 1
 
-        `lr` multiplies the first step that is tried; the weights `frozen` keep their bits.
+    @property
+    def average(self) -> None:
+        """None: the weights are what is found."""
+        return None
+
+    def show(self, averages: bool) -> None:
+        """Show the weights, for there are no averages."""
+
+    def renew(self, batches: Batches, epoch: int) -> None:
+        """Leave the statistics, for there are no averages."""
+
+    def step(self, batch: Batch, turn: Turn) -> dict[str, Array]:
+        """Make an iteration with a batch; returns what loss and metrics add up after it.
+
+        `turn.lr` multiplies the first step that is tried; the weights `turn.frozen` keep their bits.
 
         Raises NetError, naming the first layer, when the loss or its gradient is not finite, and for a rate or a
         momentum that the method has not; then nothing has changed.
         """
-        self._check(lr, momentum)
+        self._check(turn.lr, turn.momentum)
+        number, lr, frozen = turn.step, turn.lr, turn.frozen
         key = (self.settings.seed, number)
         f = OverBatch(self.programs, self.layout, batch, key, frozenset(frozen))
         before = self.layout.joined({name: self.program.get(name) for name in self.layout.shapes})

@@ -1,0 +1,44 @@
+"""New values of leaves, kept only where the whole step is finite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netdsl.ir import Value
+from netdsl.primitives import PrimitiveBuilder
+from netdsl.scalar import Arg, Expr, eq, where
+
+CHECK = "check/"
+"""What the names of the nodes start with that look whether a leaf's new values are finite."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The new values of leaves of one shape, as expressions over `operands`, which begin with the leaves.
+
+    `also` are values that the new ones come from, and that must be finite too.
+    """
+
+    leaves: tuple[Value, ...]
+    operands: tuple[Value, ...]
+    new: tuple[Expr, ...]
+    also: tuple[Expr, ...] = ()
+
+    def check(self, b: PrimitiveBuilder, finite: Value) -> Value:
+        """0 where `finite` is 0 and all new values are finite, else NaN: every `x - x` is one or the other."""
+        shape = b.type(self.leaves[0]).shape
+        total: Expr = Arg(len(self.operands))
+        for x in (*self.new, *self.also):
+            total = total + (x - x)
+        with b.within(b.nodes[self.leaves[0].node], f"{CHECK}{self.leaves[0].node}"):
+            return b.reduce_expr(
+                "sum", total, *self.operands, finite, axes=tuple(range(len(shape))), shape=shape
+            )
+
+    def commit(self, b: PrimitiveBuilder, finite: Value) -> None:
+        """Store the new values, if the step is finite."""
+        shape = b.type(self.leaves[0]).shape
+        with b.within(b.nodes[self.leaves[0].node], f"update/{self.leaves[0].node}"):
+            for k, (leaf, new) in enumerate(zip(self.leaves, self.new, strict=True)):
+                kept = where(eq(Arg(len(self.operands)), 0.0), new, Arg(k))
+                b.update(leaf, b.map_expr(kept, *self.operands, finite, shape=shape))
