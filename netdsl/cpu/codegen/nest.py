@@ -62,11 +62,12 @@ def nest_arguments(header: type[Block], axes: Sequence[Axis], slots: Sequence[Sl
     """The block of a nest, but for its header; the first streams are tensors in slots, the others are counters."""
     streams = len(axes[0].strides)
     layout = nest_layout(header, len(axes), len(slots), streams - len(slots))
-    block = Arguments(layout, sizes=[a.size for a in axes])
-    for k in range(streams):
-        block.fill(**{f"strides{k}": [a.strides[k] for a in axes]})
-        block.fill(**{f"start{k}": slots[k] if k < len(slots) else 0})
-    return block
+    starts = [*slots, *[0] * (streams - len(slots))]
+    strides = zip(*(a.strides for a in axes), strict=True)
+    values: dict[str, Any] = {}
+    for k, (start, along) in enumerate(zip(starts, strides, strict=True)):
+        values[f"start{k}"], values[f"strides{k}"] = start, along
+    return Arguments(layout, sizes=[a.size for a in axes], **values)
 
 
 def share(e: Emitter, total: Value, grain: int = 1) -> tuple[Value, Value]:
