@@ -16,6 +16,7 @@ from netdsl.ops.expand import expand
 from netdsl.runtime import Program
 from netdsl.schedule import make_schedule
 from netdsl.source import Source
+from netdsl.train.memory_prediction import program_graph
 
 # Each of these ended a run with SIGSEGV, or wrote behind its work buffer.
 GEOMETRIES = [
@@ -131,3 +132,69 @@ def test_planted_faults_are_named(name):
     with pytest.raises(PlanError, match=message) as caught:
         verify(lowered)
     assert "please report it" in str(caught.value) and "l.net:" in str(caught.value)
+
+
+TRAINED = """net T {
+  input x: [9, 9, 3]
+  output y = x -> conv(40, 3, pad = 1, groups = 1) -> relu -> max_pool(3, stride = 2) -> depthwise_conv(3, pad = 1)
+    -> conv(8, 3) -> flatten -> dense(5)
+}
+train {
+  loss = cross_entropy(y, label)
+  batch = 2
+}
+"""
+BOXES = """net B {
+  input boxes: [9, 4]
+  input s: [9]
+  output kept, _, _ = (boxes, s) -> nms(4, 0.5)
+}
+"""
+
+
+def trained():
+    made = elaborate(Source("t.net", TRAINED), 2)
+    return lower(make_schedule(program_graph(made, 2, "training")), CpuTarget(2))
+
+
+def suppressed():
+    graph = elaborate(Source("b.net", BOXES), 2).graph
+    return lower(make_schedule(passes.inference().run(expand(graph))), CpuTarget(2))
+
+
+# Sizes and strides of a block, each of which is one more than the planner says, or as many times more as is said.
+LARGER = {
+    "weight_gradient": [
+        "w_row",
+        "y_pixel",
+        "y_columns",
+        "groups",
+        "y_buffer=99",
+        "last_tail",
+        "panels",
+    ],
+    "depthwise_gradient": [
+        "parts",
+        "w_bytes=2",
+        "channels=3",
+        "rows",
+        "y_pixel=2",
+        "a_pixel=2",
+        "count_width=2",
+    ],
+    "add_parts_driver": ["parts", "count", "stride=2"],
+    "reduce_window_grad": ["n", "c=2", "x_pitch=2", "g_pitch=2", "out_pitch=2"],
+    "non_max_suppression": ["n", "k", "b", "line=9", "count", "sample=9"],
+}
+
+
+@pytest.mark.parametrize(("driver", "change"), [(d, c) for d, changes in LARGER.items() for c in changes])
+def test_larger_sizes_leave_their_buffers(driver, change):
+    lowered = suppressed() if driver == "non_max_suppression" else trained()
+    verify(lowered)
+    field, _, factor = change.partition("=")
+    args = step_of(lowered, driver).args
+    word = args.layout[field].word
+    args.words[word] = args.words[word] * int(factor) if factor else args.words[word] + 1
+    with pytest.raises(PlanError, match=r"the plan of .* is wrong"):
+        verify(lowered)
