@@ -18,7 +18,22 @@ if TYPE_CHECKING:
     from netdsl.data.augment.geometry import Shift as Shift
     from netdsl.data.augment.geometry import VerticalFlip as VerticalFlip
     from netdsl.data.augment.geometry import Zoom as Zoom
+    from netdsl.data.augment.look import Brightness as Brightness
+    from netdsl.data.augment.look import ColorJitter as ColorJitter
+    from netdsl.data.augment.look import Contrast as Contrast
+    from netdsl.data.augment.look import Gamma as Gamma
+    from netdsl.data.augment.look import Hue as Hue
+    from netdsl.data.augment.look import Invert as Invert
+    from netdsl.data.augment.look import PcaLighting as PcaLighting
+    from netdsl.data.augment.look import Saturation as Saturation
+    from netdsl.data.augment.mix import Cutmix as Cutmix
+    from netdsl.data.augment.mix import Mixup as Mixup
     from netdsl.data.augment.perspective import Perspective as Perspective
+    from netdsl.data.augment.spoil import Blur as Blur
+    from netdsl.data.augment.spoil import Cutout as Cutout
+    from netdsl.data.augment.spoil import GaussianNoise as GaussianNoise
+    from netdsl.data.augment.spoil import Jpeg as Jpeg
+    from netdsl.data.augment.spoil import SaltAndPepper as SaltAndPepper
     from netdsl.data.batches import Batch as Batch
     from netdsl.data.batches import Batches as Batches
     from netdsl.data.dataset import Dataset as Dataset

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.arrays import np
 from netdsl.data.augment.augmenter import Augmenter
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.check import augmented_outline, check_augment
+from netdsl.data.augment.check import augmented_outline, check_augment, check_white
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
@@ -110,6 +110,7 @@ class Batches:
         if self.augment:
             labels = check_augment(self.augment, self.feeds, self._prepared_outline.arrays, self.boxes)
             whites = {name: column.pixels.white for name, column in self._inputs.items()}
+            check_white(self.augment, (w for n, w in whites.items() if len(arrays[n].shape) == 3))
             self._augmenter = Augmenter(self.augment, self.seed, whites, labels)
 
     @cached_property

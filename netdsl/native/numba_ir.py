@@ -58,3 +58,19 @@ def _pointer_to(kind: Any) -> Any:
 
 floats, doubles = _pointer_to(types.float32), _pointer_to(types.float64)
 octets, words, integers = _pointer_to(types.uint8), _pointer_to(types.uint32), _pointer_to(types.int64)
+
+
+def _same_bits(before: Any, after: Any) -> Any:
+    """A word of kernels: the bits of a number of one type as a number of another."""
+
+    @intrinsic
+    def bits(typing: Any, x: Any) -> Any:
+        def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            return b.bitcast(args[0], context.get_value_type(after))
+
+        return after(before), generate
+
+    return bits
+
+
+bits_of, float_of = _same_bits(types.float32, types.int32), _same_bits(types.int32, types.float32)

@@ -12,8 +12,10 @@ from netdsl.data.augment.change import Change
 from netdsl.data.augment.choose import leaves
 from netdsl.data.augment.draw import draws, keys
 from netdsl.data.augment.labels import Label, moved
-from netdsl.data.augment.run import Run, moving_run, run_pictures
-from netdsl.data.augment.stages import Drawn, Moving, Stage, stages
+from netdsl.data.augment.look import Look
+from netdsl.data.augment.mix import Mix
+from netdsl.data.augment.run import Run, look_run, moving_run, run_pictures
+from netdsl.data.augment.stages import Drawn, Moving, Single, Stage, stages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +53,12 @@ class Augmenter:
         geometry = [stage for stage in self._stages if isinstance(stage, Moving)]
         known = {name: x for name, x in targets.items() if name in self.labels}
         size = inputs[pictures[0]].shape[1:3]
-        return changed, {**targets, **moved(known, self.labels, geometry, drawn, size, self._threads)}
+        labels = moved(known, self.labels, geometry, drawn, size, self._threads)
+        for stage in self._stages:
+            if isinstance(stage, Single) and isinstance(stage.change, Mix):
+                place = drawn.draws[stage.leaf.place]
+                changed, labels = stage.change.mixed(changed, labels, self.labels, place)
+        return changed, {**targets, **labels}
 
     @cached_property
     def _leaves(self) -> Any:
@@ -76,4 +83,6 @@ class Augmenter:
                 run = moving_run(stage, drawn, (shape[0], shape[1]), shape[2], white)
                 runs.append(run)
                 shape = (*run.new, shape[2])
+            elif isinstance(stage.change, Look) and white is not None:
+                runs.append(look_run(stage.leaf, drawn, (shape[0], shape[1], shape[2]), white))
         return run_pictures(np.ascontiguousarray(images), shape, runs, self._threads)

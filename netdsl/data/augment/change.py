@@ -27,6 +27,8 @@ class Change:
     name: ClassVar[str]
     #: which of the drawn numbers decides whether the change is made
     decides: ClassVar[int] = 2 * PAIRS - 2
+    #: whether it may be one of several: not where all samples must be changed alike, or together
+    optional: ClassVar[bool] = True
     p: float = number(0, 1, 1.0, kw_only=True)
 
     def __post_init__(self) -> None:

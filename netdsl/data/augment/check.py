@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netdsl.data.augment.change import Change, Size
@@ -10,6 +10,8 @@ from netdsl.data.augment.choose import flattened
 from netdsl.data.augment.elastic import Elastic
 from netdsl.data.augment.geometry import Geometry
 from netdsl.data.augment.labels import Label, Way, label_of
+from netdsl.data.augment.look import Look
+from netdsl.data.augment.mix import Mix, Mixup
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.outline import ArrayOutline, Outline
@@ -34,8 +36,12 @@ def check_augment(
     targets = [feed for feed in feeds if feed.kind is Kind.TARGET]
     labels = {f.name: label_of(f, arrays[f.name], pictures, boxes) for f in targets}
     for change in flattened(changes):
-        if not pictures:
+        if not pictures and not isinstance(change, Mixup):
             raise not_images(change.name, samples[0])
+        if isinstance(change, Look):
+            _check_look(change, pictures)
+        if isinstance(change, Mix):
+            _check_mix(change, changes, labels)
         if isinstance(change, Geometry) and not change.keep_labels:
             for name, label in labels.items():
                 if label.way is Way.UNKNOWN:
@@ -66,6 +72,38 @@ def augmented_outline(
             size = _size_after(changes, (array.shape[0], array.shape[1]), keep=moves)
             arrays[feed.name] = replace(array, shape=(*size, *array.shape[2:]))
     return replace(outline, arrays=arrays)
+
+
+def check_white(changes: Sequence[Change], whites: Iterable[float | None]) -> None:
+    """Check that full intensity is known where changes of appearance need it. Errors: NetError."""
+    look = next((change for change in flattened(changes) if isinstance(change, Look)), None)
+    if look is not None and None in whites:
+        message = f"{look.name} needs to know which number is white, and these samples are no pixels"
+        raise data_error(message, fix="pixels are bytes, or floats from 0 to 1")
+
+
+def _check_look(change: Look, pictures: Sequence[Shape]) -> None:
+    for shape in pictures:
+        if change.colours and shape[2] != 3:
+            raise data_error(
+                f"{change.name} needs pictures [H, W, 3] of red, green and blue, not {list(shape)}"
+            )
+
+
+def _check_mix(change: Mix, changes: Sequence[Change], labels: Mapping[str, Label]) -> None:
+    last = changes[list(changes).index(change) :]
+    if not all(isinstance(other, Mix) for other in last):
+        other = next(other for other in last if not isinstance(other, Mix))
+        raise data_error(
+            f"{change.name} mixes samples that are done: {other.name} stands behind it",
+            fix=f"put {change.name} last",
+        )
+    for name, label in labels.items():
+        if label.way not in change.mixes:
+            what = {Way.CELLS: "classes of pixels, of which there are no shares", Way.BOXES: "boxes"}[
+                label.way
+            ]
+            raise data_error(f"{change.name} cannot mix the labels {name}: they are {what}")
 
 
 def _size_after(changes: Sequence[Change], size: Size, keep: bool) -> Size:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.geometry import Geometry
-from netdsl.data.augment.mix import Mix
 from netdsl.data.augment.settings import number, wrong
 from netdsl.data.errors import data_error
 from netdsl.elaborate.values import shown
@@ -41,7 +39,7 @@ class Choice(Change):
         for change in found:
             if not isinstance(change, Change):
                 raise data_error(f"{self.name} chooses among changes, and {brief(shown(change))} is none")
-            if isinstance(change, Mix) or (isinstance(change, Geometry) and not change.optional):
+            if not change.optional:
                 raise data_error(f"{self.name} cannot hold {change.name}, which is made for all samples")
 
     @property

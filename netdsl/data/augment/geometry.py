@@ -29,8 +29,6 @@ MAX_SIDE = 16384
 class Geometry(Change):
     """A change that moves pixels; labels stay as they are, whatever their kind, where `keep_labels` says so."""
 
-    #: whether it may be left out for a sample: not where it changes the size
-    optional: ClassVar[bool] = True
     keep_labels: bool = flag()
 
     def size(self, before: Size) -> Size:

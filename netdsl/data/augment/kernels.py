@@ -17,6 +17,11 @@ KERNELS: Mapping[str, tuple[str, int]] = {
     "places": ("sample_kernels", 9),
     "narrow": ("pixels_kernels", 3),
     "steps": ("elastic_kernels", 9),
+    **dict.fromkeys(("brightness", "contrast", "saturation", "gamma", "invert"), ("tone_kernels", 8)),
+    **dict.fromkeys(("pca_lighting", "hue"), ("tone_kernels", 8)),
+    **dict.fromkeys(("gaussian_noise", "salt_and_pepper", "cutout"), ("noise_kernels", 8)),
+    "blur": ("blur_kernels", 8),
+    "jpeg": ("jpeg_kernels", 8),
 }
 
 

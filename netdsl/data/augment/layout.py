@@ -11,3 +11,7 @@ NEAREST, BILINEAR, BICUBIC = range(len(INTERPOLATIONS))
 # value outside, and the bounds of values.
 MAP, TAPS, FILL, LOW, HIGH = 0, 9, 10, 11, 12
 ROW = 13
+
+# A row of numbers for the kernels of appearance: whether it is made, full intensity, and up to four numbers.
+ACTIVE, WHITE, FIRST = 0, 1, 2
+LOOK = 6

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Size
+from netdsl.data.augment.choose import Leaf
 from netdsl.data.augment.kernels import kernel
-from netdsl.data.augment.layout import FILL, HIGH, LOW, ROW, TAPS
+from netdsl.data.augment.layout import ACTIVE, FILL, FIRST, HIGH, LOOK, LOW, ROW, TAPS, WHITE
+from netdsl.data.augment.look import Look
 from netdsl.data.augment.settings import BORDERS
 from netdsl.data.augment.stages import Drawn, Moving, gaussian, taps
 
@@ -130,6 +132,40 @@ def moving_run(stage: Moving, drawn: Drawn, size: Size, channels: int, white: fl
     over = look is not None and look.interpolation == "bicubic" and white is not None
     rows[:, LOW], rows[:, HIGH] = (0, white) if over else (-np.inf, np.inf)
     return MovingRun(stage, rows, size, new, channels, field_of(stage, drawn, new))
+
+
+@dataclass(eq=False)
+class LookRun:
+    """Appearance: pictures changed where they are."""
+
+    change: Look
+    rows: NDArray[np.float64]
+    keys: NDArray[np.uint32]
+    shape: tuple[int, int, int]
+
+    @property
+    def numbers(self) -> int:
+        """As many as before."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    def __call__(self, work: Work, start: int, count: int) -> None:
+        """Change them."""
+        scratch = work.need(self.change.scratch(self.shape[:2], self.shape[2]))
+        rows, keys = (
+            self.rows[start : start + count].ctypes.data,
+            self.keys[start : start + count].ctypes.data,
+        )
+        kernel(self.change.name)(work.now.ctypes.data, rows, keys, scratch, count, *self.shape)
+
+
+def look_run(leaf: Leaf, drawn: Drawn, shape: tuple[int, int, int], white: float) -> LookRun:
+    """A change of appearance for pictures of this shape."""
+    assert isinstance(leaf.change, Look)
+    rows = np.zeros((len(drawn.indices), LOOK))
+    rows[:, ACTIVE], rows[:, WHITE] = leaf.made(drawn.draws), white
+    for k, values in enumerate(leaf.change.numbers(drawn.draws[leaf.place], shape[:2])):
+        rows[:, FIRST + k] = values
+    return LookRun(leaf.change, rows, drawn.sample_keys(leaf.place), shape)
 
 
 def run_pictures(

@@ -144,13 +144,30 @@ def _move(
     height, width, channels = shape
     fill = np.float32(n[at + FILL])
     across, x0 = int(n[at]), int(n[at + 2])
+    # The columns that come from within the picture.
+    first = min(max(-x0 if across > 0 else x0 - width + 1, 0), new[1])
+    last = min(max(width - x0 if across > 0 else x0 + 1, first), new[1])
     for oy in range(new[0]):
         row = _within(int(n[at + 4]) * oy + int(n[at + 5]), height, border)
+        line = o + oy * new[1] * channels
+        start = base + (row * width + x0) * channels
+        if row < 0:
+            for i in range(new[1] * channels):
+                out[line + i] = fill
+            continue
+        if across > 0:
+            for i in range(first * channels, last * channels):
+                out[line + i] = x[start + i]
+        else:
+            for ox in range(first, last):
+                for c in range(channels):
+                    out[line + ox * channels + c] = x[start - ox * channels + c]
         for ox in range(new[1]):
+            if first <= ox < last:
+                continue
             i = _pixel(_within(across * ox + x0, width, border), row, width, channels)
             for c in range(channels):
-                out[o + c] = fill if i < 0 else x[base + i + c]
-            o += channels
+                out[line + ox * channels + c] = fill if i < 0 else x[base + i + c]
 
 
 def sampler(value: Any) -> Any:
@@ -182,6 +199,8 @@ def sampler(value: Any) -> Any:
                 np.float32(n[at + HIGH]),
                 np.float32(1.0 / (taps * taps)),
             )
+            for i in range(o, o + size * channels):
+                out[i] = np.float32(0)
             for row in range(new_height):
                 for column in range(new_width):
                     px, py = float(column), float(row)
@@ -189,16 +208,14 @@ def sampler(value: Any) -> Any:
                         p = 2 * s * size + row * new_width + column
                         px += field[p]
                         py += field[p + size]
-                    for c in range(channels):
-                        out[o + c] = np.float32(0)
                     for dy in range(taps):
                         for dx in range(taps):
                             tx, ty = px + (dx + 0.5) / taps - 0.5, py + (dy + 0.5) / taps - 0.5
                             u, v = _place(m, tx, ty)
                             value(x, base, out, o, u, v, shape, border, fill)
-                    for c in range(channels):
-                        out[o + c] = min(max(out[o + c] * share, low), high)
                     o += channels
+            for i in range(o - size * channels, o):
+                out[i] = min(max(out[i] * share, low), high)
 
     return sample
 
