@@ -11,6 +11,7 @@ from netdsl.arrays import np
 from netdsl.data.augment.augmenter import Augmenter
 from netdsl.data.augment.change import Change
 from netdsl.data.augment.check import augmented_outline, check_augment, check_white
+from netdsl.data.augment.shares import rows_of, shared_outline, shares_of
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
@@ -67,6 +68,7 @@ class Batches:
     workers: how many threads read, see `Loader`; they change nothing of a batch.
     augment: applied in order to the stored pixels, after preprocessing, keyed by (seed, place, epoch, sample).
     boxes: the targets that are boxes, which move with the pictures.
+    shares: the targets whose class numbers become rows of shares, and how long these are; see `shares_of`.
 
     Errors: NetError for feeds that the split has no arrays for, or none of the right shape; for a batch that is not a
     positive number, or larger than the split with drop_last.
@@ -82,6 +84,7 @@ class Batches:
     drop_last: bool = False
     workers: int | None = None
     boxes: Collection[str] = ()
+    shares: Mapping[str, int] = field(default_factory=dict)
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,9 @@ class Batches:
         self.prepared = {
             n: self.prepared.get(n) or Preparation(one_shape((), c.shapes)) for n, c in self._inputs.items()
         }
+        if self.augment and not self.shares:
+            arrays = fed(outline_of(self.split), self.feeds).arrays
+            self.shares = shares_of(self.augment, self.feeds, arrays)
         self._check()
         check_batch(len(self.split), self.batch, self.drop_last)
         self.batch = min(self.batch, len(self.split))
@@ -121,7 +127,8 @@ class Batches:
     @cached_property
     def _prepared_outline(self) -> Outline:
         found = fed(outline_of(self.split), self.feeds)
-        return prepared_outline(found, {name: p.preprocess for name, p in self.prepared.items()})
+        found = prepared_outline(found, {name: p.preprocess for name, p in self.prepared.items()})
+        return shared_outline(found, self.shares)
 
     def __len__(self) -> int:
         """Batches in one epoch."""
@@ -160,11 +167,14 @@ class Batches:
         if rows is None:
             rows = self.read(indices)
         inputs: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._inputs}
-        targets: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._targets}
+        targets: Mapping[str, NDArray[Any]] = {
+            name: rows_of(rows[name], self.shares[name]) if name in self.shares else rows[name]
+            for name in self._targets
+        }
         if self._augmenter is not None:
             inputs, targets = self._augmenter(inputs, targets, epoch, indices)
         arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | dict(targets)
-        made = {feed.name: _shaped(arrays[feed.name], feed) for feed in self.feeds}
+        made = {f.name: _shaped(arrays[f.name], f, f.name in self.shares) for f in self.feeds}
         return Batch(made, indices, epoch, number, number == len(self) - 1)
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
@@ -194,9 +204,9 @@ def check_batch(samples: int, batch: int, drop_last: bool) -> None:
         )
 
 
-def _shaped(values: NDArray[Any], feed: Feed) -> NDArray[Any]:
+def _shaped(values: NDArray[Any], feed: Feed, shares: bool) -> NDArray[Any]:
     """Values in the shape and of the type that is taken."""
-    if feed.shape is not None:
+    if feed.shape is not None and not (shares and feed.integers):
         values = values.reshape(len(values), *feed.shape)
-    kind = np.int64 if feed.integers else np.float32
+    kind = np.int64 if feed.integers and not shares else np.float32
     return values.astype(kind, copy=False)

@@ -26,6 +26,7 @@ class Feed:
 
     shape: of one sample; None: as the data has it.  integers: whether it takes whole numbers, int64, or float32.
     span: where it is named first.  ignored: the class number that no loss and no metric counts, if there is one.
+    classes: how many classes the loss tells apart, where it takes class numbers.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Feed:
     integers: bool = False
     span: Span | None = None
     ignored: int | None = None
+    classes: int | None = None
 
 
 def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:

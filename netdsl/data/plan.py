@@ -9,6 +9,7 @@ from pathlib import Path
 
 from netdsl import words
 from netdsl.data.augment.check import augmented_outline, check_augment
+from netdsl.data.augment.shares import mixture, shared_outline, shares_of
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
@@ -159,9 +160,22 @@ class DataPlan:
         in the training set; else by the names of the set, as stored. Errors: NetError.
         """
         found = self._prepared_outline(split, feeds)
-        if split != "train" or not feeds:
+        if not feeds:
             return found
-        return augmented_outline(found, self._augment, feeds, self._boxes)
+        with placed(self.place("augment")):
+            found = shared_outline(found, shares_of(self._augment, feeds, found.arrays))
+        return augmented_outline(found, self._augment, feeds, self._boxes) if split == "train" else found
+
+    def stored_outline(self, split: str, feeds: Sequence[Feed]) -> Outline:
+        """The outline of what feeds take, with labels as they are stored: no mixture has made shares of them."""
+        found = self._prepared_outline(split, feeds)
+        return augmented_outline(found, self._augment, feeds, self._boxes) if split == "train" else found
+
+    @property
+    def mixture(self) -> str | None:
+        """The change that makes shares of labels, if there is one."""
+        found = mixture(self._augment)
+        return None if found is None else found.name
 
     def _prepared_outline(self, split: str, feeds: Sequence[Feed]) -> Outline:
         """The outline before augmentation."""
@@ -212,7 +226,8 @@ class DataPlan:
                         check_channels(self._normalizer, shape[-1] if shape else 1)
                 if name == "train":
                     with placed(self.place("augment")):
-                        check_augment(self._augment, taken, outline.arrays, self._boxes)
+                        shared = shared_outline(outline, shares_of(self._augment, taken, outline.arrays))
+                        check_augment(self._augment, taken, shared.arrays, self._boxes)
                     check_batch(outline.count, batch, self._drop_last)
         problems.done()
 
@@ -310,12 +325,19 @@ class DataPlan:
             drop_last=self._drop_last,
             workers=self._workers,
             boxes=self._boxes,
+            shares=self._shares("train", feeds),
         )
 
     def evaluation_batches(self, split: str, batch: int, feeds: Sequence[Feed] = ()) -> Batches:
         """Every sample of `train`, `validation` or `test` once, in order; the last batch may be smaller."""
         prepared = self._prepared(split, feeds)
-        return Batches(self._split(split), batch, feeds, prepared, seed=self._seed, workers=self._workers)
+        shares = self._shares(split, feeds)
+        given = self._split(split), batch, feeds, prepared
+        return Batches(*given, seed=self._seed, workers=self._workers, shares=shares)
+
+    def _shares(self, split: str, feeds: Sequence[Feed]) -> dict[str, int]:
+        """The targets of a set whose class numbers are fed as rows of shares."""
+        return shares_of(self._augment, feeds, self._prepared_outline(split, feeds).arrays) if feeds else {}
 
     def _split(self, name: str) -> Split:
         return {

@@ -194,7 +194,7 @@ def network_inputs(network: Network) -> Inputs:
     assert objective is not None
     targets = tuple(_target(objective, n) for n in objective.leaves("input") if n.id not in network.graph)
     found = [*_input_feeds(network)]
-    found += [Feed(t.name, t.kind, t.shape, t.integers, t.span, t.ignored) for t in targets]
+    found += [Feed(t.name, t.kind, t.shape, t.integers, t.span, t.ignored, t.classes) for t in targets]
     return Inputs(tuple(found), targets)
 
 

@@ -14,7 +14,7 @@ from netdsl.data.dataset import Split
 from netdsl.data.plan import DataPlan
 from netdsl.data.usage import Usage
 from netdsl.elaborate import Network
-from netdsl.ir import Graph, Node
+from netdsl.ir import Graph, Node, Value
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, placed, suggest
@@ -171,6 +171,9 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
     feeds = network_inputs(network).feeds
     with problems.at():
         data.check(settings.batch, feeds)
+    if data.mixture is not None:
+        problems.done()
+        _check_mixture(network, data)
     with problems.at():
         network = fit_labels(network, data.outline("train", feeds), "train", data.place("train"))
     problems.done()
@@ -180,6 +183,20 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
     sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.splits]
     inputs.check_all(sets)
     return network
+
+
+def _check_mixture(network: Network, data: DataPlan) -> None:
+    """Raise NetError for class numbers that are wrong before they become shares, and for what takes no shares."""
+    inputs, objective = network_inputs(network), network.objective
+    assert objective is not None
+    sets = [(split, data.stored_outline(split, inputs.feeds), data.place(split)) for split in data.splits]
+    inputs.check_all(sets)
+    for target in inputs.targets:
+        for node, _ in objective.users(Value(target.name)):
+            if target.classes is not None and node.op.name == "one_hot":
+                message = f"one_hot takes class numbers, and {data.mixture} makes shares of the classes {target.name}"
+                fix = "cross_entropy compares with shares"
+                raise NetError(Diagnostic("loss", message, node.span, fix=fix))
 
 
 def _check_loss(network: Network) -> None:

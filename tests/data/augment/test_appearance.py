@@ -36,7 +36,8 @@ from tests.data.augment.running import change, drawn, pictures
 GREY = np.array([0.299, 0.587, 0.114])
 ALL = [
     Brightness(0.5), Contrast(0.5), Saturation(0.9), Hue(0.5), Gamma(0.3, 3), Invert(1),
-    ColorJitter(0.4, 0.4, 0.4, 0.1), PcaLighting(0.5), GaussianNoise(0.1), SaltAndPepper(0.1), Blur(2), Cutout(5), Jpeg(10, 95),
+    ColorJitter(0.4, 0.4, 0.4, 0.1), PcaLighting(0.5), GaussianNoise(0.1), SaltAndPepper(0.1), Blur(2),
+    Cutout(5), Jpeg(10, 95),
 ]  # fmt: skip
 NOTHING = [
     Brightness(0), Contrast(0), Saturation(0), Hue(0), Gamma(1, 1), Invert(0), ColorJitter(), PcaLighting(0),
