@@ -25,8 +25,31 @@ def with_products(graph, loss, wrt):
     return verify(b.finish({f"product/{v.node}": p for v, p in products.items()}))
 
 
-@pytest.mark.parametrize("sample", [s for s in GOOD if s.smooth and s.low < s.high], ids=str)
+#: ops whose derivative is 0 wherever there is one, or is so by decree
+FLAT = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "argmax", "stop_gradient"}
+FLAT |= {"accuracy", "binary_accuracy", "top_k_accuracy"}
+
+
+def why_not(sample: Sample) -> str | None:
+    """Why differences of a sample say nothing of its second derivatives."""
+    if sample.op.name in FLAT:
+        return "its derivative is 0"
+    if not sample.smooth:
+        return "its numbers lie at kinks, or are too large for differences, or are none of floats"
+    if sample.low == sample.high == 0:
+        return "a root has no second derivative at 0"
+    return None
+
+
+def test_every_op_has_a_sample_that_is_checked():
+    assert {s.op.name for s in GOOD if why_not(s) is None} == {op.name for op in LIBRARY} - FLAT
+
+
+@pytest.mark.parametrize("sample", GOOD, ids=str)
 def test_the_hessian_equals_second_differences(sample: Sample):
+    """Products with the Hessian, in float64 by the meaning of each primitive in NumPy."""
+    if reason := why_not(sample):
+        pytest.skip(reason)
     _, primitives, feeds, names = expanded(sample)
     rng = np.random.default_rng(1)
     b = PrimitiveBuilder(primitives)
