@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from netdsl import words
 from netdsl.data.augment.check import augmented_outline, check_augment
 from netdsl.data.augment.shares import mixture, shared_outline, shares_of
 from netdsl.data.batches import Batches, check_batch
@@ -18,7 +17,7 @@ from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.load import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
-from netdsl.data.parallel import MOST
+from netdsl.data.plain import as_balanced, as_flag, as_share, as_whole, as_workers, check_names
 from netdsl.data.preprocess import Step, check_preprocess, steps_by_input
 from netdsl.data.sources import (
     SETTINGS,
@@ -34,8 +33,7 @@ from netdsl.data.sources import (
 )
 from netdsl.data.split import Shares
 from netdsl.data.usage import Preparation, Usage
-from netdsl.elaborate.values import shown
-from netdsl.source import Diagnostic, Mistakes, NetError, Span, brief, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, Span, placed
 
 
 class DataPlan:
@@ -60,7 +58,7 @@ class DataPlan:
     ) -> None:
         self._places = places or {}
         self._settings = settings
-        _check_names(settings)
+        check_names(settings)
         values = {name: settings.get(name, setting.default) for name, setting in SETTINGS.items()}
         self._base = base if base is not None else Path()
         self._seed = check_seed(seed)
@@ -89,11 +87,11 @@ class DataPlan:
         with self._problems.at(self.place("boxes")):
             self._boxes = as_names(values["boxes"], "boxes")
         with self._problems.at(self.place("shuffle")):
-            self._shuffle = _flag(values, "shuffle")
+            self._shuffle = as_flag(values, "shuffle")
         with self._problems.at(self.place("drop_last")):
-            self._drop_last = _flag(values, "drop_last")
+            self._drop_last = as_flag(values, "drop_last")
         with self._problems.at(self.place("workers")):
-            self._workers = _workers(values["workers"])
+            self._workers = as_workers(values["workers"])
         self._problems.done()
         for name in ("test", "validation"):
             source = self._sources.get(name)
@@ -102,23 +100,23 @@ class DataPlan:
 
     def _take_source(self, name: str, value: object) -> None:
         if name == "validation" and isinstance(value, int | float):
-            self.shares = replace(self.shares, validation=_share(value))
+            self.shares = replace(self.shares, validation=as_share(value))
         elif value is not None:
             self._sources[name] = as_source(value, name)
 
     def _take_shares(self, values: Mapping[str, object]) -> None:
         with self._problems.at(self.place("subset")):
-            self.shares = replace(self.shares, subset=_whole(values, "subset", 1))
+            self.shares = replace(self.shares, subset=as_whole(values, "subset", 1))
         with self._problems.at(self.place("folds")):
-            self.shares = replace(self.shares, folds=_whole(values, "folds", 2))
+            self.shares = replace(self.shares, folds=as_whole(values, "folds", 2))
         with self._problems.at(self.place("fold")):
-            self.shares = replace(self.shares, fold=_whole(values, "fold", 1))
+            self.shares = replace(self.shares, fold=as_whole(values, "fold", 1))
         with self._problems.at(self.place("folds")):
             if self.shares.folds is not None and (self.shares.validation or "validation" in self._sources):
                 message = "each of the folds is the validation set in turn, and there is another one"
                 raise data_error(message, fix="validation = none, or no folds")
         with self._problems.at(self.place("class_weights")):
-            self.balanced = _balanced(values["class_weights"])
+            self.balanced = as_balanced(values["class_weights"])
 
     def in_fold(self, number: int) -> DataPlan:
         """The same plan with a fold of its data, from 1, as the validation set."""
@@ -401,49 +399,3 @@ class DataPlan:
 def _inputs(feeds: Sequence[Feed]) -> list[str]:
     """The names of the inputs."""
     return [feed.name for feed in feeds if feed.kind is Kind.INPUT]
-
-
-def _check_names(settings: Mapping[str, object]) -> None:
-    diagnostics: list[Diagnostic] = []
-    for name in settings:
-        if name not in SETTINGS:
-            near = words.question(words.entry(name, SETTINGS) or suggest(name, SETTINGS))
-            hint = near or f"settings: {', '.join(SETTINGS)}"
-            diagnostics += data_error(f"data has no setting {name}", fix=hint).diagnostics
-    if diagnostics:
-        raise NetError(*diagnostics)
-
-
-def _share(value: float) -> float:
-    if isinstance(value, bool) or not 0 <= value < 1:
-        raise data_error(f"validation is {shown(value)}; it must be a share from 0 to below 1, or a source")
-    return float(value)
-
-
-def _workers(value: object) -> int | None:
-    if value is None or (type(value) is int and 0 <= value <= MOST):
-        return value
-    raise data_error(f"workers is {brief(shown(value))}; it must be a whole number from 0 to {MOST}")
-
-
-def _flag(values: Mapping[str, object], name: str) -> bool:
-    value = values[name]
-    if not isinstance(value, bool):
-        raise data_error(f"{name} is {brief(shown(value))}; it must be true or false")
-    return value
-
-
-def _whole(values: Mapping[str, object], name: str, low: int) -> int | None:
-    value = values[name]
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= low):
-        return value
-    raise data_error(f"{name} is {brief(shown(value))}; it must be a whole number from {low}, or none")
-
-
-def _balanced(value: object) -> bool:
-    """Whether classes are weighted. Errors: NetError for what is neither `balanced` nor none."""
-    if value not in (None, "balanced"):
-        fix = "cross_entropy(logits, label, class_weights = [1, 2]) takes weights of your own"
-        given = brief(value if isinstance(value, str) else shown(value))
-        raise data_error(f"class_weights is {given}; it must be balanced, or none", fix=fix)
-    return value is not None
