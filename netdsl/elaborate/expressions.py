@@ -235,7 +235,7 @@ class ExpressionEvaluator:
             if not self.frame.symbols:
                 unknown(self.context, self.frame, name, e.function.span)
         with self.symbols():
-            args = [(a.name, self.evaluate(a.value), a.span) for a in e.arguments]
+            args = [(a.name, self._argument(a), a.span) for a in e.arguments]
         self.context.hold([value for _, value, _ in args], e.span)
         function = self.evaluate(e.function)
         if isinstance(function, (Symbol, TargetName)):
@@ -248,6 +248,15 @@ class ExpressionEvaluator:
         if tag is not None:
             function = replace(function, tags=replace(function.tags, name=tag))
         return self.apply.call(function, args, e)
+
+    def _argument(self, a: tree.Argument) -> Any:
+        """The value of an argument; of a setting no name is a label: `f1(y, label, average = macro)`."""
+        saved = self.frame.targets
+        self.frame.targets = saved and a.name is None
+        try:
+            return self.evaluate(a.value)
+        finally:
+            self.frame.targets = saved
 
     @contextmanager
     def symbols(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from netdsl import words
 from netdsl.elaborate.context import Poisoned
 from netdsl.elaborate.values import CallValue, Function, Symbol, describe
 from netdsl.ir import TensorType, Value
+from netdsl.ops.accumulator import Accumulator
 from netdsl.source import Diagnostic, NetError, Span, suggest
 from netdsl.syntax import tree
 
@@ -217,7 +218,7 @@ def _metric_name(e: tree.Expr, taken: Mapping[str, Value]) -> str:
     name = base
     while name in taken:
         number += 1
-        name = f"{base}{number}"
+        name = f"{base}_{number}" if base[-1].isdigit() else f"{base}{number}"
     return name
 
 
@@ -229,7 +230,7 @@ def _scalar(evaluator: ExpressionEvaluator, e: tree.Expr, what: str) -> Value:
         evaluator.context.fail(
             "type", f"{what} is a number of the batch, not {describe(value)}", e.span, fix=fix
         )
-    t = evaluator.context.builder.type(value)
-    if t != TensorType(()):
+    t, node = evaluator.context.builder.type(value), evaluator.context.builder.nodes[value.node]
+    if t != TensorType(()) and (what == "the loss" or not isinstance(node.op, Accumulator)):
         evaluator.context.fail("type", f"{what} is one number, not {list(t.shape)}", e.span)
     return value

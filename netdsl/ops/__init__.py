@@ -112,6 +112,15 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "accuracy": ("metric", "Accuracy"),
     "binary_accuracy": ("binary_accuracy", "BinaryAccuracy"),
     "top_k_accuracy": ("metric", "TopKAccuracy"),
+    "precision": ("per_class", "Precision"),
+    "recall": ("per_class", "Recall"),
+    "f1": ("per_class", "F1"),
+    "mean_iou": ("per_class", "MeanIou"),
+    "dice_score": ("per_class", "DiceScore"),
+    "auc": ("auc", "Auc"),
+    "rmse": ("regression", "Rmse"),
+    "r2": ("regression", "R2"),
+    "confusion_matrix": ("confusion_matrix", "ConfusionMatrix"),
 }
 
 #: headings of the documentation, each at the op that it begins with

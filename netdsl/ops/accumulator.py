@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netdsl.ir import Value
 from netdsl.ops.base import LibraryOp
@@ -16,7 +16,7 @@ Sum = Value | int
 
 @dataclass(frozen=True)
 class Accumulator(LibraryOp):
-    """Base of the ops that make one number of a whole batch.
+    """Base of the ops that make one number of a whole batch, or a list or a table of numbers.
 
     The number of a set is not the mean of those of its batches, where these count different things.  So an op says
     what a batch adds to its `sums`, whose shapes are the same for every batch, and what they come to: `combine`
@@ -24,17 +24,22 @@ class Accumulator(LibraryOp):
     """
 
     larger_is_better: ClassVar[bool] = False
+    #: whether something can be learnt from it; metrics only tell
+    has_gradient: ClassVar[bool] = True
 
     def sums(self, b: PrimitiveBuilder, *values: Value) -> tuple[Sum, ...]:
         """What a batch adds: f32 totals, i64 counts, or numbers that its shape says, in proportion to the samples."""
         raise NotImplementedError(f"{self.name} has no sums")
 
     def combine(self, b: PrimitiveBuilder, *sums: Sum) -> Value:
-        """The value of the sums of one batch, a scalar f32."""
+        """The value of the sums of one batch, f32."""
         raise NotImplementedError(f"{self.name} does not combine its sums")
 
-    def result(self, *sums: Sequence[float]) -> float:
-        """The value of the sums of many batches, added up in float64; each has its elements in a row."""
+    def result(self, *sums: Sequence[float]) -> Any:
+        """The value of the sums of many batches, added up in float64; each has its elements in a row.
+
+        It is a number, a list of numbers, or a list of lists.
+        """
         raise NotImplementedError(f"{self.name} has no result")
 
     def expand(self, b: PrimitiveBuilder, *values: Value) -> tuple[Value, ...]:

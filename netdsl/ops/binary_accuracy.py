@@ -28,6 +28,7 @@ class BinaryAccuracy(Mean):
     name: ClassVar[str] = "binary_accuracy"
     operands: ClassVar[int | None] = 2
     larger_is_better: ClassVar[bool] = True
+    has_gradient: ClassVar[bool] = False
     threshold: float = setting("predictions above it say 1", 0.0, number)
 
     @classmethod

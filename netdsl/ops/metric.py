@@ -27,6 +27,7 @@ class TopKAccuracy(Mean):
     name: ClassVar[str] = "top_k_accuracy"
     operands: ClassVar[int | None] = 2
     larger_is_better: ClassVar[bool] = True
+    has_gradient: ClassVar[bool] = False
     positional: ClassVar[tuple[str, ...]] = ("k",)
     k: int = setting("how many guesses count", 5, positive)
     ignore_index: int | None = setting("label of cells that do not count", None, label_number)

@@ -74,7 +74,8 @@ class CrossValidation:
         values = self.values(part)
         if values is None:
             return None
-        return {name: _finite(of, [v[name] for v in values]) for name in values[0]}
+        numbers = [name for name, value in values[0].items() if not isinstance(value, list)]
+        return {name: _finite(of, [v[name] for v in values]) for name in numbers}
 
     def to_json(self) -> dict[str, Any]:
         """What `folds.json` holds."""

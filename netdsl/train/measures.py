@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from netdsl.arrays import Array, np
 from netdsl.ir import Graph, Node, Value
@@ -19,8 +19,19 @@ from netdsl.ops.accumulator import Accumulator
 from netdsl.ops.expand import expand
 from netdsl.primitives import Const, Input, PrimitiveBuilder
 
+
+def as_result(value: Any, depth: int = 2) -> Any:
+    """Check a value of a metric that was read from JSON. Errors: ValueError."""
+    if isinstance(value, list) and depth:
+        return [as_result(v, depth - 1) for v in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("it is neither a number, nor a list or a table of numbers")
+    return value if isinstance(value, float) else float(value)
+
+
 Sums = dict[str, list[float]]
-Values = dict[str, float]
+Values = dict[str, Annotated[Any, as_result]]
+"""Values by the names that they are reported under: numbers, and of metrics of each class lists and tables."""
 SUM, PLAIN, SAMPLES = "sum/", "plain/", "samples"
 
 
@@ -78,17 +89,18 @@ class Measures:
 
     @property
     def signs(self) -> dict[str, int]:
-        """The loss and the metrics by name, and 1 where they are to grow, -1 where they are to fall.
+        """The loss and the metrics that are numbers, and 1 where they are to grow, -1 where they are to fall.
 
         Expressions over several ops count as losses.
         """
         larger = {Value(node.id) for node, op in self._accumulators if op.larger_is_better}
-        return {_short(name): 1 if value in larger else -1 for name, value in self._reported.items()}
+        numbers = {name: value for name, value in self._reported.items() if not self._rank(value)}
+        return {_short(name): 1 if value in larger else -1 for name, value in numbers.items()}
 
     @property
     def criterion(self) -> tuple[str, int]:
         """The value that defines the best epoch, and its sign: the first metric of a single op, else the loss."""
-        single = {Value(node.id) for node, _ in self._accumulators}
+        single = {Value(node.id) for node, _ in self._accumulators if not self._rank(Value(node.id))}
         names = [_short(n) for n, v in self._reported.items() if n != "loss" and v in single]
         name = next(iter(names), "loss")
         return name, self.signs[name]
@@ -124,7 +136,8 @@ class Measures:
             found[v] = sums[_plain(v)][0] / sums[SAMPLES][0]
         for node in self._rest:
             found.update(zip(node.outputs, _computed(node, [found[v] for v in node.inputs]), strict=True))
-        return {_short(name): float(found[v]) for name, v in self._reported.items()}
+        values = {_short(name): found[v] for name, v in self._reported.items()}
+        return {name: v if isinstance(v, list) else float(v) for name, v in values.items()}
 
 
 def _short(name: str) -> str:

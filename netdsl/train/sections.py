@@ -216,7 +216,7 @@ def _without_gradient(objective: Graph) -> Node | None:
         node = waiting.pop()
         if learns(node.op):
             return None
-        if getattr(node.op, "larger_is_better", False):
+        if not getattr(node.op, "has_gradient", True):
             found = found or node
             continue
         new = {value.node for value in node.inputs} - seen
