@@ -53,6 +53,7 @@ ORDER += [
     "predict",
     "interop",
     "api",
+    "sweep",
     "cli",
     "__main__",
 ]

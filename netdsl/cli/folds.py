@@ -37,7 +37,7 @@ def train_folds(trainers: Iterator[Trainer], go_on: GoOn, resume: bool) -> list[
 
 def folds_table(found: CrossValidation, width: int) -> list[str]:
     """A row for each fold, and the mean and the spread of the values after the last epoch."""
-    from netdsl.cli.progress import value_text
+    from netdsl.report.values import value_text
 
     count = len(found.results)
     cells = [Cells("fold", [*map(str, range(1, count + 1)), "mean", "spread"], False, 100)]

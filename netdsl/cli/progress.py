@@ -14,6 +14,7 @@ from rich.table import Table
 from netdsl.data import DataPlan
 from netdsl.primitives.leaf import learns
 from netdsl.report.table import Cells, table
+from netdsl.report.values import value_text
 from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
 from netdsl.train import Callback, EpochResult, FitResult, Loop
@@ -22,22 +23,6 @@ from netdsl.train.checkpoint import Progress as Position
 SHORTEST_BAR = 8
 REFRESH = 0.1  # seconds
 NAMED = 3  # samples that were left out, of which the log names all
-
-
-#: metrics that are shares of samples
-SHARES = ("accuracy", "binary_accuracy", "top_k_accuracy")
-
-
-def value_text(name: str, value: Any) -> str:
-    """`0.1234`, or `97.25 %` for a share; `0.1234..0.9876` for numbers of classes, `[10, 10]` for a table."""
-    if isinstance(value, list):
-        if isinstance(value[0], list):
-            return f"[{len(value)}, {len(value[0])}]"
-        return f"{value_text(name, min(value))}..{value_text(name, max(value))}"
-    if name.startswith(SHARES):
-        return f"{100 * value:.2f} %"
-    plain = value == 0 or 1e-3 <= abs(value) < 1e6
-    return f"{value:.4f}" if plain else f"{value:.3g}"
 
 
 def value_texts(values: Mapping[str, float]) -> list[str]:

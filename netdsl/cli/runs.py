@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,16 +99,11 @@ def new_run(name: str) -> Iterator[Path]:
             RUNS.rmdir()
 
 
-def latest_run(name: str) -> Path:
-    """The folder of the newest run of this name that left a checkpoint."""
-    from netdsl.train.folds import fold_folder
-    from netdsl.train.run_folder import LAST
+def latest_run(name: str, is_run: Callable[[Path], bool] | None = None) -> Path:
+    """The folder of the newest run of this name that left a checkpoint, or for which `is_run` holds."""
+    from netdsl.train.folds import has_begun
 
-    runs = [
-        (n, folder)
-        for n, folder in _numbered(name)
-        if any((f / LAST).exists() for f in (folder, fold_folder(folder, 1)) if f is not None)
-    ]
+    runs = [(n, folder) for n, folder in _numbered(name) if (is_run or has_begun)(folder)]
     if not runs:
         fail(
             [

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import netdsl
 
@@ -62,8 +63,10 @@ class Jobs:
                 yield told
 
     def stop(self) -> None:
-        """Begin no more, and end those at work after their step; told again, end them at once. For signal handlers."""
-        # A handler may interrupt what holds the lock: it takes none.
+        """Begin no more, and end those at work after their step; a second time, end them at once.
+
+        It is for signal handlers."""
+        # A handler may interrupt what holds the lock, so it takes none.
         self._stops += 1
         for process in list(self._at_work):
             if process.poll() is None:
@@ -89,7 +92,9 @@ class Jobs:
                 self._at_work.discard(process)
                 errors.seek(0)
                 failure = "" if status == 0 else _failure(status, errors.read())
-            self._heard.put(Told(number, "", failure, stopped=self.stopping and status in (*_STOPPED, -9, -2)))
+            self._heard.put(
+                Told(number, "", failure, stopped=self.stopping and status in (*_STOPPED, -9, -2))
+            )
         self._heard.put(None)
 
     def _next(self) -> tuple[int, Sequence[str]] | None:
@@ -97,7 +102,7 @@ class Jobs:
             return self._waiting.pop() if self._waiting and not self.stopping else None
 
 
-def _start(words: Sequence[str], errors: object) -> subprocess.Popen[str]:
+def _start(words: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
     """A process in a session of its own: Ctrl-C in the terminal is for us alone to pass on."""
     ours = str(Path(netdsl.__file__).parents[1])
     path = os.pathsep.join([ours, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -105,7 +110,7 @@ def _start(words: Sequence[str], errors: object) -> subprocess.Popen[str]:
         [sys.executable, "-m", "netdsl", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=errors,  # type: ignore[arg-type]
+        stderr=errors,
         env={**os.environ, "PYTHONPATH": path},
         text=True,
         encoding="utf-8",

@@ -83,7 +83,9 @@ def _check_same(old: Manifest, new: Manifest) -> None:
     for name in sorted(old.fixed.keys() | new.fixed.keys()):
         was, given = old.fixed.get(name), new.fixed.get(name)
         if was != given:
-            raise _error(f"the sweep began with {name} = {was or 'what the file says'}, not {given or 'that'}")
+            raise _error(
+                f"the sweep began with {name} = {was or 'what the file says'}, not {given or 'that'}"
+            )
 
 
 def _key(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from netdsl.source import NetError
 from netdsl.train.folds import FOLDS
-from netdsl.train.run_folder import LAST
 from netdsl.train.run_log import LOG, Event, read_log, values_of
 
 PARTS = ("validation", "test")
@@ -47,11 +46,6 @@ class Row:
 def is_done(folder: Path) -> bool:
     """Whether a run, or all folds of one, came to its end."""
     return _ends(folder) is not None
-
-
-def has_begun(folder: Path) -> bool:
-    """Whether a run, or its first fold, left a checkpoint to go on from."""
-    return any((place / LAST).exists() for place in (folder, folder / "fold-1"))
 
 
 def _ends(folder: Path) -> list[Event] | None:
@@ -92,7 +86,9 @@ def _over(values: Sequence[Mapping[str, float]], of: object) -> dict[str, float]
     names = [name for name in values[0] if all(name in v for v in values)]
     assert callable(of)
     return {
-        name: float(of([v[name] for v in values])) if all(math.isfinite(v[name]) for v in values) else math.nan
+        name: float(of([v[name] for v in values]))
+        if all(math.isfinite(v[name]) for v in values)
+        else math.nan
         for name in names
     }
 

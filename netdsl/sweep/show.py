@@ -9,16 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from netdsl.report.plot import Panel, Series, plot
 from netdsl.report.table import Cells, table
+from netdsl.report.values import value_text
 from netdsl.source import counted
 from netdsl.sweep.results import PARTS, Row
 from netdsl.terminal import wrapped
-
-
-def value_text(name: str, value: float) -> str:
-    """A value as the lines of a training have it."""
-    from netdsl.report.values import value_text
-
-    return value_text(name, value)
 
 
 def table_lines(
@@ -38,7 +32,9 @@ def table_lines(
     lines += wrapped(f"(not shown at this width: {', '.join(left)})", width) if left else []
     trainings = max((r.count for r in rows), default=0)
     spread = f", mean ± spread of {counted(trainings, 'training')}" if trainings > 1 else ""
-    lines += wrapped(f"(values of the validation set after the last epoch{spread}; *: the best {criterion})", width)
+    lines += wrapped(
+        f"(values of the validation set after the last epoch{spread}; *: the best {criterion})", width
+    )
     for k, r in enumerate(rows, 1):
         lines += wrapped(f"trial {k}: {r.failure}", width, indent=2) if r.failure else []
     return lines
@@ -57,7 +53,7 @@ def _cell(r: Row, part: str, name: str) -> str:
 
 
 def table_csv(rows: Sequence[Row], names: Sequence[str]) -> str:
-    """The table in full precision: `validation accuracy`, and `validation accuracy spread` where there are several."""
+    """The table in full precision, with columns such as `validation accuracy` and `validation accuracy spread`."""
     columns = [(part, name) for part in PARTS for name in _values(rows, part)]
     spread = any(r.spread for r in rows)
     head = ["trial", *names, "trainings"]
@@ -69,8 +65,8 @@ def table_csv(rows: Sequence[Row], names: Sequence[str]) -> str:
     for k, r in enumerate(rows, 1):
         line: list[object] = [k, *(r.trial.settings[name] for name in names), r.count]
         for part, name in columns:
-            for found in (r.mean, r.spread) if spread else (r.mean,):
-                line.append(found.get(part, {}).get(name, ""))
+            kinds = (r.mean, r.spread) if spread else (r.mean,)
+            line += [found.get(part, {}).get(name, "") for found in kinds]
         writer.writerow([*line, r.failure])
     return file.getvalue()
 
@@ -81,7 +77,7 @@ def chart(rows: Sequence[Row], names: Sequence[str], best: int | None, criterion
     if not shown:
         return None
     panels = [_panel([rows[k] for k in shown], name, shown.index(best or 0), criterion) for name in names]
-    return plot(panels, f"validation {criterion}").svg()
+    return plot(panels).svg()
 
 
 def _panel(rows: Sequence[Row], name: str, best: int, criterion: str) -> Panel:
@@ -92,11 +88,13 @@ def _panel(rows: Sequence[Row], name: str, best: int, criterion: str) -> Panel:
     points = [(x, r.value(criterion)) for x, r in zip(xs, rows, strict=True)]
     spread = [r.spread.get("validation", {}).get(criterion, 0.0) for r in rows]
     dots = Series("", points, 0, "dots", spread, best)
-    means = [(x, sum(same) / len(same)) for x in sorted(set(xs)) for same in [[y for u, y in points if u == x]]]
+    means = [
+        (x, sum(same) / len(same)) for x in sorted(set(xs)) for same in [[y for u, y in points if u == x]]
+    ]
     line = Series("", means, 0, "line" if len(means) == len(points) else "faint")
     few = len(means) <= max(8, len(points) // 2)
     log = bool(numbers) and min(xs) > 0 and max(xs) >= 8 * min(xs)
-    return Panel(criterion, name, [line, dots] if few else [dots], log_x=log, marks=marks)
+    return Panel(f"validation {criterion}", name, [line, dots] if few else [dots], log_x=log, marks=marks)
 
 
 def _numbers(texts: Sequence[str]) -> Iterator[float]:

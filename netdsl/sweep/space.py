@@ -146,6 +146,6 @@ def _drawn(a: Axis, dice: random.Random) -> str:
     if _whole(a):
         # Each whole number has the stretch up to the next.
         x = low * ((high + 1) / low) ** share if by_ratio else low + share * (high + 1 - low)
-        return str(min(int(math.floor(x)), int(high)))
+        return str(min(math.floor(x), int(high)))
     x = low * (high / low) ** share if by_ratio else low + share * (high - low)
     return f"{min(max(float(f'{x:.4g}'), low), high):.10g}"

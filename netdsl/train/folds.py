@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.data import DataPlan
 from netdsl.elaborate import Network, SectionSetting
 from netdsl.source import Diagnostic, NetError, Source, Span
+from netdsl.train.run_folder import LAST
 
 if TYPE_CHECKING:
     from netdsl.train.callback import FitResult
@@ -45,6 +46,11 @@ def in_fold(network: Network, number: int) -> Network:
 def fold_folder(out: Path | None, number: int) -> Path | None:
     """Where the training for a fold is kept."""
     return None if out is None else out / f"fold-{number}"
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a training, or that of its first fold, left a checkpoint to go on from."""
+    return any((f / LAST).exists() for f in (folder, folder / "fold-1"))
 
 
 @dataclass(frozen=True)
