@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from netdsl.data import DataPlan
 from netdsl.elaborate import Network, SectionSetting
 from netdsl.source import Diagnostic, NetError, Source, Span
-from netdsl.train.run_folder import LAST
 
 if TYPE_CHECKING:
     from netdsl.train.callback import FitResult
@@ -50,6 +49,8 @@ def fold_folder(out: Path | None, number: int) -> Path | None:
 
 def has_begun(folder: Path) -> bool:
     """Whether a training, or that of its first fold, left a checkpoint to go on from."""
+    from netdsl.train.run_folder import LAST
+
     return any((f / LAST).exists() for f in (folder, folder / "fold-1"))
 
 
