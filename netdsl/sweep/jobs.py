@@ -124,6 +124,8 @@ def _failure(status: int, errors: str) -> str:
     if status < 0:
         name = signal.Signals(-status).name if -status in {*signal.Signals} else str(-status)
         return f"ended by {name}"
+    if status in _STOPPED:
+        return "interrupted by another process"
     found = re.findall(r"^error\[\w+\]: (.+)$", errors, re.M)
     lines = [line for line in errors.splitlines() if line.strip()]
     return str(found[0] if found else lines[-1] if lines else f"exit status {status}")
