@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from netdsl.cli.main import main
-from netdsl.cli.progress import value_text
 from netdsl.data import DataPlan
 from netdsl.elaborate import elaborate
+from netdsl.report.values import value_text
 from netdsl.source import NetError, Source
 from netdsl.train import EarlyStopping, Evaluator, Trainer
 from netdsl.train.sections import check_sections
