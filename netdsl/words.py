@@ -153,6 +153,7 @@ ENTRIES: Mapping[str, str] = {
     "groups": "param_groups parameter_groups lr_mult",
     "constraints": "kernel_constraint bias_constraint constraint",
     "average": "use_ema ema swa model_ema averaged_model",
+    "stop": "early_stopping EarlyStopping patience",
     "start": "pretrained weights init_checkpoint load_state_dict load_weights from_pretrained",
     "it is the optimiser's: optimizer = sgd(lr = 0.1, weight_decay = 1e-4)": "lr learning_rate weight_decay momentum",
 }

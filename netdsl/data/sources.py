@@ -30,6 +30,7 @@ from netdsl.data.load import load_split
 from netdsl.data.named import Npz, check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy
+from netdsl.data.only import Only
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
 from netdsl.data.own.clips import Wav
 from netdsl.data.own.folder import Folder
@@ -158,6 +159,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "idx": Idx,
     "npz": Npz,
     "twins": Twins,
+    "only": Only,
     "npy": Npy,
     "folder": Folder,
     "images": Images,

@@ -26,6 +26,7 @@ EXAMPLES: Mapping[str, str] = {
     "npz": 'npz("data.npz")',
     "npy": 'npy("x.npy", "y.npy")',
     "twins": "twins(digits.train)",
+    "only": "only(digits.train, [0, 1, 2])",
     "folder": 'folder("pics/train")',
     "images": 'images("list.csv")',
     "wav": 'wav("clips", rate = 16000)',
@@ -33,6 +34,7 @@ EXAMPLES: Mapping[str, str] = {
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
     "load": 'load("best.safetensors")',
+    "patience": "patience(5)",
     "stage": 'stage(epochs = 3, train = "head")',
     **CHANGE_EXAMPLES,
 }

@@ -21,7 +21,9 @@ from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
+from netdsl.train.transfer.stages import STAGES
 from netdsl.train.transfer.start import Load
+from netdsl.train.transfer.stop import STOPS
 
 #: kinds of things, and where in a file they stand
 _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
@@ -37,6 +39,8 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
     ("augmentation", CHANGES, "data {{ augment = [{}] }}"),
     ("weights to start from", {"load": Load}, "train {{ start = {} }}"),
+    ("stages", STAGES, "train {{ stages = [{}] }}"),
+    ("early stopping", STOPS, "train {{ stop = {} }}"),
 )
 
 
