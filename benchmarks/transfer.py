@@ -1,6 +1,6 @@
-"""Transfer on the digits: what 100 images of 5 to 9 are worth after learning 0 to 4, for docs/transfer.md.
+"""Transfer on the digits: what a few images of 5 to 9 are worth after learning 0 to 4, for docs/transfer.md.
 
-Five seeds, each of the images, the initial weights and the order: `python benchmarks/transfer.py`.
+Five seeds, each of the images, the initial weights and the order: `python benchmarks/transfer.py 100`.
 """
 
 import json
@@ -14,15 +14,13 @@ import netdsl
 import netdsl.train
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ALL = "stage(epochs = 40, lr = 0.003, schedule = cosine)"
+HEAD = 'stage(epochs = {}, train = "head", lr = 0.03, schedule = cosine)'
+ALL = "stage(epochs = {}, lr = {}, schedule = cosine)"
 WAYS = {
-    "from scratch": (False, f"[{ALL}]"),
-    "trunk frozen": (True, '[stage(epochs = 40, train = "head")]'),
-    "everything at once": (True, f"[{ALL}]"),
-    "in stages": (
-        True,
-        '[stage(epochs = 20, train = "head"), stage(epochs = 20, lr = 0.001, schedule = cosine)]',
-    ),
+    "from scratch": (False, ALL.format(40, 0.003)),
+    "trunk frozen": (True, HEAD.format(40)),
+    "everything at once": (True, ALL.format(40, 0.003)),
+    "in stages": (True, f"{HEAD.format(20)}, {ALL.format(20, 0.001)}"),
 }
 
 
@@ -36,9 +34,9 @@ class Curve(netdsl.train.Callback):
         self.values.append(self.trainer._evaluator.run("test")["accuracy"])
 
 
-def learnt(low, seed, start, stages):
+def learnt(low, seed, images, start, stages):
     """The curve of one training."""
-    settings = {"train.seed": seed, "train.stages": stages}
+    settings = {"train.seed": seed, "train.stages": f"[{stages}]", "data.subset": images}
     if start:
         settings["train.start"] = f'load("{low}", skip = "head")'
     trainer = netdsl.Trainer(netdsl.load(EXAMPLES / "transfer.net", settings=settings, batch=20))
@@ -49,13 +47,14 @@ def learnt(low, seed, start, stages):
 
 
 def main():
+    images = int(sys.argv[1])
     curves = {name: [] for name in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(5):
             first = netdsl.load(EXAMPLES / "transfer_first.net", settings={"train.seed": seed}, batch=32)
             netdsl.Trainer(first, f"{folder}/{seed}").fit()
             for name, (start, stages) in WAYS.items():
-                curves[name].append(learnt(f"{folder}/{seed}/best.safetensors", seed, start, stages))
+                curves[name].append(learnt(f"{folder}/{seed}/best.safetensors", seed, images, start, stages))
     print(f"{'':20} {'epoch 5':>14} {'20':>14} {'40':>14}")
     for name, found in curves.items():
         at = np.array(found)[:, [4, 19, 39]] * 100
@@ -63,8 +62,8 @@ def main():
             f"{name:20} "
             + " ".join(f"{m:7.1f} ± {s:4.1f}" for m, s in zip(at.mean(0), at.std(0, ddof=1), strict=True))
         )
-    if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(curves))
+    if len(sys.argv) > 2:
+        Path(sys.argv[2]).write_text(json.dumps(curves))
 
 
 if __name__ == "__main__":
