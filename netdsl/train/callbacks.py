@@ -12,6 +12,7 @@ from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train.callback import Callback
 from netdsl.train.freeze import weights_named
 from netdsl.train.loop import Loop
+from netdsl.train.schedules import waits
 
 
 class FollowSettings(Callback):
@@ -86,14 +87,7 @@ class Monitor(Callback):
 
     def waits(self, values: Sequence[float]) -> list[int]:
         """After each epoch, how many have passed since the last better one, or since `patience` ran out."""
-        best, wait, found = -float("inf"), 0, []
-        for value in values:
-            if value > best + self.min_delta:
-                best, wait = value, 0
-            else:
-                wait = wait % self.patience + 1
-            found.append(wait)
-        return found
+        return waits(values, self.patience, self.min_delta)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,11 @@ class Loop:
     def clock(self) -> Clock:
         """The number of the next update, and how many there are to be."""
         updates, p = self._grouping.updates, self.progress
-        return Clock(p.epoch * updates + p.batch // self._grouping.size, self.epochs * updates, updates)
+        step, evaluator = p.epoch * updates + p.batch // self._grouping.size, self.evaluator
+        if evaluator is None:
+            return Clock(step, self.epochs * updates, updates)
+        done = [epoch.validation for epoch in p.history]
+        return Clock(step, self.epochs * updates, updates, done, evaluator.signs, evaluator.criterion[0])
 
     @property
     def _grouping(self) -> Grouping:

@@ -19,6 +19,10 @@ FLOAT32_MAX = 3.4e38
 #: examples of values that need settings
 EXAMPLES: Mapping[str, str] = {
     "step": "step(every = 30)",
+    "exponential": "exponential(rate = 0.95)",
+    "inverse_time": "inverse_time(rate = 0.5)",
+    "cosine_restarts": "cosine_restarts(first = 10)",
+    "cyclical": "cyclical(low = 0.001, high = 0.006)",
     "group": 'group("dense*", lr = 0.1)',
     "max_norm": "max_norm(3)",
     "non_neg": 'non_neg("dense1")',
@@ -95,8 +99,11 @@ def _nested(
 ) -> Any:
     """The value of a setting: its own `choices`, where a class has some for it, or what may stand in its place.
 
+    `names` of a class are settings that take the name of something else, such as a metric, as text.
     free: what a word that is no name means is for the target to say.
     """
+    if key in getattr(target, "names", ()):
+        return value.name if isinstance(value, CallValue) and not value.args and not value.named else value
     choices = getattr(target, "choices", {}).get(key)
     if choices is None and free and isinstance(value, CallValue) and value.name not in known:
         return value

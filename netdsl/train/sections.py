@@ -96,7 +96,7 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     if plan is None:
         check_targets(network, ())
     else:
-        _check_stop(network, settings, plan)
+        _check_watched(network, settings, plan)
         if settings.batch == LARGEST and "train" in plan.splits:
             settings = replace(settings, batch=plan.outline("train").count)
         network = _fitted(network, settings, plan)
@@ -121,21 +121,23 @@ def _staged(network: Network, settings: TrainSettings) -> Network:
     return replace(network, objective=frozen(network.objective, never))
 
 
-def _check_stop(network: Network, settings: TrainSettings, data: DataPlan) -> None:
-    """Raise NetError where nothing can tell when to stop."""
-    if settings.stop is None:
-        return
+def _check_watched(network: Network, settings: TrainSettings, data: DataPlan) -> None:
+    """Raise NetError where nothing can tell when to stop, or to lower the rate."""
     assert network.evaluation is not None
-    name, place = settings.stop.metric, network.train["stop"].span
+    watched = [] if settings.stop is None else [("stop", settings.stop.metric)]
+    schedule = "schedule" if "schedule" in network.train else "stages"
+    watched += [(schedule, name) for s in settings.stretches for name in s.schedule.watched]
     values = Measures(network.evaluation).signs
-    if not data.has_validation:
-        message = "stop watches the validation set, and there is none"
-        raise NetError(Diagnostic("data", message, place, fix="set data.validation, for example to 0.1"))
-    if name is not None and name not in values:
-        near = suggest(name, values)
-        fix = f"did you mean {near}?" if near else f"there are {', '.join(values)}"
-        message = f"stop watches {name}, which is no value of the validation set"
-        raise NetError(Diagnostic("setting", message, place, fix=fix))
+    for setting, name in watched:
+        place = network.train[setting].span
+        if not data.has_validation:
+            message = f"{setting} watches the validation set, and there is none"
+            raise NetError(Diagnostic("data", message, place, fix="set data.validation, for example to 0.1"))
+        if name is not None and name not in values:
+            near = suggest(name, values)
+            fix = f"did you mean {near}?" if near else f"there are {', '.join(values)}"
+            message = f"{setting} watches {name}, which is no value of the validation set"
+            raise NetError(Diagnostic("setting", message, place, fix=fix))
 
 
 def start_of(network: Network, settings: TrainSettings) -> Start | None:

@@ -22,7 +22,7 @@ from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, name_in, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
 from netdsl.train.recipe import CONSTRAINTS, GROUPS, Constraint, Group, Recipe
-from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
+from netdsl.train.schedules import SCHEDULES, ConstantRate, Pieces, RateSchedule
 from netdsl.train.transfer.stages import STAGES, Stage, Stretch, in_cycles, in_stages
 from netdsl.train.transfer.start import STARTS, Load
 from netdsl.train.transfer.stop import STOPS, Patience
@@ -177,6 +177,17 @@ def _chosen(known: Mapping[str, type], name: str, setting: SectionSetting) -> An
     return made
 
 
+def _schedule(name: str, setting: SectionSetting) -> RateSchedule:
+    """A schedule, or a list of them, one after the other."""
+    if not isinstance(setting.value, (list, tuple)):
+        found: RateSchedule = _chosen(SCHEDULES, name, setting)
+        return found
+    pieces = _several(SCHEDULES, "schedule", name, setting)
+    if len(pieces) < 2:
+        raise _wrong(name, setting, "is a schedule, or a list of two or more")
+    return Pieces(pieces)
+
+
 def _chosen_or_none(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
     return None if setting.value is None else _chosen(known, name, setting)
 
@@ -243,18 +254,10 @@ def _stop(name: str, setting: SectionSetting) -> Patience | None:
     value = setting.value
     if value is None:
         return None
-    if isinstance(value, CallValue):
-        named = {key: _plain_name(v) for key, v in value.named.items()}
-        value = replace(value, args=tuple(map(_plain_name, value.args)), named=named)
     made = make(value, STOPS, "way to stop", setting.span)
     if not isinstance(made, Patience):
         raise _wrong(name, setting, "is patience(EPOCHS) or patience(EPOCHS, METRIC)")
     return made
-
-
-def _plain_name(value: Any) -> Any:
-    """The text of a name alone, such as that of a metric."""
-    return value.name if isinstance(value, CallValue) and not value.args and not value.named else value
 
 
 def _count_or_none(name: str, setting: SectionSetting) -> int:
@@ -280,7 +283,7 @@ def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
 
 _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "optimizer": partial(_chosen, {**OPTIMIZERS, **FULL_BATCH}),
-    "schedule": partial(_chosen, SCHEDULES),
+    "schedule": _schedule,
     "epochs": _integer,
     "batch": _integer,
     "seed": partial(_integer, low=0),

@@ -1,4 +1,4 @@
-"""docs/training.md and docs/optimizers.md say what is so."""
+"""The pages on training, optimisers and schedules say what is so."""
 
 import dataclasses
 import re
@@ -11,8 +11,8 @@ from netdsl.train.schedules import SCHEDULES
 from netdsl.train.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
-PAGE, OF_OPTIMIZERS = (
-    (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("training", "optimizers")
+PAGE, OF_OPTIMIZERS, OF_SCHEDULES = (
+    (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("training", "optimizers", "schedules")
 )
 
 
@@ -34,7 +34,9 @@ def test_optimisers_and_their_defaults(name):
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_schedules_and_their_settings(name):
-    assert all(f"`{field.name}" in row(name) for field in dataclasses.fields(SCHEDULES[name]))
+    own = [f.name for f in dataclasses.fields(SCHEDULES[name]) if not f.kw_only]
+    assert all(f"`{field}" in row(name, OF_SCHEDULES) for field in own)
+    assert all(f"`{f.name}" in OF_SCHEDULES for f in dataclasses.fields(SCHEDULES[name]))
 
 
 def test_settings():

@@ -18,7 +18,7 @@ def test_all_settings():
     text = text.replace("metrics", "schedule = cosine(warmup = 2)\n metrics") + "eval { batch = 50 }"
     found = train_settings(network(text=text))
     assert found == TrainSettings(
-        Sgd(0.1, momentum=0.9), Cosine(2.0), 7, 8, 50, 5, 1.0, checkpoint_seconds=2.5
+        Sgd(0.1, momentum=0.9), Cosine(warmup=2.0), 7, 8, 50, 5, 1.0, checkpoint_seconds=2.5
     )
 
 
@@ -70,7 +70,7 @@ def test_one_cycle_gives_momentum_to_an_optimiser_without():
         ("batch = 8", "batch = true", "batch must be a whole number from 1, not true", "true"),
         ("epochs = 3", "seed = -1", "seed must be a whole number from 0", "-1"),
         ("epochs = 3", "clip_norm = 0", "clip_norm must be a number above 0", "0"),
-        ("epochs = 3", "schedule = linear", "there are constant, step, cosine, one_cycle", "linear"),
+        ("epochs = 3", "schedule = linear", "there are constant, step, exponential", "linear"),
         ("epochs = 3", "schedule = step", "takes either every", "step"),
     ],
 )

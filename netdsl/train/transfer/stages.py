@@ -81,9 +81,7 @@ class Stretch:
 
     def clock(self, whole: Clock) -> Clock:
         """The place within the stretch."""
-        return Clock(
-            whole.step - self.first * whole.per_epoch, self.epochs * whole.per_epoch, whole.per_epoch
-        )
+        return whole.part(self.first * whole.per_epoch, self.epochs * whole.per_epoch)
 
 
 def in_stages(stages: Sequence[Stage], schedule: RateSchedule) -> tuple[Stretch, ...]:

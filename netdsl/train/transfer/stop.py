@@ -19,6 +19,7 @@ class Patience:
     the best epoch.  Keras EarlyStopping.
     """
 
+    names = ("metric",)
     epochs: int
     metric: str | None = None
     min_delta: float = bounded(0.0, 0.0)
