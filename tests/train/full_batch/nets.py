@@ -6,7 +6,14 @@ from netdsl.data import DataPlan, from_mapping
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
 from netdsl.train.full_batch.learner import FullBatchLearner
-from netdsl.train.settings import TrainSettings
+from netdsl.train.settings import TrainSettings, train_settings
+from netdsl.train.turn import Turn
+
+
+def method_of(problem, text):
+    """The method that a file names."""
+    written = problem.text.replace("train {", f"train {{ optimizer = {text}\n")
+    return train_settings(elaborate(Source("a.net", written))).optimizer
 
 
 def learner_of(problem, method, piece=None, device="cpu"):
@@ -30,7 +37,7 @@ def vector(learner):
 def train(learner, batch, iterations=2000):
     """Iterate until the method ends; returns the loss after the last iteration."""
     for number in range(iterations):
-        sums = learner.step(batch, number, learner.optimizer.lr)
+        sums = learner.step(batch, Turn(number, number, learner.optimizer.lr))
         if learner.memory.ended:
             break
     found = {}

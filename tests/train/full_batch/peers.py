@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from scipy.optimize import least_squares, minimize
 
-from tests.train.full_batch.problems import SIX, Plain, Point, jacobian
+from tests.train.full_batch.problems import SIX, SQUARES, Plain, Point, jacobian
 
 #: our methods, and SciPy's that they are compared with
 PAIRS = {
@@ -24,7 +24,7 @@ PAIRS = {
 @cache
 def scipy_on(name, method):
     """The value that SciPy reaches, and its evaluations of value and gradient."""
-    problem = next(p for p in SIX if p.name == name)
+    problem = next(p for p in (*SIX, *SQUARES) if p.name == name)
     if method == "lm":
         found = least_squares(
             problem.residuals, problem.start, jac=lambda x: jacobian(problem, x), method="lm"

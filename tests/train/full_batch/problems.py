@@ -186,4 +186,15 @@ def six():
     return [rosenbrock(), logistic, softmax, linear, fit, decision]
 
 
-SIX = six()
+def squares():
+    """Three more sums of squares: classes and decisions by squares, and two layers of hidden units."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(100, 3))
+    classes = np.eye(3)[(x @ rng.normal(size=(3, 3))).argmax(1)]
+    shares = dense_net("shares", [3, 3], x, classes, "mse", 1e-2, 1)
+    decision = taught("squared", "mse", 1e-2)
+    deep = dense_net("deep", [3, 3, 2, 1], x, np.sin(x[:, :1]) * x[:, 1:2], "mse", 1e-2, 3)
+    return [shares, decision, deep]
+
+
+SIX, SQUARES = six(), squares()

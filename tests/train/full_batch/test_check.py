@@ -1,10 +1,14 @@
 """What a method refuses is refused by `netdsl check` too, at its place."""
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
 from netdsl.train.full_batch.lbfgs import Lbfgs
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.sections import check_sections
 from netdsl.train.settings import train_settings
 
@@ -103,3 +107,13 @@ def test_layers_that_need_several_samples_need_them_in_a_piece():
     with pytest.raises(NetError, match="batch_norm"):
         check_sections(network("lbfgs(piece = 1)", tag="-> batch_norm", more="batch = 8"))
     check_sections(network("lbfgs(piece = 2)", tag="-> batch_norm", more="batch = 8"))
+
+
+def test_the_page_has_every_method_and_setting():
+    page = (Path(__file__).parents[3] / "docs" / "full-batch.md").read_text("utf-8")
+    for name, kind in FULL_BATCH.items():
+        assert f"| `{name}`" in page
+        for field in dataclasses.fields(kind):
+            default = str(field.default).replace("1e-0", "1e-").removesuffix(".0")
+            shown = field.name if field.name == "line_search" else f"{field.name} = {default}"
+            assert f"`{shown}`" in page, shown

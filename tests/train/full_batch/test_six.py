@@ -2,13 +2,10 @@
 
 import pytest
 
-from netdsl.elaborate import elaborate
-from netdsl.source import Source
 from netdsl.train.full_batch.minimise import minimise
-from netdsl.train.settings import train_settings
-from tests.train.full_batch.nets import learner_of, train
+from tests.train.full_batch.nets import learner_of, method_of, train
 from tests.train.full_batch.peers import PAIRS, scipy_on
-from tests.train.full_batch.problems import SIX, Plain
+from tests.train.full_batch.problems import SIX, SQUARES, Plain
 
 CASES = [
     (problem, method)
@@ -16,13 +13,8 @@ CASES = [
     for method in PAIRS
     if problem.residuals or method != "levenberg_marquardt"
 ]
+CASES += [(problem, "levenberg_marquardt") for problem in SQUARES]
 IDS = [f"{problem}-{method}" for problem, method in CASES]
-
-
-def method_of(problem, text):
-    """The method that a file names."""
-    written = problem.text.replace("train {", f"train {{ optimizer = {text}\n")
-    return train_settings(elaborate(Source("a.net", written))).optimizer
 
 
 @pytest.mark.parametrize(("problem", "text"), CASES, ids=IDS)

@@ -7,6 +7,7 @@ import pytest
 
 from netdsl.train.full_batch.lbfgs import Lbfgs
 from netdsl.train.full_batch.minimise import iterates
+from netdsl.train.turn import Turn
 from tests.train.full_batch.nets import learner_of, vector
 from tests.train.full_batch.problems import SIX, Plain
 
@@ -58,6 +59,6 @@ def test_networks_in_float32(problem):
     learner, batch = learner_of(problem, Lbfgs(tolerance=0.0))
     ours = []
     for number in range(8):
-        learner.step(batch, number, 1.0)
+        learner.step(batch, Turn(number, number, 1.0))
         ours.append(vector(learner))
     np.testing.assert_allclose(ours, theirs(problem, "strong_wolfe", 10, 8), rtol=2e-3, atol=2e-4)
