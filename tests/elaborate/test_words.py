@@ -14,6 +14,7 @@ from netdsl.elaborate.sections import KNOWN
 from netdsl.ops import BY_NAME
 from netdsl.source import NetError, Source
 from netdsl.train.average import AVERAGES
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
@@ -213,6 +214,7 @@ def test_what_is_advised_is_there():
     known = {f.name for op in BY_NAME.values() for f in fields(op)}
     objects = {
         **OPTIMIZERS,
+        **FULL_BATCH,
         **SCHEDULES,
         **CONSTRAINTS,
         **GROUPS,
