@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from netdsl.data.augment.mix import Cutmix as Cutmix
     from netdsl.data.augment.mix import Mixup as Mixup
     from netdsl.data.augment.perspective import Perspective as Perspective
+    from netdsl.data.augment.sound import FrequencyMask as FrequencyMask
+    from netdsl.data.augment.sound import Gain as Gain
+    from netdsl.data.augment.sound import Noise as Noise
+    from netdsl.data.augment.sound import PitchShift as PitchShift
+    from netdsl.data.augment.sound import TimeMask as TimeMask
+    from netdsl.data.augment.sound import TimeStretch as TimeStretch
     from netdsl.data.augment.spoil import Blur as Blur
     from netdsl.data.augment.spoil import Cutout as Cutout
     from netdsl.data.augment.spoil import GaussianNoise as GaussianNoise
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
     from netdsl.data.load import load_dataset as load_dataset
     from netdsl.data.load import load_split as load_split
     from netdsl.data.loader import Loader as Loader
+    from netdsl.data.mel import MelSpectrogram as MelSpectrogram
     from netdsl.data.normalize import Normalization as Normalization
     from netdsl.data.normalize import Raw as Raw
     from netdsl.data.normalize import Scale as Scale
@@ -58,6 +65,8 @@ if TYPE_CHECKING:
     from netdsl.data.sources import PREPROCESSING as PREPROCESSING
     from netdsl.data.sources import SETTINGS as SETTINGS
     from netdsl.data.sources import SOURCES as SOURCES
+    from netdsl.data.square import Grey as Grey
+    from netdsl.data.square import PadToSquare as PadToSquare
     from netdsl.data.usage import Meaning as Meaning
     from netdsl.data.usage import Preparation as Preparation
     from netdsl.data.usage import Said as Said

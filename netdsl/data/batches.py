@@ -17,7 +17,7 @@ from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.outline import Outline, one_shape, outline_of, prepared_outline
-from netdsl.data.preprocess import check_preprocess
+from netdsl.data.preprocess import Step, steps_by_label
 from netdsl.data.usage import Preparation
 from netdsl.source import counted
 
@@ -106,8 +106,6 @@ class Batches:
 
     def _check(self) -> None:
         """Check that the samples can be prepared, and then have the shapes that are taken."""
-        for prepared in self.prepared.values():
-            check_preprocess(prepared.preprocess, (column.shape for column in self._targets.values()))
         arrays = self.outline.arrays
         for feed in self.feeds:
             if feed.kind is Kind.INPUT and feed.shape is not None:
@@ -120,6 +118,13 @@ class Batches:
             self._augmenter = Augmenter(self.augment, self.seed, whites, labels)
 
     @cached_property
+    def _label_steps(self) -> Mapping[str, Sequence[Step]]:
+        """The steps that labels go through with their pictures."""
+        steps = {name: p.preprocess for name, p in self.prepared.items()}
+        samples = {name: column.shape for name, column in self._inputs.items()}
+        return steps_by_label(steps, samples, {name: column.shape for name, column in self._targets.items()})
+
+    @cached_property
     def outline(self) -> Outline:
         """The split as the network is shown it: by the names of the feeds, after preprocessing and augmentation."""
         return augmented_outline(self._prepared_outline, self.augment, self.feeds, self.boxes)
@@ -127,7 +132,8 @@ class Batches:
     @cached_property
     def _prepared_outline(self) -> Outline:
         found = fed(outline_of(self.split), self.feeds)
-        found = prepared_outline(found, {name: p.preprocess for name, p in self.prepared.items()})
+        steps = {name: p.preprocess for name, p in self.prepared.items()}
+        found = prepared_outline(found, {**steps, **self._label_steps})
         return shared_outline(found, self.shares)
 
     def __len__(self) -> int:
@@ -156,7 +162,11 @@ class Batches:
     def read(self, indices: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """Samples and labels by name as they are stored, after preprocessing; for several threads at a time."""
         inputs = {n: c.read(indices, self.prepared[n].preprocess) for n, c in self._inputs.items()}
-        return inputs | {name: column.read(indices) for name, column in self._targets.items()}
+        fills = {feed.name: feed.ignored or 0 for feed in self.feeds}
+        return inputs | {
+            name: column.read_label(indices, self._label_steps[name], fills[name])
+            for name, column in self._targets.items()
+        }
 
     def make(self, epoch: int, number: int, rows: Mapping[str, NDArray[Any]] | None = None) -> Batch:
         """Make batch `number` (0..len-1) of `epoch` (from 0): always the same bits.

@@ -12,7 +12,7 @@ from netdsl.arrays import np
 from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look, meaning
-from netdsl.data.preprocess import Step, preprocessed
+from netdsl.data.preprocess import Step, preprocessed, preprocessed_labels
 from netdsl.data.stored import Converted, Shape, Stored, Values, part_of, read, read_all, shapes_of
 from netdsl.source import counted
 
@@ -91,6 +91,13 @@ class Column:
         if isinstance(rows, np.ndarray):
             return preprocessed(steps, rows, self.pixels)
         return np.concatenate([preprocessed(steps, row[None], self.pixels) for row in rows])
+
+    def read_label(self, indices: NDArray[np.int64], steps: Sequence[Step], fill: int) -> NDArray[Any]:
+        """The labels at `indices`, [n, ...], after the steps of their pictures; fill: what borders get."""
+        rows = read(self.values, indices)
+        if isinstance(rows, np.ndarray):
+            return preprocessed_labels(steps, rows, fill)
+        return np.concatenate([preprocessed_labels(steps, row[None], fill) for row in rows])
 
 
 def stored_column(

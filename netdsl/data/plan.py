@@ -18,7 +18,7 @@ from netdsl.data.load import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
 from netdsl.data.plain import as_balanced, as_flag, as_share, as_whole, as_workers, check_names
-from netdsl.data.preprocess import Step, check_preprocess, steps_by_input
+from netdsl.data.preprocess import Step, steps_by_input, steps_by_label
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
@@ -196,11 +196,10 @@ class DataPlan:
 
     def _after(self, outline: Outline, feeds: Sequence[Feed]) -> Outline:
         """The outline of what feeds take, after preprocessing."""
-        steps = self._steps({name: outline.arrays[name].shape for name in _inputs(feeds)})
-        labels = [outline.arrays[feed.name].label for feed in feeds if feed.kind is not Kind.INPUT]
-        for own in steps.values():
-            check_preprocess(own, labels)
-        return prepared_outline(outline, steps)
+        samples = {name: outline.arrays[name].shape for name in _inputs(feeds)}
+        labels = {f.name: outline.arrays[f.name].label for f in feeds if f.kind is not Kind.INPUT}
+        steps = self._steps(samples)
+        return prepared_outline(outline, {**steps, **steps_by_label(steps, samples, labels)})
 
     def _steps(self, samples: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[Step, ...]]:
         """The preprocessing of inputs, by the shapes of their samples."""

@@ -1,4 +1,4 @@
-"""Preprocessing of pictures, before augmentation and normalisation: `resize` and `center_crop`.
+"""Preprocessing of samples, before augmentation and normalisation: the list, `resize` and `center_crop`.
 
 They work on stored pixels [n, H, W] or [n, H, W, C] and keep their type.  Settings and results are torchvision's on
 pictures that Pillow opened, to the bit for bytes (Pillow 13 may take rows before columns, which rounds elsewhere).
@@ -7,14 +7,17 @@ pictures that Pillow opened, to the bit for bytes (Pillow 13 may take rows befor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.data.mel import MelSpectrogram
 from netdsl.data.pixels import Pixels
+from netdsl.data.square import Grey, PadToSquare, padded
+from netdsl.data.step import Named
 from netdsl.elaborate.values import shown
 from netdsl.source import brief
 
@@ -28,7 +31,7 @@ _PLACES = 2.0**22
 
 
 @dataclass(frozen=True)
-class Resize:
+class Resize(Named):
     """`resize(256)`: the shorter side becomes 256, the longer keeps its proportion; `resize(224, 320)`: both given.
 
     interpolation: nearest, bilinear or bicubic.  antialias: pixels of a smaller picture are means over as many of the
@@ -51,9 +54,6 @@ class Resize:
             )
         if not isinstance(self.antialias, bool):
             raise data_error(f"antialias is true or false, not {brief(shown(self.antialias))}")
-
-    def __str__(self) -> str:
-        return _text(self)
 
     def shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that a sample [H, W] or [H, W, C] gets. Errors: NetError for other samples."""
@@ -94,7 +94,7 @@ class Resize:
 
 
 @dataclass(frozen=True)
-class CenterCrop:
+class CenterCrop(Named):
     """`center_crop(224)`, `center_crop(224, 320)`: the middle; a smaller picture gets a border of zeros."""
 
     name: ClassVar[str] = "center_crop"
@@ -106,9 +106,6 @@ class CenterCrop:
         if self.width is not None:
             _check_side(self.width, "center_crop")
 
-    def __str__(self) -> str:
-        return _text(self)
-
     def shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that a sample [H, W] or [H, W, C] gets. Errors: NetError for other samples."""
         _sides(sample, self.name)
@@ -116,25 +113,31 @@ class CenterCrop:
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """Cut [n, H, W] or [n, H, W, C]."""
+        return self.cut(images, 0)
+
+    def cut(self, images: NDArray[Any], fill: int) -> NDArray[Any]:
+        """Cut pictures or masks; fill: what the border of a smaller one gets."""
         for axis, size in zip((1, 2), self.shape(images.shape[1:]), strict=False):
             missing = size - images.shape[axis]
             if missing > 0:
                 border = [(0, 0)] * images.ndim
                 border[axis] = (missing // 2, (missing + 1) // 2)
-                images = np.pad(images, border)
+                images = np.pad(images, border, constant_values=fill)
             start = round((images.shape[axis] - size) / 2)
             images = np.take(images, range(start, start + size), axis)
         return images
 
 
-Step = Resize | CenterCrop
-STEPS: Mapping[str, type[Step]] = {"resize": Resize, "center_crop": CenterCrop}
+Step = Resize | CenterCrop | PadToSquare | Grey | MelSpectrogram
+STEPS: Mapping[str, type[Step]] = {
+    kind.name: kind for kind in (Resize, CenterCrop, PadToSquare, Grey, MelSpectrogram)
+}
 """What the list `preprocess` may hold."""
 
 
 def preprocessed(steps: Sequence[Step], images: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
     """Images [n, ...] after all steps; bytes that do not use their range, such as 0 to 16, as floats."""
-    if steps and pixels.white != 255:
+    if steps and (pixels.white != 255 or any(isinstance(step, MelSpectrogram) for step in steps)):
         images = images.astype(np.float32)
     for step in steps:
         images = step(images)
@@ -156,19 +159,52 @@ def steps_by_input(
     The only input must be one; of several, those of shape [H, W, C] are. Errors: NetError where there is none.
     """
     pictures = {name for name, shape in samples.items() if len(samples) == 1 or len(shape) == 3}
+    if any(isinstance(step, MelSpectrogram) for step in steps):
+        pictures = {
+            name for name, shape in samples.items() if len(shape) == 1 or shape[1:] == (1,)
+        } or pictures
     if steps and not pictures:
         shapes = ", ".join(f"{name} {list(shape)}" for name, shape in samples.items())
         raise data_error(f"preprocess needs a picture of shape [H, W, C], and there is none: {shapes}")
     return {name: tuple(steps) if name in pictures else () for name in samples}
 
 
-def check_preprocess(steps: Sequence[Step], labels: Iterable[tuple[int, ...]]) -> None:
-    """Check that labels of these shapes stay right when samples change their size. Errors: NetError for maps."""
-    for label in labels:
-        if steps and len(label) > 1:
-            raise data_error(
-                f"preprocess changes the size of samples, but not of labels that are maps, {list(label)}"
-            )
+def steps_by_label(
+    steps: Mapping[str, Sequence[Step]],
+    samples: Mapping[str, tuple[int, ...]],
+    labels: Mapping[str, tuple[int, ...]],
+) -> dict[str, tuple[Step, ...]]:
+    """The steps that each label goes through, by its shape: masks go along with the picture of their size.
+
+    steps: those of each input; samples: its shape before them.  Errors: NetError for other labels that are maps.
+    """
+    found: dict[str, tuple[Step, ...]] = {}
+    for name, label in labels.items():
+        owners = [own for each, own in steps.items() if is_mask(label, samples[each])]
+        if len(label) > 1 and not owners and any(steps.values()):
+            message = "preprocess changes the size of samples, but not of labels that are maps"
+            fix = "masks of the size of the picture change with it"
+            raise data_error(f"{message}, {list(label)}", fix=fix)
+        moving = owners[0] if owners else ()
+        found[name] = tuple(step for step in moving if isinstance(step, Resize | CenterCrop | PadToSquare))
+    return found
+
+
+def is_mask(label: tuple[int, ...], sample: tuple[int, ...]) -> bool:
+    """Whether a label has something for each pixel of a picture."""
+    return 2 <= len(label) <= 3 and len(sample) in (2, 3) and label[:2] == sample[:2]
+
+
+def preprocessed_labels(steps: Sequence[Step], labels: NDArray[Any], fill: int) -> NDArray[Any]:
+    """Masks [n, H, W] or [n, H, W, C] that go along: the nearest pixel's; fill: what borders get."""
+    for step in steps:
+        if isinstance(step, Resize):
+            labels = replace(step, interpolation="nearest")(labels)
+        elif isinstance(step, CenterCrop):
+            labels = step.cut(labels, fill)
+        elif isinstance(step, PadToSquare):
+            labels = padded(labels, fill)
+    return labels
 
 
 def steps_to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
@@ -181,15 +217,6 @@ def steps_from_json(values: object) -> tuple[Step, ...]:
     if not isinstance(values, list):
         raise ValueError("not a list of steps of preprocessing")
     return tuple(map(_step, values))
-
-
-def _text(step: Step) -> str:
-    """A step as a file has it."""
-    sides = [str(step.height), *([str(step.width)] if step.width is not None else [])]
-    given = {f.name: getattr(step, f.name) for f in fields(step) if f.name not in ("height", "width")}
-    usual = {f.name: f.default for f in fields(step)}
-    changed = [f"{name} = {str(v).lower()}" for name, v in given.items() if v != usual[name]]
-    return f"{step.name}({', '.join([*sides, *changed])})"
 
 
 def _step(value: Any) -> Step:

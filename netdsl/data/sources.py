@@ -36,7 +36,7 @@ from netdsl.data.own.clips import Wav
 from netdsl.data.own.folder import Folder
 from netdsl.data.own.listed import Images
 from netdsl.data.own.table import Csv
-from netdsl.data.preprocess import INTERPOLATIONS, STEPS, CenterCrop, Resize, Step
+from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
 from netdsl.data.twins import Twins
@@ -175,7 +175,7 @@ NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
 }
 """What `normalize` may be."""
 
-PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in INTERPOLATIONS}}
+PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in (*INTERPOLATIONS, "htk", "slaney")}}
 """What the list `preprocess` may hold, and the words in it."""
 
 SOURCE_WORDS = ("refuse", "skip", "mean", "median", "one_hot", "number")
@@ -220,7 +220,7 @@ SETTINGS: Mapping[str, DataSetting] = {
     ),
     "preprocess": DataSetting(
         (),
-        "a list of resize(side), resize(height, width) and center_crop(side), applied in order to every sample",
+        "a list such as resize(256), center_crop(224), pad_to_square, grey, mel_spectrogram(16000)",
     ),
     "normalize": DataSetting(
         Scale(), "raw, scale, scale(max), standardize or standardize(mean, std); after augmenting"
@@ -291,12 +291,14 @@ def as_normalizer(value: object) -> Normalizer:
 
 def as_steps(value: object) -> tuple[Step, ...]:
     """Check a value of `preprocess`. Errors: NetError."""
-    listed = _listed(value)
-    for entry in listed:
-        if not isinstance(entry, Resize | CenterCrop):
+    listed: list[Step] = []
+    for given in _listed(value):
+        entry = _called(given, STEPS)
+        if not isinstance(entry, Step):
             message = f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}"
             raise data_error(message, fix=_call(entry, STEPS))
-    return listed
+        listed.append(entry)
+    return tuple(listed)
 
 
 def as_classes(value: object) -> tuple[str, ...] | None:

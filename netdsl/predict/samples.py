@@ -83,10 +83,11 @@ def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage
 
 @dataclass(eq=False)
 class Arrays:
-    """Arrays [n, ...] by input."""
+    """Arrays [n, ...] by input, in the shapes of the data; `shapes` are those that the network takes."""
 
     arrays: Mapping[str, Array]
     normalizations: Mapping[str, Normalization]
+    shapes: Mapping[str, Shape]
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -96,7 +97,8 @@ class Arrays:
         """Parts, normalised."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield {name: self.normalizations[name](array[part]) for name, array in self.arrays.items()}
+            rows = {name: self.normalizations[name](array[part]) for name, array in self.arrays.items()}
+            yield {name: x.reshape(len(x), *self.shapes[name]) for name, x in rows.items()}
 
     @property
     def problems(self) -> Sequence[Diagnostic]:
@@ -123,7 +125,10 @@ def _arrays(stored: Mapping[str, tuple[Array, str]], inputs: Sequence[Node], usa
     if len({len(x) for x, _ in made.values()}) > 1:
         shapes = ", ".join(f"{name} {list(x.shape)}" for name, (x, _) in made.items())
         raise _error(f"the inputs have different numbers of samples: {shapes}")
-    return Arrays({name: x for name, (x, _) in made.items()}, {name: n for name, (_, n) in made.items()})
+    wanted = {leaf.id: leaf.types[0].shape[1:] for leaf in inputs}
+    return Arrays(
+        {name: x for name, (x, _) in made.items()}, {name: n for name, (_, n) in made.items()}, wanted
+    )
 
 
 def _prepared(leaf: Node, stored: Array, where: str, prepared: Preparation) -> tuple[Array, Normalization]:
@@ -136,7 +141,7 @@ def _prepared(leaf: Node, stored: Array, where: str, prepared: Preparation) -> t
             except NetError:
                 continue
             kept, pixels = as_samples(x)
-            kept = preprocessed(steps, kept, pixels).reshape(len(x), *wanted)
+            kept = preprocessed(steps, kept, pixels)
             return kept, prepared.normalization.of(pixels, where)
     message = f"{leaf.id} takes [{', '.join(map(str, ('N', *wanted)))}], {where} has {list(stored.shape)}"
     raise _error(message, _cut(wanted, prepared) if stored.ndim > 2 and not steps else None)

@@ -37,6 +37,7 @@ EXAMPLES: Mapping[str, str] = {
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
+    "mel_spectrogram": "mel_spectrogram(16000)",
     "load": 'load("best.safetensors")',
     "patience": "patience(5)",
     "stage": 'stage(epochs = 3, train = "head")',

@@ -165,5 +165,5 @@ def test_labels_that_are_maps_of_another_size_are_refused():
 
 def test_augmenting_needs_images():
     data = from_arrays(np.zeros((20, 4)), np.zeros(20, int))
-    with pytest.raises(NetError, match=r"shift needs images of shape \[H, W, C\], not \[4\]"):
-        Batches(data, 10, augment=[Shift(1)])
+    with pytest.raises(NetError, match=r"flip needs images of shape \[H, W, C\], not \[4\]"):
+        Batches(data, 10, augment=[Shift(1), Flip()])

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from netdsl.data import CenterCrop, DataPlan, Resize, from_arrays
+from netdsl.data import CenterCrop, DataPlan, Grey, MelSpectrogram, PadToSquare, Resize, from_arrays
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Standardize
-from netdsl.data.preprocess import MAX_SIDE, shape_after
+from netdsl.data.preprocess import MAX_SIDE, shape_after, steps_from_json, steps_to_json
 from netdsl.source import NetError
 
 FILTERS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
@@ -131,7 +131,7 @@ def test_batches_are_preprocessed_before_all_else():
         8,
         3,
     )
-    maps = from_arrays(pixels, np.zeros((6, 20, 30), int))
+    maps = from_arrays(pixels, np.zeros((6, 20, 20), int))
     with pytest.raises(NetError, match="not of labels that are maps"):
         DataPlan({"train": maps, "preprocess": steps}).training_batches(6)
 
@@ -142,3 +142,56 @@ def test_few_grey_levels_are_not_rounded_to_them():
     pixels[0, 0] = 1
     plan = DataPlan({"train": from_arrays(pixels, [0], white=16.0), "preprocess": [Resize(4)]})
     assert len(np.unique(plan.evaluation_batches("train", 1).make(0, 0)["image"])) > 2
+
+
+@pytest.mark.parametrize(
+    "steps", [[Resize(10), CenterCrop(8)], [PadToSquare(), Resize(12)], [CenterCrop(26), Grey()]], ids=str
+)
+def test_masks_go_along_with_their_pictures(steps):
+    """A mask of whole numbers is a picture's channel in nearest interpolation; what borders get is ignored."""
+    pixels = np.random.default_rng(0).integers(0, 9, (6, 20, 30, 3), np.uint8)
+    masks = pixels[..., 0].astype(np.int64)
+    feeds = [Feed("image", Kind.INPUT), Feed("label", Kind.TARGET, integers=True, ignored=99)]
+    plan = DataPlan({"train": from_arrays(pixels, masks), "preprocess": steps, "normalize": "raw"})
+    made = plan.evaluation_batches("train", 6, feeds).make(0, 0)
+    assert (
+        plan.outline("train", feeds).arrays["label"].shape
+        == made["label"].shape[1:]
+        == made["image"].shape[1:3]
+    )
+    for mask, after in zip(masks, made["label"], strict=True):
+        image = Image.fromarray((mask + 1).astype(np.uint8))
+        for step in steps:
+            if isinstance(step, PadToSquare):
+                image = ImageOps.pad(image, (30, 30), Image.Resampling.NEAREST)
+            elif isinstance(step, Resize):
+                long = int(step.height * 30 / 20) if image.size[0] != image.size[1] else step.height
+                image = image.resize((long, step.height), Image.Resampling.NEAREST)
+            elif isinstance(step, CenterCrop):
+                left, top = round((image.size[0] - step.height) / 2), round((image.size[1] - step.height) / 2)
+                image = image.crop((left, top, left + step.height, top + step.height))
+        expected = np.asarray(image).astype(int) - 1
+        np.testing.assert_array_equal(after, np.where(expected < 0, 99, expected))
+
+
+def test_grey_is_that_of_pillow():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 30, 3), np.uint8)
+    expected = np.stack([np.asarray(Image.fromarray(p).convert("L")) for p in pixels])
+    np.testing.assert_array_equal(Grey()(pixels)[..., 0], expected)
+    np.testing.assert_allclose(Grey()(pixels.astype(np.float32))[..., 0], expected, atol=0.51)
+    assert Grey()(pixels[..., :1]).shape == (4, 20, 30, 1)
+    with pytest.raises(NetError, match="grey needs pictures of 3 channels, or 1, not 4"):
+        Grey().shape((5, 5, 4))
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (PadToSquare(), "pad_to_square"),
+        (Grey(), "grey"),
+        (Resize(8, 9, "bicubic", False), "resize(8, 9, interpolation = bicubic, antialias = false)"),
+        (MelSpectrogram(8000, 40, scale="slaney"), "mel_spectrogram(8000, mels = 40, scale = slaney)"),
+    ],
+)  # fmt: skip
+def test_steps_are_carried_and_written_as_a_file_has_them(step, text):
+    assert str(step) == text and steps_from_json(steps_to_json([step])) == (step,)

@@ -15,6 +15,7 @@ from netdsl.data.augment.labels import Label, moved
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.mix import Mix
 from netdsl.data.augment.run import Run, look_run, moving_run, run_pictures
+from netdsl.data.augment.sound import of_sounds, run_sounds
 from netdsl.data.augment.stages import Drawn, Moving, Single, Stage, stages
 
 if TYPE_CHECKING:
@@ -42,18 +43,25 @@ class Augmenter:
     ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
         """Inputs and targets of a batch, [B, ...] by name, after all changes; indices: which samples they are, [B].
 
-        All pictures [B, H, W, C] change alike, and targets move with them; other inputs stay.
+        All pictures [B, H, W, C] change alike, and targets move with them; other inputs stay.  Under changes of
+        sounds every input is one.
         """
         key = keys(self.seed, self._leaves[1], epoch)
         drawn = Drawn(draws(key, indices), key, indices)
         pictures = [name for name, x in inputs.items() if x.ndim == 4]
         changed = dict(inputs)
+        if of_sounds((leaf.change for leaf in self._leaves[0]), bool(pictures)):
+            for name, x in inputs.items():
+                changed[name] = run_sounds(x, self._leaves[0], drawn, self._threads)
+            pictures = []
         for name in pictures:
             changed[name] = self._picture(inputs[name], self.whites[name], drawn)
         geometry = [stage for stage in self._stages if isinstance(stage, Moving)]
         known = {name: x for name, x in targets.items() if name in self.labels}
-        size = inputs[pictures[0]].shape[1:3]
-        labels = moved(known, self.labels, geometry, drawn, size, self._threads)
+        labels = known
+        if pictures:
+            size = inputs[pictures[0]].shape[1:3]
+            labels = moved(known, self.labels, geometry, drawn, size, self._threads)
         for stage in self._stages:
             if isinstance(stage, Single) and isinstance(stage.change, Mix):
                 place = drawn.draws[stage.leaf.place]

@@ -8,10 +8,11 @@ from dataclasses import replace
 from netdsl.data.augment.change import Change, Size
 from netdsl.data.augment.choose import flattened
 from netdsl.data.augment.elastic import Elastic
-from netdsl.data.augment.geometry import Geometry
+from netdsl.data.augment.geometry import Geometry, Shift
 from netdsl.data.augment.labels import Label, Way, label_of
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.mix import Mix, Mixup
+from netdsl.data.augment.sound import Sound, of_sounds
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.outline import ArrayOutline, Outline
@@ -35,14 +36,15 @@ def check_augment(
     pictures = [shape for shape in samples if len(shape) == 3]
     targets = [feed for feed in feeds if feed.kind is Kind.TARGET]
     labels = {f.name: label_of(f, arrays[f.name], pictures, boxes) for f in targets}
-    for change in flattened(changes):
-        if not pictures and not isinstance(change, Mixup):
-            raise not_images(change.name, samples[0])
+    listed = tuple(flattened(changes))
+    if of_sounds(listed, bool(pictures)):
+        _check_sounds(listed, samples)
+    for change in listed:
         if isinstance(change, Look):
             _check_look(change, pictures)
         if isinstance(change, Mix):
             _check_mix(change, changes, labels)
-        if isinstance(change, Geometry) and not change.keep_labels:
+        if isinstance(change, Geometry) and not change.keep_labels and pictures:
             for name, label in labels.items():
                 if label.way is Way.UNKNOWN:
                     raise _unknown(change.name, arrays[name].label)
@@ -80,6 +82,27 @@ def check_white(changes: Sequence[Change], whites: Iterable[float | None]) -> No
     if look is not None and None in whites:
         message = f"{look.name} needs to know which number is white, and these samples are no pixels"
         raise data_error(message, fix="pixels are bytes, or floats from 0 to 1")
+
+
+def _check_sounds(listed: Sequence[Change], samples: Sequence[Shape]) -> None:
+    """Check that all changes are for sounds or their spectra, and that samples are what each of them takes."""
+    sound = next((change for change in listed if isinstance(change, Sound)), None)
+    for change in listed:
+        if not isinstance(change, Sound | Shift | Mixup):
+            if sound is None:
+                raise not_images(change.name, samples[0])
+            raise data_error(
+                f"{change.name} changes pictures and {sound.name} sounds: a list is for one of them"
+            )
+        for shape in samples:
+            sounds = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+            spectra = len(shape) == 2 or (len(shape) == 3 and shape[2] == 1)
+            if isinstance(change, Sound) and not ((sounds and change.sounds) or (spectra and change.spectra)):
+                wanted = ["sounds [T] or [T, 1]"] * change.sounds
+                wanted += ["spectra [frames, bands] or [frames, bands, 1]"] * change.spectra
+                raise data_error(f"{change.name} needs {', or '.join(wanted)}, not {list(shape)}")
+            if isinstance(change, Shift) and not sounds and not spectra:
+                raise not_images(change.name, shape)
 
 
 def _check_look(change: Look, pictures: Sequence[Shape]) -> None:

@@ -23,6 +23,7 @@ from netdsl.data.augment.look import (
 from netdsl.data.augment.mix import Cutmix, Mixup
 from netdsl.data.augment.perspective import Perspective
 from netdsl.data.augment.settings import BORDERS, INTERPOLATIONS
+from netdsl.data.augment.sound import FrequencyMask, Gain, Noise, PitchShift, TimeMask, TimeStretch
 from netdsl.data.augment.spoil import Blur, Cutout, GaussianNoise, Jpeg, SaltAndPepper
 
 _KINDS: tuple[type[Change], ...] = (
@@ -49,6 +50,12 @@ _KINDS: tuple[type[Change], ...] = (
     Blur,
     Cutout,
     Jpeg,
+    Gain,
+    Noise,
+    TimeStretch,
+    PitchShift,
+    TimeMask,
+    FrequencyMask,
     Mixup,
     Cutmix,
     OneOf,
@@ -80,6 +87,12 @@ EXAMPLES: Mapping[str, str] = {
     "blur": "blur(1.5)",
     "cutout": "cutout(8)",
     "jpeg": "jpeg(60, 95)",
+    "gain": "gain(-6, 6)",
+    "noise": "noise(10, 40)",
+    "time_stretch": "time_stretch(0.8, 1.25)",
+    "pitch_shift": "pitch_shift(2)",
+    "time_mask": "time_mask(20)",
+    "frequency_mask": "frequency_mask(8)",
     "mixup": "mixup(0.2)",
     "cutmix": "cutmix(1.0)",
     "one_of": "one_of(rotate(15), shear(10))",
