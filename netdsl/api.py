@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from netdsl.backend.registry import Device
     from netdsl.backend.target import Target
     from netdsl.predict import Ensemble, Trained
+    from netdsl.predict.layers import NetworkProgram
     from netdsl.report.notebook import ShownSummary
     from netdsl.runtime import Gradient, Program
 
@@ -110,19 +111,22 @@ def summary(network: Network) -> ShownSummary:
 
 def compile(  # noqa: A001 - the name of the thing
     network: Network, *, seed: int = 0, device: Device = "cpu", threads: int | None = None
-) -> Program:
+) -> NetworkProgram:
     """A program that predicts `network.batch` samples per run, with freshly initialised weights.
 
-    Inputs and outputs go by their names in the file; auxiliary heads are left out.  Replace weights with
-    `Program.set` or `Program.load_state_dict`.  It runs on `device`, by name or as `netdsl.device` gives it;
-    `threads` is the option of the CPU, for short.
+    Inputs and outputs go by their names in the file; auxiliary heads are left out.  `run(feeds, outputs=["conv3"])`
+    gives the values of layers.  Replace weights with `set` or `load_state_dict`.  It runs on `device`, by name or as
+    `netdsl.device` gives it; `threads` is the option of the CPU, for short.
     """
     from netdsl.backend.registry import find_target
     from netdsl.ops.initializers import initialize
-    from netdsl.train import inference_program
+    from netdsl.ops.rebatch import with_batch
+    from netdsl.predict.layers import NetworkProgram
+    from netdsl.train.restore import inference_graph
 
     need_network(network, "netdsl.compile")
-    program = inference_program(network.graph, network.batch, find_target(device, threads=threads))
+    target, ops = find_target(device, threads=threads), with_batch(network.graph, network.batch)
+    program = NetworkProgram(inference_graph(ops, network.batch, target), ops, network.names, target)
     for name in program.weights:
         program.set(name, initialize(network.graph[name], seed))
     return program

@@ -48,7 +48,7 @@ def _added(
     context.builder.nodes.update((n.id, n) for n in graph)
     context.builder.scopes.update(graph.scopes)
     inputs = {n.id: Value(n.id) for n in graph.leaves("input")}
-    frame = Frame(home, f"{name}.", {**inputs, **known, **graph.outputs}, targets=True)
+    frame = Frame(home, f"{name}.", {**inputs, **known, **graph.outputs}, targets=True, cells=True)
     try:
         with deep_recursion():
             value = ExpressionEvaluator(context, frame, Applier(context, frame)).evaluate(e)

@@ -70,7 +70,8 @@ Trail = tuple[tuple[str, Span], ...]
 class Frame:
     """A body being run: its names, its input, the path of its weights, and how often each kind was used.
 
-    `layers` are the shared layers made here, with their places.
+    `layers` are the shared layers made here, with their places.  In expressions over a network that is there already
+    an index picks cells of tensors: `cells`.
     """
 
     home: Definitions
@@ -81,6 +82,7 @@ class Frame:
     layers: dict[str, Span] = field(default_factory=dict)
     symbols: bool = False
     targets: bool = False
+    cells: bool = False
 
     def number(self, kind: str) -> str:
         """The path of the next use of an op or block: its kind, numbered within this body."""

@@ -176,6 +176,8 @@ class ExpressionEvaluator:
             if value[index] is POISON:
                 raise Poisoned
             return value[index]
+        if isinstance(value, Value) and self.frame.cells:
+            return self._cell(value, index, e)
         if not isinstance(value, (list, tuple)):
             fix = "slice, split and gather cut tensors" if isinstance(value, Value) else None
             self.context.fail("type", f"{describe(value)} has no items", e.span, fix=fix)
@@ -184,6 +186,22 @@ class ExpressionEvaluator:
         if not -len(value) <= index < len(value):
             self.context.fail("type", f"index {index} of a list of {len(value)}", e.index.span)
         return value[index]
+
+    def _cell(self, value: Value, index: Any, e: tree.Index) -> Value:
+        """The channel of an index, or the cell of as many as a sample has axes, as slices of size 1."""
+        rank = self.context.builder.type(value).rank
+        places = index if isinstance(index, tuple) else (index,)
+        if not all(type(place) is int for place in places) or len(places) not in (1, rank - 1):
+            wanted = "one whole number" if rank < 3 else f"one whole number, a channel, or {rank - 1}, a cell"
+            self.context.fail("type", f"the index of this tensor is {wanted}", e.index.span)
+        for axis, place in enumerate(places, rank - 1 - len(places)):
+            size = self.context.builder.type(value).shape[axis + 1]
+            if not -size <= place < size:
+                self.context.fail("type", f"index {place} of {size} elements", e.index.span)
+            start = place % size
+            named = {"start": start, "stop": start + 1, "axis": axis}
+            value = self.apply.apply(Function(BY_NAME["slice"], e.span, named=named), (value,))
+        return value
 
     def index(self, e: tree.Expr) -> Any:
         """The index of an indexed name: a number, a text, or several of them."""

@@ -78,8 +78,9 @@ class Gradient:
         """`{name: value}` and `{name: gradient}`, each gradient in the shape of its weight or input.
 
         A value that is not one number takes `output_gradient`, an array of its shape: then the gradients are those of
-        the sum of `value * output_gradient`.  `seed` is that of dropout and the like.  Raises NetError for arrays
-        that do not fit.
+        the sum of `value * output_gradient`.  Of one number for each sample, such as `logits[3]`, it is ones if left
+        out: the gradient by an input is then each sample's own.  `seed` is that of dropout and the like.  Raises
+        NetError for arrays that do not fit.
         """
         found = self._run(feeds, {}, output_gradient, seed)
         return {self._name: found[self._of]}, {name: found[f"grad/{name}"] for name in self.wrt}
@@ -123,6 +124,9 @@ class Gradient:
         seeded = OUTPUT_GRADIENT in program.inputs
         if seeded and output_gradient is None:
             t = program.inputs[OUTPUT_GRADIENT]
+            if t.size == t.shape[0]:
+                output_gradient = np.ones(t.shape, np.float32)
+        if seeded and output_gradient is None:
             fix = f"output_gradient, an array {list(t.shape)}, weights its elements; or take a number, such as a loss"
             raise NetError(Diagnostic("gradient", f"{self._name} is not one number but {t.words}", fix=fix))
         if output_gradient is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netdsl import passes
 from netdsl.backend.registry import Device, find_target
+from netdsl.backend.target import Target
 from netdsl.data import DataPlan, Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, ShapeError
@@ -114,13 +116,18 @@ def inference_program(graph: Graph, batch: int, device: Device = "cpu") -> Progr
 
     Raises NetError where the network does not take so many samples.
     """
+    target = find_target(device)
+    return Program(inference_graph(graph, batch, target), target)
+
+
+def inference_graph(graph: Graph, batch: int, target: Target[Any]) -> Graph:
+    """The primitives of that program; errors likewise."""
     try:
         primitives = expand(with_batch(graph, batch))
     except ShapeError as error:
         message = f"the network cannot take {counted(batch, 'sample')} at a time: {error.message}"
         raise NetError(Diagnostic("graph", message)) from None
-    target = find_target(device)
-    return Program(passes.inference(target.limits).run(primitives), target)
+    return passes.inference(target.limits).run(primitives)
 
 
 def restored_program(
