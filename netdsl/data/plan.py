@@ -337,11 +337,9 @@ class DataPlan:
         return shares_of(self._augment, feeds, self._prepared_outline(split, feeds).arrays) if feeds else {}
 
     def _split(self, name: str) -> Split:
-        return {
-            "train": lambda: self.train,
-            "validation": lambda: self.validation,
-            "test": lambda: self.test,
-        }[name]()
+        if name == "train":
+            return self.train
+        return self.validation if name == "validation" else self.test
 
     def _prepared(self, split: str, feeds: Sequence[Feed]) -> dict[str, Preparation]:
         """The preparations for a set, which need not be in the units of the training set; warns where it is not."""
