@@ -17,7 +17,13 @@ from typing import Any
 
 from netdsl.source import Diagnostic, NetError
 
-EXTRAS = {"pillow": "image", "onnx": "onnx", "soundfile": "sound", "zarr": "zarr"}
+EXTRAS = {
+    "pillow": "image",
+    "onnx": "onnx",
+    "soundfile": "sound",
+    "zarr": "zarr",
+    "tensorboard": "tensorboard",
+}
 """The optional libraries, as pip calls them, and the extras of netdsl that ask for them."""
 
 

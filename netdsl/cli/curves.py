@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,21 @@ from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.cli.streams import has_colours
 
 if TYPE_CHECKING:
+    from netdsl.report.canvas import Point
     from netdsl.report.curves import Curve
     from netdsl.report.plot import Panel
-    from netdsl.train.run_log import RunLog
+    from netdsl.train.run_log import Event, RunLog
 
 ENDINGS = (".svg", ".png")
 _HEIGHT = 12
+#: the parts of an event `watch`, and what is written above their curves
+_KINDS = {
+    "gradients": "norm of the gradient",
+    "weights": "norm of the weights",
+    "updates": "last update / weights",
+    "activations": "root mean square of what comes out",
+    "dead": "share of dead channels",
+}
 
 
 def _share(word: str) -> float:
@@ -63,17 +72,20 @@ def _share(word: str) -> float:
         metavar="WEIGHT",
         help="a running mean, from 0 (none, default) to below 1, such as 0.8",
     ),
+    option("--watch", action="store_true", help="draw what netdsl train --watch has logged, by layer"),
     option("--log", action="store_true", help="values on a logarithmic axis"),
 )
-def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, log: bool) -> None:
+def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, watch: bool, log: bool) -> None:
     """Draw the curves of runs: training dashed, validation solid, a colour for each run."""
+    from netdsl.report.curves import panels
     from netdsl.train.run_log import read_log
 
     if out is not None and out.suffix not in ENDINGS:
         raise UsageError(f"argument -o: {out} ends in none of {', '.join(ENDINGS)}")
     with diagnostics():
         logs = [read_log(path) for path in dict.fromkeys(runs)]
-        shown = _panels(logs, _names(logs, only), smooth, log)
+        curves = _watched(logs) if watch else _losses(logs)
+        shown = panels({name: curves[name] for name in _chosen(curves, only, logs)}, "epoch", smooth, log)
         show(shown, out)
 
 
@@ -97,50 +109,57 @@ def show(panels: Sequence[Panel], out: Path | None) -> None:
     print_page(f"drawn to {out}")
 
 
-def _names(logs: Sequence[RunLog], only: str | None) -> list[str]:
-    """The values to draw, in the order of the logs, or of those that were asked for."""
+def _chosen(curves: Mapping[str, object], only: str | None, logs: Sequence[RunLog]) -> list[str]:
+    """The values to draw: all, or those that were asked for in their order."""
     from netdsl.source import Diagnostic, NetError, suggest
-    from netdsl.train.run_log import values_of
 
-    found = [
-        name
-        for log in logs
-        for event in log.epochs
-        for part in ("train", "validation")
-        for name in values_of(event, part)
-    ]
-    known = list(dict.fromkeys(found))
-    if not known:
+    if not curves:
         told = f"{logs[0].name} has" if len(logs) == 1 else "the runs have"
-        raise NetError(Diagnostic("log", f"{told} no epoch that is done"))
-    wanted = known if only is None else [name.strip() for name in only.split(",")]
+        raise NetError(Diagnostic("log", f"{told} no epoch that is done, or none of what is to be drawn"))
+    wanted = list(curves) if only is None else [name.strip() for name in only.split(",")]
     for name in wanted:
-        if name not in known:
-            near = suggest(name, known)
-            fix = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
+        if name not in curves:
+            near = suggest(name, curves)
+            fix = f"did you mean {near}?" if near else f"there are {', '.join(curves)}"
             raise UsageError(f"argument --only: no run has the value {name}; {fix}")
     return wanted
 
 
-def _panels(logs: Sequence[RunLog], names: Sequence[str], smooth: float, log: bool) -> list[Panel]:
-    from netdsl.report.curves import panels
-
-    titles = _titles([run.name for run in logs])
-    curves = {name: list(_curves(logs, titles, name)) for name in names}
-    return panels(curves, "epoch", smooth, log)
-
-
-def _curves(logs: Sequence[RunLog], titles: Sequence[str], name: str) -> Iterator[Curve]:
+def _losses(logs: Sequence[RunLog]) -> dict[str, list[Curve]]:
+    """The loss and the metrics by name: a curve for each run and set; of one run each set has a colour."""
     from netdsl.report.curves import Curve
+
+    found: dict[str, list[Curve]] = {}
+    for number, (log, title) in enumerate(zip(logs, _titles([log.name for log in logs]), strict=True)):
+        for k, part in enumerate(("train", "validation")):
+            for name, points in _points(log.epochs, part).items():
+                found.setdefault(name, []).append(Curve(title, part, points, k if len(logs) == 1 else number))
+    return found
+
+
+def _watched(logs: Sequence[RunLog]) -> dict[str, list[Curve]]:
+    """What was watched by kind: a curve for each layer, in the same colour in every panel."""
+    from netdsl.report.curves import Curve
+
+    found: dict[str, list[Curve]] = {}
+    colours: dict[tuple[str, str], int] = {}
+    for log, title in zip(logs, _titles([log.name for log in logs]), strict=True):
+        for kind, heading in _KINDS.items():
+            curves = found.setdefault(heading, [])
+            for layer, points in _points(log.watched, kind).items():
+                curves.append(Curve(title, layer, points, colours.setdefault((title, layer), len(colours))))
+    return {heading: curves for heading, curves in found.items() if curves}
+
+
+def _points(events: Sequence[Event], part: str) -> dict[str, list[Point]]:
+    """The values of a part of events over their epochs, by name."""
     from netdsl.train.run_log import values_of
 
-    both = len(logs) == 1
-    for number, (run, title) in enumerate(zip(logs, titles, strict=True)):
-        for k, part in enumerate(("train", "validation")):
-            points = [(float(e["epoch"]), values_of(e, part).get(name)) for e in run.epochs]
-            there = [(x, y) for x, y in points if y is not None]
-            if there:
-                yield Curve(title, part, there, k if both else number)
+    found: dict[str, list[Point]] = {}
+    for event in events:
+        for name, value in values_of(event, part).items():
+            found.setdefault(name, []).append((float(event["epoch"]), value))
+    return found
 
 
 def _titles(names: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from netdsl.source import counted
 from netdsl.terminal import JOINT, fitted, wrapped
 from netdsl.train import Callback, EpochResult, FitResult, Loop
 from netdsl.train.checkpoint import Progress as Position
+from netdsl.train.watch import Watch, watch_text
 
 SHORTEST_BAR = 8
 REFRESH = 0.1  # seconds
@@ -92,6 +93,11 @@ def work_texts(loop: Loop) -> list[str]:
     return [f"{name} {n:,}" for name, n in work_of(loop).items()]
 
 
+def watched_text(loop: Loop) -> list[str]:
+    """What was watched in the epoch, where something was."""
+    return [watch_text(c.latest) for c in loop.callbacks if isinstance(c, Watch) and c.latest]
+
+
 def time_text(seconds: float) -> str:
     """`1:02:03`, `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -125,7 +131,10 @@ class Lines(Callback):
         )
         if result.validation is not None:
             text += f"  validation: {values_text(result.validation)}"
-        print(f"{text}  ({loop.seconds:.1f} s)", flush=True)
+        print(
+            "\n".join([f"{text}  ({loop.seconds:.1f} s)", *(f"  {t}" for t in watched_text(loop))]),
+            flush=True,
+        )
 
     def on_train_end(self, loop: Loop, result: FitResult) -> None:
         """Print why it ended, where a method has found that out, and the result on the test set."""
@@ -190,6 +199,8 @@ class Bars(Callback):
             self.console.print(f"{head}\n{rule}", style="bold")
             self.headings = headings
         self.console.print(row)
+        for text in watched_text(loop):
+            self.console.print("\n".join(wrapped(f"  {text}", self.console.width, indent=4)), markup=False)
         self._draw()
 
     def on_train_end(self, loop: Loop, result: FitResult) -> None:

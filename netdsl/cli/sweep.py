@@ -143,7 +143,7 @@ def _plan(
     try:
         axes = [axis(name, text, ranges=random is not None) for name, text in given.items()]
         swept = [a for a in axes if len(a.values) > 1]
-        if not swept:
+        if not swept and seeds is None:
             raise UsageError(
                 "argument --set: there is nothing to choose from; --set width=16,32,64 tries three"
             )
@@ -195,7 +195,7 @@ def _checked(
     wrong: dict[tuple[str, str], NetError] = {}
     for trial in trials:
         mine = {*trial.items()}
-        if mine <= passed:
+        if network is not None and mine <= passed:
             continue
         try:
             network = _fitting(file, net, {**fixed, **trial})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,17 @@ from netdsl.cli.streams import is_closed
 
 if TYPE_CHECKING:
     from netdsl.data import DataPlan
+    from netdsl.train import Trainer
+
+
+def _kinds(words: str) -> tuple[str, ...]:
+    """A `type` for `--watch`."""
+    from netdsl.train.watch import need_kinds
+
+    try:
+        return need_kinds([word.strip() for word in words.split(",")])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @command(
@@ -49,6 +61,18 @@ if TYPE_CHECKING:
         action="store_true",
         help="go on from the last checkpoint in --out (default: that of the newest run of this name)",
     ),
+    option(
+        "--watch",
+        type=_kinds,
+        default=(),
+        metavar="KINDS",
+        help="log norms by layer after each epoch: gradients,weights,activations, or some of them",
+    ),
+    option(
+        "--tensorboard",
+        action="store_true",
+        help="write an event file for TensorBoard into the folder, which needs its library",
+    ),
     DEVICE,
     THREADS,
 )
@@ -60,6 +84,8 @@ def app(
     start: Path | None,
     keep: bool,
     resume: bool,
+    watch: tuple[str, ...],
+    tensorboard: bool,
     device: str,
     threads: int | None,
 ) -> None:
@@ -74,6 +100,8 @@ def app(
 
     if not keep and (out is not None or resume):
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
+    if tensorboard and not keep:
+        raise UsageError("argument --no-save: not allowed with --tensorboard")
     with diagnostics():
         target = find_target(device, threads=threads)
         sections = training_sections(load_network(file, settings, net))
@@ -86,12 +114,23 @@ def app(
         with _folder(data, file, net, out, keep, resume) as folder:
             go_on = GoOn(file, tuple(settings), net, folder)
             if trainer is None:
-                lines = train_folds(fold_trainers(network, folder, device=target, start=start), go_on, resume)
+                trainers = fold_trainers(network, folder, device=target, start=start)
+                lines = train_folds((_seen(t, watch, tensorboard) for t in trainers), go_on, resume)
             else:
                 trainer.out = folder
-                lines = go_on.after(fit(trainer, resume, go_on))
+                lines = go_on.after(fit(_seen(trainer, watch, tensorboard), resume, go_on))
             if not is_closed():
                 print("".join(f"{line}\n" for line in lines), end="")
+
+
+def _seen(trainer: Trainer, watch: tuple[str, ...], tensorboard: bool) -> Trainer:
+    """A trainer that tells more of its epochs."""
+    trainer.watch = watch
+    if tensorboard and trainer.out is not None:
+        from netdsl.train.tensorboard import TensorBoard
+
+        trainer.callbacks.append(TensorBoard(trainer.out))
+    return trainer
 
 
 @contextmanager

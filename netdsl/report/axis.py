@@ -35,10 +35,10 @@ class Axis:
         low, high = (_scaled(v, self.log) for v in (self.low, self.high))
         return self.start + (_scaled(value, self.log) - low) / (high - low) * (self.end - self.start)
 
-    def ticks(self, most: int = 12) -> list[float]:
+    def ticks(self, most: int = 12, whole: bool = False) -> list[float]:
         """About as many round values as there is room for: 1, 2 and 5 times powers of ten.
 
-        A logarithmic axis over less than two of them has evenly spaced ones.
+        A logarithmic axis over less than two of them has evenly spaced ones; `whole` marks no fractions.
         """
         if self.log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
@@ -49,7 +49,7 @@ class Axis:
                     return found
             if len(found) > most:
                 return found[:: -(-len(found) // most)]
-        step = _step((self.high - self.low) / most)
+        step = _step(max((self.high - self.low) / most, 1.0 if whole else 0.0))
         numbers = range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
         return [float(f"{k * step:.12g}") for k in numbers]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netdsl.report.canvas import Point
-from netdsl.report.plot import Panel, Series
+from netdsl.report.plot import COLOURS, Panel, Series
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def panels(
     curves: Mapping[str, Iterable[Curve]], x: str, smooth: float = 0.0, log: bool = False
 ) -> list[Panel]:
     """A panel for each title; names of runs alone where they say enough. With `smooth` what was measured is faint."""
-    return [Panel(title, x, list(_series(list(found), smooth)), log_y=log) for title, found in curves.items()]
+    return [
+        Panel(title, x, list(_series(list(found), smooth)), log_y=log, whole_x=True)
+        for title, found in curves.items()
+    ]
 
 
 def _series(curves: Sequence[Curve], smooth: float) -> Iterable[Series]:
@@ -49,7 +52,8 @@ def _series(curves: Sequence[Curve], smooth: float) -> Iterable[Series]:
     for curve in curves:
         names = [curve.run] * (len(runs) > 1 or len(parts) == 1) + [curve.part] * (len(parts) > 1)
         name = " ".join(names)
-        style = "dashed" if curve.part == "train" and "validation" in parts else "line"
+        again = curve.colour // len(COLOURS) % 2 == 1  # the colours come a second time
+        style = "dashed" if again or (curve.part == "train" and "validation" in parts) else "line"
         if smooth:
             yield Series("", curve.points, curve.colour, "faint")
             yield Series(name, smoothed(curve.points, smooth), curve.colour, style)

@@ -35,13 +35,16 @@ class Series:
 
 @dataclass(frozen=True)
 class Panel:
-    """The series of one chart; `marks` are texts for whole numbers from 0 that stand for values along x."""
+    """The series of one chart; `marks` are texts for whole numbers from 0 that stand for values along x.
+
+    With `whole_x` no fraction is marked along x."""
 
     title: str
     x: str
     series: Sequence[Series]
     log_x: bool = False
     log_y: bool = False
+    whole_x: bool = False
     marks: Sequence[str] = field(default=())
 
     def seen(self, point: Point) -> bool:
@@ -136,7 +139,7 @@ def _panel(panel: Panel, left: float, top: float) -> Iterator[Line | Disc | Text
 
 def _grid(panel: Panel, xs: Axis, ys: Axis) -> Iterator[Line | Disc | Text]:
     marks = [(float(k), text) for k, text in enumerate(panel.marks)]
-    for tick, text in marks or [(t, number(t)) for t in xs.ticks(8)]:
+    for tick, text in marks or [(t, number(t)) for t in xs.ticks(8, panel.whole_x)]:
         x = xs.place(tick)
         yield Line([(x, ys.start), (x, ys.end)], _GRID)
         yield Text(x, ys.start + 16, _cut(text, len(marks)), anchor="middle")

@@ -94,7 +94,7 @@ def _marks(panel: Panel, xs: Axis, left: int, across: int) -> Iterator[str]:
     """The line of values below the axis, and its name; values that would touch are left out."""
     ticks = [(float(k), text) for k, text in enumerate(panel.marks)]
     line, end = [" "] * across, -1
-    for tick, text in ticks or [(t, number(t)) for t in xs.ticks(max(2, across // 7))]:
+    for tick, text in ticks or [(t, number(t)) for t in xs.ticks(max(2, across // 7), panel.whole_x)]:
         start = min(max(0, round(xs.place(tick) / 2) - len(text) // 2), across - len(text))
         if start > end:
             line[start : start + len(text)] = text

@@ -74,7 +74,7 @@ def table_csv(rows: Sequence[Row], names: Sequence[str]) -> str:
 def chart(rows: Sequence[Row], names: Sequence[str], best: int | None, criterion: str) -> str | None:
     """The criterion against each setting that was tried, a dot for each trial, as SVG; None where nothing is done."""
     shown = [k for k, r in enumerate(rows) if math.isfinite(r.value(criterion))]
-    if not shown:
+    if not shown or not names:
         return None
     panels = [_panel([rows[k] for k in shown], name, shown.index(best or 0), criterion) for name in names]
     return plot(panels).svg()

@@ -31,13 +31,26 @@ def _names(network: Network, output: str, classes: Mapping[str, tuple[str, ...]]
     if len(set(classes.values())) < 2:
         return next(iter(classes.values()), None)
     graph = network.objective or network.graph
-    value = network.graph.outputs[output]
-    values = [value, *graph[value.node].inputs[:1]]
-    compared = [
-        node for v in values for node, operand in graph.users(v) if operand == 0 and len(node.inputs) > 1
-    ]
-    targets = (_source(graph, node.inputs[1]) for node in compared)
+    targets = (_source(graph, node.inputs[1]) for node in _comparing(graph, network.graph.outputs[output]))
     return next((classes[name] for name in targets if name in classes), None)
+
+
+def compared(network: Network, output: str) -> Node | None:
+    """The first loss or metric that compares an output, or what it is made of, with a target as it is fed."""
+    graph = network.objective or network.graph
+    nodes = _comparing(graph, network.graph.outputs[output])
+    fed = (
+        n
+        for n in nodes
+        if graph[n.inputs[1].node].op.name == "input" and n.inputs[1].node not in network.graph
+    )
+    return next(fed, None)
+
+
+def _comparing(graph: Graph, value: Value) -> list[Node]:
+    """The nodes whose first operand is a value, or what that is made of, and that have a second one."""
+    values = [value, *graph[value.node].inputs[:1]]
+    return [node for v in values for node, operand in graph.users(v) if operand == 0 and len(node.inputs) > 1]
 
 
 def _source(graph: Graph, value: Value) -> str:

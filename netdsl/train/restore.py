@@ -49,6 +49,35 @@ def evaluate_checkpoint(
 
     Of several files it is the mean of their predictions that is evaluated; see `EnsembleEvaluator`.
     """
+    return restore_models(network_of, path, split, device).evaluate()
+
+
+@dataclass(frozen=True)
+class Models:
+    """A network with sets of weights, each with the data that they are evaluated on, prepared as in training."""
+
+    network: Network
+    members: Sequence[tuple[DataPlan, Mapping[str, Array]]]
+    split: str
+    batch: int
+    target: Target[Any]
+
+    def evaluate(self) -> dict[str, float]:
+        """Loss and metrics on the split."""
+        if len(self.members) > 1:
+            return EnsembleEvaluator(self.network, self.members, self.batch, self.target).run(self.split)
+        ((data, weights),) = self.members
+        evaluator = Evaluator(self.network, data, self.batch, device=self.target)
+        program = evaluator.program(self.batch)
+        for name in program.weights:  # those of an output that no loss reads are not in it
+            program.set(name, weights[name])
+        return evaluator.run(self.split)
+
+
+def restore_models(
+    network_of: Callable[[int], Network], path: Path | Sequence[Path], split: str, device: Device = "cpu"
+) -> Models:
+    """The weights of one or several files, to evaluate; raises NetError where they do not fit."""
     network = network_of(1)
     members = [_member(p) for p in ([path] if isinstance(path, Path) else path)]
     plans: list[DataPlan] = []
@@ -59,15 +88,10 @@ def evaluate_checkpoint(
         assert sections.data is not None
         plans.append(sections.data)
     _check_seeds(members, split, plans[0])
-    network, batch, target = sections.network, sections.settings.evaluation_batch, find_target(device)
+    network = sections.network
     weights = [weights_of(network.graph, m.arrays, str(m.path)) for m in members]
-    if len(members) > 1:
-        return EnsembleEvaluator(network, list(zip(plans, weights, strict=True)), batch, target).run(split)
-    evaluator = Evaluator(network, plans[0], batch, device=target)
-    program = evaluator.program(batch)
-    for name in program.weights:  # those of an output that no loss reads are not in it
-        program.set(name, weights[0][name])
-    return evaluator.run(split)
+    pairs = list(zip(plans, weights, strict=True))
+    return Models(network, pairs, split, sections.settings.evaluation_batch, find_target(device))
 
 
 def _member(path: Path) -> _Member:

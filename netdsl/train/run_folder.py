@@ -140,7 +140,7 @@ def _before(path: Path, done: int) -> list[str]:
             continue  # an incomplete last line after a crash
         kind, epoch = (event.get("event"), event.get("epoch")) if isinstance(event, dict) else (None, None)
         if kind in ("start", "weights") or (
-            kind in ("epoch", "resume") and isinstance(epoch, int) and epoch <= done
+            kind in ("epoch", "watch", "resume") and isinstance(epoch, int) and epoch <= done
         ):
             kept.append(line)
     return kept

@@ -28,7 +28,15 @@ class RunLog:
     @property
     def epochs(self) -> list[Event]:
         """The epochs in order; of one that was run again after a crash, what came last."""
-        found = {e["epoch"]: e for e in self.of("epoch") if isinstance(e.get("epoch"), int)}
+        return self._by_epoch("epoch")
+
+    @property
+    def watched(self) -> list[Event]:
+        """What was watched after each epoch, where something was."""
+        return self._by_epoch("watch")
+
+    def _by_epoch(self, kind: str) -> list[Event]:
+        found = {e["epoch"]: e for e in self.of(kind) if isinstance(e.get("epoch"), int)}
         return [found[k] for k in sorted(found)]
 
     def of(self, kind: str) -> list[Event]:

@@ -37,6 +37,7 @@ from netdsl.train.run_folder import BEST, LAST, RunFolder, hold
 from netdsl.train.sections import Data, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 from netdsl.train.transfer.start import Load, Start
+from netdsl.train.watch import Watch, need_kinds
 
 
 class Trainer:
@@ -46,7 +47,7 @@ class Trainer:
     is stopped and resumed.  `out` is the folder of the log `metrics.jsonl` and of the checkpoints
     `last.safetensors` and `best.safetensors` (see docs/training.md for what is best).  `callbacks` come after the
     schedule of the file, in their order.  `start` is the file of weights to start from, instead of the one that
-    `train.start` names.
+    `train.start` names.  `watch` is what the log tells of each epoch besides: see `Watch`.
 
     Raises NetError for settings, data or checkpoints that do not fit, and for a step that is not finite.
     """
@@ -60,6 +61,7 @@ class Trainer:
         threads: int | None = None,
         callbacks: Iterable[Callback] = (),
         start: Path | str | None = None,
+        watch: Iterable[str] = (),
     ) -> None:
         need_network(network, "netdsl.Trainer")
         sections = training_sections(network, data)
@@ -68,6 +70,7 @@ class Trainer:
         self.settings: TrainSettings = _starting_from(sections.settings, start)
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)
+        self.watch = need_kinds([*watch])
         self._device = find_target(device, threads=threads)
         full = isinstance(self.settings.optimizer, FullBatch)
         kind = FullBatchLearner if full else Learner
@@ -168,11 +171,17 @@ class Trainer:
         self._evaluator = Evaluator(self.network, self.data, s.evaluation_batch, self.program, self._device)
         self._keep = Keep(output, self._checkpoint, s)
         stop = s.stop and [EarlyStopping(s.stop.metric, s.stop.epochs, s.stop.min_delta)]
-        callbacks = [FollowSettings(), *(stop or ()), self._keep, *self.learner.callbacks, *self.callbacks]
+        keeps = [*self._watches(output), self._keep]
+        callbacks = [FollowSettings(), *(stop or ()), *keeps, *self.learner.callbacks, *self.callbacks]
         validation = self._evaluator if self.data.has_validation else None
         self._run_is = self._identity()
         self._loop.begin(batches, s.epochs, callbacks, progress, validation, kept)
         return output
+
+    def _watches(self, output: RunFolder) -> list[Callback]:
+        if not self.watch:
+            return []
+        return [Watch(self.watch, self.network, self.data, self._device, output)]
 
     def _run(self, output: RunFolder) -> FitResult:
         """Train, then evaluate on the test data."""

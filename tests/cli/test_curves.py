@@ -58,7 +58,7 @@ def test_in_text(capsys):
         (["a", "--only", "los"], 2, "no run has the value los; did you mean loss?"),
         (["a", "--smooth", "1"], 2, "'1' is not a number from 0 to below 1"),
         (["none"], 1, "cannot read none: No such file"),
-        (["empty"], 1, "empty has no epoch that is done"),
+        (["empty"], 1, "empty has no epoch that is done, or none"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(capsys, tmp_path, words, status, message):

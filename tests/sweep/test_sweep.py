@@ -152,3 +152,8 @@ def test_a_killed_training_is_told(tmp_path):
         if told.line.startswith("epoch 1/"):
             next(iter(jobs._at_work)).kill()
     assert told.failure == "ended by SIGKILL" and not told.stopped
+
+
+def test_one_trial_with_several_seeds(capsys):
+    code, out, _ = call(capsys, "--set", "hidden=8", "--seeds", "2", "--out", "s")
+    assert code == 0 and "1 trial, 2 trainings" in out and "± " in out and not Path("s/chart.svg").exists()
