@@ -102,17 +102,13 @@ class BlockLayout:
     words: int
 
     @functools.cached_property
-    def defaults(self) -> list[int]:
-        """The words before any field is filled."""
-        words = [0] * self.words
+    def blank(self) -> list[int | None]:
+        """The words before any field is filled: None those of fields."""
+        words: list[int | None] = [0] * self.words
         for field in self.fields.values():
-            words[field.word] = field.default or 0
+            count = field.count or 1
+            words[field.word : field.word + count] = [None] * count
         return words
-
-    @functools.cached_property
-    def optional(self) -> frozenset[str]:
-        """The fields that have a default."""
-        return frozenset(name for name, field in self.fields.items() if field.default is not None)
 
     @functools.cached_property
     def wide(self) -> tuple[str, ...]:
@@ -187,24 +183,25 @@ class Arguments:
         self.slots: dict[str, Slot] = {}
         self.links: dict[str, Link] = {}
         self.keep: dict[int, NDArray[Any]] = {}
-        self._words, self._open = list(self.layout.defaults), set(self.layout.fields)
+        self._words: list[Any] = list(self.layout.blank)
         self.fill(**values)
 
     def fill(self, **values: Any) -> None:
         """Fill fields by name."""
-        fields, words, still = self.layout.fields, self._words, self._open
+        fields, words = self.layout.fields, self._words
         for name, value in values.items():
-            if name not in still:
-                wrong = f"{name} is filled twice" if name in fields else f"has no field {name}"
-                raise TypeError(f"{self.layout.name}{'.' if name in fields else ' '}{wrong}")
-            still.remove(name)
-            field = fields[name]
-            if isinstance(value, int) and type(value) is field.plain:
-                words[field.word] = value
+            field = fields.get(name)
+            if field is None:
+                raise TypeError(f"{self.layout.name} has no field {name}")
+            at = field.word
+            if words[at] is not None:
+                raise TypeError(f"{self.layout.name}.{name} is filled twice")
+            if type(value) is field.plain:
+                words[at] = value
             elif field.count is None:
-                words[field.word] = self._word(name, field, value)
+                words[at] = self._word(name, field, value)
             elif _integers(value) and len(value) == field.count:
-                words[field.word : field.word + field.count] = value
+                words[at : at + field.count] = value
             else:
                 raise self._wrong(name, field, value)
 
@@ -218,13 +215,15 @@ class Arguments:
         self.address = int(self.words.ctypes.data)
 
     def row(self) -> list[int]:
-        """All words, in their order."""
-        missing = self._open - self.layout.optional
-        if missing:
-            raise TypeError(
-                f"{self.layout.name}.{next(n for n in self.layout.fields if n in missing)} is missing"
-            )
-        return self._words
+        """All words, in their order; fields that are not filled have their defaults."""
+        words = self._words
+        if None in words:
+            for name, field in self.layout.fields.items():
+                if words[field.word] is None:
+                    if field.default is None:
+                        raise TypeError(f"{self.layout.name}.{name} is missing")
+                    words[field.word] = field.default
+        return words
 
     def bind(self, where: Callable[[int], int]) -> None:
         """Write the addresses of all slots; `where` is that of a buffer by number."""

@@ -43,12 +43,12 @@ def _check(step: Step, call: LoweredCall[Step], buffers: Sequence[View]) -> None
             if call.packed is None:
                 raise Broken("it has no packed weights")
             return Room("packed", View.dense(PACKED, buffers[call.packed].type))
-        own = [(f"result {k}", view) for k, view in enumerate(call.results)]
+        own = [("result", k, view) for k, view in enumerate(call.results)]
         if not slot.written:
-            own += [(f"operand {k}", view) for k, view in enumerate(call.operands)]
-        for name, view in own:
-            if slot.view.inside(view) and view.inside(buffers[number]):
-                return Room(name, slot.view)
+            own += [("operand", k, view) for k, view in enumerate(call.operands)]
+        for name, k, view in own:
+            if (slot.view is view or slot.view.inside(view)) and view.inside(buffers[number]):
+                return Room(f"{name} {k}", slot.view)
         raise Broken(f"{slot.view} is no part of its operands and results")
 
     try:

@@ -11,7 +11,7 @@ import llvmlite.binding as llvm
 from netdsl.source import Diagnostic, NetError
 
 LANES = (4, 8, 16)
-
+ARM = platform.machine().lower() in {"aarch64", "arm64"}
 
 MAX_THREADS = 1024
 
@@ -56,7 +56,7 @@ def lanes() -> int:
 
 def vector_registers() -> int:
     """Return how many vector registers a kernel may count on: 32 with AVX-512 or on ARM, else 16."""
-    return 32 if lanes() == 16 or platform.machine().lower() in {"aarch64", "arm64"} else 16
+    return 32 if lanes() == 16 or ARM else 16
 
 
 def threads(asked: int | None = None) -> int:

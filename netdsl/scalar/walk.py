@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
 from netdsl.scalar.operators import Dtype, binary_dtype, literal_dtype, promote, unary_dtype
@@ -36,19 +36,20 @@ def rebuild(e: Expr, kids: Sequence[Expr]) -> Expr:
     return e
 
 
-def walk(e: Expr) -> Iterator[Expr]:
+def walk(e: Expr) -> list[Expr]:
     """Every distinct subexpression, operands before their users."""
     seen: set[int] = set()
+    found: list[Expr] = []
 
-    def visit(x: Expr) -> Iterator[Expr]:
-        if id(x) in seen:
-            return
+    def visit(x: Expr) -> None:
         seen.add(id(x))
         for kid in children(x):
-            yield from visit(kid)
-        yield x
+            if id(kid) not in seen:
+                visit(kid)
+        found.append(x)
 
-    yield from visit(e)
+    visit(e)
+    return found
 
 
 def substitute(e: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
@@ -69,11 +70,12 @@ def dtype_of(e: Expr, args: Sequence[Dtype]) -> Dtype:
     """The type of an expression over operands of the given types; raises TypeError where it is not well formed."""
     memo: dict[int, Dtype] = {}
     for x in walk(e):
-        memo[id(x)] = _dtype(x, [memo[id(k)] for k in children(x)], args)
+        memo[id(x)] = node_dtype(x, [memo[id(k)] for k in children(x)], args)
     return memo[id(e)]
 
 
-def _dtype(x: Expr, kids: Sequence[Dtype], args: Sequence[Dtype]) -> Dtype:
+def node_dtype(x: Expr, kids: Sequence[Dtype], args: Sequence[Dtype]) -> Dtype:
+    """The type of an expression whose direct subexpressions have the types `kids`; see `dtype_of`."""
     match x:
         case Arg(index=i):
             if not 0 <= i < len(args):

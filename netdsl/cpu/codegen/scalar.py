@@ -18,9 +18,9 @@ from llvmlite import ir
 from netdsl.cost import operation_work
 from netdsl.cpu.codegen.emit import F32, I1, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
-from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, dtype_of, walk
+from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, walk
 from netdsl.scalar.operators import FIXED, Dtype
-from netdsl.scalar.walk import children, rebuild
+from netdsl.scalar.walk import children, node_dtype
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
 
@@ -80,9 +80,7 @@ def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Seque
     for e, wanted in zip(expressions, as_types, strict=True):
         for x in walk(e):
             kids = tuple(at[id(k)] for k in children(x))
-            # The rule of this node alone: over operands that have the types of its kids.
-            alone = rebuild(x, [Arg(k) for k in range(len(kids))]) if kids else x
-            dtype = dtype_of(alone, [lines[k].dtype for k in kids] if kids else operands)
+            dtype = node_dtype(x, [lines[k].dtype for k in kids], operands)
             op, detail = _label(x)
             at[id(x)] = kids[0] if op in FIXED else add(op, detail, kids, dtype)
         root = at[id(e)]

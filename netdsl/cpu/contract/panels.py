@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,11 @@ def tile_cycles(rows: int, vectors: int) -> float:
 
 def panels_for(rows: int, columns: int) -> Panels:
     """The panels whose tiles need the fewest cycles."""
-    lanes = host.lanes()
+    return _panels_for(rows, columns, host.lanes())
+
+
+@functools.lru_cache(maxsize=4096)
+def _panels_for(rows: int, columns: int, lanes: int) -> Panels:
     options = [Panels(columns, v, lanes) for v in gemm.tile_rows() if v <= max(1, -(-columns // lanes))]
     return min(
         options, key=lambda p: (p.count - 1) * tile_cycles(rows, p.vectors) + tile_cycles(rows, p.ending)
