@@ -30,11 +30,13 @@ class Column:
     values: n samples of booleans, integers or float32: an array [n, ...], or stored elsewhere (see `Stored`).
     pixels: what the numbers mean, of the whole set that this is a part of.
     classes: the names of the classes where the values are class numbers with names.
+    found: every different value, of values that are stored elsewhere and have been looked through.
     """
 
     values: Values
     pixels: Pixels
     classes: tuple[str, ...] | None = None
+    found: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.values)

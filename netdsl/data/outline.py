@@ -32,9 +32,9 @@ class ArrayOutline:
     """An array of a split, looked at from outside.
 
     shape: of one sample, `()` for a single number.  integers: whether it holds whole numbers.  classes: how many
-    there are, where class numbers have names.  values: all of them, where they are at hand; of a split that is a
-    share of another, those of the whole.  shapes: every shape that a sample has, with the name of one that has it,
-    where they may differ.
+    there are, where class numbers have names.  values: all of them, or each different one, where they are at hand;
+    of a split that is a share of another, those of the whole.  shapes: every shape that a sample has, each with the
+    name of one that has it, where they may differ.
     """
 
     shape: Shape
@@ -53,7 +53,7 @@ class ArrayOutline:
         """Whether labels are shares of classes, such as one-hot rows: none below 0, together 1; None: unknown."""
         if not self.label:
             return False
-        if self.values is None:
+        if self.values is None or self.values.shape[1:] != self.shape:
             return None
         sums = self.values.sum(axis=-1, dtype=np.float64)
         return bool((self.values >= 0).all() and (np.abs(sums - 1) < 1e-3).all())
@@ -122,7 +122,7 @@ def outline_of(split: Split) -> Outline:
 
 def _outline(column: Column) -> ArrayOutline:
     classes = None if column.classes is None else len(column.classes)
-    values = column.values if isinstance(column.values, np.ndarray) else None
+    values = column.values if isinstance(column.values, np.ndarray) else column.found
     return ArrayOutline(column.shape, column.integers, classes, values, column.shapes)
 
 

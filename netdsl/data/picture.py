@@ -96,6 +96,28 @@ def read_picture(path: Path, channels: int) -> Picture:
         return _read(image, path, channels)
 
 
+def read_mask(path: Path) -> NDArray[Any]:
+    """A mask: [H, W] of the numbers that its pixels or their places in the palette are, or colours [H, W, 3].
+
+    Errors: NetError as of `read_picture`, and for JPEG, which keeps no numbers.
+    """
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        _check_size(image, path)
+        if image.format == "JPEG":
+            raise data_error(f"{path} is a JPEG, which changes numbers and colours a little; a mask is a PNG")
+        image.load()
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode in ("1", "L", "P", "I") or turned.mode.startswith("I;16"):
+            return np.asarray(turned).astype(np.int64)
+        if turned.mode in ("LA", "La", "PA"):
+            return np.asarray(turned)[..., 0].astype(np.int64)
+        if turned.mode in ("RGB", "RGBA"):
+            return np.asarray(turned)[..., :3]
+        raise data_error(f"{path} is a picture of the kind {turned.mode}; a mask has numbers or colours")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image]:
     """A picture opened by Pillow; what goes wrong, in the body too, is a NetError that names the file."""

@@ -35,6 +35,7 @@ from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, out
 from netdsl.data.own.clips import Wav
 from netdsl.data.own.folder import Folder
 from netdsl.data.own.listed import Images
+from netdsl.data.own.pairs import Pairs
 from netdsl.data.own.table import Csv
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
 from netdsl.data.registry import DATASETS, known
@@ -163,6 +164,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "npy": Npy,
     "folder": Folder,
     "images": Images,
+    "pairs": Pairs,
     "csv": Csv,
     "wav": Wav,
 }

@@ -34,6 +34,7 @@ EXAMPLES: Mapping[str, str] = {
     "folder": 'folder("pics/train")',
     "images": 'images("list.csv")',
     "wav": 'wav("clips", rate = 16000)',
+    "pairs": 'pairs(images = "img", masks = "msk")',
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",

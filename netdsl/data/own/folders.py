@@ -53,7 +53,7 @@ def files_by_class(
             f"there are no {noun}s in {folder}", fix=f"it has one folder of {noun}s for each class"
         )
     check_classes(tuple(classes))
-    inside = {name: _files(folder / name, fits) for name in classes}
+    inside = {name: files_in(folder / name, fits) for name in classes}
     for name, files in inside.items():
         if not files:
             raise data_error(f"there are no {noun}s in {folder / name}, the folder of a class")
@@ -78,7 +78,8 @@ def numbered(classes: Sequence[str], known: Sequence[str] | None, where: str) ->
     return numbers
 
 
-def _files(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
+def files_in(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
+    """The files of a folder and of those in it that fit, in the order of their paths; hidden ones are left alone."""
     with reading(folder):
         return sorted(path for path in _walk(folder) if fits(path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -94,22 +93,20 @@ def look_at_pictures(
     broken ones were not there. `channels` None: colours, unless all are grey.
     """
     whole = decode and broken == "skip"
-    found = scan(files, _decodes if whole else _header, broken, where, "picture")
-    headers = found.headers
+    found = scan(files, decodes if whole else header_of, broken, where, "picture")
+    return pictures_of(found.of(files), found.headers, channels), found
+
+
+def pictures_of(
+    files: Sequence[Path], headers: Sequence[PictureHeader], channels: int | None
+) -> PictureFiles:
+    """The pictures of files with these headers. Errors: NetError that names two where their bits differ."""
     wanted = channels or (1 if all(h.channels <= 2 for h in headers) else 3)
-    deep = Counter(h.deep for h in headers)
-    if len(deep) > 1:
-        few = min(deep, key=lambda kind: deep[kind])
-        names = [
-            next(files[k] for k, h in zip(found.kept, headers, strict=True) if h.deep is kind)
-            for kind in (few, not few)
-        ]
-        bits = {True: "16 bits", False: "8 bits"}
-        raise data_error(
-            f"{names[0]} has {bits[few]}, {names[1]} {bits[not few]}; all pictures of a set have as many"
-        )
-    sizes = [(h.height, h.width) for h in headers]
-    return PictureFiles(found.of(files), sizes, wanted, True in deep), found
+    deep = [h.deep for h in headers]
+    if len({*deep}) > 1:
+        two = f"{files[deep.index(True)]} has 16 bits, {files[deep.index(False)]} 8 bits"
+        raise data_error(f"{two}; all pictures of a set have as many")
+    return PictureFiles(files, [(h.height, h.width) for h in headers], wanted, deep[0])
 
 
 def check_channels_wanted(value: object) -> None:
@@ -120,8 +117,8 @@ def check_channels_wanted(value: object) -> None:
         )
 
 
-def _header(path: Path) -> PictureHeader:
-    """The header, of a file that is the same as before without opening it again."""
+def header_of(path: Path) -> PictureHeader:
+    """The header of a picture; a file that is the same as before is not opened again."""
     try:
         status = path.stat()
     except OSError:
@@ -134,8 +131,8 @@ def _kept_header(path: Path, size: int, changed: int) -> PictureHeader:
     return picture_header(path)
 
 
-def _decodes(path: Path) -> PictureHeader:
+def decodes(path: Path) -> PictureHeader:
     """The header of a picture that can be decoded."""
-    header = _header(path)
+    header = header_of(path)
     read_picture(path, header.channels)
     return header

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from netdsl.data.errors import data_error
@@ -34,14 +33,14 @@ class Scanned(Generic[H_co]):
         return [listed[k] for k in self.kept]
 
 
-def scan(files: Sequence[Path], look: Callable[[Path], H], broken: str, where: str, noun: str) -> Scanned[H]:
+def scan(files: Sequence[T], look: Callable[[T], H], broken: str, where: str, noun: str) -> Scanned[H]:
     """What `look` finds in each file, by several threads; with `skip` broken ones are left out.
 
     `where` names all of them in messages, and `noun` what one is. Errors: NetError for broken files with `refuse`,
     or when none is left.
     """
     kept, headers, skipped = list[int](), list[H](), list[str]()
-    for number, found in enumerate(ordered(lambda path: _tried(look, path), files, default_workers(), 256)):
+    for number, found in enumerate(ordered(lambda file: _tried(look, file), files, default_workers(), 256)):
         if isinstance(found, NetError):
             skipped.append(found.diagnostics[0].message)
             if len(files) == 1:
@@ -70,9 +69,9 @@ def check_broken(value: object) -> None:
         raise data_error(f'broken is "refuse" or "skip", not {brief(shown(value))}')
 
 
-def _tried(look: Callable[[Path], H], path: Path) -> H | NetError:
+def _tried(look: Callable[[T], H], file: T) -> H | NetError:
     try:
-        return look(path)
+        return look(file)
     except NetError as error:
         return error
 
