@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from netdsl.data.normalize import Standardize as Standardize
     from netdsl.data.obtain import get as get
     from netdsl.data.obtain import list_datasets as list_datasets
+    from netdsl.data.own.generator import from_function as from_function
+    from netdsl.data.own.generator import from_generator as from_generator
     from netdsl.data.plan import DataPlan as DataPlan
     from netdsl.data.preprocess import CenterCrop as CenterCrop
     from netdsl.data.preprocess import Resize as Resize

@@ -12,7 +12,7 @@ from netdsl.arrays import np
 from netdsl.data.column import Column, as_samples, floats, labels_of, stored_column
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import look
-from netdsl.data.stored import Mapped, read_all
+from netdsl.data.stored import Stored, Values, read_all, shape_of, values_of
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 
 def from_arrays(
-    images: ArrayLike,
+    images: ArrayLike | Stored,
     labels: ArrayLike,
     *,
     white: float | None = None,
@@ -131,17 +131,17 @@ def from_arrays(
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
     numbers, labels that `classes` has no name for.
     """
-    x, y = images if isinstance(images, np.memmap) else np.asarray(images), np.asarray(labels)
-    check_shapes(x.shape, y.shape)
+    x, y = values_of(images, IMAGE), np.asarray(labels)
+    check_shapes(shape_of(x), y.shape)
     if classes is not None:
         check_classes(classes)
-    samples = _mapped(x, IMAGE, white) if isinstance(x, np.memmap) else Column(*as_samples(x, white))
+    samples = Column(*as_samples(x, white)) if isinstance(x, np.ndarray) else _stored(x, IMAGE, white)
     target = labels_of(y, classes)
     return Split({IMAGE: samples, LABEL: Column(target, look(target), classes)})
 
 
 def from_mapping(
-    arrays: Mapping[str, ArrayLike], *, classes: Mapping[str, tuple[str, ...]] | None = None
+    arrays: Mapping[str, ArrayLike | Stored], *, classes: Mapping[str, tuple[str, ...]] | None = None
 ) -> Split:
     """Make a split of arrays by name, [n, ...] each: `{"left": a, "right": b, "same": t, "weight": w}`.
 
@@ -161,8 +161,8 @@ def from_mapping(
     names = dict(classes or {})
     if extra := sorted(names.keys() - arrays.keys()):
         raise data_error(f"there are names of classes for {extra[0]}, which is no array of the set")
-    held = {name: x if isinstance(x, np.memmap) else np.asarray(x) for name, x in arrays.items()}
-    check_counts({name: x.shape for name, x in held.items()})
+    held = {name: values_of(x, name) for name, x in arrays.items()}
+    check_counts({name: shape_of(x) for name, x in held.items()})
     return Split({name: _column(name, x, names.get(name)) for name, x in held.items()})
 
 
@@ -180,19 +180,21 @@ def check_counts(shapes: Mapping[str, tuple[int, ...]]) -> int:
     return next(iter(counts.values()))
 
 
-def _column(name: str, x: NDArray[Any], classes: tuple[str, ...] | None) -> Column:
-    if isinstance(x, np.memmap) and x.ndim > 1 and not classes:
-        return _mapped(x, name)
+def _column(name: str, x: Values, classes: tuple[str, ...] | None) -> Column:
+    if not isinstance(x, np.ndarray):
+        return _stored(x, name, classes=classes)
     values = np.ascontiguousarray(x) if x.dtype.kind in "biu" else floats(x, f"values of {name}")
     column = Column(values, look(values), classes and check_classes(tuple(classes)))
     return column.target if classes else column
 
 
-def _mapped(array: NDArray[Any], name: str, white: float | None = None) -> Column:
-    """The column of an array that the system maps from a file."""
-    if array.dtype.kind not in "biuf":
-        raise data_error(f"{name} holds {array.dtype}; samples must be booleans, integers or floats")
-    return stored_column(Mapped(array, name), white)
+def _stored(
+    values: Stored, name: str, white: float | None = None, classes: tuple[str, ...] | None = None
+) -> Column:
+    """The column of samples that are stored elsewhere."""
+    if values.dtype.kind not in "biuf":
+        raise data_error(f"{name} holds {values.dtype}; samples must be booleans, integers or floats")
+    return stored_column(values, white, classes and check_classes(tuple(classes)))
 
 
 def check_shapes(samples: tuple[int, ...], labels: tuple[int, ...]) -> None:

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from netdsl.data.dataset import LABELS, SAMPLES, Split, from_mapping, label_among, need_label
 from netdsl.data.errors import data_error
-from netdsl.data.npy import npz_header, npz_keys, read_names, read_npz
+from netdsl.data.npy import npz_header, npz_keys, read_names, read_npz, values_of_npz
 from netdsl.data.outline import Outline, is_small, outline_of_arrays
+from netdsl.data.stored import shape_of
 from netdsl.elaborate.values import shown
 from netdsl.source import NetError, brief, suggest
 
@@ -80,8 +81,8 @@ class Npz:
         """Read the arrays."""
         path = base / self.file
         with self._advice(npz_keys(path)):
-            read = {name: read_npz(path, array) for name, array in self._arrays(path).items()}
-            kinds = {name: (x.shape[1:], x.dtype.kind in "biu") for name, x in read.items()}
+            read = {name: values_of_npz(path, array) for name, array in self._arrays(path).items()}
+            kinds = {name: (shape_of(x)[1:], x.dtype.kind in "biu") for name, x in read.items()}
             classes = self._classes(path, kinds)
             return from_mapping(read, classes={} if classes is None else {need_label(kinds): classes})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import zipfile
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
+from netdsl.data.own.array_files import FileArray, is_large
+from netdsl.data.stored import Values
 from netdsl.data.stream import DEFLATE_RATIO, Header, Stream, open_stream, reading
 from netdsl.filetype import HEAD, content, not_wanted, open_file
 from netdsl.source import brief
@@ -54,6 +57,46 @@ def read_npz(path: str | os.PathLike[str], key: str) -> NDArray[Any]:
 def npz_header(path: str | os.PathLike[str], key: str) -> Header:
     """The shape and the type that the array `key` of a .npz file states; errors as in `read_npz`."""
     return _from_npz(Path(path), key, lambda stream: _header(stream)[0])
+
+
+def values_of_npy(path: str | os.PathLike[str]) -> Values:
+    """The array of a .npy file; one of `STORED` bytes and more stays in it, unless it is packed by gzip.
+
+    Errors as in `read_npy`.
+    """
+    with open_stream(path, "an array in .npy format") as stream:
+        (shape, kind), fortran = _header(stream)
+        if stream.exact and not fortran and is_large(shape, kind):
+            return FileArray(Path(path), stream.file.tell(), shape, kind, str(path))
+    return read_npy(path)
+
+
+def values_of_npz(path: str | os.PathLike[str], key: str) -> Values:
+    """The array `key` of a .npz file; one of `STORED` bytes and more stays in it, unless it is compressed.
+
+    Errors as in `read_npz`.
+    """
+    with _archive(Path(path)) as archive:
+        found = _member(archive, Path(path), key, _header)
+        (shape, kind), fortran = found
+        info = next(m for m in archive.infolist() if m.filename in (f"{key}.npy", key))
+        if info.compress_type == zipfile.ZIP_STORED and not fortran and is_large(shape, kind):
+            start = _start(Path(path), info) + info.file_size - math.prod(shape) * kind.itemsize
+            return FileArray(Path(path), start, shape, kind, f"{path}[{key}]")
+    return read_npz(path, key)
+
+
+def _start(path: Path, info: zipfile.ZipInfo) -> int:
+    """The byte of an archive at which the content of a member begins that is not compressed."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset + 26)
+        lengths = file.read(4)
+    return (
+        info.header_offset
+        + 30
+        + int.from_bytes(lengths[:2], "little")
+        + int.from_bytes(lengths[2:], "little")
+    )
 
 
 def npz_keys(path: str | os.PathLike[str], numbers: bool = False) -> list[str]:

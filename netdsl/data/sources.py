@@ -29,7 +29,7 @@ from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
 from netdsl.data.named import Npz, check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
-from netdsl.data.npy import npy_header, read_npy
+from netdsl.data.npy import npy_header, read_npy, values_of_npy
 from netdsl.data.only import Only
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
 from netdsl.data.own.clips import Wav
@@ -37,6 +37,7 @@ from netdsl.data.own.folder import Folder
 from netdsl.data.own.listed import Images
 from netdsl.data.own.pairs import Pairs
 from netdsl.data.own.table import Csv
+from netdsl.data.own.zarr_store import Zarr
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
@@ -115,8 +116,8 @@ class Npy:
         _check_text(self)
 
     def load(self, base: Path) -> Split:
-        """Read both files."""
-        return from_arrays(read_npy(base / self.x), read_npy(base / self.y))
+        """Read both files; samples of a GiB and more stay in theirs."""
+        return from_arrays(values_of_npy(base / self.x), read_npy(base / self.y))
 
     def outline(self, base: Path) -> Outline:
         """Look at the headers."""
@@ -166,6 +167,7 @@ SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
     "images": Images,
     "pairs": Pairs,
     "csv": Csv,
+    "zarr": Zarr,
     "wav": Wav,
 }
 """What `train`, `test` and `validation` may be: values, and functions of settings."""

@@ -141,6 +141,18 @@ class Mapped:
         return f"sample {index} of {self.title}"
 
 
+def values_of(given: Any, name: str) -> Values:
+    """Samples that somebody gives: an array, what the system maps from a file, or what is stored elsewhere."""
+    if isinstance(given, np.memmap) and given.ndim > 1:
+        return Mapped(given, name)
+    return given if hasattr(given, "shapes") and hasattr(given, "read") else np.asarray(given)
+
+
+def shape_of(values: Values) -> Shape:
+    """[n, ...] of samples of one shape."""
+    return values.shape if isinstance(values, np.ndarray) else (len(values), *next(iter(values.shapes)))
+
+
 def part_of(values: Values, indices: Indices) -> Values:
     """The samples at `indices`, in that order: copied where they are in memory."""
     return values[indices] if isinstance(values, np.ndarray) else Part(values, indices)

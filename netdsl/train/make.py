@@ -35,6 +35,7 @@ EXAMPLES: Mapping[str, str] = {
     "images": 'images("list.csv")',
     "wav": 'wav("clips", rate = 16000)',
     "pairs": 'pairs(images = "img", masks = "msk")',
+    "zarr": 'zarr("data.zarr", x = "images", label = "labels")',
     "csv": 'csv("table.csv", label = "species")',
     "resize": "resize(256)",
     "center_crop": "center_crop(224)",
