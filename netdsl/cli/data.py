@@ -1,4 +1,4 @@
-"""`netdsl data list` and `netdsl data get NAME`."""
+"""`netdsl data list`, `netdsl data get NAME` and `netdsl data show FILE`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,25 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import Group, command, option
-from netdsl.cli.common import FORMAT, Format, diagnostics, print_json, print_page
+from netdsl.cli.command import Group, at_least_1, command, option
+from netdsl.cli.common import (
+    FILE,
+    FORMAT,
+    NET,
+    SET,
+    Format,
+    diagnostics,
+    load_network,
+    print_json,
+    print_page,
+    waiting,
+    writing,
+)
+from netdsl.source import counted
 
 if TYPE_CHECKING:
     from netdsl.data.obtain import Entry
+    from netdsl.data.sheet import Cell
 
 
 def _names() -> Iterable[str]:
@@ -53,4 +67,52 @@ def get_(name: str, folder: Path | None) -> None:
     print_page(f"{got.name}: {got.action}" + (f" in {got.folder}" if got.folder else ""))
 
 
-app = Group("List the data sets that netdsl knows, and get them.", list=list_, get=get_)
+@command(
+    FILE,
+    SET,
+    NET,
+    option(
+        "--on",
+        dest="split",
+        choices=("train", "validation", "test"),
+        default="train",
+        metavar="SPLIT",
+        help="train (default), validation or test",
+    ),
+    option(
+        "-n", dest="count", type=at_least_1, default=24, metavar="N", help="samples to draw (default: 24)"
+    ),
+    option(
+        "-o", "--output", dest="out", type=Path, files="*.png", metavar="FILE", help="default: NAME-SPLIT.png"
+    ),
+)
+def show_(file: Path, settings: list[str], net: str | None, split: str, count: int, out: Path | None) -> None:
+    """Say what the data of a file is, and draw samples with labels, before and after augmentation."""
+    from netdsl.train.show import show_data
+
+    with diagnostics():
+        network = load_network(file, settings, net)
+        with waiting("reading the data"):
+            shown = show_data(network, split, count)
+        print_page("\n".join(shown.lines))
+        for number, (name, cells) in enumerate(shown.cells.items()):
+            path = out or Path(f"{file.stem}-{split}.png")
+            _draw(cells, path if number == 0 else path.with_stem(f"{path.stem}-{name}"))
+        if not shown.cells:
+            print_page("no sheet is drawn: the samples are no pictures, sounds or other grids of numbers")
+
+
+def _draw(cells: list[Cell], path: Path) -> None:
+    from netdsl.data.sheet import sheet
+    from netdsl.files import atomic_write
+
+    page = sheet(cells)
+    with writing(path):
+        atomic_write(path, lambda file: page.save(file, "PNG"))
+    kind = "before and after augmentation " if cells[0].after is not None else ""
+    print_page(f"{counted(len(cells), 'sample')} {kind}drawn to {path}")
+
+
+app = Group(
+    "List the data sets that netdsl knows, get them, and look at data.", list=list_, get=get_, show=show_
+)

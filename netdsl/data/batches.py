@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -173,7 +173,13 @@ class Batches:
 
         `rows` is what `read` gives for its indices, where that has been read already.
         """
-        indices = self.indices(epoch, number)
+        made = self.of(self.indices(epoch, number), epoch, rows)
+        return replace(made, number=number, last=number == len(self) - 1)
+
+    def of(
+        self, indices: NDArray[np.int64], epoch: int, rows: Mapping[str, NDArray[Any]] | None = None
+    ) -> Batch:
+        """These samples, as they are in an epoch."""
         if rows is None:
             rows = self.read(indices)
         inputs: Mapping[str, NDArray[Any]] = {name: rows[name] for name in self._inputs}
@@ -185,7 +191,7 @@ class Batches:
             inputs, targets = self._augmenter(inputs, targets, epoch, indices)
         arrays = {name: self.prepared[name].normalization(x) for name, x in inputs.items()} | dict(targets)
         made = {f.name: _shaped(arrays[f.name], f, f.name in self.shares) for f in self.feeds}
-        return Batch(made, indices, epoch, number, number == len(self) - 1)
+        return Batch(made, indices, epoch, 0, False)
 
     def epoch(self, epoch: int = 0) -> Iterator[Batch]:
         """The batches of one epoch, made one by one in the calling thread."""

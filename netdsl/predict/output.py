@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.data import Meaning, Usage
+from netdsl.data.palette import palette
 from netdsl.data.picture import pillow
 from netdsl.data.probability import probabilities
 from netdsl.files import atomic_write
@@ -171,15 +172,6 @@ def _encoded(pixels: NDArray[np.uint8], ending: str, mask: bool) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG" if ending.lower() == ".png" else "JPEG")
     return file.getvalue()
-
-
-def palette() -> bytes:
-    """The colours of PASCAL VOC: bit k of a class number, taken in threes, is bit 7 - k / 3 of red, green, blue."""
-    colours = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            colours[:, channel] |= ((np.arange(256) >> (3 * bit + channel)) & 1).astype(np.uint8) << (7 - bit)
-    return colours.tobytes()
 
 
 def _error(message: str, fix: str | None = None) -> NetError:
