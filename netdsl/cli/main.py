@@ -34,6 +34,7 @@ COMMANDS = {
     "train": "train a network on the data that its file names",
     "eval": "evaluate a trained network on its test data",
     "run": "run a trained network on arrays or an image",
+    "lr-range": "which learning rate: the loss while it rises",
     "sweep": "train with many settings, and say which are the best",
     "curves": "how the loss and the metrics of runs went",
     "average": "one network with the mean of the weights of several",

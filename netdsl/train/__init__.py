@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from netdsl.train.loop import Loop as Loop
     from netdsl.train.memory_prediction import predict_memory as predict_memory
     from netdsl.train.optimizers import OPTIMIZERS as OPTIMIZERS
+    from netdsl.train.range_test import lr_range as lr_range
     from netdsl.train.restore import evaluate_checkpoint as evaluate_checkpoint
     from netdsl.train.restore import inference_program as inference_program
     from netdsl.train.restore import restore_graph as restore_graph

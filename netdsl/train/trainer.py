@@ -36,7 +36,7 @@ from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.run_folder import BEST, LAST, RunFolder, hold
 from netdsl.train.sections import Data, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
-from netdsl.train.transfer.start import Load, Start
+from netdsl.train.transfer.start import Load
 from netdsl.train.watch import Watch, need_kinds
 
 
@@ -113,8 +113,8 @@ class Trainer:
         self._loop.stop()
 
     def _started(self) -> FitResult:
-        batches, weights = self._batches(), self._start()
-        self.learner.begin()
+        batches = self.ready()
+        weights = self._loop.start
         output, s = self._begin(batches, Progress()), self.settings
         output.begin()
         output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
@@ -125,13 +125,19 @@ class Trainer:
         output.save(LAST, self._checkpoint)
         return self._run(output)
 
-    def _start(self) -> Start | None:
+    def ready(self) -> Batches:
+        """The batches of a training that is to begin, with its first weights in place."""
+        batches = self._batches()
+        self._start()
+        self.learner.begin()
+        return batches
+
+    def _start(self) -> None:
         """Take over the weights that the settings name."""
         start = self._loop.start = start_of(self.network, self.settings)
         if start is not None:
             for name, array in start.read(self.learner.objective).items():
                 self.program.set(name, array)
-        return start
 
     def _resumed(self) -> FitResult:
         if self.out is None:
