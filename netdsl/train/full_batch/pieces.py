@@ -50,7 +50,7 @@ class Programs:
             "statistics": statistics_graph,
         }
         self._made: dict[tuple[str, int, frozenset[str]], Program] = {}
-        found = gradient_graph(with_batch(objective, 1 if self.adds_up else 2))
+        found = gradient_graph(objective)
         leaves = [n for n in found if n.op.name in ("param", "state")]
         self.root = Program(Graph(leaves, {}), self._target)
 

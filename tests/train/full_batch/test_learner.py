@@ -28,14 +28,14 @@ train {
 """
 MSE, CROSS = "mse(y, one_hot(t, 3)) + 1e-3 * l2(weights)", "cross_entropy(y, t) + 1e-4 * l1(weights)"
 METHODS = [
-    "newton",
     "newton(solve = cg, damping = 1e-3)",
-    "gauss_newton",
-    "gauss_newton(solve = cg)",
     "levenberg_marquardt",
-    "bfgs",
     "bfgs(line_search = backtracking)",
     "lbfgs(history = 4)",
+    *(
+        pytest.param(method, marks=pytest.mark.slow)
+        for method in ("newton", "gauss_newton", "gauss_newton(solve = cg)", "bfgs")
+    ),
     "lbfgs(line_search = none, lr = 0.1)",
     "cg(formula = hestenes_stiefel)",
 ]
@@ -106,7 +106,14 @@ def test_a_run_that_has_converged_is_over(tmp_path):
     assert more.epochs == result.epochs
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "newton", "levenberg_marquardt", "gauss_newton(solve = cg)"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "lbfgs",
+        "gauss_newton(solve = cg)",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("newton", "levenberg_marquardt")),
+    ],
+)
 def test_pieces_add_up(method):
     """Of 40 samples, 3 pieces of 14 and 13: the same as all at once, but for rounding."""
     given = method.removesuffix(")")
@@ -155,7 +162,14 @@ def test_what_is_computed_is_the_function(problem):
         np.testing.assert_allclose(product, 2 * expected @ v, rtol=1e-3, atol=1e-4 * abs(product).max())
 
 
-@pytest.mark.parametrize("method", ["lbfgs", "bfgs", "cg", "newton", "newton(solve = cg)"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "lbfgs",
+        "newton(solve = cg)",
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bfgs", "cg", "newton")),
+    ],
+)
 def test_frozen_weights_keep_their_bits(method):
     trainer = Trainer(network(method), None, plan(), callbacks=[Freeze("dense1", epochs=3)])
     before = trainer.program.state_dict()

@@ -26,7 +26,15 @@ def test_functions_in_float64(problem, text):
     assert f.evaluations <= 1.2 * evaluations
 
 
-@pytest.mark.parametrize(("problem", "text"), CASES, ids=IDS)
+#: formulas of conjugate gradients differ in a line of float64
+SLOW = [text for text in PAIRS if text.startswith("cg") and "polak" not in text]
+NETWORKS = [
+    pytest.param(problem, text, marks=[pytest.mark.slow] * (text in SLOW), id=f"{problem}-{text}")
+    for problem, text in CASES
+]
+
+
+@pytest.mark.parametrize(("problem", "text"), NETWORKS)
 def test_networks_in_float32(problem, text):
     learner, batch = learner_of(problem, method_of(problem, text))
     value, evaluations = scipy_on(problem.name, PAIRS[text])
