@@ -55,6 +55,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "start",
         "stages",
         "snapshots",
+        "cache_features",
         "stop",
     ),
     "eval": ("metrics", "batch"),

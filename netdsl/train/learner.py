@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from netdsl import passes
 from netdsl.backend.registry import Device, find_target
 from netdsl.data import Batch, Batches
+from netdsl.data.feeds import Kind
 from netdsl.elaborate import Network
 from netdsl.ir import Graph
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
@@ -18,7 +19,7 @@ from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
-from netdsl.source import NetError
+from netdsl.source import Diagnostic, NetError
 from netdsl.train.average import Average
 from netdsl.train.callback import Callback
 from netdsl.train.diagnose import not_finite
@@ -29,6 +30,8 @@ from netdsl.train.optimizers import Optimizer
 from netdsl.train.renew import Renewal
 from netdsl.train.settings import TrainSettings
 from netdsl.train.step import AVERAGE, AVERAGED, HYPER, KEEP, SHARE, training_graph
+from netdsl.train.transfer.cut import behind
+from netdsl.train.transfer.features import Features, compute_features
 from netdsl.train.turn import Turn
 
 Array = NDArray[Any]
@@ -51,8 +54,9 @@ class Learner:
         self.measures = Measures(network.objective)
         self._target = find_target(device)
         self.check_batch(settings.batch, FULL_BATCH)
-        self.program = self._running = self._compile(settings.batch, frozenset(), False, None)
-        self._programs = {(settings.batch, frozenset[str](), False): self.program}
+        self.program = self._running = self._compile(settings.batch, frozenset(), False, False, None)
+        self._programs = {(settings.batch, frozenset[str](), False, False): self.program}
+        self._features: tuple[frozenset[str], Features | None] | None = None
         self.counted_from = 0
         leaves = (*self.program.graph.leaves("param"), *self.program.graph.leaves("state"))
         self._leaves = {leaf.id: leaf for leaf in leaves}
@@ -74,6 +78,12 @@ class Learner:
 
     def ready(self, batches: Batches) -> None:
         """Raise NetError where a layer cannot be trained on the last, smaller batch of an epoch."""
+        self._batches, self._features = batches, None
+        if self.settings.cache_features and batches.augment:
+            message = (
+                "cache_features computes a sample once, and augment makes another one of it in each epoch"
+            )
+            raise NetError(Diagnostic("setting", message, fix="leave one of the two out"))
         if batches.last_size != self.settings.batch:
             self.check_batch(batches.last_size, LAST_BATCH)
 
@@ -150,13 +160,15 @@ class Learner:
         Raises NetError, naming the first layer, when the loss, a weight, a statistic or a slot would not be finite;
         then nothing has changed.
         """
-        key = (batch.size, frozenset(turn.frozen), not turn.last)
-        program, feeds = self._program(*key), {**batch, **self._scalars(turn)}
+        frozen = frozenset(turn.frozen)
+        features = self._cached(frozen, batch.number == 0) if self.settings.cache_features else None
+        program = self._program((batch.size, frozen, not turn.last, features is not None))
+        feeds = {**batch, **self._scalars(turn), **(features.of(batch.indices) if features else {})}
         values = program.run({name: feeds[name] for name in program.inputs})
         if not np.isfinite(values["finite"]):
             objective = self._objective(batch.size, turn.frozen)
             graph = training_graph(objective, self.settings.recipe, not turn.last)
-            arrays = {**program.state_dict(), **{name: feeds[name] for name in program.inputs}}
+            arrays = {**self.program.state_dict(), **{n.id: feeds[n.id] for n in graph.leaves("input")}}
             raise NetError(not_finite(objective, graph, arrays, turn.step, self.optimizer))
         return values
 
@@ -167,9 +179,18 @@ class Learner:
         feeds: dict[str, Array] = {HYPER + name: np.asarray(v, np.float32) for name, v in scalars.items()}
         return {**feeds, KEY: random_key(self.settings.seed, turn.step)}
 
-    def _program(self, size: int, frozen: frozenset[str], gather: bool) -> Program:
+    def _cached(self, frozen: frozenset[str], check: bool) -> Features | None:
+        """What the frozen trunk makes of the samples, computed again where it is another one; None without one."""
+        known = self._features
+        if known is None or known[0] != frozen or (check and known[1] and not known[1].hold(self.program)):
+            graph = self._objective(self.settings.batch, frozen)
+            inputs = {feed.name for feed in self.inputs.feeds if feed.kind is Kind.INPUT}
+            known = (frozen, compute_features(graph, inputs, self.program, self._batches, self._target))
+            self._features = known
+        return known[1]
+
+    def _program(self, key: tuple[int, frozenset[str], bool, bool]) -> Program:
         """The program for so many samples that leaves these weights alone, ready for what others made of the rest."""
-        key = (size, frozen, gather)
         if key not in self._programs:
             self._programs[key] = self._compile(*key, self.program)
         program = self._programs[key]
@@ -186,8 +207,13 @@ class Learner:
         objective = self.graph(size)
         return with_frozen(objective, frozen) if frozen else objective
 
-    def _compile(self, size: int, frozen: Set[str], gather: bool, share: Program | None) -> Program:
-        graph = training_graph(self._objective(size, frozen), self.settings.recipe, gather)
+    def _compile(
+        self, size: int, frozen: Set[str], gather: bool, cached: bool, share: Program | None
+    ) -> Program:
+        objective = self._objective(size, frozen)
+        if cached and self._features is not None and self._features[1] is not None:
+            objective = behind(objective, self._features[1].values)
+        graph = training_graph(objective, self.settings.recipe, gather)
         return Program(passes.training(self._target.limits).run(graph), self._target, share)
 
 

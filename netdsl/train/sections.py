@@ -17,7 +17,7 @@ from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
-from netdsl.source import Diagnostic, Mistakes, NetError, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, placed, suggest
 from netdsl.train.class_weights import check_class_weights
 from netdsl.train.doubts import doubts
 from netdsl.train.folds import need_fold
@@ -31,6 +31,7 @@ from netdsl.train.misspelt import check_targets
 from netdsl.train.settings import LARGEST, TrainSettings, data_plan, train_settings
 from netdsl.train.transfer.stages import never_trained
 from netdsl.train.transfer.start import Start, find_start
+from netdsl.train.transfer.trunk import trunk_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -91,6 +92,7 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     problems.done()
     assert settings is not None
     network = _staged(network, settings)
+    _check_cache(network, settings)
     if isinstance(settings.optimizer, FullBatch):
         check_network(settings.optimizer, network)
     if plan is None:
@@ -119,6 +121,25 @@ def _staged(network: Network, settings: TrainSettings) -> Network:
     problems.done()
     never = never_trained(settings.stages, network.objective)
     return replace(network, objective=frozen(network.objective, never))
+
+
+def _check_cache(network: Network, settings: TrainSettings) -> None:
+    """Raise NetError where no sample is the same in two epochs, or no part of the net."""
+    if not settings.cache_features:
+        return
+    assert network.objective is not None
+    place, inputs = network.train["cache_features"].span, {n.id for n in network.graph.leaves("input")}
+    if "augment" in network.data and network.data["augment"].value:
+        message = "cache_features computes a sample once, and augment makes another one of it in each epoch"
+        notes = (Note("augment is set here", network.data["augment"].span),)
+        raise NetError(Diagnostic("setting", message, place, notes=notes, fix="leave one of the two out"))
+    stages = [s.stage.frozen(network.objective) for s in settings.stretches if s.stage is not None]
+    if not any(
+        trunk_values(frozen(network.objective, names), inputs) for names in stages or [frozenset[str]()]
+    ):
+        message = "there is nothing to compute once: no frozen layers come before the first one that learns"
+        fix = 'stages = [stage(epochs = 5, train = "head")], or @freeze behind the layers'
+        raise NetError(Diagnostic("setting", message, place, fix=fix))
 
 
 def _check_watched(network: Network, settings: TrainSettings, data: DataPlan) -> None:

@@ -57,6 +57,7 @@ class TrainSettings:
     stages: tuple[Stage, ...] = ()
     snapshots: int = 0
     stop: Patience | None = None
+    cache_features: bool = False
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -246,6 +247,12 @@ def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
     return stages
 
 
+def _flag(name: str, setting: SectionSetting) -> bool:
+    if not isinstance(setting.value, bool | None):
+        raise _wrong(name, setting, "is true or false")
+    return bool(setting.value)
+
+
 def _as_entries(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
@@ -298,6 +305,7 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "stages": _stages,
     "snapshots": _count_or_none,
     "stop": _stop,
+    "cache_features": _flag,
 }
 
 
