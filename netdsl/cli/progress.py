@@ -71,7 +71,7 @@ def stage_text(loop: Loop, beginning: bool) -> list[str]:
     count = sum(
         size for name, size in sizes.items() if name not in stretch.stage.frozen(loop.learner.objective)
     )
-    what = "everything" if stretch.stage.names is None else ", ".join(stretch.stage.names)
+    what = "everything" if stretch.stage.patterns is None else ", ".join(stretch.stage.patterns)
     rate = "" if stretch.lr is None else f", lr {stretch.lr:g}"
     length = counted(stretch.epochs, "epoch")
     return [f"stage {stretch.number}/{stretch.count}: {length}, training {what} ({count:,} weights){rate}"]

@@ -37,10 +37,10 @@ class Stage:
             raise ValueError(f"lr must be a number above 0, not {brief(shown(self.lr))}")
         if self.schedule is not None and not isinstance(self.schedule, RateSchedule):
             raise ValueError(f"schedule is a schedule such as cosine, not {brief(shown(self.schedule))}")
-        _ = self.names
+        _ = self.patterns
 
     @property
-    def names(self) -> tuple[str, ...] | None:
+    def patterns(self) -> tuple[str, ...] | None:
         """The patterns of `train`."""
         return None if self.train is None else listed(self.train, "train")
 
@@ -49,15 +49,15 @@ class Stage:
 
         Raises NetError for a name that fits no weight that learns.
         """
-        if self.names is None:
+        if self.patterns is None:
             return frozenset()
         learning = {n.id for n in graph.leaves("param") if learns(n.op)}
-        for name in self.names:
+        for name in self.patterns:
             if not weights_named(graph, [name]) & learning:
                 raise NetError(
                     Diagnostic("setting", f"the weights of {name} are frozen by the net, and stay so")
                 )
-        return frozenset(learning - weights_named(graph, self.names))
+        return frozenset(learning - weights_named(graph, self.patterns))
 
 
 STAGES: Mapping[str, type[Stage]] = {"stage": Stage}
