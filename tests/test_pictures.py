@@ -6,11 +6,17 @@ A new example gets its place in tests/zoo/gallery.py.
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from netdsl.data.augment.choose import Choice
+from netdsl.data.augment.sound import Sound
+from netdsl.data.augment.table import CHANGES
 from netdsl.report.chart import chart
 from netdsl.report.draw import draw
 from netdsl.syntax.read import read_source
+from tests.data.augment.sheet import SHOWN, sheet
 from tests.report.drawings import crossed, frames, overlaps, pictures
 from tests.zoo.gallery import CHARTED, EXAMPLES, EXHIBITS, page, summary, tree
 
@@ -55,5 +61,21 @@ def test_the_chart():
     compare(PICTURES / "zoo.svg", chart([s for exhibit in CHARTED for s in exhibit.summaries]))
 
 
+def test_the_sheet_of_augmentations():
+    """Pixels are compared, and those of titles are left out: fonts and compression differ from Pillow to Pillow."""
+    made, path = sheet(), PICTURES / "augmentation.png"
+    if os.environ.get("NETDSL_UPDATE_GOLDEN"):
+        made.save(path, optimize=True)
+    with Image.open(path) as kept:
+        assert kept.size == made.size
+        difference = np.abs(np.asarray(kept, int) - np.asarray(made, int))
+    assert (difference > 8).mean() < 0.02
+
+
+def test_the_sheet_shows_every_change_of_pictures():
+    shown = {type(change).name for _, change in SHOWN}
+    assert shown == {n for n, kind in CHANGES.items() if not issubclass(kind, Sound | Choice)}
+
+
 def test_every_picture_is_made_here():
-    assert {path.stem for path in PICTURES.iterdir()} == {"zoo", *(e.file for e in EXHIBITS)}
+    assert {path.stem for path in PICTURES.iterdir()} == {"augmentation", "zoo", *(e.file for e in EXHIBITS)}

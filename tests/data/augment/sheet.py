@@ -33,6 +33,7 @@ from netdsl.data import (
 from netdsl.data.augment.augmenter import Augmenter
 
 SIDE, COPIES, COLUMNS, TITLE, GAP = 64, 4, 3, 14, 4
+SEED = 88
 SHOWN = [
     ("shift(12)", Shift(12)),
     ("flip", Flip(0.5)),
@@ -84,7 +85,7 @@ def changed(change):
     before = np.stack([picture(), *([picture(True), picture()] * COPIES)])[:COPIES]
     if not isinstance(change, Mixup | Cutmix):
         before = np.repeat(picture()[None], COPIES, 0)
-    after, _ = Augmenter([change], 3, {"x": 255.0}, {}, 1)({"x": before}, {}, 0, np.arange(COPIES))
+    after, _ = Augmenter([change], SEED, {"x": 255.0}, {}, 1)({"x": before}, {}, 0, np.arange(COPIES))
     return np.floor(after["x"] + 0.5).astype(np.uint8)
 
 
