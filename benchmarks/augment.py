@@ -91,7 +91,7 @@ def of_torchvision(full: bool, images: np.ndarray) -> Callable[[], object] | Non
     if full:
         steps += [T.RandomPerspective(0.2, p=1.0), T.ElasticTransform(50.0, 5.0)]
     steps += [T.ColorJitter(0.2, 0.2, 0.2, 0.05)]
-    if full:  # it has neither lighting by principal axes nor salt and pepper
+    if full:  # neither lighting nor salt and pepper are in it, and JPEG not in every build
         gamma = T.Lambda(lambda x: T.functional.adjust_gamma(x, 0.8 + 0.4 * float(torch.rand(()))))
         steps += [
             gamma,
@@ -103,8 +103,6 @@ def of_torchvision(full: bool, images: np.ndarray) -> Callable[[], object] | Non
         ]
     share = 64 / (images.shape[1] * images.shape[2])
     steps += [T.RandomErasing(1.0, (share, share), (1.0, 1.0))]
-    if full:
-        steps += [T.JPEG((60, 95))]
     made = T.Compose(steps)
     tensors = [torch.from_numpy(image).permute(2, 0, 1).contiguous() for image in images]
     return lambda: [made(x) for x in tensors]
