@@ -83,7 +83,10 @@ def test_commands_print_what_the_page_shows(page, sandbox):
 
 WITH_PYTHON = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{n}.md" for n in ("training", "data", "optimizers", "gradients", "named-data")),
+    *(
+        ROOT / "docs" / f"{n}.md"
+        for n in ("training", "data", "optimizers", "gradients", "named-data", "python")
+    ),
 ]
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netdsl.train.evaluator import Evaluator as Evaluator
     from netdsl.train.folds import CrossValidation as CrossValidation
     from netdsl.train.learner import Learner as Learner
+    from netdsl.train.live import LiveCurves as LiveCurves
     from netdsl.train.loop import Loop as Loop
     from netdsl.train.memory_prediction import predict_memory as predict_memory
     from netdsl.train.optimizers import OPTIMIZERS as OPTIMIZERS
