@@ -194,3 +194,13 @@ def bounded(default: float, low: float, high: float = FLOAT32_MAX) -> Any:
 def name_in(known: Mapping[str, type], value: object) -> str:
     """The name in a table of the class of a value."""
     return next(name for name, kind in known.items() if kind is type(value))
+
+
+def listed(value: object, name: str) -> tuple[str, ...]:
+    """The names of a text with commas, or of a list; raises ValueError, naming the setting, for anything else."""
+    entries = value.split(",") if isinstance(value, str) else value
+    if not isinstance(entries, (list, tuple)) or not all(isinstance(e, str) and e.strip() for e in entries):
+        raise ValueError(
+            f'{name} must be text, such as "conv1, stage*.conv2", or a list, not {brief(shown(value))}'
+        )
+    return tuple(e.strip() for e in entries)

@@ -12,9 +12,8 @@ from netdsl.primitives.leaf import learns
 from netdsl.scalar import Expr, maximum, minimum
 from netdsl.source import brief
 from netdsl.train.average import Average
-from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number
+from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number, listed
 from netdsl.train.optimizers import Optimizer, Sgd, Terms, Weight
-from netdsl.train.optimizers.base import need_patterns
 
 #: what keeps a division by the norm of a unit from one by 0; Keras' epsilon
 TINY = 1e-7
@@ -34,7 +33,7 @@ class Group:
     weight_decay: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", need_patterns("weights", self.weights))
+        object.__setattr__(self, "weights", listed(self.weights, "weights"))
         for name in ("lr", "weight_decay"):
             value = getattr(self, name)
             if value is not None and (not is_number(value) or not 0 <= value <= FLOAT32_MAX):
@@ -74,7 +73,7 @@ class MaxNorm(Constraint):
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        object.__setattr__(self, "weights", need_patterns("weights", self.weights))
+        object.__setattr__(self, "weights", listed(self.weights, "weights"))
 
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Scale what comes into each unit."""
@@ -89,7 +88,7 @@ class UnitNorm(Constraint):
     weights: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", need_patterns("weights", self.weights))
+        object.__setattr__(self, "weights", listed(self.weights, "weights"))
 
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Scale what comes into each unit."""
@@ -103,7 +102,7 @@ class NonNeg(Constraint):
     weights: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", need_patterns("weights", self.weights))
+        object.__setattr__(self, "weights", listed(self.weights, "weights"))
 
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Cut at 0."""

@@ -155,7 +155,7 @@ def test_statistics_are_those_of_every_batch():
         ('groups = [group("dens1", lr = 0.1)]', r"no weight is called dens1.*did you mean dense1"),
         ('groups = [group("dense1")]', "says nothing of its weights"),
         ('groups = [group("dense1", lr = -1)]', "lr must be a number from 0 up, not -1"),
-        ("groups = [group(3, lr = 1)]", "weights takes names of layers or patterns"),
+        ("groups = [group(3, lr = 1)]", "weights must be text"),
         ("groups = 3", "groups is a list of group"),
         ("constraints = [max_norm(-1)]", "limit must be from 0"),
         ("constraints = [maxnorm(1)]", "did you mean max_norm"),
@@ -179,9 +179,9 @@ def test_wrong_settings(setting, message):
 def test_settings_of_a_file():
     text = TEXT.replace(
         "epochs = 3",
-        'groups = [group("dense1", lr = 0.1), group(["dense2"], weight_decay = 0)]\n'
+        'groups = [group("dense1", lr = 0.1), group("dense1.bias, dense2", weight_decay = 0)]\n'
         "constraints = max_norm(2)\n clip_value = 0.5\n accumulate = 2\n average = none\n epochs = 3",
     )
     recipe = train_settings(network(text=text, optimizer="adamw")).recipe
-    groups = (Group("dense1", lr=0.1), Group("dense2", weight_decay=0))
+    groups = (Group("dense1", lr=0.1), Group(["dense1.bias", "dense2"], weight_decay=0))
     assert recipe == Recipe(AdamW(), None, 0.5, 2, groups, (MaxNorm(2),))

@@ -161,12 +161,3 @@ def check_switches(owner: Optimizer, *names: str) -> None:
         value = getattr(owner, name)
         if not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false, not {brief(shown(value))}")
-
-
-def need_patterns(name: str, value: object) -> tuple[str, ...]:
-    """The names of layers or patterns that a setting gives, one or a list; raises ValueError for something else."""
-    found = (value,) if isinstance(value, str) else value
-    if not isinstance(found, (list, tuple)) or not all(isinstance(x, str) for x in found):
-        message = 'takes names of layers or patterns, such as "dense1" or ["stage1", "stage2.*"]'
-        raise ValueError(f"{name} {message}, not {brief(shown(value))}")
-    return tuple(found)

@@ -14,9 +14,9 @@ from netdsl.ops.choose import chooses
 from netdsl.primitives import Contract, PrimitiveBuilder
 from netdsl.scalar import maximum, sqrt
 from netdsl.source import brief
-from netdsl.train.make import bounded
+from netdsl.train.make import bounded, listed
 from netdsl.train.optimizers.adam import AdamW
-from netdsl.train.optimizers.base import New, Optimizer, Terms, Weight, check_switches, need_patterns
+from netdsl.train.optimizers.base import New, Optimizer, Terms, Weight, check_switches
 
 #: of the polynomial whose slope at 0 is the largest that keeps singular values near 1 (Jordan et al. 2024)
 A, B, C = 3.4445, -4.7750, 2.0315
@@ -54,7 +54,7 @@ class Muon(Optimizer):
             raise ValueError(
                 f"ns_steps must be a whole number from 1 to 99, not {brief(shown(self.ns_steps))}"
             )
-        object.__setattr__(self, "adam", need_patterns("adam", self.adam))
+        object.__setattr__(self, "adam", listed(self.adam, "adam"))
 
     def patterns(self) -> tuple[str, ...]:
         """Those of the weights that AdamW steps."""

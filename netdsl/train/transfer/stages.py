@@ -13,9 +13,8 @@ from netdsl.ir import Graph
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, NetError, brief
 from netdsl.train.freeze import weights_named
-from netdsl.train.make import FLOAT32_MAX, is_number
+from netdsl.train.make import FLOAT32_MAX, is_number, listed
 from netdsl.train.schedules import Clock, RateSchedule
-from netdsl.train.transfer.start import listed
 
 
 @dataclass(frozen=True)

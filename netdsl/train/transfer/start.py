@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.elaborate import shown
 from netdsl.ir import Graph, Node
 from netdsl.source import Diagnostic, NetError, brief, counted
+from netdsl.train.make import listed
 from netdsl.train.transfer.layout import from_torch, torch_shape
 from netdsl.train.transfer.match import Match, Shapes, by_name, by_order, renamed
 
@@ -62,16 +63,6 @@ class Load:
 
 STARTS: Mapping[str, Any] = {"load": Load, OURS: OURS, TORCH: TORCH}
 """What `train.start` may be, besides the name of a file, and the words in it."""
-
-
-def listed(value: object, name: str) -> tuple[str, ...]:
-    """The names of a text with commas, or of a list; raises ValueError, naming the setting, for anything else."""
-    entries = value.split(",") if isinstance(value, str) else value
-    if not isinstance(entries, (list, tuple)) or not all(isinstance(e, str) and e.strip() for e in entries):
-        raise ValueError(
-            f'{name} must be text, such as "conv1, stage*.conv2", or a list, not {brief(shown(value))}'
-        )
-    return tuple(e.strip() for e in entries)
 
 
 def _rule(text: str) -> tuple[str, str]:
