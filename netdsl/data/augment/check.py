@@ -35,6 +35,7 @@ def check_augment(
     samples = [arrays[feed.name].shape for feed in feeds if feed.kind is Kind.INPUT]
     pictures = [shape for shape in samples if len(shape) == 3]
     targets = [feed for feed in feeds if feed.kind is Kind.TARGET]
+    _check_boxes(boxes, {f.name: arrays[f.name].shape for f in targets})
     labels = {f.name: label_of(f, arrays[f.name], pictures, boxes) for f in targets}
     listed = tuple(flattened(changes))
     if of_sounds(listed, bool(pictures)):
@@ -82,6 +83,16 @@ def check_white(changes: Sequence[Change], whites: Iterable[float | None]) -> No
     if look is not None and None in whites:
         message = f"{look.name} needs to know which number is white, and these samples are no pixels"
         raise data_error(message, fix="pixels are bytes, or floats from 0 to 1")
+
+
+def _check_boxes(boxes: Collection[str], targets: Mapping[str, Shape]) -> None:
+    """Check that what is named as boxes are targets that may be some. Errors: NetError."""
+    for name in boxes:
+        if name not in targets:
+            fix = f"targets: {', '.join(targets)}" if targets else None
+            raise data_error(f"boxes names {name}, which is no target of the losses and metrics", fix=fix)
+        if targets[name][-1:] != (4,):
+            raise data_error(f"boxes are [..., 4], x1, y1, x2, y2, and {name} is {list(targets[name])}")
 
 
 def _check_sounds(listed: Sequence[Change], samples: Sequence[Shape]) -> None:

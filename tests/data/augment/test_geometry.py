@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 
 from netdsl.data import (
+    DataPlan,
     Elastic,
     Flip,
     Perspective,
@@ -15,6 +16,7 @@ from netdsl.data import (
     Shift,
     VerticalFlip,
     Zoom,
+    from_mapping,
 )
 from netdsl.source import NetError
 from tests.data.augment.running import BOXES, CELLS, VALUES, change, drawn, maps, pictures
@@ -318,3 +320,21 @@ def test_settings_that_make_no_sense(make, message):
     with pytest.raises(NetError) as error:
         make()
     assert message in error.value.diagnostics[0].message
+
+
+def test_boxes_are_named_in_the_section():
+    """Those of a mirrored picture are mirrored; what is no box is refused."""
+    arrays = {"image": pictures(8), "corners": np.tile([2, 3, 8, 9], (8, 2, 1)).astype(np.float32)}
+    settings = {"train": from_mapping(arrays), "augment": [Flip(1)], "normalize": "raw", "shuffle": False}
+    made = DataPlan({**settings, "boxes": "corners"}).training_batches(8).make(0, 0)
+    np.testing.assert_array_equal(made["corners"], np.tile([16, 3, 22, 9], (8, 2, 1)))
+    for boxes, message in (
+        ("corner", "boxes names corner, which is no target"),
+        ([3], "boxes is .3.; it takes"),
+    ):
+        with pytest.raises(NetError, match=message):
+            DataPlan({**settings, "boxes": boxes}).training_batches(8)
+    with pytest.raises(NetError, match="elastic bends the sides of the boxes corners"):
+        DataPlan({**settings, "boxes": "corners", "augment": [Elastic(3, 3)]}).training_batches(8)
+    with pytest.raises(NetError, match="flip moves the images, but what that does to labels"):
+        DataPlan(settings).training_batches(8)
