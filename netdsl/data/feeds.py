@@ -61,6 +61,11 @@ def matched(feeds: Sequence[Feed], arrays: Collection[str]) -> dict[str, str]:
     return {inputs[0].name: sample[0], **{feed.name: label[0] for feed in others}}
 
 
+def inputs_of(feeds: Sequence[Feed]) -> list[str]:
+    """The names of the inputs."""
+    return [feed.name for feed in feeds if feed.kind is Kind.INPUT]
+
+
 def own_feeds(arrays: Mapping[str, tuple[tuple[int, ...], bool]]) -> tuple[Feed, ...]:
     """The feeds of a data set without a network: every array under its own name, the first as the input."""
     first, *others = arrays

@@ -13,7 +13,7 @@ from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
 from netdsl.data.errors import data_error
-from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
+from netdsl.data.feeds import Feed, Kind, fed, inputs_of, matched, own_feeds
 from netdsl.data.load import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
@@ -201,7 +201,7 @@ class DataPlan:
 
     def _after(self, outline: Outline, feeds: Sequence[Feed]) -> Outline:
         """The outline of what feeds take, after preprocessing."""
-        samples = {name: outline.arrays[name].shape for name in _inputs(feeds)}
+        samples = {name: outline.arrays[name].shape for name in inputs_of(feeds)}
         labels = {f.name: outline.arrays[f.name].label for f in feeds if f.kind is not Kind.INPUT}
         steps = self._steps(samples)
         return prepared_outline(outline, {**steps, **steps_by_label(steps, samples, labels)})
@@ -222,7 +222,7 @@ class DataPlan:
             with problems.at(self.place(name)):
                 taken = feeds or own_feeds(self.outline(name).kinds)
                 outline = self._prepared_outline(name, taken)
-                samples = {n: outline.arrays[n].shape for n in _inputs(taken)}
+                samples = {n: outline.arrays[n].shape for n in inputs_of(taken)}
                 with placed(self.place("normalize")):
                     for shape in samples.values():
                         check_channels(self._normalizer, shape[-1] if shape else 1)
@@ -288,11 +288,11 @@ class DataPlan:
     def preparations(self, feeds: Sequence[Feed] = ()) -> Mapping[str, Preparation]:
         """What becomes of the samples of each input, by name; fitted to the training set. Errors: NetError."""
         if self._given is not None:
-            return {name: self._given.preparation(name) for name in _inputs(feeds)} or self._given.inputs
+            return {name: self._given.preparation(name) for name in inputs_of(feeds)} or self._given.inputs
         taken = tuple(feeds or own_feeds(self.train.kinds))
         if taken not in self._fitted:
             arrays = matched(taken, self.train.columns)
-            columns = {name: self.train.columns[arrays[name]].input for name in _inputs(taken)}
+            columns = {name: self.train.columns[arrays[name]].input for name in inputs_of(taken)}
             steps = self._steps({name: column.shape for name, column in columns.items()})
             self._fitted[taken] = {
                 name: Preparation(
@@ -396,8 +396,3 @@ class DataPlan:
             sizes = replace(self.shares, validation=0.0, folds=None, fold=None).sizes(count)
         with placed(self.place("validation" if self.shares.validation else "folds")):
             return self.shares.sizes(count) if self.shares.sets_aside else sizes
-
-
-def _inputs(feeds: Sequence[Feed]) -> list[str]:
-    """The names of the inputs."""
-    return [feed.name for feed in feeds if feed.kind is Kind.INPUT]

@@ -15,7 +15,7 @@ from netdsl.train.loop import Loop
 
 
 @dataclass(frozen=True)
-class Picture:
+class LiveDrawing:
     """A drawing that a notebook shows."""
 
     svg: str
@@ -47,7 +47,7 @@ class LiveCurves(Callback):
         self._show(loop.progress.history)
 
     def _show(self, history: Sequence[EpochResult]) -> None:
-        picture = Picture(drawn(history, self._names))
+        picture = LiveDrawing(drawn(history, self._names))
         if self._handle is None:
             self._handle = self._display(picture, display_id=True)
         else:
