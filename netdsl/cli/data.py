@@ -24,7 +24,7 @@ from netdsl.source import counted
 
 if TYPE_CHECKING:
     from netdsl.data.obtain import Entry
-    from netdsl.data.sheet import Cell
+    from netdsl.data.sheet import SheetCell
 
 
 def _names() -> Iterable[str]:
@@ -102,7 +102,7 @@ def show_(file: Path, settings: list[str], net: str | None, split: str, count: i
             print_page("no sheet is drawn: the samples are no pictures, sounds or other grids of numbers")
 
 
-def _draw(cells: list[Cell], path: Path) -> None:
+def _draw(cells: list[SheetCell], path: Path) -> None:
     from netdsl.data.sheet import sheet
     from netdsl.files import atomic_write
 

@@ -13,7 +13,7 @@ from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look, meaning
 from netdsl.data.preprocess import Step, preprocessed, preprocessed_labels
-from netdsl.data.stored import Converted, Shape, Stored, Values, part_of, read, read_all, shapes_of
+from netdsl.data.stored import Converted, SampleStore, Shape, Values, part_of, read, read_all, shapes_of
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LOOKED_AT = 1024
 class Column:
     """One array of a data set, for an input of a network or for a target of its losses.
 
-    values: n samples of booleans, integers or float32: an array [n, ...], or stored elsewhere (see `Stored`).
+    values: n samples of booleans, integers or float32: an array [n, ...], or stored elsewhere (see `SampleStore`).
     pixels: what the numbers mean, of the whole set that this is a part of.
     classes: the names of the classes where the values are class numbers with names.
     found: every different value, of values that are stored elsewhere and have been looked through.
@@ -103,7 +103,7 @@ class Column:
 
 
 def stored_column(
-    stored: Stored, white: float | None = None, classes: tuple[str, ...] | None = None
+    stored: SampleStore, white: float | None = None, classes: tuple[str, ...] | None = None
 ) -> Column:
     """A column of stored numbers; what they mean is found from up to 1,024 of the samples, drawn at random."""
     count = len(stored)

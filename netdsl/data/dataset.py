@@ -12,7 +12,7 @@ from netdsl.arrays import np
 from netdsl.data.column import Column, as_samples, floats, labels_of, stored_column
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import look
-from netdsl.data.stored import Stored, Values, read_all, shape_of, values_of
+from netdsl.data.stored import SampleStore, Values, read_all, shape_of, values_of
 from netdsl.source import counted
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 
 def from_arrays(
-    images: ArrayLike | Stored,
+    images: ArrayLike | SampleStore,
     labels: ArrayLike,
     *,
     white: float | None = None,
@@ -141,7 +141,7 @@ def from_arrays(
 
 
 def from_mapping(
-    arrays: Mapping[str, ArrayLike | Stored], *, classes: Mapping[str, tuple[str, ...]] | None = None
+    arrays: Mapping[str, ArrayLike | SampleStore], *, classes: Mapping[str, tuple[str, ...]] | None = None
 ) -> Split:
     """Make a split of arrays by name, [n, ...] each: `{"left": a, "right": b, "same": t, "weight": w}`.
 
@@ -189,7 +189,7 @@ def _column(name: str, x: Values, classes: tuple[str, ...] | None) -> Column:
 
 
 def _stored(
-    values: Stored, name: str, white: float | None = None, classes: tuple[str, ...] | None = None
+    values: SampleStore, name: str, white: float | None = None, classes: tuple[str, ...] | None = None
 ) -> Column:
     """The column of samples that are stored elsewhere."""
     if values.dtype.kind not in "biuf":

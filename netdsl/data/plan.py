@@ -123,11 +123,6 @@ class DataPlan:
         settings = {**self._settings, "fold": number}
         return DataPlan(settings, base=self._base, seed=self._seed, given=self._given, places=self._places)
 
-    @property
-    def augments(self) -> bool:
-        """Whether training samples are changed at random."""
-        return bool(self._augment)
-
     def place(self, name: str) -> Span | None:
         """Where a setting stands in a file."""
         return self._places.get(name)

@@ -26,7 +26,7 @@ _WAVE, _WINDOW = 64, 256
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetCell:
     """A sample to be drawn: its arrays before and after augmentation (None: there is none), and a line of text."""
 
     before: NDArray[Any]
@@ -41,7 +41,7 @@ def can_be_drawn(shape: Sequence[int]) -> bool:
     return len(shape) == 3 or len(sides) == 2 or (len(sides) == 1 and sides[0] >= _WINDOW)
 
 
-def sheet(cells: Sequence[Cell], columns: int | None = None) -> Any:
+def sheet(cells: Sequence[SheetCell], columns: int | None = None) -> Any:
     """The cells in rows as a Pillow image, each before and after augmentation, with its text below."""
     library = pillow("drawing samples")
     from PIL import ImageDraw
@@ -70,7 +70,7 @@ def _fitting(pen: Any, text: str, width: int) -> str:
     return text
 
 
-def _cell(cell: Cell) -> NDArray[np.uint8]:
+def _cell(cell: SheetCell) -> NDArray[np.uint8]:
     """The sample before and after, side by side."""
     shown = [(cell.before, cell.masks[0])] + ([] if cell.after is None else [(cell.after, cell.masks[1])])
     tiles = [_tile(x, mask) for x, mask in shown]

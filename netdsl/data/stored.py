@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 
 
-class Stored(Protocol):
+class SampleStore(Protocol):
     """Samples by number, read by any thread at any time; the same number gives the same bits."""
 
     @property
@@ -46,16 +46,16 @@ class Stored(Protocol):
 
 
 if TYPE_CHECKING:
-    Values: TypeAlias = NDArray[Any] | Stored
+    Values: TypeAlias = NDArray[Any] | SampleStore
 else:
     Values = Any
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SubsetStore:
     """Some of the samples of another store."""
 
-    whole: Stored
+    whole: SampleStore
     indices: Indices
 
     @property
@@ -84,7 +84,7 @@ class Part:
 class Converted:
     """The samples of another store, [1, ...] each, after a function that keeps their shape."""
 
-    stored: Stored
+    stored: SampleStore
     convert: Callable[[NDArray[Any]], NDArray[Any]]
     dtype: np.dtype[Any]
 
@@ -155,7 +155,7 @@ def shape_of(values: Values) -> Shape:
 
 def part_of(values: Values, indices: Indices) -> Values:
     """The samples at `indices`, in that order: copied where they are in memory."""
-    return values[indices] if isinstance(values, np.ndarray) else Part(values, indices)
+    return values[indices] if isinstance(values, np.ndarray) else SubsetStore(values, indices)
 
 
 def read(values: Values, indices: Indices) -> Rows:

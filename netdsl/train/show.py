@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from netdsl.data import Batch, Batches, DataPlan, Normalization
 from netdsl.data.feeds import Feed, Kind, own_feeds
 from netdsl.data.outline import ArrayOutline
-from netdsl.data.sheet import Cell, can_be_drawn, label_text, names_of
+from netdsl.data.sheet import SheetCell, can_be_drawn, label_text, names_of
 from netdsl.elaborate import Network
 from netdsl.source import counted
 from netdsl.train.inputs import network_inputs
@@ -24,7 +24,7 @@ class Shown:
     """Lines of a summary, and cells of a sheet by input; inputs that are no picture, sound or grid are left out."""
 
     lines: tuple[str, ...]
-    cells: dict[str, list[Cell]]
+    cells: dict[str, list[SheetCell]]
 
 
 def show_data(network: Network, split: str, count: int, epoch: int = 0) -> Shown:
@@ -80,18 +80,19 @@ def _classes(array: ArrayOutline, names: tuple[str, ...] | None) -> str:
 
 def _cells(
     plan: DataPlan, split: str, feeds: Sequence[Feed], count: int, epoch: int
-) -> dict[str, list[Cell]]:
+) -> dict[str, list[SheetCell]]:
     """The samples to draw, of the inputs that can be drawn."""
     plain = plan.evaluation_batches(split, 1, feeds)
     count = min(count, len(plain.split))
-    changed = plan.training_batches(count, feeds) if split == "train" and plan.augments else None
+    changed = plan.training_batches(count, feeds) if split == "train" else None
+    changed = changed if changed is not None and changed.augment else None
     # Samples from all over the set, so that every class of a folder is among them.
     places = (np.arange(count) * 2 + 1) * len(plain.split) // (2 * count)
     before = plain.of(places, epoch)
     after = None if changed is None else changed.of(places, epoch)
     classes, outline = plan.classes(feeds), plain.outline
     targets = [feed.name for feed in feeds if feed.kind is Kind.TARGET]
-    found: dict[str, list[Cell]] = {}
+    found: dict[str, list[SheetCell]] = {}
     for feed in feeds:
         shape = outline.arrays[feed.name].shape
         if feed.kind is not Kind.INPUT or not can_be_drawn(shape):
@@ -106,7 +107,7 @@ def _cells(
             masks = (_mask(before, targets, shape, k), _mask(after, targets, shape, k))
             first = pair[0]
             assert first is not None
-            cells.append(Cell(first, pair[1], names_of(labels), masks))
+            cells.append(SheetCell(first, pair[1], names_of(labels), masks))
         found[feed.name] = cells
     return found
 

@@ -142,7 +142,7 @@ DATA_CASES = [
     ({"train": "digits.trian"}, "did you mean digits.train?", "digits.trian"),
     ({"train": "MNIST.train"}, "did you mean mnist.train?", "MNIST.train"),
     ({"validation": "digits"}, "validation = 0.1 keeps a tenth", "digits"),
-    ({"train": 'csv("x.csv")'}, "no data set is called csv", 'csv("x.csv")'),
+    ({"train": 'csv("x.csv")'}, "there is no file", 'csv("x.csv")'),
     ({"train": '"x.npz"'}, 'npz("x.npz")', '"x.npz"'),
     ({"train": '"digits.train"'}, "without quotes: digits.train", '"digits.train"'),
     ({"train": "[digits.train]"}, "train is [digits.train]; it must be one of", "[digits.train]"),

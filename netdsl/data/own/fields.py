@@ -22,7 +22,7 @@ _LINES = 5
 
 
 @dataclass(eq=False)
-class Fields:
+class TableColumn:
     """Collects a column: numbers unless the first value is none, or `texts` says so.
 
     values: a number for each record, or the number of its text in `names`; NaN and -1 where it is missing.

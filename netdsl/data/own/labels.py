@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl.arrays import np
 from netdsl.data.column import Column, labels_of
 from netdsl.data.dataset import check_classes
-from netdsl.data.own.fields import Fields
+from netdsl.data.own.fields import TableColumn
 from netdsl.data.own.folders import class_counts
 from netdsl.data.pixels import look
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def class_labels(
-    column: Fields, classes: tuple[str, ...], kept: NDArray[np.int64], lines: Sequence[int], where: str
+    column: TableColumn, classes: tuple[str, ...], kept: NDArray[np.int64], lines: Sequence[int], where: str
 ) -> tuple[Column, str]:
     """Texts as class numbers, those of the kept records, and what they are in words. Errors: NetError."""
     check_classes(classes)

@@ -13,7 +13,7 @@ from netdsl.data.dataset import IMAGE, LABEL, Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
 from netdsl.data.outline import Outline, outline_of
-from netdsl.data.own.fields import Fields, lines_text
+from netdsl.data.own.fields import TableColumn, lines_text
 from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.pictures import check_channels_wanted, look_at_pictures
 from netdsl.data.own.records import Form, column_of, open_records
@@ -119,7 +119,7 @@ class _List:
 
     paths: list[str]
     lines: list[int]
-    labels: Fields | None
+    labels: TableColumn | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def _read(path: Path, source: Images, texts: bool | None, size: int, changed: in
         first = column_of(source.path, records.names, path, "path")
         name = source.label or ("label" if "label" in records.names else None)
         second = None if name is None else column_of(name, records.names, path, "label")
-        labels = None if name is None else Fields(name, texts)
+        labels = None if name is None else TableColumn(name, texts)
         for line, row in records.rows:
             paths.append(row[first])
             lines.append(line)
@@ -147,7 +147,7 @@ def _read(path: Path, source: Images, texts: bool | None, size: int, changed: in
     return _List(paths, lines, labels)
 
 
-def _check_labels(labels: Fields, lines: list[int], path: Path) -> None:
+def _check_labels(labels: TableColumn, lines: list[int], path: Path) -> None:
     if labels.missing:
         raise data_error(
             f"{labels.name} is missing in {lines_text([lines[k] for k in labels.missing])} of {path}"

@@ -16,7 +16,7 @@ from netdsl.data.dataset import LABEL, Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
 from netdsl.data.outline import Outline, outline_of
-from netdsl.data.own.fields import MOST_CATEGORIES, Fields, lines_text
+from netdsl.data.own.fields import MOST_CATEGORIES, TableColumn, lines_text
 from netdsl.data.own.folders import listed
 from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.records import Form, column_of, open_records
@@ -45,7 +45,7 @@ class Encoded:
 class Table:
     """A table as it was read: its columns, and the line of each record."""
 
-    columns: dict[str, Fields]
+    columns: dict[str, TableColumn]
     lines: Sequence[int]
 
 
@@ -149,7 +149,7 @@ class Csv:
         labels = [self._encoded(table.columns[name], path, table, label=True) for name in self.label or ()]
         return labels, [self._encoded(table.columns[name], path, table) for name in chosen]
 
-    def _encoded(self, column: Fields, path: Path, table: Table, label: bool = False) -> Encoded:
+    def _encoded(self, column: TableColumn, path: Path, table: Table, label: bool = False) -> Encoded:
         _check_kind(column, path)
         if column.texts is None:
             raise data_error(
@@ -188,7 +188,7 @@ class Csv:
         )
         return kept, tuple(said)
 
-    def _refused(self, column: Fields, table: Table, path: Path) -> Exception:
+    def _refused(self, column: TableColumn, table: Table, path: Path) -> Exception:
         lines = [table.lines[row] for row in column.missing]
         message = f"{column.name} is missing in {lines_text(lines)} of {path}"
         if column.name in (self.label or ()):
@@ -243,7 +243,7 @@ class Csv:
 def _read(path: Path, form: Form, texts: frozenset[str], decimal: str, size: int, changed: int) -> Table:
     """The table of a file, read once for each state of the file; the columns `texts` are no numbers."""
     with open_records(path, form) as records:
-        columns = {name: Fields(name, True if name in texts else None) for name in records.names}
+        columns = {name: TableColumn(name, True if name in texts else None) for name in records.names}
         fields, lines = list(columns.values()), list[int]()
         for line, row in records.rows:
             lines.append(line)
@@ -271,7 +271,7 @@ def _labelled(features: Sequence[Encoded], encode: str) -> list[str]:
     ]
 
 
-def _check_kind(column: Fields, path: Path) -> None:
+def _check_kind(column: TableColumn, path: Path) -> None:
     """Check that a column of numbers holds nothing else. Errors: NetError that names the line."""
     if column.odd is not None:
         line, text = column.odd
