@@ -93,9 +93,9 @@ class FitResult:
     """The outcome of a run.
 
     `history` has every epoch that is done, those before a resume included; `epochs` and `steps` count the same.
-    `train` and `validation` are the values of the last epoch, `test` those over the test set; None without one,
-    and `test` is None too when Ctrl-C ended the run early (`interrupted`).  `restored` is the epoch whose weights are
-    the result, where `train.stop` asks for the best ones.  `seconds` are those of this run.
+    `train` and `validation` are the values of the last epoch, or of the one whose weights are the result, `restored`,
+    where `train.stop` asks for the best ones, `test` those over the test set; None without one, and `test` too
+    when Ctrl-C ended the run early (`interrupted`).  `seconds` are those of this run.
     """
 
     history: tuple[EpochResult, ...]
@@ -112,10 +112,14 @@ class FitResult:
 
     @property
     def train(self) -> Values:
-        """Values over the training batches of the last epoch, each before its step."""
-        return self.history[-1].train if self.history else {}
+        """Values over the training batches of the last epoch, or the restored one, each before its step."""
+        return self._last.train if self.history else {}
 
     @property
     def validation(self) -> Values | None:
-        """Values over the validation set after the last epoch."""
-        return self.history[-1].validation if self.history else None
+        """Values over the validation set after the last epoch, or after the one whose weights were restored."""
+        return self._last.validation if self.history else None
+
+    @property
+    def _last(self) -> EpochResult:
+        return self.history[-1] if self.restored is None else self.history[self.restored - 1]

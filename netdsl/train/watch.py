@@ -7,9 +7,10 @@ set, without augmentation.  The steps are what they are without.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 from typing import Any
 
+import networkx
 import numpy as np
 
 from netdsl import passes
@@ -75,7 +76,8 @@ class Watch(Callback):
             graph, share = learner.objective, learner.program
             self._gradient = Gradient(graph, "loss", "weights", "loss", True, self._target, share)
         if "activations" in self.kinds:
-            graph = _activation_graph(with_batch(self._network.graph, self._batch.size))
+            read = networkx.ancestors(learner.objective.nx, learner.objective.outputs["loss"].node)
+            graph = _activation_graph(with_batch(self._network.graph, self._batch.size), read)
             graph = passes.inference(self._target.limits).run(graph)
             self._activations = Program(graph, self._target, learner.program)
 
@@ -135,9 +137,12 @@ def _norm(arrays: Iterator[Any]) -> float:
     return math.sqrt(sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays))
 
 
-def _activation_graph(graph: Graph) -> Graph:
-    """The mean square of each layer with weights and each activation, and of each relu the largest by channel."""
-    shown = {n.id: n for n in graph if _is_shown(graph, n)}
+def _activation_graph(graph: Graph, read: Set[str]) -> Graph:
+    """The mean square of each layer with weights and each activation, and of each relu the largest by channel.
+
+    Those alone that the loss reads: of others no weights are learnt.
+    """
+    shown = {n.id: n for n in graph if n.id in read and _is_shown(graph, n)}
     primitives = expand(graph.with_outputs({name: Value(name) for name in shown}))
     b, found = PrimitiveBuilder(primitives), dict[str, Value]()
     for name, value in primitives.outputs.items():

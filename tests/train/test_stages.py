@@ -162,6 +162,7 @@ def test_the_best_weights_are_the_result(tmp_path, folder, metric):
     values = [e.validation[metric] for e in result.history]
     best = values.index(min(values) if metric == "loss" else max(values))
     assert result.epochs == best + 1 + 3 < 30 and result.restored == best + 1
+    assert result.validation == result.history[best].validation
     now = trainer.program.state_dict()
     for name, array in see.weights[best].items():
         if "/" not in name:

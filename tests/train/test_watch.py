@@ -105,6 +105,15 @@ def test_training_is_the_same_and_so_is_a_resumed_log(network, tmp_path):
     assert order == ["start", *["watch", "epoch"] * 3, "end"]
 
 
+def test_a_head_that_no_loss_reads_is_not_watched(tmp_path):
+    text = TEXT.replace(
+        "  output logits", "  output other = image -> flatten -> dense(3) -> relu\n  output logits"
+    )
+    (tmp_path / "two.net").write_text(text)
+    Trainer(netdsl.load(tmp_path / "two.net", batch=32), tmp_path, watch=["activations"]).fit()
+    assert events(tmp_path)[0]["activations"].keys() == {"dense2", "relu2", "dense3"}
+
+
 def test_kinds_are_checked(network):
     assert need_kinds(["weights", "gradients"]) == ("gradients", "weights")
     with pytest.raises(ValueError, match="gradient cannot be watched; did you mean gradients"):
