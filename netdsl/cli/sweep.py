@@ -22,8 +22,8 @@ from netdsl.source import Diagnostic, NetError, counted
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
     from netdsl.sweep.jobs import Jobs
-    from netdsl.sweep.results import Row, Trial
-    from netdsl.sweep.space import Axis, Settings
+    from netdsl.sweep.results import Attempt, Outcome
+    from netdsl.sweep.space import Settings, Swept
 
 
 def _from_2(word: str) -> int:
@@ -50,7 +50,7 @@ def _from_2(word: str) -> int:
         type=Path,
         files="/",
         metavar="DIR",
-        help="folder of the sweep (default: a new one, runs/NAME-sweep-N)",
+        help="folder of the sweep (default: a new one in runs)",
     ),
     option(
         "--resume",
@@ -185,7 +185,7 @@ def _words(settings: Mapping[str, str]) -> list[str]:
 
 
 def _checked(
-    file: Path, net: str | None, fixed: Settings, axes: Sequence[Axis], trials: Sequence[Settings]
+    file: Path, net: str | None, fixed: Settings, axes: Sequence[Swept], trials: Sequence[Settings]
 ) -> Network:
     """Check every value: in one of the trials that have it the sections must fit; returns such a network.
 
@@ -226,7 +226,7 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
     """Train what is not done yet, then print the table."""
     from netdsl.sweep.jobs import Jobs
     from netdsl.sweep.manifest import MANIFEST, Manifest, load_manifest, planned, save_manifest
-    from netdsl.sweep.results import Trial, is_done, row
+    from netdsl.sweep.results import Attempt, is_done, row
     from netdsl.train.folds import has_begun
     from netdsl.train.run_folder import hold
 
@@ -252,7 +252,7 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
         ]
         failures = _run(Jobs(words, count), left, plan, wanted)
         places = iter(wanted)
-        trials = [Trial(t, tuple(next(places) for _ in _seeds(plan.seeds))) for t in plan.trials]
+        trials = [Attempt(t, tuple(next(places) for _ in _seeds(plan.seeds))) for t in plan.trials]
         _finish(plan, folder, [row(trial, failures) for trial in trials])
 
 
@@ -338,7 +338,7 @@ def _status() -> Iterator[_Status]:
         status.clear()
 
 
-def _finish(plan: _Plan, folder: Path, rows: Sequence[Row]) -> None:
+def _finish(plan: _Plan, folder: Path, rows: Sequence[Outcome]) -> None:
     """Print the table, and write it and the chart; exit status 1 where no trial came to its end."""
     from netdsl.cli.common import fail, writing
     from netdsl.files import atomic_write
@@ -363,7 +363,7 @@ def _finish(plan: _Plan, folder: Path, rows: Sequence[Row]) -> None:
     _say_best(plan, rows[winner].trial, winner)
 
 
-def _say_best(plan: _Plan, trial: Trial, number: int) -> None:
+def _say_best(plan: _Plan, trial: Attempt, number: int) -> None:
     """The command that trains the best trial again, on all of the data."""
     kept = replace(plan, fixed={k: v for k, v in plan.fixed.items() if k not in plan.folded})
     words = shlex.join(["netdsl", "train", *kept.typed(trial.settings)])

@@ -14,7 +14,7 @@ FONT = "Helvetica, Arial, sans-serif"
 
 
 @dataclass(frozen=True)
-class Line:
+class Stroke:
     """A line through points; `dash` are the lengths of its strokes and gaps."""
 
     points: Sequence[Point]
@@ -54,9 +54,9 @@ class Canvas:
 
     width: float
     height: float
-    items: list[Line | Disc | Text] = field(default_factory=list)
+    items: list[Stroke | Disc | Text] = field(default_factory=list)
 
-    def add(self, *items: Line | Disc | Text) -> None:
+    def add(self, *items: Stroke | Disc | Text) -> None:
         """Draw."""
         self.items += items
 
@@ -68,7 +68,7 @@ class Canvas:
         return "\n".join([head, page, *map(_element, self.items), "</svg>"]) + "\n"
 
 
-def _element(item: Line | Disc | Text) -> str:
+def _element(item: Stroke | Disc | Text) -> str:
     if isinstance(item, Text):
         paint = f'font-size="{item.size:g}" text-anchor="{item.anchor}" fill="{item.colour}"'
         return f'<text x="{item.x:.1f}" y="{item.y:.1f}" {paint}>{escape(item.text)}</text>'

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from netdsl.report.axis import Axis
+from netdsl.report.chart_axis import ChartAxis
 from netdsl.report.summary import Summary
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 1080.0, 760.0, 80.0, 60.0, 44.0, 24.0
@@ -66,8 +66,8 @@ def chart(summaries: Sequence[Summary]) -> str:
     shown = [s for s in summaries if s.totals.params and s.totals.macs]
     if not shown:
         raise ValueError("a chart needs networks with parameters and multiply-adds")
-    xs = Axis.around([s.totals.params for s in shown], _LEFT, _WIDTH - _RIGHT, log=True, share=_ROOM)
-    ys = Axis.around([s.totals.macs for s in shown], _HEIGHT - _BOTTOM, _TOP, log=True, share=_ROOM)
+    xs = ChartAxis.around([s.totals.params for s in shown], _LEFT, _WIDTH - _RIGHT, log=True, share=_ROOM)
+    ys = ChartAxis.around([s.totals.macs for s in shown], _HEIGHT - _BOTTOM, _TOP, log=True, share=_ROOM)
     most = max(s.totals.activation_bytes for s in shown)
     discs = [
         _Disc(
@@ -90,7 +90,7 @@ def chart(summaries: Sequence[Summary]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _grid(xs: Axis, ys: Axis) -> Iterator[str]:
+def _grid(xs: ChartAxis, ys: ChartAxis) -> Iterator[str]:
     for tick in xs.ticks(14):
         x = xs.place(tick)
         yield f'<line x1="{x:.1f}" y1="{ys.end:g}" x2="{x:.1f}" y2="{ys.start:g}" stroke="#e4e4e4"/>'

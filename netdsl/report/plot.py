@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from netdsl.report.axis import Axis
-from netdsl.report.canvas import Canvas, Disc, Line, Point, Text
+from netdsl.report.canvas import Canvas, Disc, Point, Stroke, Text
+from netdsl.report.chart_axis import ChartAxis
 
 #: Okabe and Ito, "Color Universal Design", 2008: told apart by people who see fewer colours, too
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c564b")
@@ -58,7 +58,7 @@ class Panel:
         """Whether there is nothing to draw."""
         return not any(self.seen(p) for s in self.series for p in s.points)
 
-    def axes(self, left: float, right: float, bottom: float, top: float) -> tuple[Axis, Axis]:
+    def axes(self, left: float, right: float, bottom: float, top: float) -> tuple[ChartAxis, ChartAxis]:
         """The two axes around everything that has a place."""
         points = [p for s in self.series for p in s.points if self.seen(p)]
         ends = [
@@ -69,8 +69,8 @@ class Panel:
         ]
         points += [end for end in ends if self.seen(end)]
         room = 0.12 if self.marks else 0.03
-        xs = Axis.around([x for x, _ in points], left, right, self.log_x, room)
-        return xs, Axis.around([y for _, y in points], bottom, top, self.log_y, 0.06)
+        xs = ChartAxis.around([x for x, _ in points], left, right, self.log_x, room)
+        return xs, ChartAxis.around([y for _, y in points], bottom, top, self.log_y, 0.06)
 
     def parts(self, series: Series) -> Iterator[list[Point]]:
         """The points of a series, cut where there are gaps."""
@@ -97,7 +97,7 @@ def plot(panels: Sequence[Panel], title: str = "") -> Canvas:
         raise ValueError("there is nothing to draw")
     columns = min(_COLUMNS, len(shown))
     width, height = columns * _PANEL[0], -(-len(shown) // columns) * _PANEL[1]
-    head: list[Line | Disc | Text] = [Text(_LEFT, 22, title, 15)] if title else []
+    head: list[Stroke | Disc | Text] = [Text(_LEFT, 22, title, 15)] if title else []
     legend, y = _legend(shown, width, 34 if title else 18)
     canvas = Canvas(width, y + height)
     canvas.add(*head, *legend)
@@ -106,12 +106,12 @@ def plot(panels: Sequence[Panel], title: str = "") -> Canvas:
     return canvas
 
 
-def _legend(panels: Sequence[Panel], width: float, y: float) -> tuple[list[Line | Disc | Text], float]:
+def _legend(panels: Sequence[Panel], width: float, y: float) -> tuple[list[Stroke | Disc | Text], float]:
     """The names of the series, each once, in as many rows as the width asks for; and where they end."""
     found = {s.name: s for panel in panels for s in panel.series if s.name}
     if len(found) < 2:
         return [], y - 14
-    items: list[Line | Disc | Text] = []
+    items: list[Stroke | Disc | Text] = []
     x = _LEFT
     for name, series in found.items():
         room = 40 + _LETTER * len(name)
@@ -124,7 +124,7 @@ def _legend(panels: Sequence[Panel], width: float, y: float) -> tuple[list[Line 
     return items, y + 6
 
 
-def _panel(panel: Panel, left: float, top: float) -> Iterator[Line | Disc | Text]:
+def _panel(panel: Panel, left: float, top: float) -> Iterator[Stroke | Disc | Text]:
     xs, ys = panel.axes(left + _LEFT, left + _PANEL[0] - _RIGHT, top + _PANEL[1] - _BOTTOM, top + _TOP)
     yield from _grid(panel, xs, ys)
     for series in panel.series:
@@ -137,15 +137,15 @@ def _panel(panel: Panel, left: float, top: float) -> Iterator[Line | Disc | Text
             yield Disc(xs.place(x), ys.place(y), 5.5, _colour(series), edge="#222222")
 
 
-def _grid(panel: Panel, xs: Axis, ys: Axis) -> Iterator[Line | Disc | Text]:
+def _grid(panel: Panel, xs: ChartAxis, ys: ChartAxis) -> Iterator[Stroke | Disc | Text]:
     marks = [(float(k), text) for k, text in enumerate(panel.marks)]
     for tick, text in marks or [(t, number(t)) for t in xs.ticks(8, panel.whole_x)]:
         x = xs.place(tick)
-        yield Line([(x, ys.start), (x, ys.end)], _GRID)
+        yield Stroke([(x, ys.start), (x, ys.end)], _GRID)
         yield Text(x, ys.start + 16, _cut(text, len(marks)), anchor="middle")
     for tick in ys.ticks(7):
         y = ys.place(tick)
-        yield Line([(xs.start, y), (xs.end, y)], _GRID)
+        yield Stroke([(xs.start, y), (xs.end, y)], _GRID)
         yield Text(xs.start - 7, y + 4, number(tick), anchor="end")
     yield Text((xs.start + xs.end) / 2, ys.start + 34, panel.x, 12, "middle")
     yield Text(xs.start, ys.end - 8, panel.title, 13)
@@ -157,25 +157,25 @@ def _cut(text: str, marks: int) -> str:
     return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
-def _bars(series: Series, panel: Panel, xs: Axis, ys: Axis) -> Iterator[Line]:
+def _bars(series: Series, panel: Panel, xs: ChartAxis, ys: ChartAxis) -> Iterator[Stroke]:
     """The spread of each point, no longer than the panel."""
     for (x, y), size in zip(series.points, series.spread, strict=False):
         if panel.seen((x, y)) and size > 0:
             low, high = max(y - size, ys.low), min(y + size, ys.high)
             at = xs.place(x)
-            yield Line([(at, ys.place(low)), (at, ys.place(high))], _colour(series), 1.0)
+            yield Stroke([(at, ys.place(low)), (at, ys.place(high))], _colour(series), 1.0)
             for end in (low, high):
-                yield Line([(at - 3, ys.place(end)), (at + 3, ys.place(end))], _colour(series), 1.0)
+                yield Stroke([(at - 3, ys.place(end)), (at + 3, ys.place(end))], _colour(series), 1.0)
 
 
-def _strokes(series: Series, parts: Sequence[Sequence[Point]]) -> Iterator[Line | Disc]:
+def _strokes(series: Series, parts: Sequence[Sequence[Point]]) -> Iterator[Stroke | Disc]:
     """A series as it looks; a lone point is a dot."""
     colour, opacity = _colour(series), 0.35 if series.style == "faint" else 1.0
     for part in parts:
         if series.style == "dots" or len(part) == 1:
             yield from (Disc(x, y, 2.8, colour, max(opacity, 0.75)) for x, y in part)
         else:
-            yield Line(part, colour, 1.7, opacity, _DASH if series.style == "dashed" else None)
+            yield Stroke(part, colour, 1.7, opacity, _DASH if series.style == "dashed" else None)
 
 
 def _colour(series: Series) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from netdsl.report.axis import Axis
+from netdsl.report.chart_axis import ChartAxis
 from netdsl.report.plot import Panel, Series, number
 
 #: SGR codes of the colours of `plot.COLOURS`
@@ -53,7 +53,7 @@ def _panel(panel: Panel, width: int, height: int, colours: bool) -> Iterator[str
 
 
 def _cells(
-    panel: Panel, series: Sequence[Series], xs: Axis, ys: Axis, size: tuple[int, int], letters: bool
+    panel: Panel, series: Sequence[Series], xs: ChartAxis, ys: ChartAxis, size: tuple[int, int], letters: bool
 ) -> dict[tuple[int, int], Cell]:
     """Character and colour of every cell that is not empty; of two series in one cell the later is seen."""
     across, height = size
@@ -90,7 +90,7 @@ def _painted(cell: Cell | None, colours: bool) -> str:
     return f"\033[{cell[1]}m{cell[0]}\033[0m" if colours else cell[0]
 
 
-def _marks(panel: Panel, xs: Axis, left: int, across: int) -> Iterator[str]:
+def _marks(panel: Panel, xs: ChartAxis, left: int, across: int) -> Iterator[str]:
     """The line of values below the axis, and its name; values that would touch are left out."""
     ticks = [(float(k), text) for k, text in enumerate(panel.marks)]
     line, end = [" "] * across, -1

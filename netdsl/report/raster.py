@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from netdsl.extras import need
-from netdsl.report.canvas import Canvas, Disc, Line, Point, Text
+from netdsl.report.canvas import Canvas, Disc, Point, Stroke, Text
 
 #: pixels of a unit of the page, and how much finer it is drawn before it is made smaller
 _SCALE, _FINER = 2, 2
@@ -32,7 +32,7 @@ def png(canvas: Canvas) -> bytes:
     return file.getvalue()
 
 
-def _draw(pen: Any, item: Line | Disc | Text, unit: float) -> None:
+def _draw(pen: Any, item: Stroke | Disc | Text, unit: float) -> None:
     if isinstance(item, Text):
         fonts = need("PIL.ImageFont", "pillow", "drawing a PNG", "output")
         place = (item.x * unit, item.y * unit)

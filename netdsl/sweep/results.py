@@ -17,7 +17,7 @@ PARTS = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class Trial:
+class Attempt:
     """Settings and the folders of the runs that tried them, one or one for each seed."""
 
     settings: Mapping[str, str]
@@ -25,14 +25,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Row:
+class Outcome:
     """A trial: the mean and the spread (the standard deviation of a sample) of each value over its trainings.
 
     The trainings are one for each seed and each fold; the values those after the last epoch.  `failure` says why
     there are none.
     """
 
-    trial: Trial
+    trial: Attempt
     failure: str = ""
     count: int = 0
     mean: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -62,17 +62,17 @@ def _ends(folder: Path) -> list[Event] | None:
     return None if end is None else [end]
 
 
-def row(trial: Trial, failures: Mapping[Path, str]) -> Row:
+def row(trial: Attempt, failures: Mapping[Path, str]) -> Outcome:
     """What a trial came to; `failures` say why runs have ended before their time."""
     ends: list[Event] = []
     for number, folder in enumerate(trial.folders, 1):
         found = _ends(folder)
         if found is None:
             of = f"seed {number} of {len(trial.folders)}: " if len(trial.folders) > 1 else ""
-            return Row(trial, of + failures.get(folder, "not done"))
+            return Outcome(trial, of + failures.get(folder, "not done"))
         ends += found
     values = {part: [values_of(end, part) for end in ends] for part in PARTS}
-    return Row(
+    return Outcome(
         trial,
         "",
         len(ends),
@@ -93,7 +93,7 @@ def _over(values: Sequence[Mapping[str, float]], of: object) -> dict[str, float]
     }
 
 
-def best(rows: Sequence[Row], criterion: tuple[str, int]) -> int | None:
+def best(rows: Sequence[Outcome], criterion: tuple[str, int]) -> int | None:
     """The number of the row whose value is the best, the first of equals; None where no row has one."""
     name, sign = criterion
     found = [k for k, r in enumerate(rows) if math.isfinite(r.value(name))]

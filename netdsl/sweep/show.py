@@ -11,12 +11,12 @@ from netdsl.report.plot import Panel, Series, plot
 from netdsl.report.table import Cells, table
 from netdsl.report.values import value_text
 from netdsl.source import counted
-from netdsl.sweep.results import PARTS, Row
+from netdsl.sweep.results import PARTS, Outcome
 from netdsl.terminal import wrapped
 
 
 def table_lines(
-    rows: Sequence[Row], names: Sequence[str], best: int | None, criterion: str, width: int
+    rows: Sequence[Outcome], names: Sequence[str], best: int | None, criterion: str, width: int
 ) -> list[str]:
     """A line for each trial, the best one marked, and below what failed."""
     labels = [f"{k}{' *' if k - 1 == best else ''}" for k in range(1, len(rows) + 1)]
@@ -40,11 +40,11 @@ def table_lines(
     return lines
 
 
-def _values(rows: Iterable[Row], part: str) -> list[str]:
+def _values(rows: Iterable[Outcome], part: str) -> list[str]:
     return list(dict.fromkeys(name for r in rows for name in r.mean.get(part, {})))
 
 
-def _cell(r: Row, part: str, name: str) -> str:
+def _cell(r: Outcome, part: str, name: str) -> str:
     value = r.mean.get(part, {}).get(name)
     if value is None:
         return "-"
@@ -52,7 +52,7 @@ def _cell(r: Row, part: str, name: str) -> str:
     return text if spread is None else f"{text.removesuffix(' %')} ± {value_text(name, spread)}"
 
 
-def table_csv(rows: Sequence[Row], names: Sequence[str]) -> str:
+def table_csv(rows: Sequence[Outcome], names: Sequence[str]) -> str:
     """The table in full precision, with columns such as `validation accuracy` and `validation accuracy spread`."""
     columns = [(part, name) for part in PARTS for name in _values(rows, part)]
     spread = any(r.spread for r in rows)
@@ -71,7 +71,7 @@ def table_csv(rows: Sequence[Row], names: Sequence[str]) -> str:
     return file.getvalue()
 
 
-def chart(rows: Sequence[Row], names: Sequence[str], best: int | None, criterion: str) -> str | None:
+def chart(rows: Sequence[Outcome], names: Sequence[str], best: int | None, criterion: str) -> str | None:
     """The criterion against each setting that was tried, a dot for each trial, as SVG; None where nothing is done."""
     shown = [k for k, r in enumerate(rows) if math.isfinite(r.value(criterion))]
     if not shown or not names:
@@ -80,7 +80,7 @@ def chart(rows: Sequence[Row], names: Sequence[str], best: int | None, criterion
     return plot(panels).svg()
 
 
-def _panel(rows: Sequence[Row], name: str, best: int, criterion: str) -> Panel:
+def _panel(rows: Sequence[Outcome], name: str, best: int, criterion: str) -> Panel:
     texts = [r.trial.settings[name] for r in rows]
     numbers = [*_numbers(texts)]
     marks = () if numbers else tuple(dict.fromkeys(texts))

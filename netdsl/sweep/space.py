@@ -21,7 +21,7 @@ _RULE = "lo..hi doubles, as 32..512 does, or goes up tenfold, as 0.001..1 does"
 
 
 @dataclass(frozen=True)
-class Axis:
+class Swept:
     """A setting and its values; `bounds` are the ends of a range `lo..hi` that stands alone, as written."""
 
     name: str
@@ -29,7 +29,7 @@ class Axis:
     bounds: tuple[str, str] | None = None
 
 
-def axis(name: str, text: str, ranges: bool) -> Axis:
+def axis(name: str, text: str, ranges: bool) -> Swept:
     """The values of `NAME=VALUES`: `16,32,64`, `32..512`, or both; commas within brackets and quotes part nothing.
 
     `ranges`: numbers will be drawn from a range that stands alone, whose ends need no rule then.
@@ -42,12 +42,12 @@ def axis(name: str, text: str, ranges: bool) -> Axis:
     if bounds is not None and ranges:
         if not _number(bounds[0]) < _number(bounds[1]):
             raise ValueError(f"{name}: {text} begins where it ends, or above")
-        return Axis(name, bounds, bounds)
+        return Swept(name, bounds, bounds)
     found: list[str] = []
     for part in parts:
         ends = _bounds(part)
         found += [part] if ends is None else _between(*ends)
-    return Axis(name, tuple(dict.fromkeys(found)), bounds)
+    return Swept(name, tuple(dict.fromkeys(found)), bounds)
 
 
 def _split(text: str) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _text(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.10g}"
 
 
-def trials(axes: Sequence[Axis], draws: int | None, seed: int) -> list[Settings]:
+def trials(axes: Sequence[Swept], draws: int | None, seed: int) -> list[Settings]:
     """All combinations, the last axis changing first, or so many different ones drawn with a seed.
 
     From a range whole numbers are drawn where both ends are whole, else numbers of four digits; evenly, or by their
@@ -125,11 +125,11 @@ def trials(axes: Sequence[Axis], draws: int | None, seed: int) -> list[Settings]
     return [dict(zip((a.name for a in axes), values, strict=True)) for values in found]
 
 
-def _whole(a: Axis) -> bool:
+def _whole(a: Swept) -> bool:
     return a.bounds is not None and all(re.fullmatch(r"-?[\d_]+", end) for end in a.bounds)
 
 
-def _size(a: Axis) -> int:
+def _size(a: Swept) -> int:
     """How many values can be drawn, about."""
     if a.bounds is None or len(a.values) > 2:
         return len(a.values)
@@ -137,7 +137,7 @@ def _size(a: Axis) -> int:
     return int(high - low) + 1 if _whole(a) else MOST
 
 
-def _drawn(a: Axis, dice: random.Random) -> str:
+def _drawn(a: Swept, dice: random.Random) -> str:
     if a.bounds is None:
         return a.values[int(dice.random() * len(a.values))]
     low, high = map(_number, a.bounds)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netdsl.report.axis import Axis
+from netdsl.report.chart_axis import ChartAxis
 from netdsl.report.curves import Curve, panels, smoothed
 from netdsl.report.plot import COLOURS, Panel, Series, plot
 from netdsl.report.plot_text import plot_text
@@ -20,13 +20,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.mark.parametrize(
     ("axis", "most", "ticks"),
     [
-        (Axis(0, 10, 0, 1), 5, [0, 2, 4, 6, 8, 10]),
-        (Axis(0.91, 0.98, 0, 1), 8, [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98]),
-        (Axis(-3, 3, 0, 1), 4, [-2, 0, 2]),
-        (Axis(0.1, 1000, 0, 1, log=True), 6, [0.1, 1, 10, 100, 1000]),
-        (Axis(1, 30, 0, 1, log=True), 8, [1, 2, 5, 10, 20]),
-        (Axis(4, 6, 0, 1, log=True), 4, [4, 4.5, 5, 5.5, 6]),
-        (Axis(1e-30, 1, 0, 1, log=True), 4, [1e-30, 1e-22, 1e-14, 1e-6]),
+        (ChartAxis(0, 10, 0, 1), 5, [0, 2, 4, 6, 8, 10]),
+        (ChartAxis(0.91, 0.98, 0, 1), 8, [0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98]),
+        (ChartAxis(-3, 3, 0, 1), 4, [-2, 0, 2]),
+        (ChartAxis(0.1, 1000, 0, 1, log=True), 6, [0.1, 1, 10, 100, 1000]),
+        (ChartAxis(1, 30, 0, 1, log=True), 8, [1, 2, 5, 10, 20]),
+        (ChartAxis(4, 6, 0, 1, log=True), 4, [4, 4.5, 5, 5.5, 6]),
+        (ChartAxis(1e-30, 1, 0, 1, log=True), 4, [1e-30, 1e-22, 1e-14, 1e-6]),
     ],
 )
 def test_what_is_marked(axis, most, ticks):
@@ -34,10 +34,10 @@ def test_what_is_marked(axis, most, ticks):
 
 
 def test_places():
-    assert Axis(10, 20, 100, 200).place(15) == pytest.approx(150)
-    assert Axis(10, 20, 200, 100).place(12) == pytest.approx(180)
-    assert Axis(1, 100, 0, 1, log=True).place(10) == pytest.approx(0.5)
-    one = Axis.around([3.0], 0, 1)
+    assert ChartAxis(10, 20, 100, 200).place(15) == pytest.approx(150)
+    assert ChartAxis(10, 20, 200, 100).place(12) == pytest.approx(180)
+    assert ChartAxis(1, 100, 0, 1, log=True).place(10) == pytest.approx(0.5)
+    one = ChartAxis.around([3.0], 0, 1)
     assert one.low < 3 < one.high
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """Values from `low` to `high` at places from `start` to `end`, evenly or by their logarithm."""
 
     low: float
@@ -20,7 +20,7 @@ class Axis:
     @classmethod
     def around(
         cls, values: Sequence[float], start: float, end: float, log: bool = False, share: float = 0.04
-    ) -> Axis:
+    ) -> ChartAxis:
         """An axis with the values on it, and with room of a share of their range at both ends.
 
         Values of a logarithmic one are above 0.
