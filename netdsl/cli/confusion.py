@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.cli.common import writing
 from netdsl.data.feeds import Kind
-from netdsl.data.sheet import Cell, can_be_drawn, sheet
+from netdsl.data.sheet import SheetCell, can_be_drawn, sheet
 from netdsl.files import atomic_write
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
@@ -174,7 +174,7 @@ class Findings:
         cells = []
         for k in worst:
             sample = batches.make(0, int(judged.samples[k]))[feed.name][0]
-            cells.append(Cell(sample, None, mistake_text(judged, k)))
+            cells.append(SheetCell(sample, None, mistake_text(judged, k)))
         file = io.BytesIO()
         sheet(cells).save(file, "PNG")
         return file.getvalue()
