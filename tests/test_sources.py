@@ -14,6 +14,7 @@ MOST_LINES = 400
 #: called by atexit, argparse, pickle or IPython, through getattr, or by users of netdsl
 CALLED_FROM_OUTSIDE = {
     "_repr_html_",
+    "_repr_svg_",
     "generic",
     "generic_resolve",
     "_close_all",

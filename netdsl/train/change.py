@@ -13,7 +13,7 @@ CHECK = "check/"
 
 
 @dataclass(frozen=True)
-class Change:
+class LeafChange:
     """The new values of leaves of one shape, as expressions over `operands`, which begin with the leaves.
 
     `also` are values that the new ones come from, and that must be finite too.

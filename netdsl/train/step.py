@@ -10,7 +10,7 @@ from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.primitives import Input, Map, PrimitiveBuilder, State
 from netdsl.primitives.leaf import learns
 from netdsl.scalar import Arg, Expr, maximum, minimum, sqrt, substitute
-from netdsl.train.change import CHECK, Change
+from netdsl.train.change import CHECK, LeafChange
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Terms, Weight
 from netdsl.train.recipe import Recipe
@@ -54,7 +54,7 @@ def training_graph(objective: Graph, recipe: Recipe | None = None, gather: bool 
     changes = [step.statistic(leaf, value) for leaf, value in forward.updates.items()]
     norm = None
     if gather:
-        changes += [Change((g.leaf,), g.operands, (g.value,)) for g in grads.values() if g.leaf]
+        changes += [LeafChange((g.leaf,), g.operands, (g.value,)) for g in grads.values() if g.leaf]
     else:
         norm = step.clip_norm(list(grads.values()))
         changes += [step.update(recipe.weight(objective, objective[n.id]), n, grads[n.id]) for n in nodes]
@@ -126,17 +126,17 @@ class _Step:
         self._scale = b.map(lambda t: minimum(limit / (sqrt(t) + 1e-6), 1.0), total)
         return total
 
-    def statistic(self, leaf: str, value: Value) -> Change:
+    def statistic(self, leaf: str, value: Value) -> LeafChange:
         """The new value of a running statistic, and of its average."""
         own = Value(leaf)
         if self._averaged is None:
-            return Change((own,), (own, value), (Arg(1),))
+            return LeafChange((own,), (own, value), (Arg(1),))
         mean = self._slot(leaf, AVERAGE)
-        return Change(
+        return LeafChange(
             (own, mean), (own, mean, value, self._averaged), (Arg(2), _mixed(Arg(3), Arg(2), Arg(1)))
         )
 
-    def update(self, weight: Weight, node: Node, grad: _Gradient) -> Change:
+    def update(self, weight: Weight, node: Node, grad: _Gradient) -> LeafChange:
         """The new values of a weight, its slots and its average."""
         recipe, w = self._recipe, Value(node.id)
         with self._b.within(node, f"update/{node.id}"):
@@ -156,7 +156,7 @@ class _Step:
             if self._averaged is not None:
                 t.operands.append(self._averaged)
                 values.append(_mixed(Arg(len(t.operands) - 1), new, Arg(len(leaves) - 1)))
-        return Change(tuple(leaves), tuple(t.operands), tuple(values), tuple(t.extra))
+        return LeafChange(tuple(leaves), tuple(t.operands), tuple(values), tuple(t.extra))
 
     def _terms(self, weight: Weight, leaves: list[Value], slots: list[str], grad: _Gradient) -> Terms:
         """What the optimiser is handed: the gradient is clipped, and what was accumulated is in it."""

@@ -14,7 +14,7 @@ from netdsl.data.augment.draw import draws, keys
 from netdsl.data.augment.labels import Label, moved
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.mix import Mix
-from netdsl.data.augment.run import Run, look_run, moving_run, run_pictures
+from netdsl.data.augment.run import ReadyStage, look_run, moving_run, run_pictures
 from netdsl.data.augment.sound import of_sounds, run_sounds
 from netdsl.data.augment.stages import Drawn, Moving, Single, Stage, stages
 
@@ -85,7 +85,7 @@ class Augmenter:
     def _picture(self, images: NDArray[Any], white: float | None, drawn: Drawn) -> NDArray[Any]:
         if images.dtype == np.uint8 and white != 255:  # few values, which would be rounded to each other
             images = images.astype(np.float32)
-        shape, runs = images.shape[1:], list[Run]()
+        shape, runs = images.shape[1:], list[ReadyStage]()
         for stage in self._stages:
             if isinstance(stage, Moving):
                 run = moving_run(stage, drawn, (shape[0], shape[1]), shape[2], white)

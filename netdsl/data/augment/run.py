@@ -48,7 +48,7 @@ class Work:
         return self.scratch.ctypes.data
 
 
-class Run(Protocol):
+class ReadyStage(Protocol):
     """A stage, ready to change the pictures of a batch."""
 
     @property
@@ -169,7 +169,7 @@ def look_run(leaf: Leaf, drawn: Drawn, shape: tuple[int, int, int], white: float
 
 
 def run_pictures(
-    images: NDArray[Any], shape: tuple[int, ...], runs: Sequence[Run], threads: int
+    images: NDArray[Any], shape: tuple[int, ...], runs: Sequence[ReadyStage], threads: int
 ) -> NDArray[Any]:
     """Images [B, H, W, C] of uint8 or float32 after all runs, [B, *shape], of the same type.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Change, Size
-from netdsl.data.augment.choose import Leaf, leaves
+from netdsl.data.augment.choose import Leaf
 from netdsl.data.augment.elastic import Elastic
 from netdsl.data.augment.geometry import Geometry, Sampled
 
@@ -90,11 +90,6 @@ class Single:
 
 
 Stage = Moving | Single
-
-
-def leaves_of(changes: Sequence[Change]) -> tuple[Leaf, ...]:
-    """The changes of a list that do something themselves."""
-    return tuple(leaves(changes)[0])
 
 
 def stages(found: Sequence[Leaf]) -> list[Stage]:

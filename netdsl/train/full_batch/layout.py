@@ -10,7 +10,7 @@ from netdsl.ir import Graph
 from netdsl.primitives.leaf import learns
 
 
-class Layout:
+class FlatLayout:
     """The weights that learn, in the order of the graph, row by row."""
 
     def __init__(self, graph: Graph) -> None:

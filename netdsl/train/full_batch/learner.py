@@ -19,8 +19,8 @@ from netdsl.train.callback import Callback
 from netdsl.train.diagnose import not_finite
 from netdsl.train.full_batch.check import check_pieces
 from netdsl.train.full_batch.function import Point
-from netdsl.train.full_batch.layout import Layout
-from netdsl.train.full_batch.memory import Memory
+from netdsl.train.full_batch.layout import FlatLayout
+from netdsl.train.full_batch.memory import MethodState
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import name_of
 from netdsl.train.full_batch.over_batch import OverBatch
@@ -48,10 +48,10 @@ class FullBatchLearner:
         self.name = name_of(self.optimizer)
         self.programs = Programs(network.objective, self.optimizer.piece, self.name, device)
         self.program: Program = self.programs.root
-        self.layout = Layout(self.program.graph)
+        self.layout = FlatLayout(self.program.graph)
         self.counted_from = 0
         self.fixed = False
-        self.memory = Memory(self)
+        self.memory = MethodState(self)
         for leaf in self.program.graph:
             self.program.set(leaf.id, initialize(leaf, settings.seed))
 

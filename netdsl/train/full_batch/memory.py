@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COUNTS, METHOD = ("iterations", "evaluations", "products"), "method/"
 
 
-class Memory(Callback):
+class MethodState(Callback):
     """The state of the method, the gradient at the weights as they are, counts, and whether all has been done."""
 
     def __init__(self, learner: FullBatchLearner) -> None:

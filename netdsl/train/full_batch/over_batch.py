@@ -10,7 +10,7 @@ from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.train.full_batch.function import Function, Point
 from netdsl.train.full_batch.graphs import ALONG, GRADIENT, RESIDUAL, VECTOR
-from netdsl.train.full_batch.layout import Layout
+from netdsl.train.full_batch.layout import FlatLayout
 from netdsl.train.full_batch.pieces import Piece, Programs
 from netdsl.train.measures import PLAIN, SUM
 
@@ -26,7 +26,12 @@ class OverBatch(Function):
     resolution = 2.0**-21
 
     def __init__(
-        self, programs: Programs, layout: Layout, batch: Batch, key: tuple[int, int], frozen: frozenset[str]
+        self,
+        programs: Programs,
+        layout: FlatLayout,
+        batch: Batch,
+        key: tuple[int, int],
+        frozen: frozenset[str],
     ) -> None:
         super().__init__()
         self._programs, self._layout, self._frozen = programs, layout, frozen

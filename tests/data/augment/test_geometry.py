@@ -122,12 +122,13 @@ def test_perspective_moves_corners_inwards():
 def test_elastic_is_simard_2003():
     """The uniform steps are found by a blur that hardly blurs; SciPy blurs and samples."""
     image = pictures(count=3, size=(29, 31), dtype=np.float32)
+    from netdsl.data.augment.choose import leaves
     from netdsl.data.augment.run import Work, field_of
-    from netdsl.data.augment.stages import Moving, leaves_of
+    from netdsl.data.augment.stages import Moving
 
     def steps(sigma, alpha):
         one = Elastic(alpha, sigma)
-        field = field_of(Moving(leaves_of([one])), drawn(3, one), (29, 31))
+        field = field_of(Moving(tuple(leaves([one])[0])), drawn(3, one), (29, 31))
         work = Work(np.empty(0, np.float32), np.empty(0, np.float32))
         field.steps(work, 0, 3)
         return work.scratch[: 3 * 2 * 29 * 31].reshape(3, 2, 29, 31).copy()

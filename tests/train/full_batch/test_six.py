@@ -2,7 +2,7 @@
 
 import pytest
 
-from netdsl.train.full_batch.minimise import minimise
+from tests.train.full_batch.minimise import minimise
 from tests.train.full_batch.nets import learner_of, method_of, train
 from tests.train.full_batch.peers import PAIRS, scipy_on
 from tests.train.full_batch.problems import SIX, SQUARES, Plain

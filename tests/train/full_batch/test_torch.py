@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from netdsl.train.full_batch.lbfgs import Lbfgs
-from netdsl.train.full_batch.minimise import iterates
 from netdsl.train.turn import Turn
+from tests.train.full_batch.minimise import iterates
 from tests.train.full_batch.nets import learner_of, vector
 from tests.train.full_batch.problems import SIX, Plain
 
