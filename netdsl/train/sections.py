@@ -148,6 +148,8 @@ def _check_watched(network: Network, settings: TrainSettings, data: DataPlan) ->
     watched = [] if settings.stop is None else [("stop", settings.stop.metric)]
     schedule = "schedule" if "schedule" in network.train else "stages"
     watched += [(schedule, name) for s in settings.stretches for name in s.schedule.watched]
+    if not watched:
+        return
     values = Measures(network.evaluation).signs
     for setting, name in watched:
         place = network.train[setting].span
