@@ -1,12 +1,14 @@
-"""Packages whose names are imported on first use, so that a command does not wait for imports it does not need."""
+"""Packages and tables whose names are imported on first use: a command does not wait for what it does not need."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 def lazy(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
@@ -29,3 +31,31 @@ def public_names(file: Path) -> dict[str, str]:
     guards = [n for n in ast.parse(file.read_text("utf-8")).body if isinstance(n, ast.If)]
     imports = [n for guard in guards for n in guard.body if isinstance(n, ast.ImportFrom)]
     return {alias.name: str(n.module) for n in imports for alias in n.names}
+
+
+class Table(Mapping[str, T], Generic[T]):
+    """Things by name, each given as itself or as `"module:Name"`, which is imported when it is asked for."""
+
+    def __init__(self, entries: Mapping[str, T | str]) -> None:
+        self._entries: dict[str, Any] = dict(entries)
+
+    def __getitem__(self, name: str) -> T:
+        entry = self._entries[name]
+        if isinstance(entry, str) and ":" in entry:
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
+        found: T = entry
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __or__(self, other: Mapping[str, Any]) -> Table[Any]:
+        """Both, where nothing is imported."""
+        return Table(self._entries | (other._entries if isinstance(other, Table) else dict(other)))

@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.augment.augmenter import Augmenter
+from netdsl.data import augment
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.check import augmented_outline, check_augment, check_white
 from netdsl.data.augment.shares import rows_of, shared_outline, shares_of
 from netdsl.data.counter import Purpose, check_seed, random_order
 from netdsl.data.dataset import Split, check_sample_shape
@@ -110,12 +109,14 @@ class Batches:
         for feed in self.feeds:
             if feed.kind is Kind.INPUT and feed.shape is not None:
                 check_sample_shape(arrays[feed.name].shape, feed.shape)
-        self._augmenter = None
+        self._augmenter: augment.Augmenter | None = None
         if self.augment:
-            labels = check_augment(self.augment, self.feeds, self._prepared_outline.arrays, self.boxes)
+            labels = augment.check_augment(
+                self.augment, self.feeds, self._prepared_outline.arrays, self.boxes
+            )
             whites = {name: column.pixels.white for name, column in self._inputs.items()}
-            check_white(self.augment, (w for n, w in whites.items() if len(arrays[n].shape) == 3))
-            self._augmenter = Augmenter(self.augment, self.seed, whites, labels)
+            augment.check_white(self.augment, (w for n, w in whites.items() if len(arrays[n].shape) == 3))
+            self._augmenter = augment.Augmenter(self.augment, self.seed, whites, labels)
 
     @cached_property
     def _label_steps(self) -> Mapping[str, Sequence[Step]]:
@@ -127,7 +128,9 @@ class Batches:
     @cached_property
     def outline(self) -> Outline:
         """The split as the network is shown it: by the names of the feeds, after preprocessing and augmentation."""
-        return augmented_outline(self._prepared_outline, self.augment, self.feeds, self.boxes)
+        if not self.augment:
+            return self._prepared_outline
+        return augment.augmented_outline(self._prepared_outline, self.augment, self.feeds, self.boxes)
 
     @cached_property
     def _prepared_outline(self) -> Outline:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from netdsl.data.augment.check import augmented_outline, check_augment
+from netdsl.data import augment
 from netdsl.data.augment.shares import mixture, shared_outline, shares_of
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
@@ -162,12 +162,17 @@ class DataPlan:
             return found
         with placed(self.place("augment")):
             found = shared_outline(found, shares_of(self._augment, feeds, found.arrays))
-        return augmented_outline(found, self._augment, feeds, self._boxes) if split == "train" else found
+        return self._augmented(found, split, feeds)
 
     def stored_outline(self, split: str, feeds: Sequence[Feed]) -> Outline:
         """The outline of what feeds take, with labels as they are stored: no mixture has made shares of them."""
-        found = self._prepared_outline(split, feeds)
-        return augmented_outline(found, self._augment, feeds, self._boxes) if split == "train" else found
+        return self._augmented(self._prepared_outline(split, feeds), split, feeds)
+
+    def _augmented(self, outline: Outline, split: str, feeds: Sequence[Feed]) -> Outline:
+        """The outline of a set, which is augmented if it is the training set."""
+        if split != "train" or not self._augment:
+            return outline
+        return augment.augmented_outline(outline, self._augment, feeds, self._boxes)
 
     @property
     def mixture(self) -> str | None:
@@ -224,7 +229,8 @@ class DataPlan:
                 if name == "train":
                     with placed(self.place("augment")):
                         shared = shared_outline(outline, shares_of(self._augment, taken, outline.arrays))
-                        check_augment(self._augment, taken, shared.arrays, self._boxes)
+                        if self._augment or self._boxes:
+                            augment.check_augment(self._augment, taken, shared.arrays, self._boxes)
                     check_batch(outline.count, batch, self._drop_last)
         problems.done()
 

@@ -27,22 +27,15 @@ from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_arrays,
 from netdsl.data.errors import data_error
 from netdsl.data.idx import idx_header, read_idx
 from netdsl.data.load import load_split
-from netdsl.data.named import Npz, check_name
+from netdsl.data.named import check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.npy import npy_header, read_npy, values_of_npy
-from netdsl.data.only import Only
 from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
-from netdsl.data.own.clips import Wav
-from netdsl.data.own.folder import Folder
-from netdsl.data.own.listed import Images
-from netdsl.data.own.pairs import Pairs
-from netdsl.data.own.table import Csv
-from netdsl.data.own.zarr_store import Zarr
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
-from netdsl.data.twins import Twins
 from netdsl.elaborate.values import shown
+from netdsl.lazy import Table
 from netdsl.source import brief, suggest
 
 
@@ -152,24 +145,26 @@ def _outline(samples: tuple[int, ...], labels: Header, read: Callable[[], Array]
     return outline_of_pair(samples, shape, dtype.kind in "biu", read() if is_small(labels) else None)
 
 
-SOURCES: Mapping[str, DataSource | Callable[..., DataSource]] = {
-    **{
-        f"{name}.{split}": NamedSource(name, split)
-        for name, known in DATASETS.items()
-        for split in known.sizes
-    },
-    "idx": Idx,
-    "npz": Npz,
-    "twins": Twins,
-    "only": Only,
-    "npy": Npy,
-    "folder": Folder,
-    "images": Images,
-    "pairs": Pairs,
-    "csv": Csv,
-    "zarr": Zarr,
-    "wav": Wav,
-}
+SOURCES: Table[DataSource | Callable[..., DataSource]] = Table(
+    {
+        **{
+            f"{name}.{split}": NamedSource(name, split)
+            for name, known in DATASETS.items()
+            for split in known.sizes
+        },
+        "idx": Idx,
+        "npz": "netdsl.data.named:Npz",
+        "twins": "netdsl.data.twins:Twins",
+        "only": "netdsl.data.only:Only",
+        "npy": Npy,
+        "folder": "netdsl.data.own.folder:Folder",
+        "images": "netdsl.data.own.listed:Images",
+        "pairs": "netdsl.data.own.pairs:Pairs",
+        "csv": "netdsl.data.own.table:Csv",
+        "zarr": "netdsl.data.own.zarr_store:Zarr",
+        "wav": "netdsl.data.own.clips:Wav",
+    }
+)
 """What `train`, `test` and `validation` may be: values, and functions of settings."""
 
 NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
@@ -342,7 +337,7 @@ def _listed(value: object) -> tuple[Any, ...]:
 def _called(value: object, known: Mapping[str, Callable[..., object]]) -> object:
     """The object of a name or class called without settings; other values as they are."""
     named = known.get(value) if isinstance(value, str) else None
-    kind = named or next((kind for kind in known.values() if kind is value), None)
+    kind = named or (value if isinstance(value, type) and value in known.values() else None)
     try:
         return value if kind is None else kind()
     except TypeError:  # it needs settings

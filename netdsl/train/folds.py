@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.data import DataPlan
 from netdsl.elaborate import Network, SectionSetting
-from netdsl.source import Diagnostic, NetError, Source, Span
+from netdsl.source import Source, Span
 
 if TYPE_CHECKING:
     from netdsl.train.callback import FitResult
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
 
 FOLDS = "folds.json"
 """The file in the folder of a cross-validation with the values of each fold, their mean and their spread."""
-
-
-def need_fold(data: DataPlan | None) -> None:
-    """Raise NetError for data in folds of which none is chosen."""
-    if data is not None and data.shares.folds is not None and data.shares.fold is None:
-        message = f"the data is in {data.shares.folds} folds, and a training takes one of them for validation"
-        fix = "netdsl train and netdsl.cross_validate train for each; data.fold = 1 chooses one"
-        raise NetError(Diagnostic("data", message, data.place("folds"), fix=fix))
 
 
 def folds_of(network: Network) -> int | None:

@@ -20,7 +20,6 @@ from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, placed, suggest
 from netdsl.train.class_weights import check_class_weights
 from netdsl.train.doubts import doubts
-from netdsl.train.folds import need_fold
 from netdsl.train.freeze import frozen
 from netdsl.train.full_batch.check import check_network, check_pieces
 from netdsl.train.full_batch.method import FullBatch
@@ -261,3 +260,11 @@ def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | N
         last = data.last_batch(settings.batch)
         if last != settings.batch:
             check_batch_size(network.objective, last, LAST_BATCH)
+
+
+def need_fold(data: DataPlan | None) -> None:
+    """Raise NetError for data in folds of which none is chosen."""
+    if data is not None and data.shares.folds is not None and data.shares.fold is None:
+        message = f"the data is in {data.shares.folds} folds, and a training takes one of them for validation"
+        fix = "netdsl train and netdsl.cross_validate train for each; data.fold = 1 chooses one"
+        raise NetError(Diagnostic("data", message, data.place("folds"), fix=fix))

@@ -173,7 +173,7 @@ def settings_text(network: Network) -> dict[str, str]:
 
 def _chosen(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
     made = make(setting.value, known, name, setting.span)
-    if not isinstance(made, tuple(known.values())):
+    if made is setting.value and not isinstance(made, tuple(known.values())):
         raise _wrong(name, setting, f"is one of {', '.join(known)}")
     return made
 
@@ -239,7 +239,7 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
 def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
     if setting.value is None:
         return ()
-    stages: tuple[Any, ...] = _list(setting, {**SCHEDULES, **STAGES}, "stage", _as_entries)
+    stages: tuple[Any, ...] = _list(setting, SCHEDULES | STAGES, "stage", _as_entries)
     if not stages or not all(isinstance(stage, Stage) for stage in stages):
         raise _wrong(
             name, setting, 'is a list such as [stage(epochs = 3, train = "head"), stage(epochs = 5)]'
@@ -281,7 +281,7 @@ def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
 
 def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     value, fix = setting.value, None
-    if isinstance(value, str) and value in {**OPTIMIZERS, **SCHEDULES}:
+    if isinstance(value, str) and value in OPTIMIZERS | SCHEDULES:
         fix = f"without quotes: {value}"
     elif isinstance(value, (list, tuple)) and len(value) == 1:
         fix = f"without brackets: {brief(shown(value[0]))}"
@@ -289,7 +289,7 @@ def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
 
 
 _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
-    "optimizer": partial(_chosen, {**OPTIMIZERS, **FULL_BATCH}),
+    "optimizer": partial(_chosen, OPTIMIZERS | FULL_BATCH),
     "schedule": _schedule,
     "epochs": _integer,
     "batch": _integer,

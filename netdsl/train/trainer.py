@@ -21,7 +21,6 @@ from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.class_weights import with_class_weights
 from netdsl.train.evaluator import Evaluator
-from netdsl.train.folds import need_fold
 from netdsl.train.full_batch.learner import FullBatchLearner
 from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.interrupt import interruptible
@@ -34,7 +33,7 @@ from netdsl.train.meaning import usage_of
 from netdsl.train.restore import weights_of
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.run_folder import BEST, LAST, RunFolder, hold
-from netdsl.train.sections import Data, start_of, training_sections
+from netdsl.train.sections import Data, need_fold, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 from netdsl.train.transfer.start import Load
 from netdsl.train.watch import Watch, need_kinds

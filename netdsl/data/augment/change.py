@@ -29,6 +29,8 @@ class Change:
     decides: ClassVar[int] = 2 * PAIRS - 2
     #: whether it may be one of several: not where all samples must be changed alike, or together
     optional: ClassVar[bool] = True
+    #: whether it makes shares of class numbers
+    shares: ClassVar[bool] = False
     p: float = number(0, 1, 1.0, kw_only=True)
 
     def __post_init__(self) -> None:

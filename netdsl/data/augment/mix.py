@@ -30,6 +30,7 @@ class Mix(Change):
     """A change that mixes each sample with the next of its batch."""
 
     optional: ClassVar[bool] = False
+    shares: ClassVar[bool] = True
     #: how labels may move so that they can be mixed
     mixes: ClassVar[frozenset[Way]] = frozenset()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.mix import Mix
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.outline import ArrayOutline, Outline
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def mixture(changes: Sequence[Change]) -> Mix | None:
+def mixture(changes: Sequence[Change]) -> Change | None:
     """The first change of a list that mixes samples."""
-    return next((change for change in changes if isinstance(change, Mix)), None)
+    return next((change for change in changes if change.shares), None)
 
 
 def shares_of(
@@ -43,7 +42,7 @@ def shares_of(
     return found
 
 
-def _seen(mix: Mix, feed: Feed, array: ArrayOutline) -> int:
+def _seen(mix: Change, feed: Feed, array: ArrayOutline) -> int:
     highest = array.highest()
     if highest is None:
         message = f"{mix.name} makes shares of classes of the labels {feed.name}"

@@ -6,64 +6,48 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.choose import OneOf, SomeOf
-from netdsl.data.augment.crop import RandomCrop, RandomResizedCrop
-from netdsl.data.augment.elastic import Elastic
-from netdsl.data.augment.geometry import Flip, Rotate, Shear, Shift, VerticalFlip, Zoom
-from netdsl.data.augment.look import (
-    Brightness,
-    ColorJitter,
-    Contrast,
-    Gamma,
-    Hue,
-    Invert,
-    PcaLighting,
-    Saturation,
-)
-from netdsl.data.augment.mix import Cutmix, Mixup
-from netdsl.data.augment.perspective import Perspective
 from netdsl.data.augment.settings import BORDERS, INTERPOLATIONS
-from netdsl.data.augment.sound import FrequencyMask, Gain, Noise, PitchShift, TimeMask, TimeStretch
-from netdsl.data.augment.spoil import Blur, Cutout, GaussianNoise, Jpeg, SaltAndPepper
+from netdsl.lazy import Table
 
-_KINDS: tuple[type[Change], ...] = (
-    Shift,
-    Flip,
-    VerticalFlip,
-    Rotate,
-    Zoom,
-    Shear,
-    Perspective,
-    Elastic,
-    RandomCrop,
-    RandomResizedCrop,
-    Brightness,
-    Contrast,
-    Saturation,
-    Hue,
-    Gamma,
-    Invert,
-    ColorJitter,
-    PcaLighting,
-    GaussianNoise,
-    SaltAndPepper,
-    Blur,
-    Cutout,
-    Jpeg,
-    Gain,
-    Noise,
-    TimeStretch,
-    PitchShift,
-    TimeMask,
-    FrequencyMask,
-    Mixup,
-    Cutmix,
-    OneOf,
-    SomeOf,
+CHANGES: Table[type[Change]] = Table(
+    {
+        "shift": "netdsl.data.augment.geometry:Shift",
+        "flip": "netdsl.data.augment.geometry:Flip",
+        "vertical_flip": "netdsl.data.augment.geometry:VerticalFlip",
+        "rotate": "netdsl.data.augment.geometry:Rotate",
+        "zoom": "netdsl.data.augment.geometry:Zoom",
+        "shear": "netdsl.data.augment.geometry:Shear",
+        "perspective": "netdsl.data.augment.perspective:Perspective",
+        "elastic": "netdsl.data.augment.elastic:Elastic",
+        "random_crop": "netdsl.data.augment.crop:RandomCrop",
+        "random_resized_crop": "netdsl.data.augment.crop:RandomResizedCrop",
+        "brightness": "netdsl.data.augment.look:Brightness",
+        "contrast": "netdsl.data.augment.look:Contrast",
+        "saturation": "netdsl.data.augment.look:Saturation",
+        "hue": "netdsl.data.augment.look:Hue",
+        "gamma": "netdsl.data.augment.look:Gamma",
+        "invert": "netdsl.data.augment.look:Invert",
+        "color_jitter": "netdsl.data.augment.look:ColorJitter",
+        "pca_lighting": "netdsl.data.augment.look:PcaLighting",
+        "gaussian_noise": "netdsl.data.augment.spoil:GaussianNoise",
+        "salt_and_pepper": "netdsl.data.augment.spoil:SaltAndPepper",
+        "blur": "netdsl.data.augment.spoil:Blur",
+        "cutout": "netdsl.data.augment.spoil:Cutout",
+        "jpeg": "netdsl.data.augment.spoil:Jpeg",
+        "gain": "netdsl.data.augment.sound:Gain",
+        "noise": "netdsl.data.augment.sound:Noise",
+        "time_stretch": "netdsl.data.augment.sound:TimeStretch",
+        "pitch_shift": "netdsl.data.augment.sound:PitchShift",
+        "time_mask": "netdsl.data.augment.sound:TimeMask",
+        "frequency_mask": "netdsl.data.augment.sound:FrequencyMask",
+        "mixup": "netdsl.data.augment.mix:Mixup",
+        "cutmix": "netdsl.data.augment.mix:Cutmix",
+        "one_of": "netdsl.data.augment.choose:OneOf",
+        "some_of": "netdsl.data.augment.choose:SomeOf",
+    }
 )
-CHANGES: Mapping[str, type[Change]] = {kind.name: kind for kind in _KINDS}
 """Every change."""
-AUGMENTATIONS: Mapping[str, Any] = {**CHANGES, **{name: name for name in (*BORDERS, *INTERPOLATIONS)}}
+AUGMENTATIONS: Mapping[str, Any] = CHANGES | {name: name for name in (*BORDERS, *INTERPOLATIONS)}
 """The changes, and the words in their settings."""
 
 EXAMPLES: Mapping[str, str] = {

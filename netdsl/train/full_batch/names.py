@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from netdsl.train.full_batch.bfgs import Bfgs
-from netdsl.train.full_batch.conjugate import Cg
-from netdsl.train.full_batch.gauss_newton import GaussNewton
-from netdsl.train.full_batch.lbfgs import Lbfgs
-from netdsl.train.full_batch.levenberg_marquardt import LevenbergMarquardt
+from netdsl.lazy import Table
 from netdsl.train.full_batch.method import FullBatch
-from netdsl.train.full_batch.newton import Newton
 
-FULL_BATCH: Mapping[str, type[FullBatch]] = {
-    "newton": Newton,
-    "gauss_newton": GaussNewton,
-    "levenberg_marquardt": LevenbergMarquardt,
-    "bfgs": Bfgs,
-    "lbfgs": Lbfgs,
-    "cg": Cg,
-}
+FULL_BATCH: Table[type[FullBatch]] = Table(
+    {
+        "newton": "netdsl.train.full_batch.newton:Newton",
+        "gauss_newton": "netdsl.train.full_batch.gauss_newton:GaussNewton",
+        "levenberg_marquardt": "netdsl.train.full_batch.levenberg_marquardt:LevenbergMarquardt",
+        "bfgs": "netdsl.train.full_batch.bfgs:Bfgs",
+        "lbfgs": "netdsl.train.full_batch.lbfgs:Lbfgs",
+        "cg": "netdsl.train.full_batch.conjugate:Cg",
+    }
+)
 
 
 def name_of(method: FullBatch) -> str:
