@@ -31,18 +31,23 @@ def fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
             trainer.callbacks += _progress(trainer, resume)
             result = trainer.fit(resume)
     except KeyboardInterrupt:
-        say("\n".join(["interrupted at once", *go_on.resume()]))
+        say("\n".join(["interrupted at once", *_kept(trainer, go_on)]))
         raise SystemExit(INTERRUPTED) from None
     except OSError as error:
         if error.filename is not None:
             raise
         drop_output()
         message = f"{cannot_print(error)}, and training has stopped"
-        fail([Diagnostic("output", message, fix=" ".join(go_on.resume()) or "nothing was kept")])
+        fail([Diagnostic("output", message, fix=" ".join(_kept(trainer, go_on)))])
     if result.interrupted:
-        say("\n".join([f"interrupted in epoch {result.epochs + 1}", *go_on.resume()]))
+        say("\n".join([f"interrupted in epoch {result.epochs + 1}", *_kept(trainer, go_on)]))
         raise SystemExit(128 + signals[0] if signals else INTERRUPTED)
     return result
+
+
+def _kept(trainer: Trainer, go_on: GoOn) -> list[str]:
+    """Where a run that was ended is kept, and how to go on."""
+    return go_on.resume() if trainer.saved else ["nothing was saved"]
 
 
 def _progress(trainer: Trainer, resume: bool) -> list[Callback]:

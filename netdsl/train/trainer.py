@@ -74,7 +74,7 @@ class Trainer:
         full = isinstance(self.settings.optimizer, FullBatch)
         kind = FullBatchLearner if full else Learner
         self.learner: Learning = kind(network, self.settings, self._device)
-        self._loop = Loop(self.learner)
+        self._loop, self.saved = Loop(self.learner), False
         self._data = sections.data
         self._own_data = data is None
         self._graph = str(with_batch(network.graph, self.settings.batch))
@@ -100,7 +100,7 @@ class Trainer:
         initialisers, and from those of `train.start`.  The first Ctrl-C ends it after the running step, with a
         checkpoint; a second one at once.  One training at a time may write into `out`; reading from it is free.
         """
-        self._loop = Loop(self.learner)
+        self._loop, self.saved = Loop(self.learner), False
         with ExitStack() as stack:
             for callback in self.callbacks:
                 stack.callback(callback.close)
@@ -113,15 +113,17 @@ class Trainer:
 
     def _started(self) -> FitResult:
         batches = self.ready()
-        weights = self._loop.start
-        output, s = self._begin(batches, Progress()), self.settings
-        output.begin()
-        output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
-        if weights is not None:
-            output.log("weights", **weights.report)
-        if self.data.about:
-            output.log("data", about=self.data.about, skipped=self.data.skipped)
-        output.save(LAST, self._checkpoint)
+        weights, s = self._loop.start, self.settings
+        with interruptible(self._loop):
+            output = self._begin(batches, Progress())
+            output.begin()
+            output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
+            if weights is not None:
+                output.log("weights", **weights.report)
+            if self.data.about:
+                output.log("data", about=self.data.about, skipped=self.data.skipped)
+            output.save(LAST, self._checkpoint)
+            self.saved = self.out is not None
         return self._run(output)
 
     def ready(self) -> Batches:
@@ -150,9 +152,12 @@ class Trainer:
         checkpoint, of_callbacks = taken_apart(checkpoint)
         changed = check_resume(checkpoint, self._identity(), learner.shapes(), learner.measures.sizes)
         learner.load(checkpoint.arrays)
-        output = self._begin(self._batches(), progress, of_callbacks)
-        output.begin(progress.epoch)
-        output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
+        self.saved = True
+        batches = self._batches()
+        with interruptible(self._loop):
+            output = self._begin(batches, progress, of_callbacks)
+            output.begin(progress.epoch)
+            output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
         return self._run(output)
 
     def _identity(self) -> Run:

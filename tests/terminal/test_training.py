@@ -71,6 +71,17 @@ def test_ctrl_c_once_keeps_what_is_done(folder):
     assert progress.epoch >= 2 and f"interrupted in epoch {progress.epoch + 1}" in terminal.text
 
 
+@pytest.mark.parametrize("words", ["compiling|reading", "training for"])
+def test_ctrl_c_before_the_first_step_says_what_is_kept(folder, words):
+    out = folder / "early"
+    with Terminal([*DIGITS, "train.epochs=1000", "--out", "early"], 80, folder=folder) as terminal:
+        terminal.until(words)
+        terminal.press(CTRL_C)
+        assert terminal.wait() == 130
+    assert "Traceback" not in terminal.text and not terminal.cursor_is_hidden
+    assert ("saved in early; to go on:" in terminal.text) == (out / "last.safetensors").exists()
+
+
 def test_ctrl_c_twice_ends_at_once(folder):
     with Terminal([*DIGITS, "train.epochs=1000", "--out", "twice"], 80, folder=folder) as terminal:
         terminal.until(r"2/1000 +\d")

@@ -41,10 +41,14 @@ def final(path: Path):
 
 
 class StopAfter(Callback):
-    """Presses Ctrl-C after some steps."""
+    """Presses Ctrl-C after some steps; after 0, when the training begins."""
 
     def __init__(self, steps):
         self.left = steps
+
+    def on_train_begin(self, loop):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
 
     def on_batch_end(self, loop, values):
         self.left -= 1
@@ -53,7 +57,7 @@ class StopAfter(Callback):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam(lr = 0.01)"])
-@pytest.mark.parametrize("steps", [1, 20, 25])
+@pytest.mark.parametrize("steps", [0, 1, 20, 25])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path, optimizer, steps):
     Trainer(network(optimizer), tmp_path / "a", threads=2).fit()
     first = Trainer(network(optimizer), tmp_path / "b", threads=1, callbacks=[StopAfter(steps)]).fit()
