@@ -52,6 +52,7 @@ class Network(elaborate.Network):
         from netdsl.elaborate.added import add_to_network
         from netdsl.ops.initializers import initialize
         from netdsl.runtime import Gradient
+        from netdsl.train.inputs import label_check
 
         if of is None and self.objective is None:
             fix = 'gradient("cross_entropy(logits, label)"), or a section train with a loss'
@@ -59,7 +60,8 @@ class Network(elaborate.Network):
         wanted = "loss" if of is None else of
         graph = add_to_network(self, wanted, "of")
         target = find_target(device or (share.device if share else "cpu"), threads=threads)
-        gradient = Gradient(graph, "of", wrt, wanted, training, target, share)
+        check = label_check(graph, {n.id for n in self.graph.leaves("input")})
+        gradient = Gradient(graph, "of", wrt, wanted, training, target, share, check)
         for name in gradient.state_dict() if share is None else ():
             gradient.set(name, initialize(graph[name], seed))
         return gradient

@@ -19,6 +19,7 @@ from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Gradient, Program
 from netdsl.runtime.artifact import load_artifact
 from netdsl.train import inference_program, restore_graph
+from netdsl.train.inputs import label_check
 from netdsl.train.restore import weights_of
 
 Array = NDArray[Any]
@@ -87,7 +88,9 @@ class Trained:
         not fit.
         """
         target = find_target(device, threads=threads)
-        gradient = Gradient(add_to_graph(self.graph, of, "of"), "of", wrt, of, training, target)
+        graph = add_to_graph(self.graph, of, "of")
+        check = label_check(graph, {n.id for n in self.graph.leaves("input")})
+        gradient = Gradient(graph, "of", wrt, of, training, target, check=check)
         for name in gradient.state_dict():
             gradient.set(name, self.weights[name])
         return gradient

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import networkx
@@ -34,7 +34,7 @@ class Gradient:
 
     `graph` are ops with an output `of`, whose value goes by `name`; `wrt` is as `chosen_leaves` has it.
     In `training` batch norms use the statistics of the batch, and dropout drops; else they do what they do in
-    inference.  The weights are those of `share`, or zeros until they are set.
+    inference.  The weights are those of `share`, or zeros until they are set.  `check` may refuse what is fed.
 
     A call takes batches of any size: each size has programs of its own, made at its first call, over the same
     weights.  The same feeds and seeds give the same bits, whatever the number of threads.
@@ -49,8 +49,9 @@ class Gradient:
         training: bool = False,
         device: Device = "cpu",
         share: Program | None = None,
+        check: Callable[[Arrays], None] | None = None,
     ) -> None:
-        self._of, self._name, self._training = of, name, training
+        self._of, self._name, self._training, self._check = of, name, training, check
         self._target = find_target(device)
         self.wrt = chosen_leaves(graph, wrt)
         self._graph = _needed(graph, of, self.wrt, name)
@@ -143,6 +144,8 @@ class Gradient:
             if np.shape(given[name]) != t.shape:
                 message = f"{shown} takes {list(t.shape)}, not {list(np.shape(given[name]))}"
                 raise NetError(Diagnostic("shape", message))
+        if self._check is not None:
+            self._check(feeds)
         if self._shared:
             program.weights_changed()
         return program.run({name: given[name] for name in program.inputs})

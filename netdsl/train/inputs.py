@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from netdsl.arrays import Array, np
 from netdsl.data.dataset import check_sample_shape
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.outline import ArrayOutline, Outline
@@ -196,6 +197,22 @@ def network_inputs(network: Network) -> Inputs:
     found = [*_input_feeds(network)]
     found += [Feed(t.name, t.kind, t.shape, t.integers, t.span, t.ignored, t.classes) for t in targets]
     return Inputs(tuple(found), targets)
+
+
+def label_check(graph: Graph, own: Collection[str]) -> Callable[[Mapping[str, Array]], None]:
+    """What raises NetError for class numbers in a batch that a loss of a graph of ops has no class for.
+
+    own: the inputs of the network, whose whole numbers are no labels.
+    """
+    targets = [_target(graph, n) for n in graph.leaves("input") if n.id not in own]
+    classes = [t for t in targets if t.integers and t.classes is not None]
+
+    def check(feeds: Mapping[str, Array]) -> None:
+        for target in classes:
+            labels = np.asarray(feeds[target.name])
+            target.check(ArrayOutline(labels.shape[1:], True, values=labels), "the batch")
+
+    return check
 
 
 def _input_feeds(network: Network) -> Iterator[Feed]:

@@ -246,6 +246,19 @@ def test_arrays_that_do_not_fit_are_refused(net):
         small({"x": x[:1], "t": t[:1]})
 
 
+@pytest.mark.parametrize("label", [11, -1])
+def test_labels_that_have_no_class_are_refused(tmp_path, label):
+    file = tmp_path / "n.net"
+    file.write_text(
+        "net N { input x: [4]\n output y = x -> dense(10) }\ntrain { loss = cross_entropy(y, label) }"
+    )
+    gradient = netdsl.load(file).gradient()
+    x = np.zeros((3, 4), np.float32)
+    gradient({"x": x, "label": np.array([0, 1, 9])})
+    with pytest.raises(netdsl.NetError, match=f"the batch has the label {label}"):
+        gradient({"x": x, "label": np.array([0, 1, label])})
+
+
 def test_without_a_loss_one_is_given(tmp_path):
     file = tmp_path / "n.net"
     file.write_text("net N { input x: [4]\n output y = x -> dense(3) }")

@@ -69,6 +69,12 @@ def test_the_files_of_the_page(tmp_path, monkeypatch, capsys, name):
             assert min(image.size) > 100 and len(np.unique(np.asarray(image))) > 20
 
 
+def test_a_sheet_is_a_png(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert netdsl("data", "show", str(ROOT / "examples" / "digits.net"), "-o", "sheet.svg") == 2
+    assert "sheet.svg ends in none of .png" in capsys.readouterr().err and not Path("sheet.svg").exists()
+
+
 def test_every_source_is_on_the_page():
     from netdsl.data.sources import SOURCES
 
