@@ -121,17 +121,27 @@ def shown(diagnostic: Diagnostic) -> str:
     return painted(text) if has_colours(sys.stderr) else text
 
 
+_waits: list[str] = []
+"""The message that stands in the line of the cursor."""
+
+
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show a message in a terminal while the body runs."""
-    shown = columns(sys.stdout) is not None and os.environ.get("TERM") != "dumb"
-    if shown:
+    """Show a message in a terminal while the body runs; a warning takes its place."""
+    if columns(sys.stdout) is not None and os.environ.get("TERM") != "dumb":
         print(f"{text} ...", end="", flush=True)
+        _waits.append(text)
     try:
         yield
     finally:
-        if shown:
-            print("\r\033[K", end="", flush=True)
+        clear_waiting()
+
+
+def clear_waiting() -> None:
+    """Take the message away."""
+    if _waits:
+        _waits.clear()
+        print("\r\033[K", end="", flush=True)
 
 
 def print_page(text: str) -> None:

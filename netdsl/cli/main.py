@@ -101,6 +101,7 @@ def find_command(name: str) -> Command | Group:
 @contextmanager
 def warnings_shown() -> Iterator[None]:
     """Print our own warnings on stderr as the diagnostics they are, each once."""
+    from netdsl.cli.common import clear_waiting
     from netdsl.cli.common import shown as shown_as
     from netdsl.source import NetWarning
 
@@ -111,6 +112,7 @@ def warnings_shown() -> Iterator[None]:
             # Python's own "once" is reset whenever a library sets a filter.
             if str(message) not in said:
                 said.add(str(message))
+                clear_waiting()
                 say(shown_as(message.diagnostic))
         else:
             shown(message, *place, **more)

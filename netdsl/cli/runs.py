@@ -33,13 +33,15 @@ class GoOn:
 
     def after(self, result: FitResult) -> list[str]:
         """What a finished run left, and how to evaluate and to use it."""
-        from netdsl.train.run_folder import BEST, LAST
+        from netdsl.train.run_folder import BEST, LAST, snapshots_in
         from netdsl.train.run_log import LOG
 
         if self.folder is None:
             return []
-        names = [name for name in (BEST, LAST, LOG) if (self.folder / name).exists()]
-        model = str(self.folder / names[0])
+        snapshots = [path.name for path in snapshots_in(self.folder)]
+        names = [*(name for name in (BEST, LAST, LOG) if (self.folder / name).exists()), *snapshots]
+        # The folder stands for all of its snapshots together.
+        model = str(self.folder if snapshots else self.folder / names[0])
         saved = f"saved in {self.folder}: {', '.join(names)}"
         lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
         # Commands are not wrapped, so that they can be copied from a terminal.

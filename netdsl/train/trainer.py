@@ -69,7 +69,7 @@ class Trainer:
         self.settings: TrainSettings = _starting_from(sections.settings, start)
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)
-        self.watch = need_kinds([*watch])
+        self.watch = need_kinds(watch)
         self._device = find_target(device, threads=threads)
         full = isinstance(self.settings.optimizer, FullBatch)
         kind = FullBatchLearner if full else Learner

@@ -40,7 +40,8 @@ Watched = dict[str, dict[str, float]]
 
 
 def need_kinds(kinds: Collection[str]) -> tuple[str, ...]:
-    """The kinds in the order of `KINDS`; raises ValueError for one that there is not."""
+    """The kinds in the order of `KINDS`, one of them as a text too; raises ValueError for one that there is not."""
+    kinds = [kinds] if isinstance(kinds, str) else kinds
     for kind in kinds:
         if kind not in KINDS:
             near = suggest(kind, KINDS)
