@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ class Trainer:
         threads: int | None = None,
         callbacks: Iterable[Callback] = (),
         start: Path | str | None = None,
-        watch: Iterable[str] = (),
+        watch: Collection[str] = (),
     ) -> None:
         need_network(network, "netdsl.Trainer")
         sections = training_sections(network, data)

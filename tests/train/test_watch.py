@@ -116,6 +116,7 @@ def test_a_head_that_no_loss_reads_is_not_watched(tmp_path):
 
 def test_kinds_are_checked(network):
     assert need_kinds(["weights", "gradients"]) == ("gradients", "weights")
+    assert need_kinds("weights") == ("weights",)
     with pytest.raises(ValueError, match="gradient cannot be watched; did you mean gradients"):
         Trainer(network, watch=["gradient"])
 
