@@ -103,13 +103,14 @@ def _nested(
     """The value of a setting: its own `choices`, where a class has some for it, or what may stand in its place.
 
     `names` of a class are settings that take the name of something else, such as a metric, as text.
-    free: what a word that is no name means is for the target to say.
+    free: what a word that is no name, nor like one, means is for the target to say.
     """
     if key in getattr(target, "names", ()):
         return value.name if isinstance(value, CallValue) and not value.args and not value.named else value
     choices = getattr(target, "choices", {}).get(key)
     if choices is None and free and isinstance(value, CallValue) and value.name not in known:
-        return value
+        near = (hint and hint(value.name)) or meant(value.name, known)
+        return make(value, known, what, span, hint) if near else value
     if choices is None:
         return make(value, known, what, span, hint)
     return make(value, choices, key, span)

@@ -110,7 +110,7 @@ def test_ops_and_doctor(capsys):
         ("he_normal", ["variance `2 / fan_in`", "He et al. 2015", "used as: conv(8, 3, init = he_normal)"]),
         ("glorot_uniform", ["sqrt(6 / (fan_in + fan_out))", "Glorot and Bengio 2010"]),
         ("auto", ["`he_normal` where a ReLU-like activation comes next, `glorot_uniform` elsewhere"]),
-        ("sgd", ["sgd(lr = 0.01, weight_decay = 0.0, momentum = 0.0, nesterov = false)", "Nesterov 1983"]),
+        ("sgd", ["sgd(lr = 0.01, weight_decay = 0.0, momentum = 0.0, nesterov = false, ", "Nesterov 1983"]),
         ("cosine", ["Loshchilov and Hutter 2016", "train { schedule = cosine }"]),
         ("flip", ["mirror left and right", "data { augment = [flip] }"]),
         ("standardize", ["subtract the mean and divide by the standard deviation"]),
