@@ -10,9 +10,9 @@ from netdsl.cli.progress import Bars
 
 @pytest.mark.parametrize("colours", ["standard", "256", "truecolor"])
 def test_a_full_bar_is_not_coloured_as_an_empty_one(colours):
-    bars = Bars("")
+    bars = Bars("", None)
     bars.epochs, bars.batches, bars.begun, bars.began = 2, 5, 0, 0.0
-    bars.values, bars.doing = {}, "validating"
+    bars.values, bars.work, bars.doing = {}, [], "validating"
 
     def drawn(batch):
         bars.at, file = (0, batch), io.StringIO()

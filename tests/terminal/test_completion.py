@@ -49,7 +49,7 @@ TYPED = {
     "netdsl ops cos": {"cosine", "cosine_restarts"},
     "netdsl ops standard": {"standardize"},
     "netdsl ops mnist.": {"mnist.train", "mnist.test"},
-    "netdsl data ": {"list", "get"},
+    "netdsl data ": {"list", "get", "show"},
     "netdsl data get ": set(DATASETS),
     "netdsl data list --format ": {"table", "json"},
     "netdsl help tr": {"train"},

@@ -36,7 +36,8 @@ def begun(folder, text, setting, batch=2):
         Source(str(folder / "n.net"), text), batch, {"train.start": setting, "train.batch": str(batch)}
     )
     trainer = Trainer(net)
-    return trainer._start(), trainer.program.state_dict()
+    trainer._start()
+    return trainer._loop.start, trainer.program.state_dict()
 
 
 @pytest.fixture
