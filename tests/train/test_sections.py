@@ -22,8 +22,8 @@ def network(flow="", data=DATA, train=TRAIN, more=""):
 
 def test_nothing_is_read(monkeypatch):
     """Data sets are known by their outlines: the registry, headers and small files of labels."""
-    for name in ("NamedSource", "Npz", "Npy", "Idx"):
-        monkeypatch.setattr(f"netdsl.data.sources.{name}.load", lambda *_: pytest.fail("data was read"))
+    for name in ("sources.NamedSource", "named.Npz", "sources.Npy", "sources.Idx"):
+        monkeypatch.setattr(f"netdsl.data.{name}.load", lambda *_: pytest.fail("data was read"))
     assert check_sections(network()) == ()
 
 
