@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NoReturn
 
 from netdsl.cli.streams import columns, say
@@ -99,6 +100,12 @@ HELP = option("-h", "--help", action="help", help="show this help and exit")
 
 class UsageError(Exception):
     """Wrong usage that only the command itself can see; printed with the usage, exit status 2."""
+
+
+def need_ending(out: Path | None, endings: Sequence[str]) -> None:
+    """Raise UsageError for an output, as -o names it, that ends in none of these."""
+    if out is not None and out.suffix not in endings:
+        raise UsageError(f"argument -o: {out} ends in none of {', '.join(endings)}")
 
 
 class Command:

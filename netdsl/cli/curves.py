@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import UsageError, command, option
+from netdsl.cli.command import UsageError, command, need_ending, option
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.cli.streams import has_colours
 
@@ -80,8 +80,7 @@ def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, wat
     from netdsl.report.curves import panels
     from netdsl.train.run_log import read_log
 
-    if out is not None and out.suffix not in ENDINGS:
-        raise UsageError(f"argument -o: {out} ends in none of {', '.join(ENDINGS)}")
+    need_ending(out, ENDINGS)
     with diagnostics():
         logs = [read_log(path) for path in dict.fromkeys(runs)]
         curves = _watched(logs) if watch else _losses(logs)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import Group, UsageError, at_least_1, command, option
+from netdsl.cli.command import Group, at_least_1, command, need_ending, option
 from netdsl.cli.common import (
     FILE,
     FORMAT,
@@ -90,8 +90,7 @@ def show_(file: Path, settings: list[str], net: str | None, split: str, count: i
     """Say what the data of a file is, and draw samples with labels, before and after augmentation."""
     from netdsl.train.show import show_data
 
-    if out is not None and out.suffix.lower() != ".png":
-        raise UsageError(f"argument -o: {out} ends in none of .png")
+    need_ending(out, (".png", ".PNG"))
     with diagnostics():
         network = load_network(file, settings, net)
         with waiting("reading the data"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import UsageError, at_least_1, command, option
+from netdsl.cli.command import UsageError, at_least_1, command, need_ending, option
 from netdsl.cli.common import FILE, NET, SET, diagnostics, load_network, writing
 
 FORMS = (".svg", ".html", ".dot")
@@ -40,8 +40,7 @@ def app(
     from netdsl.report import summarize
     from netdsl.report.draw import draw
 
-    if out is not None and out.suffix not in FORMS:
-        raise UsageError(f"argument -o: {out} ends in none of {', '.join(FORMS)}")
+    need_ending(out, FORMS)
     with diagnostics():
         network = load_network(file, settings, net)
     summary = summarize(network.name, network.graph, network.names)

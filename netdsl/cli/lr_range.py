@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import UsageError, command, option
+from netdsl.cli.command import UsageError, command, need_ending, option
 from netdsl.cli.common import (
     DEVICE,
     FILE,
@@ -89,8 +89,7 @@ def app(
 
     if low >= high:
         raise UsageError(f"argument --to: {high:g} is not above --from, {low:g}")
-    if out is not None and out.suffix not in ENDINGS:
-        raise UsageError(f"argument -o: {out} ends in none of {', '.join(ENDINGS)}")
+    need_ending(out, ENDINGS)
     with diagnostics(form):
         target = find_target(device, threads=threads)
         sections = training_sections(load_network(file, settings, net))

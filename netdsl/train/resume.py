@@ -11,7 +11,7 @@ from netdsl.source import Diagnostic, NetError, counted
 from netdsl.train.average import AVERAGES
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
 from netdsl.train.full_batch.method import FullBatch
-from netdsl.train.full_batch.names import name_of
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import name_in
 from netdsl.train.optimizers import OPTIMIZERS
 from netdsl.train.settings import TrainSettings, settings_text
@@ -67,7 +67,7 @@ def _optimizer(settings: TrainSettings) -> str:
     """What the arrays of a checkpoint beside the weights are there for."""
     optimizer = settings.optimizer
     if isinstance(optimizer, FullBatch):
-        return name_of(optimizer)
+        return name_in(FULL_BATCH, optimizer)
     name = name_in(OPTIMIZERS, optimizer)
     slots = optimizer.used_slots()
     text = f"{name} (which keeps {', '.join(slots)})" if slots else f"{name} without momentum"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Change
-from netdsl.data.augment.labels import Label, Way
 from netdsl.data.augment.settings import number
+from netdsl.data.augment.ways import Label, Way
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ from netdsl.data.column import Column
 from netdsl.data.dataset import Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
-from netdsl.data.outline import Outline, outline_of
 from netdsl.data.own.folders import Labelled, files_by_class, labelled_split
 from netdsl.data.own.resample import resampled
 from netdsl.data.own.scan import advised, check_broken, scan
 from netdsl.data.own.sound import SoundHeader, is_sound, read_sound, sound_header
+from netdsl.data.own.source import FileSource
 from netdsl.data.pixels import Pixels
 from netdsl.data.stored import Shape
 from netdsl.elaborate.values import shown
@@ -80,7 +79,7 @@ class SoundFiles:
 
 
 @dataclass(frozen=True)
-class Wav:
+class Wav(FileSource):
     """`wav("clips", rate = 16000)`: sounds `x`, one folder for each class; the sorted names of these are the classes.
 
     rate: samples per second, to which all are resampled; by default that of the files. seconds: the length; shorter
@@ -94,7 +93,6 @@ class Wav:
     seconds: float | None = None
     channels: int = 1
     broken: str = "refuse"
-    _train: Wav | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name("folder", self.folder, "a folder")
@@ -107,22 +105,6 @@ class Wav:
         if type(self.channels) is not int or not 1 <= self.channels <= 64:
             raise data_error(f"channels is a whole number from 1 to 64, not {brief(shown(self.channels))}")
         check_broken(self.broken)
-
-    def follow(self, train: object) -> Wav:
-        """This source with the numbers that the classes have in the training set."""
-        if not isinstance(train, Wav):
-            return self
-        following = copy.copy(self)
-        object.__setattr__(following, "_train", train)
-        return following
-
-    def load(self, base: Path) -> Split:
-        """Look at every clip; they are decoded when a batch needs them."""
-        return self._split(base, decode=True)
-
-    def outline(self, base: Path) -> Outline:
-        """Look at the headers."""
-        return outline_of(self._split(base, decode=False))
 
     def _found(self, base: Path) -> Labelled:
         known = None if self._train is None else self._train._found(base).classes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
@@ -12,18 +11,18 @@ from netdsl.arrays import np
 from netdsl.data.dataset import IMAGE, LABEL, Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
-from netdsl.data.outline import Outline, outline_of
 from netdsl.data.own.fields import TableColumn, lines_text
 from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.pictures import check_channels_wanted, look_at_pictures
 from netdsl.data.own.records import Form, column_of, open_records
 from netdsl.data.own.scan import check_broken
+from netdsl.data.own.source import FileSource
 from netdsl.elaborate.values import shown
 from netdsl.source import brief, counted
 
 
 @dataclass(frozen=True)
-class Images:
+class Images(FileSource):
     """`images("list.csv")`: pictures of a list, a CSV file with a column of paths that start from its folder.
 
     path, label: the names of the columns; without a column of labels the set has none. Labels that are texts are
@@ -40,7 +39,6 @@ class Images:
     separator: str | None = None
     encoding: str = "utf-8"
     header: bool = True
-    _train: Images | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name("file", self.file, "a file")
@@ -55,22 +53,6 @@ class Images:
 
     def _form(self) -> Form:
         return Form(self.separator, self.encoding, self.header)
-
-    def follow(self, train: object) -> Images:
-        """This source with the numbers that the classes have in the training set."""
-        if not isinstance(train, Images):
-            return self
-        following = copy.copy(self)
-        object.__setattr__(following, "_train", train)
-        return following
-
-    def load(self, base: Path) -> Split:
-        """Read the list and look at every picture; they are decoded when a batch needs them."""
-        return self._split(base, decode=True)
-
-    def outline(self, base: Path) -> Outline:
-        """Read the list and look at the headers."""
-        return outline_of(self._split(base, decode=False))
 
     def _split(self, base: Path, decode: bool) -> Split:
         listed = self._list(base)

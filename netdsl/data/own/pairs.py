@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ from netdsl.data.column import Column
 from netdsl.data.dataset import IMAGE, LABEL, Split
 from netdsl.data.errors import data_error
 from netdsl.data.named import check_name
-from netdsl.data.outline import Outline, outline_of
 from netdsl.data.own.folders import files_in, listed
 from netdsl.data.own.masks import MaskFiles, Values, all_values, colour_text, look_at_mask
 from netdsl.data.own.pictures import PictureFiles, check_channels_wanted, decodes, header_of, pictures_of
 from netdsl.data.own.scan import check_broken, scan
+from netdsl.data.own.source import FileSource
 from netdsl.data.picture import PictureHeader, is_picture
 from netdsl.data.pixels import Pixels
 from netdsl.elaborate.values import shown
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(FileSource):
     """`pairs(images = "img", masks = "msk")`: pictures `image`, and masks `label` [H, W] of the same names.
 
     A mask has class numbers as its pixels, or in its palette, or colours: `colours` lists them in the order of the
@@ -41,7 +40,6 @@ class Pairs:
     colours: Any = None
     channels: int | None = None
     broken: str = "refuse"
-    _train: Pairs | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name("images", self.images, "a folder")
@@ -49,22 +47,6 @@ class Pairs:
         check_channels_wanted(self.channels)
         check_broken(self.broken)
         object.__setattr__(self, "colours", None if self.colours is None else _colours(self.colours))
-
-    def follow(self, train: object) -> Pairs:
-        """This source with the classes that colours have in the training set."""
-        if not isinstance(train, Pairs):
-            return self
-        following = copy.copy(self)
-        object.__setattr__(following, "_train", train)
-        return following
-
-    def load(self, base: Path) -> Split:
-        """Look at every picture and at the values of every mask; both are decoded again when a batch needs them."""
-        return self._split(base, decode=True)
-
-    def outline(self, base: Path) -> Outline:
-        """Look at the headers."""
-        return outline_of(self._split(base, decode=False))
 
     def _split(self, base: Path, decode: bool) -> Split:
         pairs = self._paired(base)

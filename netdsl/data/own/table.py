@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from netdsl.data.own.fields import MOST_CATEGORIES, TableColumn, lines_text
 from netdsl.data.own.folders import listed
 from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.records import Form, column_of, open_records
+from netdsl.data.own.source import FollowingSource
 from netdsl.data.pixels import look
 from netdsl.elaborate.values import shown
 from netdsl.source import brief, counted
@@ -50,7 +50,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Csv:
+class Csv(FollowingSource):
     """`csv("d.csv", label = "species")`: records of numbers and categories, `x` [n, columns], and their labels.
 
     label: the column of labels, or a list of columns of numbers; none: a set without labels. columns: those that are
@@ -71,7 +71,6 @@ class Csv:
     decimal: str = "."
     encoding: str = "utf-8"
     header: bool = True
-    _train: Csv | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name("file", self.file, "a file")
@@ -89,14 +88,6 @@ class Csv:
 
     def _form(self) -> Form:
         return Form(self.separator, self.encoding, self.header)
-
-    def follow(self, train: object) -> Csv:
-        """This source with the columns, categories and fillings of the training set."""
-        if not isinstance(train, Csv):
-            return self
-        following = copy.copy(self)
-        object.__setattr__(following, "_train", train)
-        return following
 
     def outline(self, base: Path) -> Outline:
         """Read the table, which is small beside pictures."""

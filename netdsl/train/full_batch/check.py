@@ -11,9 +11,10 @@ from netdsl.ops.batch_size import check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, Note
 from netdsl.train.full_batch.method import FullBatch
-from netdsl.train.full_batch.names import name_of
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.full_batch.sizes import sizes
 from netdsl.train.full_batch.terms import adds_up, residual_terms
+from netdsl.train.make import name_in
 
 TAKEN = ("loss", "metrics", "optimizer", "epochs", "batch", "seed", "checkpoint_seconds", "start", "stop")
 """The settings of `train` that have a meaning for these methods."""
@@ -22,7 +23,7 @@ PIECE = "a larger piece"
 
 def check_settings(method: FullBatch, given: Mapping[str, SectionSetting]) -> None:
     """Raise NetError for every setting that changes steps of another kind, such as a schedule."""
-    name, problems = name_of(method), Mistakes()
+    name, problems = name_in(FULL_BATCH, method), Mistakes()
     for key, setting in given.items():
         value = setting.value
         if key in TAKEN or value is None or (isinstance(value, CallValue) and value.name == "constant"):
@@ -36,7 +37,7 @@ def check_settings(method: FullBatch, given: Mapping[str, SectionSetting]) -> No
 
 def check_network(method: FullBatch, network: Network) -> None:
     """Raise NetError where the method cannot train these weights, or this loss."""
-    name, problems = name_of(method), Mistakes()
+    name, problems = name_in(FULL_BATCH, method), Mistakes()
     objective = network.objective
     assert objective is not None
     for node in objective.leaves("param"):

@@ -22,10 +22,11 @@ from netdsl.train.full_batch.function import Point
 from netdsl.train.full_batch.layout import FlatLayout
 from netdsl.train.full_batch.memory import MethodState
 from netdsl.train.full_batch.method import FullBatch
-from netdsl.train.full_batch.names import name_of
+from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.full_batch.over_batch import OverBatch
 from netdsl.train.full_batch.pieces import Programs
 from netdsl.train.inputs import Inputs, network_inputs
+from netdsl.train.make import name_in
 from netdsl.train.measures import Measures
 from netdsl.train.settings import TrainSettings
 from netdsl.train.turn import Turn
@@ -45,7 +46,7 @@ class FullBatchLearner:
         self.inputs: Inputs = network_inputs(network)
         self.objective = network.objective
         self.measures = Measures(network.objective)
-        self.name = name_of(self.optimizer)
+        self.name = name_in(FULL_BATCH, self.optimizer)
         self.programs = Programs(network.objective, self.optimizer.piece, self.name, device)
         self.program: Program = self.programs.root
         self.layout = FlatLayout(self.program.graph)

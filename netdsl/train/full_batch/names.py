@@ -15,8 +15,3 @@ FULL_BATCH: Table[type[FullBatch]] = Table(
         "cg": "netdsl.train.full_batch.conjugate:Cg",
     }
 )
-
-
-def name_of(method: FullBatch) -> str:
-    """The name of a method."""
-    return next(name for name, kind in FULL_BATCH.items() if kind is type(method))

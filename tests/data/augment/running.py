@@ -5,8 +5,8 @@ import numpy as np
 from netdsl.data.augment.augmenter import Augmenter
 from netdsl.data.augment.choose import leaves
 from netdsl.data.augment.draw import draws, keys
-from netdsl.data.augment.labels import Label, Way
 from netdsl.data.augment.stages import Drawn
+from netdsl.data.augment.ways import Label, Way
 
 CELLS, VALUES, BOXES = Label(Way.CELLS), Label(Way.VALUES), Label(Way.BOXES)
 

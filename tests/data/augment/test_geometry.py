@@ -234,7 +234,7 @@ def test_masks_follow_the_picture(one):
     rng = np.random.default_rng(2)
     mask = (ndimage.gaussian_filter(rng.standard_normal((8, 30, 34)), (0, 3, 3)) > 0).astype(np.int64) * 2 + 1
     image = np.repeat(mask[..., None] * 80, 2, axis=-1).astype(np.uint8)
-    from netdsl.data.augment.labels import Label, Way
+    from netdsl.data.augment.ways import Label, Way
 
     ways = {"m": Label(Way.CELLS, 7), "v": VALUES, "s": CELLS}
     labels = {"m": mask, "v": image.astype(np.float32), "s": np.eye(4, dtype=np.float32)[mask]}
