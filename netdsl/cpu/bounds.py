@@ -45,6 +45,7 @@ class Claims(Generic[B]):
         self.args = cast("B", Reading(self.layout, step.args.words.tolist()))
         self._tables = step.args.keep
         self._known: dict[str, Room] = {}
+        self._spans: dict[tuple[int, int], tuple[int, int]] = {}
 
     def need(self, holds: bool, what: str) -> None:
         """Check a condition that the driver relies on."""
@@ -62,6 +63,11 @@ class Claims(Generic[B]):
         if slot is None:
             raise Broken(f"{field} points at no buffer")
         return slot
+
+    def dense(self, *fields: str) -> None:
+        """The driver takes what lies there for dense."""
+        for field in fields:
+            self.need(self.slot(field).view.layout is Layout.DENSE, f"{field} has gaps")
 
     def reads(self, field: str, end: int, first: int = 0, over: Over = (), gaps: bool = False) -> None:
         """Bytes `first` to `end` from where a field points are read, and again at (count, stride) of `over`.
@@ -105,6 +111,14 @@ class Claims(Generic[B]):
         """`count` int64s of an array that the block points at."""
         pointer = cast("Pointer", ints)
         return self._array(pointer.address, count, 1)
+
+    def span(self, ints: Ints, count: int) -> tuple[int, int]:
+        """The lowest and the highest number of such an array; 0 where it has none."""
+        key = cast("Pointer", ints).address, count
+        if key not in self._spans:  # panels of one convolution share their tables
+            found = self.table(ints, count)
+            self._spans[key] = min(found, default=0), max(found, default=0)
+        return self._spans[key]
 
     def rows(self, rows: Rows[R], count: int) -> list[R]:
         """`count` rows of a table that the block points at."""

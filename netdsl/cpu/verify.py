@@ -30,30 +30,42 @@ def verify(lowered: Lowered[Step]) -> None:
     """Raise PlanError unless every step stays inside of its buffers, its tables and its workspace."""
     buffers = [View.dense(k, b.type) for k, b in enumerate(lowered.buffers)]
     for call in lowered.calls:
+        rooms = _Rooms(call, buffers)
         for step in call.steps:
-            _check(step, call, buffers)
+            _check(step, call.node, rooms)
 
 
-def _check(step: Step, call: LoweredCall[Step], buffers: Sequence[View]) -> None:
-    def room(slot: Slot) -> Room:
+class _Rooms:
+    """What the steps of a call may touch: its operands and results as far as they lie in their buffers."""
+
+    def __init__(self, call: LoweredCall[Step], buffers: Sequence[View]) -> None:
+        results, operands = (
+            [(f"{kind} {k}", view) for k, view in enumerate(views) if view.inside(buffers[view.buffer])]
+            for kind, views in (("result", call.results), ("operand", call.operands))
+        )
+        self._written, self._read = results, results + operands
+        self._scratch = View.dense(SCRATCH, TensorType((call.scratch,), "bool"))
+        self._packed = None if call.packed is None else View.dense(PACKED, buffers[call.packed].type)
+
+    def of(self, slot: Slot) -> Room:
+        """The room of a slot; raises Broken where it has none."""
         number = slot.view.buffer
         if number == SCRATCH:
-            return Room("scratch", View.dense(SCRATCH, TensorType((call.scratch,), "bool")))
+            return Room("scratch", self._scratch)
         if number == PACKED:
-            if call.packed is None:
+            if self._packed is None:
                 raise Broken("it has no packed weights")
-            return Room("packed", View.dense(PACKED, buffers[call.packed].type))
-        own = [("result", k, view) for k, view in enumerate(call.results)]
-        if not slot.written:
-            own += [("operand", k, view) for k, view in enumerate(call.operands)]
-        for name, k, view in own:
-            if (slot.view is view or slot.view.inside(view)) and view.inside(buffers[number]):
-                return Room(f"{name} {k}", slot.view)
+            return Room("packed", self._packed)
+        for name, view in self._written if slot.written else self._read:
+            if slot.view is view or slot.view.inside(view):
+                return Room(name, slot.view)
         raise Broken(f"{slot.view} is no part of its operands and results")
 
+
+def _check(step: Step, node: Node, rooms: _Rooms) -> None:
     try:
         if step.driver not in RULES:
             raise Broken(f"nothing is known about its driver {step.driver}")
-        RULES[step.driver](Claims(step, room))
+        RULES[step.driver](Claims(step, rooms.of))
     except Broken as broken:
-        raise PlanError(step, call.node, str(broken)) from None
+        raise PlanError(step, node, str(broken)) from None

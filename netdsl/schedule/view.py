@@ -120,13 +120,21 @@ class View:
         `over` are (count, stride) of how these are repeated. True is certain; False may be said of pieces that
         cross from row to row.
         """
-        if length <= 0 or not all(count for count, _ in over):
+        if length <= 0:
             return True
-        at = first - self._begin + sum((n - 1) * s for n, s in over if s < 0)
+        back = reach = 0  # loops, not sums: a plan has thousands of these
+        for count, stride in over:
+            if not count:
+                return True
+            if stride < 0:
+                back -= (count - 1) * stride
+            else:
+                reach += (count - 1) * stride
+        at = first - self._begin - back
         if at < 0 or not self.type.size:
             return False
         if self.layout is Layout.DENSE:
-            return at + sum((n - 1) * abs(s) for n, s in over) + length <= self.type.nbytes
+            return at + back + reach + length <= self.type.nbytes
         levels = self._levels
         strides = [s for s, _ in levels]
         last = _digits(at, strides)

@@ -254,15 +254,22 @@ def _pack(c: Claims[Pack]) -> None:
     c.need(isinstance(copy, Code), "a kernel that copies is missing")
     assert isinstance(copy, Code)
     across, row, step = copy.driver == "copy_panel_transposed", a.row, a.step
+    first, end, low, high = [], [], [], []
     for unit in c.rows(a.units, a.unit_count):
         to, start, count, rows, columns = unit.to, unit.source, unit.tap_count, unit.rows, unit.columns
-        taps = c.table(unit.taps, count)
-        if not taps or not rows:
+        lowest, highest = c.span(unit.taps, count)
+        if not count or not rows:
             continue
         c.need(columns >= 1, "a panel has no columns")
-        c.writes("to", to + count * rows * row, to)
         size = (columns - 1) * step + 4 * rows if across else (rows - 1) * step + 4 * columns
-        c.reads("source", start + max(taps) + size, start + min(taps))
+        first.append(to)
+        end.append(to + count * rows * row)
+        low.append(start + lowest)
+        high.append(start + highest + size)
+    # Panels and kernels are dense, so that all is inside where the outermost bytes are.
+    c.dense("to", "source")
+    c.writes("to", max(end, default=0), min(first, default=0))
+    c.reads("source", max(high, default=0), min(low, default=0))
 
 
 def _add_parts(c: Claims[AddParts]) -> None:
