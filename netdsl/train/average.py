@@ -35,7 +35,7 @@ class Ema(Average):
     Running statistics are averaged alike.  Polyak and Juditsky 1992.
     """
 
-    decay: float = bounded(0.999, 0.0, 1.0)
+    decay: float = bounded(0.999, 0.0, 0.9999999)
     warmup: bool = False
 
     def __post_init__(self) -> None:

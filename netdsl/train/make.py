@@ -15,6 +15,8 @@ from netdsl.elaborate import CallValue, shown
 from netdsl.source import Diagnostic, NetError, Span, brief, counted, suggest
 
 FLOAT32_MAX = 3.4e38
+FLOAT32_MIN = 1.2e-38
+"""The least number above 0 that float32 holds in full: what must be above 0 is this, or more."""
 
 #: examples of values that need settings
 EXAMPLES: Mapping[str, str] = {
@@ -178,7 +180,9 @@ def check_numbers(owner: Any) -> None:
 
 
 def bounds(low: float, high: float) -> str:
-    """Two bounds in words; the largest number of float32 is none."""
+    """Two bounds in words; the largest number of float32 is none, and its smallest one is above 0."""
+    if low == FLOAT32_MIN:
+        return "above 0" if high == FLOAT32_MAX else f"above 0, {high} at most"
     return f"from {low} up" if high == FLOAT32_MAX else f"from {low} to {high}"
 
 
@@ -190,6 +194,17 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def bounded(default: float, low: float, high: float = FLOAT32_MAX) -> Any:
     """A dataclass field for a number between bounds."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high})
+
+
+def positive(default: float, high: float = FLOAT32_MAX) -> Any:
+    """A dataclass field for a number above 0."""
+    return bounded(default, FLOAT32_MIN, high)
+
+
+def check_rate(name: str, value: object) -> None:
+    """Raise ValueError, naming the setting, for a learning rate that moves nothing, or is none; None passes."""
+    if value is not None and (not is_number(value) or not FLOAT32_MIN <= value <= FLOAT32_MAX):
+        raise ValueError(f"{name} must be a number above 0, not {brief(shown(value))}")
 
 
 def name_in(known: Mapping[str, type], value: object) -> str:

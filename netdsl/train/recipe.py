@@ -12,7 +12,7 @@ from netdsl.primitives.leaf import learns
 from netdsl.scalar import Expr, maximum, minimum
 from netdsl.source import brief
 from netdsl.train.average import Average
-from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number, listed
+from netdsl.train.make import FLOAT32_MAX, check_numbers, is_number, listed, positive
 from netdsl.train.optimizers import Optimizer, Sgd, Terms, Weight
 
 #: what keeps a division by the norm of a unit from one by 0; Keras' epsilon
@@ -68,7 +68,7 @@ class MaxNorm(Constraint):
     et al. 2014, who use it with dropout.
     """
 
-    limit: float = bounded(3.0, 0.0)
+    limit: float = positive(3.0)
     weights: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:

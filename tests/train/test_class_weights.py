@@ -16,7 +16,7 @@ SOME = np.repeat([0, 1, 3], [40, 15, 5])
 
 def network(loss, out):
     text = f"net N {{ input x: [4]; output y = x -> dense({out}) }}\n"
-    text += f"train {{ loss = {loss}; batch = 60; epochs = 1; optimizer = sgd(lr = 0.0) }}"
+    text += f"train {{ loss = {loss}; batch = 60; epochs = 1; optimizer = sgd(lr = 1e-30) }}"
     return elaborate(Source("n.net", text))
 
 

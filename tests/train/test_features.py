@@ -84,7 +84,7 @@ def test_weights_of_the_trunk_that_change_are_noticed():
                 loop.learner.program.set("dense1.weight", np.zeros((36, 16), np.float32))
 
     stages = '[stage(epochs = 2, train = "dense2")]'
-    text = TEXT.replace(" -> dropout(0.3)", "").replace("adam(lr = 0.01)", "sgd(lr = 0)")
+    text = TEXT.replace(" -> dropout(0.3)", "").replace("adam(lr = 0.01)", "sgd(lr = 1e-30)")
     found = [
         Trainer(net(text, stages=stages, cache_features=c), callbacks=[Change()]).fit()
         for c in ("true", "false")

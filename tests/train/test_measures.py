@@ -29,7 +29,7 @@ ROW, MAP = "input x: [4]; output y = x -> dense(3)", "input x: [5, 3, 2]; output
 
 
 def network(flow, loss, metrics="", **train):
-    train = {"epochs": 1, "batch": 4, "optimizer": "sgd(lr = 0)", **train}
+    train = {"epochs": 1, "batch": 4, "optimizer": "sgd(lr = 1e-30)", **train}
     settings = "; ".join(f"{name} = {value}" for name, value in train.items())
     text = f"net N {{ {flow} }}\ntrain {{ loss = {loss}; metrics = [{metrics}]; {settings} }}"
     return elaborate(Source("n.net", text))

@@ -141,7 +141,7 @@ def test_statistics_are_those_of_every_batch():
     text = TEXT.replace("dense(8) -> tanh", "dense(8) -> batch_norm -> tanh")
 
     def statistics(**settings):
-        net = network(text=text, epochs=1, optimizer="sgd(lr = 0)", **settings)
+        net = network(text=text, epochs=1, optimizer="sgd(lr = 1e-30)", **settings)
         trainer = Trainer(net, data=plan(40))
         trainer.fit()
         return trainer.program.get("batch_norm1.running_mean")
@@ -157,12 +157,12 @@ def test_statistics_are_those_of_every_batch():
         ('groups = [group("dense1", lr = -1)]', "lr must be a number from 0 up, not -1"),
         ("groups = [group(3, lr = 1)]", "weights must be text"),
         ("groups = 3", "groups is a list of group"),
-        ("constraints = [max_norm(-1)]", "limit must be from 0"),
+        ("constraints = [max_norm(-1)]", "limit must be above 0, not -1"),
         ("constraints = [maxnorm(1)]", "did you mean max_norm"),
         ('constraints = [non_neg("conv9")]', "no weight is called conv9"),
         ("accumulate = 0", "accumulate must be a whole number from 1"),
         ("clip_value = 0", "clip_value must be a number above 0"),
-        ("average = ema(1.5)", "decay must be from 0.0 to 1.0"),
+        ("average = ema(1)", "decay must be from 0.0 to 0.9999999, not 1"),
         ("average = swa(every = 0)", "every must be a whole number of epochs from 1"),
         ("average = mean", "did you mean|there are ema, swa"),
         ("average = 0.9", "average is one of ema, swa"),

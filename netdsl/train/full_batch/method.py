@@ -14,7 +14,7 @@ from netdsl.train.full_batch.backtracking import Backtracking
 from netdsl.train.full_batch.function import Function, Point
 from netdsl.train.full_batch.line import Line, Trial
 from netdsl.train.full_batch.strong_wolfe import StrongWolfe
-from netdsl.train.make import bounded, check_numbers
+from netdsl.train.make import bounded, check_numbers, positive
 
 State = dict[str, Array]
 LineSearch = Backtracking | StrongWolfe
@@ -52,7 +52,7 @@ class FullBatch:
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     residuals: ClassVar[bool] = False
     scales: ClassVar[bool] = True
-    lr: float = bounded(1.0, 0.0)
+    lr: float = positive(1.0)
     tolerance: float = bounded(1e-5, 0.0)
     piece: int = 1024
 

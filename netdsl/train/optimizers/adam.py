@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netdsl.compat import override
 from netdsl.scalar import Expr, absolute, maximum, sqrt
-from netdsl.train.make import bounded
+from netdsl.train.make import bounded, positive
 from netdsl.train.optimizers.base import New, Optimizer, Terms, check_switches
 from netdsl.train.optimizers.momentum import both_or_one
 
@@ -18,7 +18,7 @@ class Moments(Optimizer):
     """Base of those that keep a running mean of gradients, and of their squares or sizes."""
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
-    lr: float = bounded(0.001, 0.0)
+    lr: float = positive(0.001)
     beta1: float = bounded(0.9, 0.0, 0.999999)
     beta2: float = bounded(0.999, 0.0, 0.999999)
     eps: float = bounded(1e-8, 0.0)
@@ -105,7 +105,7 @@ class Adamax(Moments):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("mean", "largest")
-    lr: float = bounded(0.002, 0.0)
+    lr: float = positive(0.002)
 
     @override
     def update(self, t: Terms) -> New:
@@ -124,7 +124,7 @@ class NAdam(Moments):
     Weight decay is added to the gradient.  Dozat 2016; PyTorch NAdam.
     """
 
-    lr: float = bounded(0.002, 0.0)
+    lr: float = positive(0.002)
     momentum_decay: float = bounded(0.004, 0.0)
 
     def scalars(self, step: int, lr: float, momentum: float | None) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netdsl.compat import override
 from netdsl.scalar import maximum, sqrt
-from netdsl.train.make import bounded
+from netdsl.train.make import bounded, positive
 from netdsl.train.optimizers.base import New, Optimizer, Terms, Weight, WithMomentum, check_switches
 
 
@@ -44,7 +44,7 @@ class Adadelta(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square", "step")
-    lr: float = bounded(1.0, 0.0)
+    lr: float = positive(1.0)
     rho: float = bounded(0.9, 0.0, 1.0)
     eps: float = bounded(1e-6, 0.0)
 
@@ -67,7 +67,7 @@ class RmsProp(WithMomentum):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square", "mean", "momentum")
-    lr: float = bounded(0.001, 0.0)
+    lr: float = positive(0.001)
     rho: float = bounded(0.9, 0.0, 1.0)
     eps: float = bounded(1e-7, 0.0)
     centered: bool = False

@@ -16,7 +16,7 @@ from netdsl.ir import Value
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.scalar import Arg, Expr, sqrt
 from netdsl.source import brief
-from netdsl.train.make import bounded, check_numbers
+from netdsl.train.make import bounded, check_numbers, positive
 
 New = tuple[Expr, Mapping[str, Expr]]
 """The new weight and the new slots by name."""
@@ -102,7 +102,7 @@ class Optimizer:
     """Base.  `slots` names the values that it keeps per weight."""
 
     slots: ClassVar[tuple[str, ...]] = ()
-    lr: float = bounded(0.01, 0.0)
+    lr: float = positive(0.01)
     weight_decay: float = bounded(0.0, 0.0)
 
     def __post_init__(self) -> None:

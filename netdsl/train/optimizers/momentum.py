@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from netdsl.compat import override
 from netdsl.scalar import Expr, logical_and, sign, where
-from netdsl.train.make import bounded
+from netdsl.train.make import bounded, positive
 from netdsl.train.optimizers.base import New, Optimizer, Terms, WithMomentum, check_switches
 
 
@@ -56,7 +56,7 @@ class Lars(WithMomentum):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("momentum",)
-    lr: float = bounded(1.0, 0.0)
+    lr: float = positive(1.0)
     momentum: float = bounded(0.9, 0.0, 1.0)
     trust: float = bounded(0.001, 0.0)
     eps: float = bounded(1e-8, 0.0)
@@ -96,7 +96,7 @@ class Lion(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("mean",)
-    lr: float = bounded(1e-4, 0.0)
+    lr: float = positive(1e-4)
     beta1: float = bounded(0.9, 0.0, 1.0)
     beta2: float = bounded(0.99, 0.0, 1.0)
 

@@ -14,7 +14,7 @@ from netdsl.ops.choose import chooses
 from netdsl.primitives import Contract, PrimitiveBuilder
 from netdsl.scalar import maximum, sqrt
 from netdsl.source import brief
-from netdsl.train.make import bounded, listed
+from netdsl.train.make import bounded, listed, positive
 from netdsl.train.optimizers.adam import AdamW
 from netdsl.train.optimizers.base import New, Optimizer, Terms, Weight, check_switches
 
@@ -35,12 +35,12 @@ class Muon(Optimizer):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("momentum", "mean", "square")
-    lr: float = bounded(0.02, 0.0)
+    lr: float = positive(0.02)
     momentum: float = bounded(0.95, 0.0, 1.0)
     nesterov: bool = True
     ns_steps: int = 5
     eps: float = bounded(1e-7, 0.0)
-    adam_lr: float = bounded(3e-4, 0.0)
+    adam_lr: float = positive(3e-4)
     adam: Sequence[str] | str = ()
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Muon(Optimizer):
         if not self._orthogonal(t.weight):
             step, new = self._aside().step(t, t.g)
             # The rate of the others, as a share of the one that is scheduled.
-            share = self.adam_lr / self.lr if self.lr else 0.0
+            share = self.adam_lr / self.lr
             kept = t.w * (1.0 - t.lr * (share * t.weight.decay)) if t.weight.decay else t.w
             return kept - share * step, new
         momentum = t.hyper["momentum"]

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from netdsl.elaborate import shown
 from netdsl.source import brief, counted
-from netdsl.train.make import FLOAT32_MAX, bounded, check_numbers, is_number
+from netdsl.train.make import bounded, check_numbers, check_rate, is_number
 
 Rates = tuple[float, float | None]
 """Learning rate and momentum; None: the optimiser's own."""
@@ -66,8 +66,7 @@ class RateSchedule:
 
     def __post_init__(self) -> None:
         check_numbers(self)
-        if self.lr is not None and (not is_number(self.lr) or not 0 <= self.lr <= FLOAT32_MAX):
-            raise ValueError(f"lr must be a learning rate, not {brief(shown(self.lr))}")
+        check_rate("lr", self.lr)
         if self.lr is not None and self.own_rates:
             raise ValueError("lr is what its own settings say")
         if self.epochs is not None and (

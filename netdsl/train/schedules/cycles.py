@@ -10,7 +10,7 @@ from typing import ClassVar
 from netdsl.compat import override
 from netdsl.elaborate import shown
 from netdsl.source import brief, counted
-from netdsl.train.make import FLOAT32_MAX, bounded, is_number
+from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, check_rate, is_number, positive
 from netdsl.train.schedules.base import Clock, Rates, RateSchedule, check_minimum, half_cosine, momenta
 
 
@@ -43,7 +43,7 @@ class CosineRestarts(RateSchedule):
     first: float = field(metadata={"low": 1e-6, "high": FLOAT32_MAX})
     factor: float = bounded(1.0, 1.0)
     minimum: float = bounded(0.0, 0.0)
-    decay: float = bounded(1.0, 0.0, 1.0)
+    decay: float = positive(1.0, 1.0)
 
     @override
     def rates(self, lr: float, clock: Clock) -> Rates:
@@ -91,8 +91,7 @@ class OneCycle(RateSchedule):
         super().__post_init__()
         if self.peak is not None and self.lr is not None:
             raise ValueError("peak is what lr would say: give one of them")
-        if self.peak is not None and (not is_number(self.peak) or not 0 <= self.peak <= FLOAT32_MAX):
-            raise ValueError(f"peak must be a learning rate, not {brief(shown(self.peak))}")
+        check_rate("peak", self.peak)
         momenta(self.momentum)
 
     @property
@@ -133,11 +132,11 @@ class Cyclical(RateSchedule):
         "mode": {name: name for name in ("triangular", "triangular2", "exp_range")}
     }
     low: float = field(metadata={"low": 0.0, "high": FLOAT32_MAX})
-    high: float = field(metadata={"low": 0.0, "high": FLOAT32_MAX})
+    high: float = field(metadata={"low": FLOAT32_MIN, "high": FLOAT32_MAX})
     up: float = bounded(4.0, 1e-6)
     down: float | None = None
     mode: str = "triangular"
-    gamma: float = bounded(1.0, 0.0, 1.0)
+    gamma: float = positive(1.0, 1.0)
     momentum: Sequence[float] | bool = (0.9, 0.8)
 
     def __post_init__(self) -> None:

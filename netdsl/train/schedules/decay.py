@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from netdsl.compat import override
 from netdsl.elaborate import shown
 from netdsl.source import brief, counted
-from netdsl.train.make import FLOAT32_MAX, bounded
+from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, positive
 from netdsl.train.schedules.base import Clock, Rates, RateSchedule, check_minimum
 
 
@@ -30,42 +30,49 @@ class StepDecay(RateSchedule):
     PyTorch StepLR and MultiStepLR.
     """
 
-    every: int = 0
-    factor: float = bounded(0.1, 0.0)
-    milestones: Sequence[int] = ()
+    every: int | None = None
+    factor: float = positive(0.1)
+    milestones: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.every) == bool(self.milestones) or not isinstance(self.milestones, (list, tuple)):
+        if (self.every is None) == (self.milestones is None):
             raise ValueError("takes either every, a number of epochs, or milestones, a list of epochs")
-        entries = [*self.milestones, *([self.every] if self.every else [])]
-        if any(isinstance(e, bool) or not isinstance(e, int) or e < 1 for e in entries):
-            raise ValueError("counts epochs, whole ones from 1")
-        if list(self.milestones) != sorted(self.milestones):
-            raise ValueError("takes milestones in ascending order")
+        if self.every is not None and not _is_epoch(self.every):
+            raise ValueError(f"every must be a whole number of epochs from 1, not {brief(shown(self.every))}")
+        listed = self.milestones is None or (isinstance(self.milestones, (list, tuple)) and self.milestones)
+        if not listed or not all(map(_is_epoch, self.milestones or ())):
+            raise ValueError(
+                f"milestones is a list of whole epochs from 1, such as [80, 120], not {brief(shown(self.milestones))}"
+            )
+        if list(self.points) != sorted(set(self.points)):
+            raise ValueError("milestones must be in ascending order, each of them once")
+
+    @property
+    def points(self) -> Sequence[int]:
+        """The milestones, none where `every` says when."""
+        return self.milestones or ()
 
     @override
     def rates(self, lr: float, clock: Clock) -> Rates:
-        passed = (
-            clock.epoch // self.every if self.every else bisect.bisect_right(self.milestones, clock.epoch)
-        )
+        passed = clock.epoch // self.every if self.every else bisect.bisect_right(self.points, clock.epoch)
         return self._changed(lr, passed), None
 
     def _changed(self, lr: float, passed: int) -> float:
         try:
             return lr * self.factor**passed
         except OverflowError:
-            return math.inf if lr else 0.0
+            return math.inf
 
     def check_rates(self, lr: float, epochs: int) -> None:
         """A rate that grows must stay a number of float32."""
-        changes = (epochs - 1) // self.every if self.every else bisect.bisect_left(self.milestones, epochs)
+        changes = (epochs - 1) // self.every if self.every else bisect.bisect_left(self.points, epochs)
         large = bisect.bisect_left(
             range(1, changes + 1), True, key=lambda k: self._changed(lr, k) > FLOAT32_MAX
         )
         if self.factor <= 1 or large == changes:
             return
-        epoch = 1 + (self.every * (large + 1) if self.every else self.milestones[large])
+        epoch = 1 + (self.every * (large + 1) if self.every else self.points[large])
         raise ValueError(
             f"the learning rate of epoch {epoch} is not a number that float32 holds: "
             f"step multiplies {lr:g} by {self.factor:g}, {counted(large + 1, 'time')}"
@@ -73,10 +80,14 @@ class StepDecay(RateSchedule):
 
     def doubt(self, epochs: int) -> str | None:
         """That the rate never changes."""
-        first = self.every or self.milestones[0]
+        first = self.every or self.points[0]
         if first < epochs:
             return None
         return f"step changes nothing: its first change is after {counted(first, 'epoch')}, the training has {epochs}"
+
+
+def _is_epoch(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class _Timed(RateSchedule):
     `staircase` counts whole units only.
     """
 
-    rate: float = field(metadata={"low": 0.0, "high": FLOAT32_MAX})
+    rate: float = field(metadata={"low": FLOAT32_MIN, "high": FLOAT32_MAX})
     every: float = bounded(1.0, 1e-6)
     staircase: bool = False
 
@@ -112,7 +123,7 @@ class Exponential(_Timed):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.rate > 1:
-            raise ValueError(f"rate must be from 0 to 1, not {self.rate:g}")
+            raise ValueError(f"rate must be above 0, 1 at most, not {self.rate:g}")
 
     @override
     def rates(self, lr: float, clock: Clock) -> Rates:
@@ -161,7 +172,7 @@ class Plateau(RateSchedule):
     """
 
     names = ("metric",)
-    factor: float = bounded(0.1, 0.0, 1.0)
+    factor: float = positive(0.1, 0.999999)
     patience: int = 10
     metric: str | None = None
     min_delta: float = bounded(1e-4, 0.0)

@@ -13,7 +13,7 @@ from netdsl.ir import Graph
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, NetError, brief
 from netdsl.train.freeze import weights_named
-from netdsl.train.make import FLOAT32_MAX, is_number, listed
+from netdsl.train.make import check_rate, listed
 from netdsl.train.schedules import Clock, RateSchedule
 
 
@@ -32,8 +32,7 @@ class Stage:
     def __post_init__(self) -> None:
         if isinstance(self.epochs, bool) or not isinstance(self.epochs, int) or not 1 <= self.epochs < 2**31:
             raise ValueError(f"epochs must be a whole number from 1, not {brief(shown(self.epochs))}")
-        if self.lr is not None and (not is_number(self.lr) or not 0 < self.lr <= FLOAT32_MAX):
-            raise ValueError(f"lr must be a number above 0, not {brief(shown(self.lr))}")
+        check_rate("lr", self.lr)
         if self.schedule is not None and not isinstance(self.schedule, RateSchedule):
             raise ValueError(f"schedule is a schedule such as cosine, not {brief(shown(self.schedule))}")
         _ = self.patterns
