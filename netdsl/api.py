@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from netdsl import elaborate
 from netdsl.arrays import Array
 from netdsl.elaborate import need_network
 from netdsl.report import summarize
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, Mistakes, NetError
 from netdsl.syntax.read import read_source
 
 if TYPE_CHECKING:
@@ -81,7 +81,25 @@ def load(
     several nets.  Raises NetError with every mistake found, TypeError for other values.
     """
     given = {name: _written(name, value) for name, value in (settings or {}).items()}
-    return Network(**vars(elaborate.elaborate(read_source(os.fspath(path)), batch, given, net)))
+    network = Network(**vars(elaborate.elaborate(read_source(os.fspath(path)), batch, given, net)))
+    _check_sections(network, given)
+    return network
+
+
+def _check_sections(network: Network, given: Collection[str]) -> None:
+    """Check the values of the sections that settings are given for, as a training does; raises NetError."""
+    kinds = {name.partition(".")[0] for name in given if "." in name}
+    problems = Mistakes()
+    if kinds:
+        from netdsl.train.settings import data_plan, train_settings
+
+        with problems.at():
+            if kinds & {"train", "eval"}:
+                train_settings(network)
+        with problems.at():
+            if "data" in kinds:
+                data_plan(network, 0)
+    problems.done()
 
 
 def _written(name: str, value: Any) -> str:

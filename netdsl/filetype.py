@@ -45,7 +45,7 @@ def open_file(path: str | Path, code: str, wanted: str, fix: str | None = None) 
     except FileNotFoundError:
         if Path(path).is_symlink():
             raise NetError(Diagnostic(code, f"{path} is a link that points to nothing", fix=fix)) from None
-        fix = _near(Path(path)) or fix
+        fix = nearest_path(Path(path)) or fix
         raise NetError(Diagnostic(code, f"there is no file {path}", fix=fix)) from None
     except OSError as error:
         raise NetError(Diagnostic(code, f"cannot read {path}: {error.strerror}", fix=fix)) from None
@@ -110,11 +110,16 @@ def _special(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
-def _near(path: Path) -> str | None:
-    """A file with a similar name beside a missing one."""
+def nearest_path(path: Path) -> str | None:
+    """A hint with a path that is there and called like a missing one, or like the first missing folder in it."""
+    missing, rest = path, Path()
     try:
-        with os.scandir(path.parent) as entries:
-            near = suggest(path.name, [e.name for e in islice(entries, 1000)])
+        while not missing.parent.exists() and missing.parent != missing:
+            missing, rest = missing.parent, missing.name / rest
+        with os.scandir(missing.parent) as entries:
+            near = suggest(missing.name, [e.name for e in islice(entries, 1000)])
+        found = None if near is None else missing.with_name(near)
+        whole = found if found is None or not (found / rest).exists() else found / rest
     except (OSError, ValueError):
         return None
-    return f"did you mean {path.with_name(near)}?" if near else None
+    return f"did you mean {whole}?" if whole else None

@@ -127,7 +127,7 @@ OBJECTS: Mapping[str, str] = {
     "cg": "conjugate_gradient NonlinearCG",
     "newton": "Newton-CG newton_cg trust-exact",
     "levenberg_marquardt": "LM lmder",
-    "lbfgs": "L-BFGS-B",
+    "lbfgs": "L-BFGS L-BFGS-B",
     "max_norm": "MaxNorm",
     "unit_norm": "UnitNorm",
     "non_neg": "NonNeg",
@@ -255,8 +255,13 @@ def setting(word: str, known: Iterable[str]) -> str | None:
 
 def named(word: str, known: Iterable[str]) -> str | None:
     """What is written for an optimiser, a schedule, or what is done to data, where `known` may stand."""
-    write = _OBJECTS.get(plain(word))
+    write = object_called(word)
     return write if write is not None and write in known else None
+
+
+def object_called(word: str) -> str | None:
+    """What is written for an optimiser, a schedule, or what is done to data."""
+    return _OBJECTS.get(plain(word))
 
 
 def entry(word: str, known: Iterable[str]) -> str | None:

@@ -105,12 +105,30 @@ def check_sample_shape(ours: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     one_size = math.prod(ours) == math.prod(wanted)
     flat = one_size and (len(wanted) == 1 or (len(ours) == 1 and math.prod(wanted[2:]) == 1))
     if not flat and [size for size in ours if size != 1] != [size for size in wanted if size != 1]:
-        fix = None
-        if len(ours) == len(wanted) == 3 and (*ours[1:], ours[0]) == wanted:
-            fix = "channels come last: numpy.moveaxis(x, 1, -1) puts those of an array [n, C, H, W] there"
         raise data_error(
-            f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}", fix=fix
+            f"the data has samples of shape {list(ours)}, the network takes {list(wanted)}",
+            fix=_fitting(ours, wanted) if len(ours) == len(wanted) == 3 else None,
         )
+
+
+def _fitting(ours: tuple[int, ...], wanted: tuple[int, ...]) -> str | None:
+    """What makes pictures of one shape [H, W, C] those of another."""
+    if (*ours[1:], ours[0]) == wanted:
+        return "channels come last: numpy.moveaxis(x, 1, -1) puts those of an array [n, C, H, W] there"
+    steps = [] if ours[:2] == wanted[:2] else sizing(wanted)
+    if ours[2] == 3 and wanted[2] == 1:
+        steps.append("grey")
+    elif ours[2] != wanted[2]:
+        how = f"channels = {wanted[2]} of folder, images and pairs reads them so"
+        return how if wanted[2] in (1, 3, 4) and not steps else None
+    return f"preprocess = [{', '.join(steps)}] gives them this shape"
+
+
+def sizing(shape: tuple[int, ...]) -> list[str]:
+    """The steps of `preprocess` that make pictures of all sizes ones of a shape [H, W, ...]."""
+    height, width = shape[:2]
+    square = height == width
+    return [f"resize({height})", f"center_crop({height})"] if square else [f"resize({height}, {width})"]
 
 
 def from_arrays(

@@ -16,6 +16,7 @@ from netdsl.data.dataset import (
     check_counts,
     check_shapes,
     need_label,
+    sizing,
 )
 from netdsl.data.errors import data_error
 from netdsl.data.preprocess import Step, shape_after
@@ -34,7 +35,8 @@ class ArrayOutline:
     shape: of one sample, `()` for a single number.  integers: whether it holds whole numbers.  classes: how many
     there are, where class numbers have names.  values: all of them, or each different one, where they are at hand;
     of a split that is a share of another, those of the whole.  shapes: every shape that a sample has, each with the
-    name of one that has it, where they may differ.
+    name of one that has it, where they may differ.  as_names: the setting of the source that takes these numbers for
+    names of classes, where it has one.
     """
 
     shape: Shape
@@ -42,6 +44,7 @@ class ArrayOutline:
     classes: int | None = None
     values: Array | None = None
     shapes: Mapping[Shape, str] = field(default_factory=dict)
+    as_names: str | None = None
 
     @property
     def label(self) -> tuple[int, ...]:
@@ -164,10 +167,11 @@ def outline_of_pair(
     return Outline(samples[0], {IMAGE: ArrayOutline(tuple(samples[1:]), False), LABEL: label})
 
 
-def one_shape(steps: Sequence[Step], shapes: Mapping[Shape, str]) -> Shape:
+def one_shape(steps: Sequence[Step], shapes: Mapping[Shape, str], wanted: Shape | None = None) -> Shape:
     """The shape of samples after all steps, which must be the same for all of them.
 
-    `shapes` are those that they have before, each with the name of a sample. Errors: NetError that names two.
+    `shapes` are those that they have before, each with the name of a sample, `wanted` is what a network takes, where
+    that is known. Errors: NetError that names two.
     """
     (first, name), *others = shapes.items()
     made = shape_after(steps, first)
@@ -176,23 +180,29 @@ def one_shape(steps: Sequence[Step], shapes: Mapping[Shape, str]) -> Shape:
         if found != made:
             after = f" after {', '.join(map(str, steps))}" if steps else ""
             message = f"the samples differ in size{after}: {name} is {list(made)}, {other} {list(found)}"
-            raise data_error(message, fix=_to_one_size(shapes))
+            raise data_error(message, fix=_to_one_size(shapes, wanted))
     return made
 
 
-def _to_one_size(shapes: Mapping[Shape, str]) -> str | None:
-    """The setting that makes pictures of several sizes one."""
+def _to_one_size(shapes: Mapping[Shape, str], wanted: Shape | None) -> str | None:
+    """The setting that makes pictures of several sizes one: that of the network, where there is one."""
     if any(len(shape) not in (2, 3) for shape in shapes):
         return None
     side = min(min(shape[:2]) for shape in shapes)
-    return f"preprocess = [resize({side}), center_crop({side})] gives all of them one size"
+    size = wanted if wanted is not None and len(wanted) in (2, 3) else (side, side)
+    return f"preprocess = [{', '.join(sizing(size))}] gives all of them one size"
 
 
-def prepared_outline(outline: Outline, steps: Mapping[str, Sequence[Step]]) -> Outline:
-    """The outline whose inputs, by name, have been preprocessed by these steps. Errors: NetError."""
+def prepared_outline(
+    outline: Outline, steps: Mapping[str, Sequence[Step]], wanted: Mapping[str, Shape] | None = None
+) -> Outline:
+    """The outline whose inputs, by name, have been preprocessed by these steps; `wanted` as in `one_shape`.
+
+    Errors: NetError.
+    """
     arrays = dict(outline.arrays)
     for name, own in steps.items():
         found = arrays[name]
-        shape = one_shape(own, found.shapes or {found.shape: "sample 0"})
+        shape = one_shape(own, found.shapes or {found.shape: "sample 0"}, (wanted or {}).get(name))
         arrays[name] = replace(found, shape=shape, shapes={})
     return replace(outline, arrays=arrays)

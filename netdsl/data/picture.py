@@ -254,7 +254,7 @@ def _grey(colours: NDArray[Any]) -> NDArray[Any]:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder by name, those of folders in it left out. Errors: NetError when there are none."""
-    with reading(folder), os.scandir(folder) as entries:
+    with reading(folder, "folder"), os.scandir(folder) as entries:
         found = sorted(
             Path(entry.path) for entry in entries if entry.is_file() and is_picture(Path(entry.name))
         )

@@ -204,7 +204,8 @@ class DataPlan:
         samples = {name: outline.arrays[name].shape for name in inputs_of(feeds)}
         labels = {f.name: outline.arrays[f.name].label for f in feeds if f.kind is not Kind.INPUT}
         steps = self._steps(samples)
-        return prepared_outline(outline, {**steps, **steps_by_label(steps, samples, labels)})
+        after = {**steps, **steps_by_label(steps, samples, labels)}
+        return prepared_outline(outline, after, {f.name: f.shape for f in feeds if f.shape})
 
     def _steps(self, samples: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[Step, ...]]:
         """The preprocessing of inputs, by the shapes of their samples."""

@@ -34,7 +34,7 @@ from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, out
 from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
 from netdsl.data.registry import DATASETS, known
 from netdsl.data.stream import Header
-from netdsl.elaborate.values import shown
+from netdsl.elaborate.values import in_quotes, shown
 from netdsl.lazy import Table
 from netdsl.source import brief, suggest
 
@@ -266,6 +266,8 @@ def meant_source(name: str, setting: str) -> str | None:
     """A suggestion for an unknown data set; never a test set as training data."""
     if name in SOURCE_WORDS:
         return f'in quotes: "{name}"'
+    if of_file(name):
+        return of_file(name)
     dataset, _, split = name.partition(".")
     near = suggest(dataset, DATASETS)
     if near is None:
@@ -277,6 +279,15 @@ def meant_source(name: str, setting: str) -> str | None:
         )
     meant = (suggest(split, DATASETS[near].sizes) or "train") if setting == "validation" else setting
     return f"did you mean {near}.{meant}?"
+
+
+def of_file(path: str) -> str | None:
+    """How to write the source of a file, by its ending; None for others."""
+    ending = path.rpartition(".")[2]
+    more = {"csv": ', label = "COLUMN"', "npz": "", "zarr": ""}
+    if ending in ("idx", "npy"):
+        more[ending] = f', "labels.{ending}"'
+    return f'{ending}("{path}"{more[ending]})' if ending in more else None
 
 
 def as_normalizer(value: object) -> Normalizer:
@@ -305,7 +316,7 @@ def as_classes(value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise data_error('classes is a list of names, such as ["cat", "dog"]')
+        raise data_error('classes is a list of names, such as ["cat", "dog"]', fix=in_quotes(value))
     return check_classes(tuple(value))
 
 
@@ -325,7 +336,9 @@ def as_names(value: object, setting: str) -> tuple[str, ...]:
     """Check a value that names arrays. Errors: NetError."""
     listed = _listed(value)
     if not all(isinstance(name, str) and name for name in listed):
-        raise data_error(f'{setting} is {_shown(value)}; it takes names of arrays, as in ["boxes"]')
+        raise data_error(
+            f'{setting} is {_shown(value)}; it takes names of arrays, as in ["boxes"]', fix=in_quotes(value)
+        )
     return listed
 
 

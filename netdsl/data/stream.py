@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.filetype import HEAD, open_file
+from netdsl.filetype import HEAD, nearest_path, open_file
 from netdsl.limits import MAX_ELEMENTS, MAX_RANK
 from netdsl.machine import check_fits
 from netdsl.source import NetError, counted
@@ -129,14 +129,16 @@ def open_stream(path: str | os.PathLike[str], wanted: str = "a data file") -> It
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system and of gzip in the body into a NetError that names `path`."""
+def reading(path: Path, kind: str = "file") -> Iterator[None]:
+    """Turn the errors of the file system and of gzip in the body into a NetError that names `path`, a `kind`."""
     try:
         yield
     except NetError:
         raise
     except FileNotFoundError as error:
-        raise data_error(f"there is no file {path}") from error
+        raise data_error(f"there is no {kind} {path}", fix=nearest_path(path)) from error
+    except NotADirectoryError as error:
+        raise data_error(f"{path} is no {kind}") from error
     except EOFError as error:
         raise data_error(f"{path} ends too early: its compressed data is cut off") from error
     except (OSError, zlib.error) as error:

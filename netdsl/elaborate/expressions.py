@@ -139,7 +139,7 @@ class ExpressionEvaluator:
         a, b = self.evaluate(e.left), self.evaluate(e.right)
         for value in (a, b):
             if isinstance(value, TargetName) or e.op not in ("==", "!="):
-                need_defined(self.context, self.frame, value)
+                need_defined(self.context, self.frame, value, e)
         if isinstance(a, Value) or isinstance(b, Value):
             return self._tensor_binary(e, a, b)
         return self.operate(e, a, b)

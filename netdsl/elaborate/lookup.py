@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from netdsl import words
@@ -12,6 +13,9 @@ from netdsl.elaborate.values import Function, Symbol, TargetName
 from netdsl.ops import BY_NAME
 from netdsl.source import Span
 from netdsl.syntax import tree
+
+_PATH = re.compile(r"[\w.-]+(/[\w.-]+)+")
+_DASHES = re.compile(r"[A-Za-z]\w*(-[A-Za-z]\w*)+")
 
 
 def lookup(frame: Frame, name: str, span: Span) -> Any:
@@ -48,10 +52,22 @@ def unknown(context: Context, frame: Frame, name: str, span: Span, fed: bool = F
     return context.fail("name", f"no {kind} is called {name}", span, fix=fix)
 
 
-def need_defined(context: Context, frame: Frame, value: Any) -> None:
-    """Fail for a value that is an undefined name."""
+def need_defined(context: Context, frame: Frame, value: Any, within: tree.Binary | None = None) -> None:
+    """Fail for a value that is an undefined name; `within` is what it is an operand of."""
     if isinstance(value, (Symbol, TargetName)):
+        if within is not None and frame.symbols:
+            _no_operation(context, within.span)
         unknown(context, frame, value.name if isinstance(value, TargetName) else str(value), value.span)
+
+
+def _no_operation(context: Context, span: Span) -> None:
+    """Fail for a path without quotes, and for a name with dashes, which read as divisions and differences."""
+    text = span.text
+    if _PATH.fullmatch(text):
+        context.fail("name", f"{text} is no name", span, fix=f'a path stands in quotes: "{text}"')
+    if _DASHES.fullmatch(text):
+        name = words.object_called(text) or text.replace("-", "_").lower()
+        context.fail("name", f"{text} is no name", span, fix=f"did you mean {name}?")
 
 
 def need_known(context: Context, frame: Frame, function: tree.Expr) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from netdsl import words
 from netdsl.elaborate.sections import KNOWN
-from netdsl.source import Diagnostic, NetError, Source, Span, suggest
+from netdsl.source import Diagnostic, NetError, Source, Span, brief, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
 
@@ -24,6 +24,7 @@ class Overrides:
         dims = {
             d.name.id for s in net.body if isinstance(s, tree.Input) for d in s.dims if d.name is not None
         }
+        self._net = net.name.id
         self.net_names = {p.name.id for p in net.params} | dims
         self.net_values: dict[str, tree.Expr] = {}
         self._sections: dict[str, dict[str, tree.Expr]] = {kind: {} for kind in KNOWN}
@@ -50,7 +51,7 @@ class Overrides:
                 self.problems.append(Diagnostic("setting", message, entry.name.span, fix=fix))
 
     def _known(self) -> str:
-        return f"the net has {', '.join(sorted(self.net_names)) or 'none'}"
+        return f"{self._net} has {', '.join(sorted(self.net_names)) or 'no settings'}"
 
     def section(self, kind: str) -> Mapping[str, tree.Expr]:
         """The overridden settings of a section."""
@@ -66,11 +67,11 @@ class Overrides:
             known = [*self.net_names, *(f"{k}.{s}" for k, names in KNOWN.items() for s in names)]
             entry = words.entry(key, KNOWN[kind]) if kind in KNOWN else None
             near = (entry and (entry if ":" in entry else f"{kind}.{entry}")) or suggest(name, known)
-            raise NetError(
-                Diagnostic(
-                    "setting", f"there is no setting {name}", where, fix=words.question(near) or self._known()
-                )
-            )
+            fix = words.question(near) or self._known()
+            if not dot and not self.net_names:
+                own = f"net {self._net}({name} = {brief(value.span.text)}) gives it one"
+                fix = f"{self._net} has no settings: {own}" + (f"; or did you mean {near}?" if near else "")
+            raise NetError(Diagnostic("setting", f"there is no setting {name}", where, fix=fix))
 
 
 def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
@@ -113,5 +114,8 @@ def _on_the_line(problem: Diagnostic, value: Span) -> Diagnostic:
         return replace(problem, message=f"unexpected `{span.text}`", span=span, notes=(), fix=None)
     if start >= value.end:
         end = Span(value.source, value.end, value.end)
-        return replace(problem, message="the value ends too early", span=end, label="", notes=notes, fix=None)
+        fix = (
+            problem.fix if value.text.endswith("%") else None
+        )  # others are of the text that is put around it
+        return replace(problem, message="the value ends too early", span=end, label="", notes=notes, fix=fix)
     return replace(problem, notes=notes)

@@ -121,6 +121,13 @@ def shown(value: Any) -> str:
     return str(value).lower() if value is None or isinstance(value, bool) else repr(value)
 
 
+def in_quotes(values: Any) -> str | None:
+    """A hint for names without quotes in a list of texts; None where there are none."""
+    listed = values if isinstance(values, (list, tuple)) else [values]
+    name = next((v.name for v in listed if isinstance(v, CallValue) and not (v.args or v.named)), None)
+    return None if name is None else f'texts stand in quotes: "{name}"'
+
+
 def describe(value: Any) -> str:
     """A value in words, for messages."""
     if isinstance(value, Value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from netdsl.ir import Graph
@@ -19,6 +19,17 @@ def called(name: str, pattern: str) -> bool:
 def chooses(pattern: str, weight: str) -> bool:
     """Whether a pattern fits the name of a weight, or that of a layer or block that it is in: "stage*.conv1"."""
     return called(weight, pattern) or called(weight, f"{pattern}.*")
+
+
+def nearest_weights(name: str, weights: Iterable[str], others: Iterable[str] = ()) -> str | None:
+    """A hint with the weight, layer or block that is called like a name that fits none, also within a block."""
+    names = list(weights)
+    inside = [w.rsplit(".", k)[0] for k in range(1, 9) for w in names if w.count(".") >= k]
+    near = suggest(name, [*others, *names, *inside])
+    if near is None:
+        last = {path.rpartition(".")[2]: path for path in reversed(inside)}
+        near = last.get(suggest(name, last) or "")
+    return f"did you mean {near}?" if near else None
 
 
 def chosen_leaves(graph: Graph, wrt: str | Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +64,5 @@ def _chosen(graph: Graph, name: str) -> list[str]:
     if statistics := [n.id for n in graph.leaves("state") if chooses(name, n.id)]:
         message = f"{statistics[0]} is a statistic, not a weight: it has no gradient"
         raise NetError(Diagnostic("name", message))
-    blocks = {w.rsplit(".", k)[0] for w in learning for k in range(1, w.count(".") + 1)}
-    near = suggest(name, [*inputs, *learning, *blocks])
-    fix = f"did you mean {near}?" if near else f'there are {", ".join(inputs)} and "weights"'
+    fix = nearest_weights(name, learning, inputs) or f'there are {", ".join(inputs)} and "weights"'
     raise NetError(Diagnostic("name", f"no input, weight or layer with weights is called {name}", fix=fix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from netdsl.backend.registry import Device, find_target
 from netdsl.data import Usage
 from netdsl.elaborate.added import add_to_graph
 from netdsl.ir import Graph, Node, TensorType
+from netdsl.predict.layers import chosen_layers, layers_of
 from netdsl.predict.samples import Samples, given_samples
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Gradient, Program
@@ -54,6 +55,7 @@ class Trained:
     def run(
         self,
         feeds: Mapping[str, Array],
+        outputs: str | Sequence[str] | None = None,
         *,
         seed: int = 0,
         device: Device = "cpu",
@@ -62,10 +64,19 @@ class Trained:
         """The outputs by name, [n, ...], for arrays [n, ...] by input, or one sample without the axis of samples.
 
         Arrays are as they are stored, 0 to 255 for bytes: they are prepared and normalised as in training.  `seed` is
-        of dropout with monte_carlo.  Raises NetError for arrays that do not fit.
+        of dropout with monte_carlo.  `outputs` are names of layers as reports show them, `conv3` or `stage1.conv2`,
+        or of outputs, auxiliary ones too, whose values are asked for instead.  Raises NetError for arrays that do not
+        fit, and for names that are not there.
         """
         target = find_target(device, threads=threads)
-        return predict(self, given_samples(feeds, self.inputs, self.usage), seed, target)
+        asked = self if outputs is None else self._giving(outputs)
+        return predict(asked, given_samples(feeds, self.inputs, self.usage), seed, target)
+
+    def _giving(self, outputs: str | Sequence[str]) -> Trained:
+        """The same with the values of layers as its outputs."""
+        chosen = chosen_layers(layers_of(self.graph), outputs)
+        # Without outputs first: the name of an auxiliary head would be dropped with it.
+        return replace(self, graph=self.graph.with_outputs({}).with_outputs(chosen))
 
     def prepare(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays as the network is fed them: prepared and normalised as by `run`; one sample is a batch of one."""
@@ -118,7 +129,10 @@ def predict(trained: Trained, samples: Samples, seed: int = 0, device: Device = 
             programs[size] = _program(trained, size, device)
         if KEY in programs[size].inputs:
             feeds[KEY] = random_key(seed, number)
-        for name, array in programs[size].run(feeds).items():
+        needed = {
+            name: feeds[name] for name in programs[size].inputs
+        }  # a layer may not depend on every input
+        for name, array in programs[size].run(needed).items():
             parts.setdefault(name, []).append(array)
     return {name: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for name, arrays in parts.items()}
 

@@ -73,6 +73,9 @@ def read_samples(
 def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage | None) -> Samples:
     """The samples of arrays by input; raises NetError for arrays that do not fit the network."""
     names = [leaf.id for leaf in inputs]
+    if not isinstance(feeds, Mapping):
+        example = f"{{{names[0]!r}: array}}"
+        raise TypeError(f"a run takes arrays by name, such as {example}, not a {type(feeds).__name__}")
     if feeds.keys() != set(names):
         raise _error(f"the network takes {', '.join(names)}; given are {', '.join(feeds) or 'no arrays'}")
     arrays = {name: (np.asarray(x), f"the array {name}") for name, x in feeds.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import networkx
@@ -20,8 +20,9 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import Input, Map, PrimitiveBuilder
 from netdsl.primitives.builder import KEY, random_key
+from netdsl.runtime.names import check_names
 from netdsl.runtime.program import Program
-from netdsl.source import Diagnostic, NetError, counted, suggest
+from netdsl.source import Diagnostic, NetError, counted
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -94,17 +95,17 @@ class Gradient:
         It takes as long as two or three gradients, about five with the batch norms of training; the Hessian itself is
         never made.  See `__call__`.
         """
-        _check_names("the product", vectors, self.wrt)
+        check_names("the product", vectors, self.wrt)
         given = {f"{VECTOR}{name}": np.asarray(v) for name, v in vectors.items()}
         found = self._run(feeds, given, output_gradient, seed)
         return {name: found[f"grad/{name}"] for name in self.wrt}
 
     def get(self, name: str) -> Array:
-        """A copy of a weight or statistic; raises KeyError for another name."""
+        """A copy of a weight or statistic; raises UnknownName for another name."""
         return self._weights.get(name)
 
     def set(self, name: str, array: Array) -> None:
-        """Replace a weight or statistic; raises KeyError or ValueError where there is no such name or shape."""
+        """Replace a weight or statistic; raises UnknownName or ValueError where there is no such name or shape."""
         self._weights.set(name, array)
 
     def state_dict(self) -> dict[str, Array]:
@@ -112,7 +113,7 @@ class Gradient:
         return self._weights.state_dict()
 
     def load_state_dict(self, arrays: Arrays) -> None:
-        """Replace all of them; raises KeyError where names are missing or left over."""
+        """Replace all of them; raises UnknownName where names are missing or left over."""
         self._weights.load_state_dict(arrays)
 
     def _run(
@@ -152,7 +153,7 @@ class Gradient:
 
     def _samples(self, feeds: Arrays) -> int:
         """The size of the batch; raises NetError for names that are missing or unknown, and for no samples."""
-        _check_names("the gradient", feeds, self.inputs)
+        check_names("the gradient", feeds, self.inputs)
         for name, t in self.inputs.items():
             if np.ndim(feeds[name]) != t.rank or np.shape(feeds[name])[1:] != t.shape[1:]:
                 wanted = ", ".join(map(str, ("N", *t.shape[1:])))
@@ -215,15 +216,3 @@ def _check_moves(graph: Graph, of: str, wrt: Sequence[str], name: str, training:
     if all(isinstance(node.op, Map) and not node.inputs for node in nodes):
         message = f"{name} has no gradient by {', '.join(wrt[:3])}: a small change of them changes nothing"
         raise NetError(Diagnostic("gradient", message))
-
-
-def _check_names(what: str, given: Arrays, wanted: Collection[str]) -> None:
-    """Raise NetError for missing arrays and for unknown names."""
-    for name in given:
-        if name not in wanted:
-            near = suggest(name, wanted)
-            fix = f"did you mean {near}?" if near else f"it takes {', '.join(wanted)}"
-            raise NetError(Diagnostic("name", f"{what} takes no {name}", fix=fix))
-    if missing := [name for name in wanted if name not in given]:
-        more = "" if len(missing) < 4 else f" and {len(missing) - 3} more"
-        raise NetError(Diagnostic("name", f"{what} needs {', '.join(missing[:3])}{more}"))

@@ -16,6 +16,7 @@ from netdsl.backend.step import Step
 from netdsl.backend.target import Executable, Spot
 from netdsl.ir import Graph, TensorType
 from netdsl.machine import check_fits
+from netdsl.runtime.names import check_names, no_weight
 from netdsl.runtime.profile import StepTime
 from netdsl.runtime.workspace import Workspace
 from netdsl.schedule import View
@@ -90,8 +91,8 @@ class Program:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Feed every input, run once, return every output as a new array; then apply the updates.
 
-        Errors: KeyError for a missing or unknown input, ValueError for a wrong shape, TypeError for a type that
-        does not convert safely (float64 to f32 does).
+        Errors: UnknownName, a NetError and a KeyError, for a missing or unknown input, ValueError for a wrong shape,
+        TypeError for a type that does not convert safely (float64 to f32 does).
         """
         with self._workspace.lock:
             self._feed(feeds)
@@ -118,7 +119,7 @@ class Program:
     def set(self, leaf: str, array: Array) -> None:
         """Replace a param or state, of all programs that share it.
 
-        Raises KeyError or ValueError when there is no such leaf or shape.
+        Raises UnknownName or ValueError when there is no such leaf or shape.
         """
         self._check_weight(leaf)
         self._copy(leaf, array)
@@ -134,31 +135,33 @@ class Program:
         return {name: self._leaves[name].copy_out() for name in self.weights}
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Replace all params and states; raises KeyError when names are missing or left over."""
-        wanted = self.weights.keys()
-        if wanted != arrays.keys():
-            missing, extra = sorted(wanted - arrays.keys()), sorted(arrays.keys() - wanted)
-            raise KeyError(f"missing: {missing[:5]}, unknown: {extra[:5]}")
+        """Replace all params and states, or none.
+
+        Raises UnknownName when names are missing or left over, ValueError for a wrong shape.
+        """
+        check_names("the program", arrays, self.weights)
+        for name, array in arrays.items():
+            self._check_shape(name, array)
         for name, array in arrays.items():
             self.set(name, array)
 
     def _check_weight(self, leaf: str) -> None:
         if leaf not in self.graph or self.graph[leaf].op.name not in ("param", "state"):
-            raise KeyError(f"no param or state is called {leaf}")
+            raise no_weight(leaf, self.weights)
 
     def _feed(self, feeds: Mapping[str, Array]) -> None:
-        if feeds.keys() != self._inputs.keys():
-            wrong = sorted(feeds.keys() ^ self._inputs.keys())
-            raise KeyError(
-                f"a run takes {', '.join(self._inputs) or 'no inputs'}; missing or unknown: {wrong}"
-            )
+        check_names("a run", feeds, self._inputs)
         for name, array in feeds.items():
             self._copy(name, array)
 
+    def _check_shape(self, leaf: str, array: Array) -> None:
+        wanted = self._leaves[leaf].type.shape
+        if np.shape(array) != wanted:
+            raise ValueError(f"{leaf} takes shape {list(wanted)}, not {list(np.shape(array))}")
+
     def _copy(self, leaf: str, array: Array) -> None:
         target = self._leaves[leaf]
-        if np.shape(array) != target.type.shape:
-            raise ValueError(f"{leaf} takes shape {list(target.type.shape)}, not {list(np.shape(array))}")
+        self._check_shape(leaf, array)
         try:
             target.copy_in(array)
         except TypeError:

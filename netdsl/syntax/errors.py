@@ -17,6 +17,10 @@ _DEFINITION = {"net", "block", "import", "preset", "data", "train", "eval", "exp
 _KINDS = {"NAME": "a name", "STRING": "a string", "NUMBER": "a number"}
 #: a comment sign of other languages, unless a number follows (then it may be a division)
 _COMMENT = re.compile(r"//(?!\s*[\d(\[])|/\*")
+#: a share, as people write it
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%$")
+#: a setting behind what it belongs to, in a list
+_OUTSIDE = re.compile(r"(\w+)(?:\(([^()]*)\))?\s*,\s*(\w+)\s*=\s*([\w.]*)")
 #: a section that is not closed
 _IN_SECTION = re.compile(r"\b(data|train|eval)\s*\{[^{}]*$")
 #: what people call the sections
@@ -44,6 +48,8 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     label = f"expected {_expected(accepts)}"
     ahead = source.text[lexeme.start : lexeme.start + 2]
     line = source.text[source.text.rfind("\n", 0, lexeme.start) + 1 : lexeme.end + 8].partition("\n")[0]
+    if previous is not None and previous.text == "%":
+        line = source.text[max(0, previous.start - 40) : previous.end]
     fix = _fix(error, ahead, line)
     if lexeme.text == "," and _IN_SECTION.search(source.text[max(0, lexeme.start - 1000) : lexeme.start]):
         fix = "settings are separated by `;` or a new line"
@@ -98,12 +104,18 @@ def _is_reserved(terminal: str, accepts: set[str]) -> bool:
 def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
     """A hint for habits from other languages.
 
-    `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more.
+    `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more, or
+    what ends with the lexeme before, if that is a percent sign.
     """
     text, previous, accepts = error.lexeme.text, error.previous, error.accepts
     before = previous.text if previous is not None else ""
     if _COMMENT.search(line):
         return words.COMMENT
+    if before == "%" and (share := _SHARE.search(line)):
+        return f"write {float(share[1]) / 100:g}"
+    if text == "=" and "]" in accepts and (outside := _OUTSIDE.search(line)):
+        inner = ", ".join(filter(None, (outside[2], f"{outside[3]} = {outside[4] or '…'}")))
+        return f"a setting stands in the parentheses of what it is for: {outside[1]}({inner})"
     starts_line = (
         "output" in accepts or "net" in accepts or (previous is not None and previous.kind == "newline")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ class Callback:
                 near = suggest(name, hooks)
                 fix = f"did you mean {near}?" if near else f"there are {', '.join(hooks)}"
                 raise TypeError(f"{cls.__name__}: training calls no {name}; {fix}")
+            if name in vars(Callback) and not name.startswith("_"):
+                _check_hook(cls, name)
 
     def on_train_begin(self, loop: Loop) -> None:
         """Training begins or goes on; nothing has been computed."""
@@ -77,8 +80,12 @@ class Callback:
         """Nothing more comes, be it after `on_train_end` or after an error: give the terminal back."""
 
 
-def need_callbacks(values: Iterable[object]) -> list[Callback]:
+def need_callbacks(values: object) -> list[Callback]:
     """The callbacks of a training as a list; raises TypeError where one is something else, such as a class."""
+    if not isinstance(values, Iterable):
+        what = type(values).__name__
+        hint = f": callbacks=[{what}(...)]" if isinstance(values, Callback) else ""
+        raise TypeError(f"callbacks is a list, not a {what}{hint}")
     found: list[Callback] = []
     for value in values:
         if not isinstance(value, Callback):
@@ -86,6 +93,22 @@ def need_callbacks(values: Iterable[object]) -> list[Callback]:
             raise TypeError(f"a callback is an object of netdsl.train.Callback, not {what}")
         found.append(value)
     return found
+
+
+def _check_hook(cls: type[Callback], name: str) -> None:
+    """Raise TypeError for a hook that cannot be called as training calls it."""
+    names = list(inspect.signature(getattr(Callback, name)).parameters)
+    own = inspect.getattr_static(cls, name)
+    given = names[1:] if isinstance(own, staticmethod | classmethod) else names
+    hook = getattr(cls, name)
+    try:
+        inspect.signature(hook).bind(*given)
+    except TypeError:
+        takes = ", ".join(inspect.signature(hook).parameters)
+        message = f"{cls.__name__}.{name}({takes}): training calls {name}({', '.join(names)})"
+        raise TypeError(message) from None
+    except ValueError:  # what is not made of Python has no signature
+        return
 
 
 @dataclass(frozen=True)

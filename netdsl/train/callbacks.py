@@ -12,6 +12,7 @@ from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train.callback import Callback
 from netdsl.train.freeze import weights_named
 from netdsl.train.loop import Loop
+from netdsl.train.make import is_number
 from netdsl.train.schedules import waits
 
 
@@ -62,10 +63,9 @@ class Monitor(Callback):
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patience < 1:
-            raise ValueError(f"patience is a number of epochs from 1, not {self.patience}")
-        if self.min_delta < 0:
-            raise ValueError(f"min_delta is 0 or more, not {self.min_delta}")
+        _check_epochs("patience", self.patience)
+        if not is_number(self.min_delta) or self.min_delta < 0:
+            raise ValueError(f"min_delta is 0 or more, not {self.min_delta!r}")
 
     def on_train_begin(self, loop: Loop) -> None:
         """Check that there is what is to be watched."""
@@ -119,13 +119,21 @@ class ReduceLROnPlateau(Monitor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.factor < 1:
-            raise ValueError(f"factor is between 0 and 1, not {self.factor}")
+        if not is_number(self.factor) or not 0 < self.factor < 1:
+            raise ValueError(f"factor is between 0 and 1, not {self.factor!r}")
+        if not is_number(self.min_lr) or self.min_lr < 0:
+            raise ValueError(f"min_lr is 0 or more, not {self.min_lr!r}")
 
     def on_batch_begin(self, loop: Loop) -> None:
         """Lower the rate of this step."""
         for _ in range(self.waits(self.values(loop)).count(self.patience)):
             loop.lr = min(loop.lr, max(loop.lr * self.factor, self.min_lr))
+
+
+def _check_epochs(name: str, value: object) -> None:
+    """Raise ValueError for what is no number of epochs."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is a whole number of epochs from 1, not {value!r}")
 
 
 class Freeze(Callback):
@@ -134,10 +142,14 @@ class Freeze(Callback):
     `names` are layers, weights or patterns, as in `l2(weights, "stage*.conv1")`.  It is `@freeze` for a time: the
     weights get no gradients and no decay, their slots rest, and a batch norm is what it is in inference.
 
-    Raises NetError at the start for a name that fits no weight.
+    Raises NetError at the start for a name that fits no weight, ValueError where there is none, or no epoch.
     """
 
     def __init__(self, *names: str, epochs: int | None = None) -> None:
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f'Freeze takes names of layers or weights, Freeze("conv1"), not {list(names)}')
+        if epochs is not None:
+            _check_epochs("epochs", epochs)
         self._names, self._epochs = names, epochs
 
     def on_train_begin(self, loop: Loop) -> None:

@@ -11,9 +11,9 @@ from netdsl.data import DataPlan
 from netdsl.elaborate import Network, need_network
 from netdsl.files import atomic_write
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.callback import Callback
+from netdsl.train.callback import Callback, need_callbacks
 from netdsl.train.folds import FOLDS, CrossValidation, fold_folder, folds_of, in_fold
-from netdsl.train.run_folder import LAST, finite, writing
+from netdsl.train.run_folder import LAST, finite, need_folder, writing
 from netdsl.train.trainer import Trainer
 
 
@@ -34,10 +34,13 @@ def cross_validate(
     are done stay as they are, and one that was interrupted goes on; a training that is interrupted ends it all.
     """
     need_network(network, "netdsl.cross_validate")
+    need_folder(out, "netdsl.cross_validate")
+    if not callable(callbacks):
+        raise TypeError("callbacks makes those of each training: callbacks=lambda: [EarlyStopping()]")
     folder = None if out is None else Path(out)
     results = []
     for trainer in fold_trainers(network, folder, data, device, threads, start):
-        trainer.callbacks += callbacks()
+        trainer.callbacks += need_callbacks(callbacks())
         results.append(trainer.fit(resume and can_resume(trainer)))
         if results[-1].interrupted:
             return CrossValidation(tuple(results))

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from netdsl.ir import Graph, Node, Value, transform
 from netdsl.ops.base import LibraryOp
-from netdsl.ops.choose import chooses
+from netdsl.ops.choose import chooses, nearest_weights
 from netdsl.primitives import Param, PrimitiveBuilder
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.source import Diagnostic, NetError
 
 
 def frozen(graph: Graph, names: Set[str]) -> Graph:
@@ -44,8 +44,7 @@ def weights_named(graph: Graph, patterns: Sequence[str]) -> frozenset[str]:
         fit = {w for w in weights if chooses(pattern, w)}
         if not fit:
             layers = list(dict.fromkeys(w.rpartition(".")[0] for w in weights))
-            near = suggest(pattern, [*layers, *weights])
-            fix = f"did you mean {near}?" if near else f"layers with weights: {', '.join(layers[:12])}"
+            fix = nearest_weights(pattern, weights) or f"layers with weights: {', '.join(layers[:12])}"
             raise NetError(Diagnostic("setting", f"no weight is called {pattern}", fix=fix))
         found |= fit
     return frozenset(found)

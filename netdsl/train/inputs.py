@@ -27,6 +27,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 VOID = 255
 
 
+_LISTED = 20
+"""So many classes are named in a hint."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What losses and metrics take besides what the network computes: labels, or weights of samples.
@@ -99,7 +103,9 @@ class Target:
 
     def _check_classes(self, outline: ArrayOutline, name: str) -> None:
         if not outline.integers:
-            raise self._error(f"the labels of {name} are float32, the loss takes class numbers")
+            raise self._error(
+                f"the labels of {name} are float32, the loss takes class numbers", self._of_floats(outline)
+            )
         if self.ignored is not None and outline.values is not None and (outline.values == self.ignored).all():
             message = f"every label of {name} is {self.ignored}, which counts nowhere"
             raise self._error(message, "other labels than ignore_index say what is to be learnt")
@@ -115,15 +121,36 @@ class Target:
             raise NetError(Diagnostic("data", message, notes=notes, fix=missing))
         if low < 0:
             fix = "ignore_index leaves out one label" if self.ignored is None else None
+            fix = self._anew(outline) or fix
             raise self._error(f"{name} has the label {low}; class numbers count from 0", fix)
         if high >= self.classes:
             classes = counted(self.classes, "class")
-            fix = "classes count from 0: the network needs one output for each"
+            fix = self._anew(outline) or "classes count from 0: the network needs one output for each"
             if high == VOID and self.classes < VOID:
                 fix = f"ignore_index = {VOID} leaves out cells of no class, in the loss and in every metric"
             if self.classes == 1:
                 fix = "binary_cross_entropy and binary_accuracy take one logit for two classes"
             raise self._error(f"{name} has the label {high}, the network {classes}", fix)
+
+    def _of_floats(self, outline: ArrayOutline) -> str:
+        """What to do about labels that are no whole numbers, or are stored as if they were none."""
+        if outline.values is not None and (outline.values == np.round(outline.values)).all():
+            return "they are whole numbers: store them as such, with astype(numpy.int64)"
+        numbers = "mse and mae take numbers"
+        return f"{numbers}; {self._anew(outline)}" if self._anew(outline) and outline.as_names else numbers
+
+    def _anew(self, outline: ArrayOutline) -> str | None:
+        """How to number labels from 0 which are as many as there are classes, but not these; None: they are not."""
+        if outline.values is None or outline.label:
+            return None
+        found = np.unique(outline.values).tolist()
+        if not 1 < len(found) <= min(self.classes or 2, _LISTED):
+            return None
+        if outline.as_names is not None:
+            return (
+                f"{outline.as_names} takes these {len(found)} for names of classes, and numbers them from 0"
+            )
+        return f"only(..., {found}) around the source numbers these classes from 0"
 
     def _check_values(self, outline: ArrayOutline, name: str) -> None:
         bounded = [user for user in self.users if user in _RANGES]
@@ -140,7 +167,7 @@ class Target:
             if low < least or high > most:
                 wrong = low if low < least else high
                 message = f"{name} has the label {wrong:g}, {user} takes {least:g} to {most:g}"
-                raise self._error(message)
+                raise self._error(message, self._anew(outline) if least == 0 else None)
 
     def _error(self, message: str, fix: str | None = None) -> NetError:
         notes = () if self.span is None else (Note(f"the {self._noun}s are taken here", self.span),)

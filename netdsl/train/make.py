@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Any, TypeGuard
 
@@ -110,12 +110,41 @@ def _nested(
     if key in getattr(target, "names", ()):
         return value.name if isinstance(value, CallValue) and not value.args and not value.named else value
     choices = getattr(target, "choices", {}).get(key)
+    bare = isinstance(value, CallValue) and not (value.args or value.named) and value.name not in known
+    if choices is None and bare and (kinds := _kinds(target, key)):
+        return _word(key, value, kinds, known, hint)
     if choices is None and free and isinstance(value, CallValue) and value.name not in known:
         near = (hint and hint(value.name)) or meant(value.name, known)
         return make(value, known, what, span, hint) if near else value
     if choices is None:
         return make(value, known, what, span, hint)
     return make(value, choices, key, span)
+
+
+def _kinds(target: Any, key: str) -> frozenset[str]:
+    """Which of texts, numbers and switches a setting of a dataclass takes, and "words" for one of a few."""
+    found = (
+        [f for f in dataclasses.fields(target) if f.name == key] if dataclasses.is_dataclass(target) else []
+    )
+    kinds = {kind for f in found for kind in re.findall(r"\b(str|Any|float|int|bool)\b", str(f.type))}
+    return frozenset(kinds | {"words" for f in found if "words" in f.metadata})
+
+
+def _word(key: str, value: CallValue, kinds: Set[str], known: Mapping[str, Any], hint: Hint | None) -> str:
+    """The text of a name where one of a few words belongs; raises NetError for a name where something else does."""
+    near = suggest(value.name, known)
+    if "words" in kinds:
+        return value.name
+    fix = hint and hint(value.name)
+    if near is not None and isinstance(known[near], str):
+        fix = f"did you mean {near}?"
+    elif kinds & {"str", "Any"}:
+        fix = fix if fix and "quotes" in fix else f'a text stands in quotes: "{value.name}"'
+    else:
+        fix = "it is true or false" if kinds == {"bool"} else "it takes a number"
+    raise NetError(
+        Diagnostic("setting", f"{key} is {value.name}, and nothing is called so", value.span, fix=fix)
+    )
 
 
 def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | None) -> None:

@@ -19,6 +19,13 @@ from netdsl.train.run_log import LOG
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
+def need_folder(value: object, function: str) -> None:
+    """Raise TypeError where the folder of a run is something else, such as the arrays to train on."""
+    if value is not None and not isinstance(value, str | os.PathLike):
+        hint = 'arrays are named, data={"image": images, "label": labels}'
+        raise TypeError(f"{function}: out is the path of a folder, not a {type(value).__name__}; {hint}")
+
+
 def snapshot(number: int | str) -> str:
     """The name of a snapshot, or with `*` of all."""
     return f"snapshot-{number}.safetensors"

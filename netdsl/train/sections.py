@@ -83,7 +83,7 @@ def training_sections(network: Network, data: Data = None) -> Sections:
         seed = 0 if settings is None else settings.seed
         with problems.at():
             if data is not None:
-                plan = DataPlan({"train": data}, seed=seed)
+                plan = DataPlan({"train": _named(data)}, seed=seed)
             elif network.data:
                 plan = data_plan(network, seed)
     with problems.at():
@@ -106,6 +106,14 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     _check_batches(network, settings, plan)
     found = () if plan is None else plan.doubts(network_inputs(network).feeds)
     return Sections(network, settings, plan, (*doubts(network, settings), *found))
+
+
+def _named(data: object) -> object:
+    """Training data from Python; raises NetError for arrays without names."""
+    if isinstance(data, Split | Mapping | str) or hasattr(data, "load"):
+        return data
+    message = f"data is a {type(data).__name__}; it takes arrays by name, a Split or a DataPlan"
+    raise NetError(Diagnostic("data", message, fix='data={"image": images, "label": labels}'))
 
 
 def _staged(network: Network, settings: TrainSettings) -> Network:

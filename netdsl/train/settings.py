@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
 from netdsl.data.sources import SETTINGS as DATA_SETTINGS
-from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source
+from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source, of_file
 from netdsl.elaborate import CallValue, Network, SectionSetting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, counted
 from netdsl.train.average import AVERAGES, Average
@@ -230,7 +230,9 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
         return None
     if isinstance(value, str):
         return _at(setting, lambda: Load(value))
-    made = make(value, STARTS, "way to start", setting.span)
+    made = make(
+        value, STARTS, "way to start", setting.span, lambda name: f'a file stands in quotes: "{name}"'
+    )
     if not isinstance(made, Load):
         raise _wrong(name, setting, 'is a file, "best.safetensors", or load("best.safetensors", ...)')
     return made
@@ -365,10 +367,7 @@ def _list(
 def _made(value: Any, known: Mapping[str, Any], what: str, span: Span, hint: Hint | None = None) -> Any:
     """What a call names; text is no name in a file."""
     if isinstance(value, str):
-        name, _, ending = value.rpartition(".")
-        fix = f"without quotes: {value}" if value in known else None
-        if name and f"{ending}" in known:
-            fix = f'{ending}("{value}")' if ending == "npz" else f'{ending}("{value}", "labels.{ending}")'
+        fix = f"without quotes: {value}" if value in known else hint and of_file(value)
         message = f"{brief(json.dumps(value))} is text; a {what} goes by its name"
         raise NetError(Diagnostic("setting", message, span, fix=fix or f"there are {', '.join(known)}"))
     return make(value, known, what, span, hint)

@@ -32,7 +32,7 @@ from netdsl.train.loop import Loop
 from netdsl.train.meaning import usage_of
 from netdsl.train.restore import weights_of
 from netdsl.train.resume import check_resume, describe_run
-from netdsl.train.run_folder import BEST, LAST, RunFolder, hold
+from netdsl.train.run_folder import BEST, LAST, RunFolder, hold, need_folder
 from netdsl.train.sections import Data, need_fold, start_of, training_sections
 from netdsl.train.settings import TrainSettings, data_plan
 from netdsl.train.transfer.start import Load
@@ -63,6 +63,7 @@ class Trainer:
         watch: Collection[str] = (),
     ) -> None:
         need_network(network, "netdsl.Trainer")
+        need_folder(out, "netdsl.Trainer")
         sections = training_sections(network, data)
         need_fold(sections.data)
         self.network = network = with_class_weights(sections.network, sections.data)

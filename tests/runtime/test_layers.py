@@ -5,7 +5,7 @@ import pytest
 
 import netdsl
 from netdsl.data import load_split
-from netdsl.source import NetError
+from netdsl.source import NetError, NetWarning
 
 TEXT = """
 block Unit(c) { inner = in -> conv(c, 3, pad = same) -> batch_norm; inner -> tanh }
@@ -50,6 +50,32 @@ def test_layers_by_the_names_of_reports_and_of_the_text(network):
     np.testing.assert_allclose(found["logits"], program.run({"image": IMAGE})["logits"], rtol=1e-5, atol=1e-6)
 
 
+def test_layers_of_what_was_trained(network, tmp_path):
+    """Those of a checkpoint, for samples as they are stored, two heads and all, in batches of any size."""
+    digits = load_split("digits", "test")
+    arrays = {"image": digits["image"][:70], "label": digits["label"][:70] % 3}
+    with pytest.warns(NetWarning, match="none is above 16"):
+        netdsl.Trainer(network, tmp_path / "run", data=arrays).fit()
+    trained = netdsl.restore(tmp_path / "run" / "last.safetensors")
+    image = digits["image"][:70]
+    found = trained.run({"image": image}, outputs=["unit1.conv1", "head", "logits"])
+    w, pixels = trained.weights, image.astype(np.float64) / 255
+    wanted = conv(pixels, w["unit1.conv1.weight"], w["unit1.conv1.bias"])
+    np.testing.assert_allclose(found["unit1.conv1"], wanted, rtol=1e-3, atol=1e-4)
+    unit = "unit1.batch_norm1"
+    scale = w[f"{unit}.weight"] / np.sqrt(np.float64(w[f"{unit}.running_var"]) + 1e-5)
+    low = np.tanh((wanted - w[f"{unit}.running_mean"]) * scale + w[f"{unit}.bias"])
+    head = low.reshape(70, -1) @ w["dense1.weight"] + w["dense1.bias"]
+    np.testing.assert_allclose(found["head"], head, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found["logits"], trained.run({"image": image})["logits"], rtol=1e-3, atol=1e-5)
+    with pytest.raises(
+        NetError, match=r"no layer or output is called conv1\nhelp: did you mean unit1\.conv1 or"
+    ):
+        trained.run({"image": image}, outputs="conv1")
+    with pytest.raises(TypeError, match="a run takes arrays by name"):
+        trained.run(image)
+
+
 def test_new_weights_hold_for_layers_too(network):
     program = netdsl.compile(network)
     before = program.run({"image": IMAGE}, outputs="unit1.conv1")["unit1.conv1"]
@@ -76,10 +102,49 @@ def test_names_that_are_not_there(network, name, message, fix):
 
 def test_feeds_are_checked_as_ever(network):
     program = netdsl.compile(network)
-    with pytest.raises(KeyError, match="a run takes image"):
+    with pytest.raises(KeyError, match="a run needs image"):
         program.run({}, outputs="low")
     with pytest.raises(ValueError, match="image takes shape"):
         program.run({"image": IMAGE[:1]}, outputs="low")
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda p: p.run({"imgae": IMAGE}), "a run takes no imgae\nhelp: did you mean image?"),
+        (
+            lambda p: p.load_state_dict({**p.state_dict(), "hed": IMAGE}),
+            "the program takes no hed\nhelp: it takes",
+        ),
+        (lambda p: p.load_state_dict({}), "the program needs unit1.conv1.weight, "),
+        (
+            lambda p: p.get("unit1.conv1.wieght"),
+            "help: did you mean unit1.conv1.weight?",
+        ),
+    ],
+)
+def test_names_are_told_in_words(network, use, message):
+    """For those who catch KeyError too, whose text is else a repr."""
+    with pytest.raises(KeyError) as caught:
+        use(netdsl.compile(network))
+    assert isinstance(caught.value, NetError)
+    assert message in str(caught.value)
+
+
+def test_weights_that_do_not_fit_change_nothing(network):
+    program = netdsl.compile(network)
+    before = program.state_dict()
+    wrong = {name: array + 1 for name, array in before.items()} | {list(before)[-1]: IMAGE}
+    with pytest.raises(ValueError, match="takes shape"):
+        program.load_state_dict(wrong)
+    assert all((program.get(name) == array).all() for name, array in before.items())
+
+
+def test_arrays_without_a_name(network):
+    with pytest.raises(
+        TypeError, match=r"a run takes arrays by name, such as {'image': array}, not a ndarray"
+    ):
+        netdsl.compile(network).run(IMAGE)
 
 
 def test_the_gradient_of_one_class_against_differences(network):

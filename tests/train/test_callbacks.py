@@ -16,6 +16,7 @@ from netdsl.train import (
     Loop,
     ReduceLROnPlateau,
     Trainer,
+    cross_validate,
     train_settings,
 )
 from netdsl.train.callbacks import Monitor
@@ -323,3 +324,63 @@ def test_what_is_no_callback_is_refused_at_once(given, message):
 def test_a_hook_that_nobody_calls_is_refused(name, message):
     with pytest.raises(TypeError, match=message):
         type("Mine", (Callback,), {name: lambda self, loop: None})
+
+
+def test_a_callback_alone_is_refused():
+    with pytest.raises(TypeError, match=r"callbacks is a list, not a Freeze: callbacks=\[Freeze\(...\)\]"):
+        Trainer(network(), data=plan(), callbacks=Freeze("dense1"))
+    with pytest.raises(TypeError, match="callbacks is a list, not a NoneType"):
+        Trainer(network(), data=plan(), callbacks=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "hook", "message"),
+    [
+        ("on_epoch_end", lambda self: None, r"on_epoch_end\(self\): .* on_epoch_end\(self, loop, result\)"),
+        (
+            "on_batch_end",
+            lambda self, epoch, logs, more: None,
+            r"training calls on_batch_end\(self, loop, values\)",
+        ),
+        ("load_state", lambda self: None, r"training calls load_state\(self, arrays\)"),
+        ("on_epoch_end", staticmethod(lambda loop: None), "training calls on_epoch_end"),
+        ("on_epoch_end", lambda self, *given: None, None),
+        ("on_epoch_end", lambda self, loop, result, verbose=True: None, None),
+        ("on_epoch_end", staticmethod(lambda loop, result: None), None),
+        ("on_epoch_end", classmethod(lambda cls, loop, result: None), None),
+    ],
+)
+def test_hooks_take_what_training_hands_them(name, hook, message):
+    if message is None:
+        assert issubclass(type("Mine", (Callback,), {name: hook}), Callback)
+        return
+    with pytest.raises(TypeError, match=message):
+        type("Mine", (Callback,), {name: hook})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Freeze(), "Freeze takes names"),
+        (lambda: Freeze("dense1", epochs=0), "epochs is a whole number of epochs from 1, not 0"),
+        (lambda: EarlyStopping(patience=2.5), "patience is a whole number of epochs from 1, not 2.5"),
+        (lambda: EarlyStopping(patience="3"), "patience is a whole number of epochs from 1, not '3'"),
+        (lambda: ReduceLROnPlateau(factor="a"), "factor is between 0 and 1, not 'a'"),
+        (lambda: ReduceLROnPlateau(min_lr=-1), "min_lr is 0 or more, not -1"),
+    ],
+)
+def test_callbacks_with_wrong_settings(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("given", [np.zeros((8, 4)), {"x": np.zeros((8, 4))}, (1, 2)], ids=str)
+def test_arrays_in_place_of_the_folder(given):
+    for function in (Trainer, cross_validate):
+        with pytest.raises(TypeError, match=r"out is the path of a folder, not a .*data={"):
+            function(network(), given)
+
+
+def test_arrays_without_names():
+    with pytest.raises(NetError, match=r'data is a tuple.*\n.*data={"image": images, "label": labels}'):
+        Trainer(network(), data=(np.zeros((8, 4)), np.zeros(8)))

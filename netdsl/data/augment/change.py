@@ -9,6 +9,8 @@ from netdsl.arrays import np
 from netdsl.data.augment.settings import check, number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Draws = NDArray[np.float64]
@@ -35,6 +37,9 @@ class Change:
 
     def __post_init__(self) -> None:
         check(self, self.name)
+
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """Raise NetError where it may leave nothing of samples `[H, W]`, `[T]` or `[frames, bands]`."""
 
     def parts(self) -> tuple[Change, ...] | None:
         """The changes that this one stands for, where it does nothing itself."""

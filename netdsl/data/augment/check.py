@@ -40,6 +40,8 @@ def check_augment(
     listed = tuple(flattened(changes))
     if of_sounds(listed, bool(pictures)):
         _check_sounds(listed, samples)
+    else:
+        _check_sides(changes, pictures)
     for change in listed:
         if isinstance(change, Look):
             _check_look(change, pictures)
@@ -114,6 +116,19 @@ def _check_sounds(listed: Sequence[Change], samples: Sequence[Shape]) -> None:
                 raise data_error(f"{change.name} needs {', or '.join(wanted)}, not {list(shape)}")
             if isinstance(change, Shift) and not sounds and not spectra:
                 raise not_images(change.name, shape)
+            sides = shape[:1] if sounds or isinstance(change, Shift) else shape[:2]
+            change.check_sides(sides)
+
+
+def _check_sides(changes: Sequence[Change], pictures: Sequence[Shape]) -> None:
+    """Check that each change leaves something of every picture, in the size that it has by then. Errors: NetError."""
+    for height, width, _ in pictures:
+        size = height, width
+        for change in changes:
+            for part in flattened([change]):
+                part.check_sides(size)
+            if isinstance(change, Geometry):
+                size = change.size(size)
 
 
 def _check_look(change: Look, pictures: Sequence[Shape]) -> None:

@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Change, Size, between
-from netdsl.data.augment.settings import BORDERS, INTERPOLATIONS, check_order, flag, number, whole, word
+from netdsl.data.augment.settings import (
+    BORDERS,
+    INTERPOLATIONS,
+    by,
+    check_order,
+    flag,
+    number,
+    whole,
+    word,
+    wrong,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from netdsl.data.augment.change import Draws
@@ -61,6 +73,11 @@ class Shift(Sampled):
 
     name: ClassVar[str] = "shift"
     pixels: int = whole(0, MAX_SHIFT)
+
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """A sample that is moved by a side or more is gone, but where it comes in again."""
+        if self.pixels >= min(sides) and self.border in ("constant", "edge"):
+            raise wrong("pixels", self.name, f"must be below {min(sides)} for {by(sides)}", self.pixels)
 
     def maps(self, draws: Draws, size: Size) -> Maps:
         """Steps of whole pixels."""

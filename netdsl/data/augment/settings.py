@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from netdsl.data.errors import data_error
@@ -61,6 +62,11 @@ def check_order(change: Any, name: str, low: str = "low", high: str = "high") ->
 def wrong(setting: str, name: str, rule: str, value: object) -> NetError:
     """The error for a value that breaks a rule."""
     return data_error(f"{setting} of {name} {rule}, not {brief(shown(value))}")
+
+
+def by(sides: Sequence[int]) -> str:
+    """Samples by their sides, in words: `samples of 20 x 30`."""
+    return f"samples of {' x '.join(map(str, sides))}"
 
 
 def _broken(value: object, limits: Any) -> str | None:

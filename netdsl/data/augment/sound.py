@@ -9,7 +9,7 @@ from netdsl.arrays import np
 from netdsl.data.augment.change import PAIRS, Change, between, normals
 from netdsl.data.augment.geometry import Shift
 from netdsl.data.augment.run import in_threads
-from netdsl.data.augment.settings import check_order, number, whole
+from netdsl.data.augment.settings import by, check_order, number, whole, wrong
 from netdsl.data.augment.spectrum import fitted, resampled, stretched
 from netdsl.data.augment.stages import Drawn
 from netdsl.scalar.evaluate import threefry
@@ -122,6 +122,11 @@ class _Mask(Sound):
     axis: ClassVar[int]
     spectra: ClassVar[bool] = True
     size: int = whole(0, 1_000_000)
+
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """The stripe must fit."""
+        if self.size > sides[self.axis]:
+            raise wrong("size", self.name, f"must be at most {sides[self.axis]} for {by(sides)}", self.size)
 
     def heard(self, x: Array, draws: Draws, key: Key) -> Array:
         """From a place on that is drawn, so many as are drawn."""

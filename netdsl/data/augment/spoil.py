@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 from netdsl.arrays import np
 from netdsl.data.augment.change import Size
 from netdsl.data.augment.look import Look
-from netdsl.data.augment.settings import check_order, number, whole
+from netdsl.data.augment.settings import by, check_order, number, whole, wrong
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from netdsl.data.augment.change import Draws
@@ -75,8 +77,13 @@ class Cutout(Look):
     """
 
     name: ClassVar[str] = "cutout"
-    size: int = whole(0, 16384)
+    size: int = whole(1, 16384)
     fill: float = number(0, 1, 0.0, kw_only=True)
+
+    def check_sides(self, sides: Sequence[int]) -> None:
+        """The square must fit into the picture."""
+        if self.size > min(sides):
+            raise wrong("size", self.name, f"must be at most {min(sides)} for {by(sides)}", self.size)
 
     def numbers(self, draws: Draws, size: Size) -> tuple[NDArray[np.float64] | float, ...]:
         """The first row and column, the side, and what it becomes."""

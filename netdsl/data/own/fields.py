@@ -63,6 +63,11 @@ class TableColumn:
             return tuple(sorted(self.names, key=lambda name: (numbers[name], name)))
         return tuple(sorted(self.names))
 
+    def decimal(self, other: str) -> str | None:
+        """The first text, where all are numbers with the decimal sign `other`; None: they are no numbers."""
+        found = next((name for name in self.names if other in name), None)
+        return found if found and all(as_number(name, other) is not None for name in self.names) else None
+
     def codes(self, names: Sequence[str], lines: Sequence[int], where: str) -> NDArray[np.int64]:
         """The number of each text in `names`, -1 where it is missing. Errors: NetError for a text that is none."""
         known = {name: number for number, name in enumerate(names)}

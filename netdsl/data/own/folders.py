@@ -37,7 +37,7 @@ def files_by_class(
     folder that has such files itself, and no folders, is a set without labels. `known` are the classes of the
     training set. Errors: NetError for a folder that is neither.
     """
-    with reading(folder), os.scandir(folder) as entries:
+    with reading(folder, "folder"), os.scandir(folder) as entries:
         found = sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
         classes = [e.name for e in found if e.is_dir()]
         loose = [Path(e.path) for e in found if e.is_file() and fits(Path(e.path))]
@@ -80,14 +80,18 @@ def numbered(classes: Sequence[str], known: Sequence[str] | None, where: str) ->
 
 def files_in(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
     """The files of a folder and of those in it that fit, in the order of their paths; hidden ones are left alone."""
-    with reading(folder):
+    with reading(folder, "folder"):
         return sorted(path for path in _walk(folder) if fits(path))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def listed(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.records import Form, column_of, open_records
 from netdsl.data.own.source import FollowingSource
 from netdsl.data.pixels import look
-from netdsl.elaborate.values import shown
+from netdsl.elaborate.values import in_quotes, shown
 from netdsl.source import brief, counted
 
 if TYPE_CHECKING:
@@ -84,14 +84,34 @@ class Csv(FollowingSource):
             raise data_error(f"missing is {words} or a number, not {brief(shown(self.missing))}")
         if self.decimal not in (".", ","):
             raise data_error(f'decimal is "." or ",", not {brief(shown(self.decimal))}')
+        self._check_columns()
         self._form()
+
+    def _check_columns(self) -> None:
+        """Check that no column is named twice, or in two roles. Errors: NetError."""
+        for setting in ("label", "columns", "without", "categories"):
+            given = getattr(self, setting) or ()
+            twice = next((name for name in given if given.count(name) > 1), None)
+            if twice is not None:
+                raise data_error(f"{setting} names {brief(twice)} twice")
+        if self.columns and self.without:
+            message = "without leaves out some of all columns, and columns says which ones are taken"
+            raise data_error(message, fix="give one of the two")
+        both = next((name for name in self.columns or () if name in (self.label or ())), None)
+        if both is not None:
+            message = f"columns has {brief(both)}, which is the label: the network would be told the answer"
+            raise data_error(message, fix="leave it out of columns")
 
     def _form(self) -> Form:
         return Form(self.separator, self.encoding, self.header)
 
     def outline(self, base: Path) -> Outline:
         """Read the table, which is small beside pictures."""
-        return outline_of(self.load(base))
+        found = outline_of(self.load(base))
+        if len(self.label or ()) != 1 or found.arrays[LABEL].classes is not None:
+            return found
+        label = replace(found.arrays[LABEL], as_names=f'categories = ["{self.label[0]}"]')
+        return replace(found, arrays={**found.arrays, LABEL: label})
 
     def load(self, base: Path) -> Split:
         """Read the table."""
@@ -137,11 +157,16 @@ class Csv(FollowingSource):
             column_of(name, names, path, "columns")
         if not chosen:
             raise data_error(f"{path} has no columns beside the label")
+        for name in self.categories:
+            if name not in (*chosen, *(self.label or ())):
+                raise data_error(f"categories has {brief(name)}, which is not taken from {path}")
         labels = [self._encoded(table.columns[name], path, table, label=True) for name in self.label or ()]
         return labels, [self._encoded(table.columns[name], path, table) for name in chosen]
 
     def _encoded(self, column: TableColumn, path: Path, table: Table, label: bool = False) -> Encoded:
         _check_kind(column, path)
+        if column.name not in self.categories:
+            _check_decimal(column, path, "," if self.decimal == "." else ".")
         if column.texts is None:
             raise data_error(
                 f"the column {column.name} of {path} has no value at all", fix=_without(column.name)
@@ -249,7 +274,8 @@ def _names(setting: str, value: object) -> tuple[str, ...] | None:
     for name in listed_:
         if not isinstance(name, str):
             raise data_error(
-                f"{setting} is the name of a column, or a list of names, not {brief(shown(value))}"
+                f"{setting} is the name of a column, or a list of names, not {brief(shown(value))}",
+                fix=in_quotes(value),
             )
     return tuple(listed_) or (None if setting in ("label", "columns") else ())
 
@@ -269,6 +295,17 @@ def _check_kind(column: TableColumn, path: Path) -> None:
         message = f"line {line} of {path} has {brief(text)} in {column.name}, a column of numbers"
         fix = f'categories = ["{column.name}"] takes all of its values as names'
         raise data_error(message, fix=f'decimal = "," may be it, or {fix}' if "," in text else fix)
+
+
+def _check_decimal(column: TableColumn, path: Path, other: str) -> None:
+    """Check that texts are no numbers with the other decimal sign. Errors: NetError."""
+    found = column.decimal(other) if column.texts else None
+    if found is not None:
+        sign = "comma" if other == "," else "point"
+        raise data_error(
+            f"{column.name} of {path} holds numbers with a decimal {sign}, such as {brief(found)}",
+            fix=f'decimal = "{other}" reads them, categories = ["{column.name}"] takes them as names',
+        )
 
 
 def _without(name: str) -> str:

@@ -142,7 +142,7 @@ def _values(array: ZarrArray) -> Any:
 
 def _members(group: Path) -> list[str]:
     """The arrays of a group. Errors: NetError where there is none."""
-    with reading(group):
+    with reading(group, "folder"):
         found = sorted(p.name for p in group.iterdir() if p.is_dir() and _metadata(p) is not None)
     if not found and _metadata(group) is not None:
         raise data_error(

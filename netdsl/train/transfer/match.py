@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from netdsl.ops.choose import chooses
+from netdsl.ops.choose import chooses, nearest_weights
 from netdsl.source import Diagnostic, NetError, suggest
 
 Shape = tuple[int, ...]
@@ -107,8 +107,7 @@ def _kept(wanted: Shapes, skip: Sequence[str]) -> list[str]:
     for pattern in skip:
         if not any(chooses(pattern, w) for w in wanted):
             layers = list(dict.fromkeys(w.rpartition(".")[0] for w in wanted))
-            near = suggest(pattern, layers)
-            fix = f"did you mean {near}?" if near else f"layers with weights: {', '.join(layers[:12])}"
+            fix = nearest_weights(pattern, wanted) or f"layers with weights: {', '.join(layers[:12])}"
             raise NetError(Diagnostic("weights", f"skip: no weight is called {pattern}", fix=fix))
     kept = [w for w in wanted if not any(chooses(p, w) for p in skip)]
     if not kept:

@@ -41,7 +41,8 @@ ALL = [
 ]  # fmt: skip
 NOTHING = [
     Brightness(0), Contrast(0), Saturation(0), Hue(0), Gamma(1, 1), Invert(0), ColorJitter(), PcaLighting(0),
-    GaussianNoise(0), SaltAndPepper(0), Blur(0), Cutout(0), Jpeg(1, 50, p=0), ColorJitter(0.4, 0.4, 0.4, 0.1, p=0),
+    GaussianNoise(0), SaltAndPepper(0), Blur(0), Cutout(1, p=0), Jpeg(1, 50, p=0),
+    ColorJitter(0.4, 0.4, 0.4, 0.1, p=0),
 ]  # fmt: skip
 
 
