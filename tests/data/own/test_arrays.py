@@ -183,7 +183,7 @@ def test_codecs_that_are_not_run(tmp_path, changes, message):
 
 
 def test_groups_that_are_none(tmp_path):
-    with pytest.raises(NetError, match="there is no file"):
+    with pytest.raises(NetError, match="there is no folder"):
         Zarr("d.zarr").outline(tmp_path)
     described(tmp_path / "d.zarr" / "a")
     with pytest.raises(NetError, match=r"d.zarr has no array b; it has: a"):

@@ -105,9 +105,9 @@ def test_a_folder_without_classes(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda f: None, "there is no file"),
+        (lambda f: None, "there is no folder"),
         (lambda f: f.mkdir(), "there are no pictures in"),
-        (lambda f: f.write_text("x"), "Not a directory"),
+        (lambda f: f.write_text("x"), "pics is no folder"),
         (
             lambda f: pictures(f, 1, classes=("a", "b")) and (f / "c").mkdir(),
             "there are no pictures in .*c, the folder",
