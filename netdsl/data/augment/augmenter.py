@@ -94,4 +94,4 @@ class Augmenter:
                 shape = (*run.new, shape[2])
             elif isinstance(stage.change, Look) and white is not None:
                 runs.append(look_run(stage.leaf, drawn, (shape[0], shape[1], shape[2]), white))
-        return run_pictures(np.ascontiguousarray(images), shape, runs, self._threads)
+        return run_pictures(images, shape, runs, self._threads)

@@ -6,38 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from netdsl.data.augment.gaussian_kernels import blur_plane
+from netdsl.data.augment.layout import CONSTANT
 from netdsl.data.augment.random_kernels import threefry
 from netdsl.native.numba_ir import doubles, floats, inlined, words
 
 
 @inlined
-def _add(x: Any, at: int, out: Any, to: int, count: int, weight: Any) -> None:
-    """Add some numbers times a weight to others."""
-    for i in range(count):
-        out[to + i] += weight * x[at + i]
-
-
-@inlined
-def _blur(x: Any, at: int, out: Any, to: int, height: int, width: int, weights: Any, reach: int) -> None:
-    """Blur [height, width] along the rows, or along both axes in turn by a call for each, with zeros outside."""
-    for row in range(height):
-        start = row * width
-        for i in range(width):
-            out[to + start + i] = np.float32(0)
-        for k in range(-min(reach, width - 1), min(reach, width - 1) + 1):
-            first, count = max(-k, 0), width - abs(k)
-            _add(x, at + start + first + k, out, to + start + first, count, weights[k + reach])
-
-
-@inlined
-def _blur_down(x: Any, at: int, out: Any, to: int, height: int, width: int, weights: Any, reach: int) -> None:
-    """Blur [height, width] along the columns, with zeros outside."""
-    for row in range(height):
-        start = row * width
-        for i in range(width):
-            out[to + start + i] = np.float32(0)
-        for k in range(max(-reach, -row), min(reach, height - 1 - row) + 1):
-            _add(x, at + start + k * width, out, to + start, width, weights[k + reach])
+def _step(bits: Any, scale: Any) -> Any:
+    """A number from -1 to 1, times the scale, by 16 bits."""
+    return (np.float32(np.int32(bits)) - np.float32(32767.5)) * scale
 
 
 def steps(
@@ -53,20 +31,23 @@ def steps(
 ) -> None:
     """Steps [count, 2, height, width]: uniform from -1 to 1, blurred along both axes, times alpha.
 
-    keys: uint32 [count, 3], of the change and the sample.  scratch: float32 [height * width].
+    keys: uint32 [count, 3], of the change and the sample.  scratch: see `blurring`.
     """
-    size = height * width
-    out, other, key, alpha, w = floats(target), floats(scratch), words(keys), doubles(alphas), floats(weights)
+    size, low = height * width, np.uint32(0xFFFF)
+    key, alpha, w = words(keys), doubles(alphas), floats(weights)
+    pairs = size // 2
     for s in range(count):
-        first = 2 * s * size
+        x, y = floats(target + 8 * s * size), floats(target + 8 * s * size + 4 * size)
         # Steps that are not wanted are the random ones times 0.
-        scale = np.float32(alpha[s] * 2.0**-31)
+        scale = np.float32(alpha[s] / 32768)
         k0, k1, index = key[3 * s], key[3 * s + 1], key[3 * s + 2]
-        for p in range(size):
+        for p in range(pairs):
             a, b = threefry(k0, k1, index, np.uint32(4 + p))
-            out[first + p] = (np.float32(a) - np.float32(2.0**31)) * scale
-            out[first + size + p] = (np.float32(b) - np.float32(2.0**31)) * scale
-        for half in range(2):
-            at = first + half * size
-            _blur(out, at, other, 0, height, width, w, reach)
-            _blur_down(other, 0, out, at, height, width, w, reach)
+            x[p], y[p] = _step(a & low, scale), _step(a >> np.uint32(16), scale)
+            x[pairs + p], y[pairs + p] = _step(b & low, scale), _step(b >> np.uint32(16), scale)
+        if size % 2 == 1:
+            a, b = threefry(k0, k1, index, np.uint32(4 + pairs))
+            x[size - 1], y[size - 1] = _step(a & low, scale), _step(a >> np.uint32(16), scale)
+        down, across = min(reach, height - 1), min(reach, width - 1)
+        blur_plane(x, height, width, floats(scratch), w, reach, down, across, CONSTANT)
+        blur_plane(y, height, width, floats(scratch), w, reach, down, across, CONSTANT)

@@ -11,11 +11,10 @@ from typing import Any
 
 #: the module of each kernel, and how many int64s it takes
 KERNELS: Mapping[str, tuple[str, int]] = {
-    "nearest": ("sample_kernels", 11),
-    "bilinear": ("sample_kernels", 11),
-    "bicubic": ("sample_kernels", 11),
-    "places": ("sample_kernels", 9),
-    "narrow": ("pixels_kernels", 3),
+    **dict.fromkeys(("planes_of_bytes", "planes_of_floats"), ("pixels_kernels", 5)),
+    **dict.fromkeys(("bytes_of_planes", "floats_of_planes"), ("pixels_kernels", 5)),
+    **dict.fromkeys(("nearest", "bilinear", "bicubic"), ("sample_kernels", 12)),
+    "places": ("sample_kernels", 10),
     "steps": ("elastic_kernels", 9),
     **dict.fromkeys(("brightness", "contrast", "saturation", "gamma", "invert"), ("tone_kernels", 8)),
     **dict.fromkeys(("pca_lighting", "hue"), ("tone_kernels", 8)),

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
-from netdsl.data.augment.kernels import kernel
-from netdsl.data.augment.run import Field, Work, in_threads, moving_run, run_pictures
-from netdsl.data.augment.settings import BORDERS
+from netdsl.data.augment.run import Work, in_threads, moving_run, run_pictures
 from netdsl.data.augment.stages import Drawn, Moving
 from netdsl.data.augment.ways import Label, Way
 
@@ -53,27 +51,18 @@ def _moved(
 
 def _cells(cells: NDArray[Any], fill: int, stage: Moving, drawn: Drawn, threads: int) -> NDArray[Any]:
     """Cells [B, H, W, K], each where its picture's pixel goes."""
-    run = moving_run(stage, drawn, cells.shape[1:3], cells.shape[3], None)
-    border = 0 if stage.look is None else BORDERS.index(stage.look.border)
+    run = moving_run(stage, drawn, cells.shape[1:3], 1, None)
     size = run.new[0] * run.new[1]
     places = np.empty((len(cells), size), np.int64)
 
     def part(first: int, last: int) -> None:
-        work = Work(np.empty(0, np.float32), np.empty(0, np.float32))
-        steps = _steps(run.field, work, first, last - first)
-        rows, sizes = run.rows[first:last], (*run.old, *run.new)
-        target = places[first:last].ctypes.data
-        kernel("places")(target, rows.ctypes.data, steps, last - first, *sizes, border)
+        run.places(places[first:].ctypes.data, Work(0), first, last - first)
 
     in_threads(part, len(cells), size, threads)
     flat = cells.reshape(len(cells), -1, cells.shape[3])
     found = np.take_along_axis(flat, np.maximum(places, 0)[..., None], axis=1)
     found[places < 0] = fill
     return found.reshape(len(cells), *run.new, cells.shape[3])
-
-
-def _steps(field: Field | None, work: Work, first: int, count: int) -> int:
-    return 0 if field is None else field.steps(work, first, count)
 
 
 def moved_boxes(boxes: NDArray[Any], stage: Moving, drawn: Drawn, size: tuple[int, int]) -> NDArray[Any]:

@@ -25,7 +25,7 @@ S1, S3, S5, S7, S9, S11 = _SIN
 def log2(x: Any) -> Any:
     """The logarithm to base 2 of a positive number."""
     bits = bits_of(x)
-    exponent = np.float32((bits >> np.int32(23)) - np.int32(127))
+    exponent = np.float32(np.int32(bits >> np.int32(23))) - np.float32(127)
     m = float_of((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000))
     t = (m - ONE) / (m + ONE)
     s = t * t
@@ -36,7 +36,7 @@ def log2(x: Any) -> Any:
 def exp2(x: Any) -> Any:
     """2 to the power of x, for x from -126 to 126."""
     x = max(min(x, np.float32(126)), np.float32(-126))
-    whole = np.float32(np.int32(x + np.float32(127)) - np.int32(127))
+    whole = np.float32(np.int32(x + np.float32(127))) - np.float32(127)
     f = x - whole
     power = ONE + f * (E1 + f * (E2 + f * (E3 + f * (E4 + f * (E5 + f * (E6 + f * E7))))))
     return power * float_of(np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)))
@@ -59,8 +59,8 @@ def sine(turns: Any) -> Any:
 @inlined
 def normals(first: Any, second: Any) -> tuple[Any, Any]:
     """Two standard normal numbers by two uniform words (Box and Muller 1958)."""
-    u = (np.float32(first >> np.uint32(8)) + HALF) * np.float32(2.0**-24)
-    turns = np.float32(second >> np.uint32(8)) * np.float32(2.0**-24) - HALF
+    u = (np.float32(np.int32(first >> np.uint32(8))) + HALF) * np.float32(2.0**-24)
+    turns = np.float32(np.int32(second >> np.uint32(8))) * np.float32(2.0**-24) - HALF
     size = np.float32(math.sqrt(max(np.float32(-2 * math.log(2)) * log2(u), np.float32(0))))
     size_of = abs(turns)
     cosine = sine(np.float32(0.25) - size_of)

@@ -35,34 +35,38 @@ def gaussian_noise(
 def salt_and_pepper(
     pixels: int, rows: int, keys: int, scratch: int, count: int, height: int, width: int, channels: int
 ) -> None:
-    """Some pixels white or black."""
-    x, n, key, size = floats(pixels), doubles(rows), words(keys), height * width * channels
+    """Some pixels white or black, by a word for each."""
+    n, key, size = doubles(rows), words(keys), height * width
+    drawn, half = words(scratch), (size + 1) // 2
     for s in range(count):
         if n[s * LOOK + ACTIVE] != 0:
-            white, below = np.float32(n[s * LOOK + WHITE]), n[s * LOOK + FIRST] * 2.0**32
+            white, share = np.float32(n[s * LOOK + WHITE]), n[s * LOOK + FIRST] * 2.0**31
             k0, k1, index = key[3 * s], key[3 * s + 1], key[3 * s + 2]
-            for p in range(height * width):
+            for p in range(half):
                 a, b = threefry(k0, k1, index, np.uint32(4 + p))
-                if a < below:
-                    value = white if b & np.uint32(1) else ZERO
-                    for c in range(channels):
-                        x[s * size + p * channels + c] = value
+                # 31 bits, which are no less as numbers with a sign
+                drawn[p], drawn[half + p] = a >> np.uint32(1), b >> np.uint32(1)
+            pepper, both = np.uint32(share / 2), np.uint32(share)
+            for c in range(channels):
+                x = floats(pixels + 4 * (s * channels + c) * size)
+                for p in range(size):
+                    spoilt = ZERO if drawn[p] < pepper else white
+                    x[p] = spoilt if drawn[p] < both else x[p]
 
 
 def cutout(
     pixels: int, rows: int, keys: int, scratch: int, count: int, height: int, width: int, channels: int
 ) -> None:
     """A square of one value: its first row and column, its side, the value."""
-    x, n, size = floats(pixels), doubles(rows), height * width * channels
+    n, size = doubles(rows), height * width
     for s in range(count):
         if n[s * LOOK + ACTIVE] != 0:
-            first, left, side = (
-                int(n[s * LOOK + FIRST]),
-                int(n[s * LOOK + FIRST + 1]),
-                int(n[s * LOOK + FIRST + 2]),
-            )
-            value = np.float32(n[s * LOOK + FIRST + 3] * n[s * LOOK + WHITE])
+            at = s * LOOK + FIRST
+            first, left, side = int(n[at]), int(n[at + 1]), int(n[at + 2])
+            value = np.float32(n[at + 3] * n[s * LOOK + WHITE])
             start, stop = max(left, 0), min(left + side, width)
-            for row in range(max(first, 0), min(first + side, height)):
-                for i in range((row * width + start) * channels, (row * width + stop) * channels):
-                    x[s * size + i] = value
+            for c in range(channels):
+                x = floats(pixels + 4 * (s * channels + c) * size)
+                for row in range(max(first, 0), min(first + side, height)):
+                    for column in range(start, stop):
+                        x[row * width + column] = value

@@ -1,13 +1,15 @@
 """Running stages on pictures: small groups of samples go through all of them, on some threads.
 
-Kernels work on float32 in the units that are stored, and bytes are rounded once, at the end.
+Kernels work on planes of float32, [samples, channels, height, width], in the units that are stored, and bytes are
+rounded once, at the end.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +17,19 @@ from netdsl.arrays import np
 from netdsl.data.augment.change import Size
 from netdsl.data.augment.choose import Leaf
 from netdsl.data.augment.kernels import kernel
-from netdsl.data.augment.layout import ACTIVE, FILL, FIRST, HIGH, LOOK, LOW, ROW, TAPS, WHITE
+from netdsl.data.augment.layout import (
+    ACTIVE,
+    FILL,
+    FIRST,
+    HIGH,
+    LOOK,
+    LOW,
+    ROW,
+    TAPS,
+    WHITE,
+    blurring,
+    sampling,
+)
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.settings import BORDERS
 from netdsl.data.augment.stages import Drawn, Moving, gaussian, taps
@@ -29,23 +43,24 @@ GROUP = 2**18
 ENOUGH = 2**16
 
 
-@dataclass(eq=False)
 class Work:
-    """The memory of a thread: pictures in `now`, [count * numbers], and room for as many in `other` and `scratch`."""
+    """The memory of a thread: planes at `now`, room for as many numbers at `other`, and scratch memory."""
 
-    now: NDArray[np.float32]
-    other: NDArray[np.float32]
-    scratch: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    def __init__(self, numbers: int) -> None:
+        self._pictures = [np.empty(numbers, np.float32) for _ in range(2)]
+        self.now, self.other = (array.ctypes.data for array in self._pictures)
+        self._scratch, self._start = np.empty(0, np.float32), 0
 
     def swap(self) -> None:
         """What is in `other` are the pictures from now on."""
         self.now, self.other = self.other, self.now
 
     def need(self, count: int) -> int:
-        """The address of scratch memory for so many numbers."""
-        if len(self.scratch) < count:
-            self.scratch = np.empty(count, np.float32)
-        return self.scratch.ctypes.data
+        """The address of scratch memory for so many numbers, at a multiple of 64 bytes."""
+        if len(self._scratch) < count + 16:
+            self._scratch = np.empty(count + 16, np.float32)
+            self._start = -(-self._scratch.ctypes.data // 64) * 64
+        return self._start
 
 
 class ReadyStage(Protocol):
@@ -56,7 +71,7 @@ class ReadyStage(Protocol):
         """How many numbers one of its results has."""
 
     def __call__(self, work: Work, start: int, count: int) -> None:
-        """Change the samples start to start + count of the batch, which are in `work.now`."""
+        """Change the samples start to start + count of the batch, which are at `work.now`."""
 
 
 @dataclass(eq=False)
@@ -75,16 +90,41 @@ class MovingRun:
         """Those of the new size."""
         return self.new[0] * self.new[1] * self.channels
 
+    @cached_property
+    def _sample(self) -> Any:
+        look = self.stage.look
+        return kernel("bilinear" if look is None else look.interpolation)
+
     def __call__(self, work: Work, start: int, count: int) -> None:
         """Sample into the other memory."""
-        look = self.stage.look
-        steps = 0 if self.field is None else self.field.steps(work, start, count)
-        border = 0 if look is None else BORDERS.index(look.border)
-        sizes = (*self.old, self.channels, *self.new)
-        rows = self.rows[start : start + count].ctypes.data
-        sample = kernel("bilinear" if look is None else look.interpolation)
-        sample(work.now.ctypes.data, work.other.ctypes.data, rows, steps, count, *sizes, border)
+        border = 0 if self.stage.look is None else BORDERS.index(self.stage.look.border)
+        sizes = (self.old[0], self.old[1], self.channels, *self.new)
+        steps, scratch = self.room(work, start, count)
+        rows = self._rows + 8 * ROW * start
+        self._sample(work.now, work.other, rows, steps, scratch, count, *sizes, border)
         work.swap()
+
+    def places(self, target: int, work: Work, start: int, count: int) -> None:
+        """Write for each pixel of some results the number of the nearest in the picture, or -1, as int64."""
+        border = 0 if self.stage.look is None else BORDERS.index(self.stage.look.border)
+        steps, scratch = self.room(work, start, count)
+        rows = self._rows + 8 * ROW * start
+        kernel("places")(target, rows, steps, scratch, count, *self.old, *self.new, border)
+
+    def room(self, work: Work, start: int, count: int) -> tuple[int, int]:
+        """The address of the steps of some samples, 0 without any, and of scratch memory."""
+        mine = sampling(*self.old, *self.new, self.channels)
+        if self.field is None:
+            return 0, work.need(mine)
+        mine = max(mine, self.field.room)
+        scratch = work.need(mine + 2 * count * self.new[0] * self.new[1])
+        steps = scratch + 4 * mine
+        self.field.write(steps, scratch, start, count)
+        return steps, scratch
+
+    @cached_property
+    def _rows(self) -> int:
+        return self.rows.ctypes.data
 
 
 @dataclass(eq=False)
@@ -96,17 +136,17 @@ class Field:
     weights: NDArray[np.float32]
     size: Size
 
-    def steps(self, work: Work, start: int, count: int) -> int:
-        """The address of the steps of some samples, [count, 2, H, W], in the scratch memory."""
-        pixels = self.size[0] * self.size[1]
-        at = work.need(pixels * (2 * count + 1))
-        keys, alphas = self.keys[start : start + count], self.alphas[start : start + count]
-        where, reach = (
-            (keys.ctypes.data, alphas.ctypes.data, self.weights.ctypes.data),
-            len(self.weights) // 2,
-        )
-        kernel("steps")(at, at + 8 * pixels * count, *where, reach, count, *self.size)
-        return at
+    @property
+    def room(self) -> int:
+        """How many float32 it needs to be written."""
+        reach = len(self.weights) // 2
+        return blurring(*self.size, *(min(reach, side - 1) for side in self.size))
+
+    def write(self, target: int, scratch: int, start: int, count: int) -> None:
+        """Write the steps of some samples, [count, 2, H, W]; scratch: room for `room` numbers."""
+        keys, alphas = self.keys[start:].ctypes.data, self.alphas[start:].ctypes.data
+        weights, reach = self.weights.ctypes.data, len(self.weights) // 2
+        kernel("steps")(target, scratch, keys, alphas, weights, reach, count, *self.size)
 
 
 def field_of(stage: Moving, drawn: Drawn, size: Size) -> Field | None:
@@ -150,12 +190,13 @@ class LookRun:
 
     def __call__(self, work: Work, start: int, count: int) -> None:
         """Change them."""
-        scratch = work.need(self.change.scratch(self.shape[:2], self.shape[2]))
-        rows, keys = (
-            self.rows[start : start + count].ctypes.data,
-            self.keys[start : start + count].ctypes.data,
-        )
-        kernel(self.change.name)(work.now.ctypes.data, rows, keys, scratch, count, *self.shape)
+        change, rows, keys, scratch = self._ready
+        change(work.now, rows + 8 * LOOK * start, keys + 12 * start, work.need(scratch), count, *self.shape)
+
+    @cached_property
+    def _ready(self) -> tuple[Any, int, int, int]:
+        scratch = self.change.scratch(self.shape[:2], self.shape[2])
+        return kernel(self.change.name), self.rows.ctypes.data, self.keys.ctypes.data, scratch
 
 
 def look_run(leaf: Leaf, drawn: Drawn, shape: tuple[int, int, int], white: float) -> LookRun:
@@ -171,33 +212,37 @@ def look_run(leaf: Leaf, drawn: Drawn, shape: tuple[int, int, int], white: float
 def run_pictures(
     images: NDArray[Any], shape: tuple[int, ...], runs: Sequence[ReadyStage], threads: int
 ) -> NDArray[Any]:
-    """Images [B, H, W, C] of uint8 or float32 after all runs, [B, *shape], of the same type.
+    """Images [B, H, W, C] of uint8 or float32, contiguous, after all runs, [B, *shape], of the same type.
 
     Every sample is changed by itself, so that the number of threads changes nothing.
     """
+    images = np.ascontiguousarray(images)
     result = np.empty((len(images), *shape), images.dtype)
     before = images[0].size
     most = max([before, *(run.numbers for run in runs)])
     group = max(1, GROUP // (4 * most))
 
+    apart, together = (kernel(name) for name in _LAYOUTS[images.dtype.name])
+    source, target, each = images.ctypes.data, result.ctypes.data, images.itemsize
+    pixels, after = images[0, ..., 0].size, result[0].size
+
     def part(first: int, last: int) -> None:
-        work = Work(np.empty(group * most, np.float32), np.empty(group * most, np.float32))
+        work = Work(group * most)
         for start in range(first, last, group):
             count = min(group, last - start)
-            work.now[: count * before] = images[start : start + count].reshape(-1)
+            apart(source + each * before * start, work.now, count, pixels, shape[2])
             for run in runs:
                 run(work, start, count)
-            _store(work.now, result[start : start + count])
+            together(work.now, target + each * after * start, count, after // shape[2], shape[2])
 
     in_threads(part, len(images), most, threads)
     return result
 
 
-def _store(values: NDArray[np.float32], result: NDArray[Any]) -> None:
-    if result.dtype == np.uint8:
-        kernel("narrow")(values.ctypes.data, result.ctypes.data, result.size)
-    else:
-        result[...] = values[: result.size].reshape(result.shape)
+_LAYOUTS = {
+    "uint8": ("planes_of_bytes", "bytes_of_planes"),
+    "float32": ("planes_of_floats", "floats_of_planes"),
+}
 
 
 def in_threads(part: Callable[[int, int], None], count: int, numbers: int, threads: int) -> None:

@@ -1,4 +1,8 @@
-"""The kernels that move pictures: each pixel of the result by its place in the picture, values between pixels."""
+"""The kernels that move pictures: each pixel of the result by its place in the picture, values between pixels.
+
+A picture is first put into its border, so that nothing needs to be asked at its sides.  Then the places of some rows
+are computed, and their values for one channel after the other: loops that LLVM turns into vector code.
+"""
 
 from __future__ import annotations
 
@@ -7,177 +11,85 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.data.augment.layout import CONSTANT, EDGE, FILL, HIGH, LOW, MAP, REFLECT, ROW, TAPS
-from netdsl.native.numba_ir import doubles, floats, inlined, integers
+from netdsl.data.augment.border_kernels import extended, within
+from netdsl.data.augment.layout import FILL, HIGH, LINES, LOW, MARGIN, ROW, STRIP, TAPS
+from netdsl.data.augment.place_kernels import folded, is_move, map_at, points, split
+from netdsl.native.numba_ir import copy_pair, counts, doubles, floats, inlined, integers
 
-FAR = 1e9
-Map = tuple[float, float, float, float, float, float, float, float, float]
-Shape = tuple[int, int, int]
-
-
-@inlined
-def _within(place: int, size: int, border: int) -> int:
-    """The pixel that stands for the one at a place along an axis; -1: none does."""
-    if 0 <= place < size:
-        return place
-    if border == CONSTANT:
-        return -1
-    if border == EDGE:
-        return 0 if place < 0 else size - 1
-    if border == REFLECT:
-        if size == 1:
-            return 0
-        folded = abs(place) % (2 * size - 2)
-        return folded if folded < size else 2 * size - 2 - folded
-    return place % size
+ZERO, ONE = np.float32(0), np.float32(1)
 
 
 @inlined
-def _cubic(x: float) -> float:
-    """Keys 1981 with a = -0.75, as PyTorch and OpenCV have it."""
-    x = abs(x)
-    if x < 1:
-        return (1.25 * x - 2.25) * x * x + 1
-    return ((-0.75 * x + 3.75) * x - 6) * x + 3 if x < 2 else 0.0
-
-
-@inlined
-def _map_at(n: Any, at: int) -> Map:
-    """The nine numbers of a map."""
-    return n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4], n[at + 5], n[at + 6], n[at + 7], n[at + 8]
-
-
-@inlined
-def _place(m: Map, x: float, y: float) -> tuple[float, float]:
-    """Where a map takes a point; far away where that is at infinity."""
-    u, v = m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5]
-    if m[6] != 0 or m[7] != 0:
-        w = m[6] * x + m[7] * y + m[8]
-        if w < 1e-9:
-            return FAR, FAR
-        u, v = u / w, v / w
-    return min(max(u, -FAR), FAR), min(max(v, -FAR), FAR)
-
-
-@inlined
-def _pixel(column: int, row: int, width: int, channels: int) -> int:
-    """Where a pixel starts; -1 outside."""
-    return -1 if column < 0 or row < 0 else (row * width + column) * channels
-
-
-@inlined
-def _bilinear(
-    x: Any, base: int, out: Any, o: int, u: float, v: float, shape: Shape, border: int, fill: Any
-) -> None:
-    """Add a value between 2 x 2 pixels."""
-    height, width, channels = shape
-    left, top = math.floor(u), math.floor(v)
-    fx, fy = np.float32(u - left), np.float32(v - top)
-    column, row = int(left), int(top)
-    gx, gy = np.float32(1) - fx, np.float32(1) - fy
-    if 0 <= column < width - 1 and 0 <= row < height - 1:
-        i = base + (row * width + column) * channels
-        j = i + width * channels
-        if channels == 3:  # written out: the loop costs as much as what is in it
-            a, b, d, e = gx * gy, fx * gy, gx * fy, fx * fy
-            out[o] += x[i] * a + x[i + 3] * b + x[j] * d + x[j + 3] * e
-            out[o + 1] += x[i + 1] * a + x[i + 4] * b + x[j + 1] * d + x[j + 4] * e
-            out[o + 2] += x[i + 2] * a + x[i + 5] * b + x[j + 2] * d + x[j + 5] * e
-            return
-        for c in range(channels):
-            upper = x[i + c] * gx + x[i + channels + c] * fx
-            out[o + c] += upper * gy + (x[j + c] * gx + x[j + channels + c] * fx) * fy
-        return
-    c0, c1 = _within(column, width, border), _within(column + 1, width, border)
-    r0, r1 = _within(row, height, border), _within(row + 1, height, border)
-    p, q = _pixel(c0, r0, width, channels), _pixel(c1, r0, width, channels)
-    r, s = _pixel(c0, r1, width, channels), _pixel(c1, r1, width, channels)
-    for c in range(channels):
-        upper = (fill if p < 0 else x[base + p + c]) * gx + (fill if q < 0 else x[base + q + c]) * fx
-        lower = (fill if r < 0 else x[base + r + c]) * gx + (fill if s < 0 else x[base + s + c]) * fx
-        out[o + c] += upper * gy + lower * fy
-
-
-@inlined
-def _bicubic(
-    x: Any, base: int, out: Any, o: int, u: float, v: float, shape: Shape, border: int, fill: Any
-) -> None:
-    """Add a value between 4 x 4 pixels."""
-    height, width, channels = shape
-    left, top = math.floor(u), math.floor(v)
-    for k in range(-1, 3):
-        row = _within(int(top) + k, height, border)
-        weight = _cubic(v - top - k)
-        for j in range(-1, 3):
-            i = _pixel(_within(int(left) + j, width, border), row, width, channels)
-            share = np.float32(weight * _cubic(u - left - j))
-            for c in range(channels):
-                out[o + c] += share * (fill if i < 0 else x[base + i + c])
-
-
-@inlined
-def _nearest(
-    x: Any, base: int, out: Any, o: int, u: float, v: float, shape: Shape, border: int, fill: Any
-) -> None:
-    """Add the value of the pixel that is nearest."""
-    height, width, channels = shape
-    column = _within(math.floor(u + 0.5), width, border)
-    row = _within(math.floor(v + 0.5), height, border)
-    i = _pixel(column, row, width, channels)
-    for c in range(channels):
-        out[o + c] += fill if i < 0 else x[base + i + c]
-
-
-@inlined
-def _is_move(n: Any, at: int) -> Any:
-    """Whether a map takes rows to rows, forwards or in reverse, by steps of whole pixels."""
-    straight = n[at + 1] == 0 and n[at + 3] == 0 and n[at + 6] == 0 and n[at + 7] == 0 and n[at + 8] == 1
-    unscaled = abs(n[at]) == 1 and abs(n[at + 4]) == 1
-    return straight and unscaled and n[at + 2] == math.floor(n[at + 2]) and n[at + 5] == math.floor(n[at + 5])
-
-
-@inlined
-def _move(
-    x: Any, base: int, out: Any, o: int, n: Any, at: int, shape: Shape, new: tuple[int, int], border: int
-) -> None:
-    """Copy rows."""
-    height, width, channels = shape
-    fill = np.float32(n[at + FILL])
-    across, x0 = int(n[at]), int(n[at + 2])
-    # The columns that come from within the picture.
-    first = min(max(-x0 if across > 0 else x0 - width + 1, 0), new[1])
-    last = min(max(width - x0 if across > 0 else x0 + 1, first), new[1])
-    for oy in range(new[0]):
-        row = _within(int(n[at + 4]) * oy + int(n[at + 5]), height, border)
-        line = o + oy * new[1] * channels
-        start = base + (row * width + x0) * channels
-        if row < 0:
-            for i in range(new[1] * channels):
-                out[line + i] = fill
-            continue
-        if across > 0:
-            for i in range(first * channels, last * channels):
-                out[line + i] = x[start + i]
+def _framed(x: Any, at: int, out: Any, height: int, width: int, border: int, fill: Any) -> None:
+    """Copy a plane with what the border gives around it."""
+    pitch = width + 2 * MARGIN
+    for row in range(-MARGIN, height + MARGIN):
+        inside, to = within(row, height, border), (row + MARGIN) * pitch
+        if inside < 0:
+            for i in range(pitch):
+                out[to + i] = fill
         else:
-            for ox in range(first, last):
-                for c in range(channels):
-                    out[line + ox * channels + c] = x[start - ox * channels + c]
-        for ox in range(new[1]):
-            if first <= ox < last:
-                continue
-            i = _pixel(_within(across * ox + x0, width, border), row, width, channels)
-            for c in range(channels):
-                out[line + ox * channels + c] = fill if i < 0 else x[base + i + c]
+            extended(x, at + inside * width, out, to, width, MARGIN, border, fill)
+
+
+@inlined
+def _nearest(x: Any, pitch: int, at: Any, fx: Any, fy: Any, t: Any, out: Any, to: int, count: int) -> None:
+    """Add the values of pixels."""
+    for k in range(count):
+        t[k] = x[np.int64(at[k])]
+    for k in range(count):
+        out[to + k] += t[k]
+
+
+@inlined
+def _bilinear(x: Any, pitch: int, at: Any, fx: Any, fy: Any, t: Any, out: Any, to: int, count: int) -> None:
+    """Add values between 2 x 2 pixels."""
+    lower = 2 * count
+    for k in range(count):
+        i = np.int64(at[k])
+        copy_pair(t, 2 * k, x, i)
+        copy_pair(t, lower + 2 * k, x, i + pitch)
+    for k in range(count):
+        a, b, c, d = t[2 * k], t[2 * k + 1], t[lower + 2 * k], t[lower + 2 * k + 1]
+        above, below = a + (b - a) * fx[k], c + (d - c) * fx[k]
+        out[to + k] += above + (below - above) * fy[k]
+
+
+@inlined
+def _cubic(f: Any) -> tuple[Any, Any, Any, Any]:
+    """The weights of four pixels for a place behind the second: Keys 1981, a = -0.75, as PyTorch has it."""
+    a, g = np.float32(-0.75), ONE - f
+    first, second = a * f * g * g, ((a + np.float32(2)) * f - (a + np.float32(3))) * f * f + ONE
+    last, third = a * g * f * f, ((a + np.float32(2)) * g - (a + np.float32(3))) * g * g + ONE
+    return first, second, third, last
+
+
+@inlined
+def _bicubic(x: Any, pitch: int, at: Any, fx: Any, fy: Any, t: Any, out: Any, to: int, count: int) -> None:
+    """Add values between 4 x 4 pixels."""
+    for row in range(4):
+        for k in range(count):
+            i = np.int64(at[k]) + (row - 1) * pitch - 1
+            copy_pair(t, 4 * k, x, i)
+            copy_pair(t, 4 * k + 2, x, i + 2)
+        for k in range(count):
+            a, b, c, d = _cubic(fx[k])
+            e, f, g, h = _cubic(fy[k])
+            weight = e if row == 0 else f if row == 1 else g if row == 2 else h
+            out[to + k] += weight * (a * t[4 * k] + b * t[4 * k + 1] + c * t[4 * k + 2] + d * t[4 * k + 3])
 
 
 def sampler(value: Any) -> Any:
     """The kernel that samples pictures with one kind of value between pixels."""
+
+    between = value is not _nearest
 
     def sample(
         source: int,
         target: int,
         numbers: int,
         steps: int,
+        scratch: int,
         count: int,
         height: int,
         width: int,
@@ -187,47 +99,60 @@ def sampler(value: Any) -> Any:
         border: int,
     ) -> None:
         x, out, n, field = floats(source), floats(target), doubles(numbers), floats(steps)
-        shape, size = (height, width, channels), new_height * new_width
+        pitch, size = width + 2 * MARGIN, new_height * new_width
+        plane, high = (height + 2 * MARGIN) * pitch, max(1, min(new_height, STRIP // new_width))
+        line = 8 * high * new_width
+        u, v, t = doubles(scratch), doubles(scratch + line), floats(scratch + 4 * line)
+        at, fx, fy = (
+            counts(scratch + 2 * line),
+            floats(scratch + 3 * line),
+            floats(scratch + 3 * line + line // 2),
+        )
         for s in range(count):
-            at, base, o = s * ROW, s * height * width * channels, s * size * channels
-            if steps == 0 and _is_move(n, at):
-                _move(x, base, out, o, n, at, shape, (new_height, new_width), border)
-                continue
-            m, taps, fill = _map_at(n, at + MAP), int(n[at + TAPS]), np.float32(n[at + FILL])
-            low, high, share = (
-                np.float32(n[at + LOW]),
-                np.float32(n[at + HIGH]),
-                np.float32(1.0 / (taps * taps)),
-            )
-            for i in range(o, o + size * channels):
-                out[i] = np.float32(0)
-            for row in range(new_height):
-                for column in range(new_width):
-                    px, py = float(column), float(row)
-                    if steps != 0:
-                        p = 2 * s * size + row * new_width + column
-                        px += field[p]
-                        py += field[p + size]
-                    for dy in range(taps):
-                        for dx in range(taps):
-                            tx, ty = px + (dx + 0.5) / taps - 0.5, py + (dy + 0.5) / taps - 0.5
-                            u, v = _place(m, tx, ty)
-                            value(x, base, out, o, u, v, shape, border, fill)
-                    o += channels
-            for i in range(o - size * channels, o):
-                out[i] = min(max(out[i] * share, low), high)
+            row_of, picture = s * ROW, scratch + LINES * line
+            m, taps, fill = map_at(n, row_of), int(n[row_of + TAPS]), np.float32(n[row_of + FILL])
+            low, high_value = np.float32(n[row_of + LOW]), np.float32(n[row_of + HIGH])
+            share = np.float32(1.0 / (taps * taps))
+            for c in range(channels):
+                framed = floats(picture + 4 * c * plane)
+                _framed(x, (s * channels + c) * height * width, framed, height, width, border, fill)
+            whole = not between or (steps == 0 and is_move(m))
+            for part in range((new_height + high - 1) // high):
+                row = part * high
+                rows = min(high, new_height - row)
+                some, o = rows * new_width, s * size * channels + row * new_width
+                step = 2 * s * size + row * new_width if steps != 0 else -1
+                for c in range(channels):
+                    for i in range(some):
+                        out[o + c * size + i] = ZERO
+                for tap in range(taps * taps):
+                    down, right = (tap // taps + 0.5) / taps - 0.5, (tap % taps + 0.5) / taps - 0.5
+                    points(m, field, step, size, row + down, right, rows, new_width, u, v)
+                    folded(u, width, border, some)
+                    folded(v, height, border, some)
+                    split(u, v, pitch, 0.5 if whole else 0.0, at, fx, fy, some)
+                    for c in range(channels):
+                        framed = floats(picture + 4 * c * plane)
+                        if whole:
+                            _nearest(framed, pitch, at, fx, fy, t, out, o + c * size, some)
+                        else:
+                            value(framed, pitch, at, fx, fy, t, out, o + c * size, some)
+                for c in range(channels):
+                    for i in range(some):
+                        out[o + c * size + i] = min(max(out[o + c * size + i] * share, low), high_value)
 
     return sample
 
 
 nearest, bilinear, bicubic = sampler(_nearest), sampler(_bilinear), sampler(_bicubic)
-"""Pictures [count, height, width, channels] to those of the new size; steps [count, 2, ...] (x, y) may be 0."""
+"""Planes [count, channels, height, width] to those of the new size; steps [count, 2, ...] (x, y) may be 0."""
 
 
 def places(
     target: int,
     numbers: int,
     steps: int,
+    scratch: int,
     count: int,
     height: int,
     width: int,
@@ -238,15 +163,15 @@ def places(
     """For each pixel of results [count, new_height, new_width] the number of the nearest in the picture, or -1."""
     size = new_height * new_width
     out, n, field = integers(target), doubles(numbers), floats(steps)
+    u, v = doubles(scratch), doubles(scratch + 8 * new_width)
     for s in range(count):
-        m = _map_at(n, s * ROW + MAP)
+        m = map_at(n, s * ROW)
         for row in range(new_height):
-            for column in range(new_width):
-                px, py, p = float(column), float(row), row * new_width + column
-                if steps != 0:
-                    px += field[2 * s * size + p]
-                    py += field[(2 * s + 1) * size + p]
-                u, v = _place(m, px, py)
-                x = _within(math.floor(u + 0.5), width, border)
-                y = _within(math.floor(v + 0.5), height, border)
-                out[s * size + p] = _pixel(x, y, width, 1)
+            step = 2 * s * size + row * new_width if steps != 0 else -1
+            points(m, field, step, size, float(row), 0.0, 1, new_width, u, v)
+            folded(u, width, border, new_width)
+            folded(v, height, border, new_width)
+            for k in range(new_width):
+                x = within(math.floor(u[k] + 0.5), width, border)
+                y = within(math.floor(v[k] + 0.5), height, border)
+                out[s * size + row * new_width + k] = -1 if x < 0 or y < 0 else y * width + x

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.augment.change import Size
+from netdsl.data.augment.layout import JPEG, blurring
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.settings import by, check_order, number, whole, wrong
 
@@ -51,6 +52,10 @@ class SaltAndPepper(Look):
         """The share."""
         return (self.share,)
 
+    def scratch(self, size: Size, channels: int) -> int:
+        """A word for each pixel."""
+        return size[0] * size[1] + 1
+
 
 @dataclass(frozen=True)
 class Blur(Look):
@@ -64,9 +69,9 @@ class Blur(Look):
         return (draws[:, 0] * self.sigma,)
 
     def scratch(self, size: Size, channels: int) -> int:
-        """A picture, a row with its borders, and the weights."""
+        """The weights, and what a blur needs."""
         reach = math.floor(4 * self.sigma + 0.5)
-        return (size[0] * size[1] + size[1] + 2 * reach) * channels + 2 * reach + 1
+        return 2 * reach + 1 + blurring(*size, reach, reach)
 
 
 @dataclass(frozen=True)
@@ -111,5 +116,6 @@ class Jpeg(Look):
         return (self.low + np.floor(draws[:, 0] * (self.high - self.low + 1)),)
 
     def scratch(self, size: Size, channels: int) -> int:
-        """Tables, and the planes of a picture whose sides are multiples of 16."""
-        return 384 + 2 * math.prod(-(-side // 16) * 16 for side in size)
+        """Its tables, three rows, and the planes of a picture whose sides are multiples of 16."""
+        height, width = (-(-side // 16) * 16 for side in size)
+        return JPEG + 3 * width + 8 + height * width * 3 // 2

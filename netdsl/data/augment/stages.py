@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from netdsl.arrays import np
@@ -41,22 +42,22 @@ class Moving:
 
     leaves: tuple[Leaf, ...]
 
-    @property
+    @cached_property
     def changes(self) -> tuple[Geometry, ...]:
         """The changes."""
         return tuple(leaf.change for leaf in self.leaves if isinstance(leaf.change, Geometry))
 
-    @property
+    @cached_property
     def look(self) -> Sampled | None:
         """The change that says how pictures are sampled; None where all move by whole pixels within the picture."""
         return next((change for change in self.changes if isinstance(change, Sampled)), None)
 
-    @property
+    @cached_property
     def keep_labels(self) -> bool:
         """Whether labels stay as they are."""
         return all(change.keep_labels for change in self.changes)
 
-    @property
+    @cached_property
     def elastic(self) -> Leaf | None:
         """The leaf that moves each pixel by itself."""
         return self.leaves[-1] if isinstance(self.leaves[-1].change, Elastic) else None

@@ -128,7 +128,7 @@ def test_salt_and_pepper():
     assert abs((after == 255).mean() - 0.05) < 0.005 and abs((after == 0).mean() - 0.05) < 0.005
 
 
-@pytest.mark.parametrize("size", [(20, 24), (1, 1), (3, 40)])
+@pytest.mark.parametrize("size", [(20, 24), (1, 1), (3, 40), (60, 50), (2, 600)])
 def test_blur_is_a_gaussian(size):
     before = pictures(6, size, dtype=np.float32)
     for image, after, sigma in zip(before, change(before, Blur(2.5)), numbers(Blur(2.5), 6)[0], strict=True):
