@@ -17,7 +17,7 @@ import numpy as np
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import SCRATCH
 from netdsl.cpu.link import link
-from netdsl.cpu.planners import PLANNERS
+from netdsl.cpu.planners import plan
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.native import host
@@ -176,7 +176,7 @@ class Case:
             for k, t in zip(results, made, strict=True):
                 self.arrays.setdefault(k, _array(t.shape, rng))
             views = [View.dense(k, t) for k, t in enumerate((*types, *made))]
-            steps = PLANNERS[type(op)](op, views[: len(types)], views[len(types) :])
+            steps = plan(op, views[: len(types)], views[len(types) :], pool.threads).steps
             drafts.append((steps, operands, results))
             self.bytes += sum(self.arrays[k].nbytes for k in (*operands, *results))
         self.keep = []
@@ -185,7 +185,7 @@ class Case:
             places = {k: self.arrays[n] for k, n in enumerate((*operands, *results))}
             places[SCRATCH] = scratch
             for step in steps:
-                step.bind(lambda buffer, places=places: places[buffer].ctypes.data)
+                step.args.bind(lambda buffer, places=places: places[buffer].ctypes.data)
             self.keep.append((steps, scratch))
         self.linked = link([step for steps, *_ in drafts for step in steps])
 

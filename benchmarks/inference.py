@@ -32,7 +32,9 @@ def weights_of(network: Any) -> dict[str, Any]:
 
 
 def ours(network: Any, threads: int, image: Any) -> Callable[[], object]:
-    program = restored_program(network.graph, weights_of(network), network.batch, threads)
+    program = restored_program(
+        network.graph, weights_of(network), network.batch, netdsl.device("cpu", threads=threads)
+    )
     return lambda: program.run({"image": image})
 
 

@@ -116,7 +116,7 @@ class Case:
         buffers[PACKED] = aligned_bytes(plan.packed + 64)
         self.keep = (plan, buffers)
         for step in (*plan.pack, *plan.steps):
-            step.bind(lambda buffer: buffers[buffer].ctypes.data)
+            step.args.bind(lambda buffer: buffers[buffer].ctypes.data)
         self.steps = [link(steps).table for steps in ((*plan.pack, *plan.steps), plan.steps)]
         pool.run(self.steps[0])
         self.table = self.steps[packed]

@@ -15,6 +15,7 @@ import netdsl
 from netdsl import passes
 from netdsl.ops.initializers import initialize
 from netdsl.train import train_settings
+from netdsl.train.recipe import Recipe
 from netdsl.train.step import HYPER, training_graph
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -74,7 +75,7 @@ PEERS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
 def ours(name: str, batch: int, threads: int, data: tuple[Any, Any]) -> Callable[[], object]:
     network = netdsl.load(EXAMPLES / f"{name}.net", batch=batch)
     optimizer = train_settings(network).optimizer
-    graph = passes.training().run(training_graph(network.objective, optimizer))
+    graph = passes.training().run(training_graph(network.objective, Recipe(optimizer)))
     program = netdsl.Program(graph, threads=threads)
     for leaf in (*graph.leaves("param"), *graph.leaves("state")):
         program.set(leaf.id, initialize(leaf, 0))
@@ -103,7 +104,7 @@ def eager(name: str, data: tuple[Any, Any]) -> Callable[[], object]:
         loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return step
 

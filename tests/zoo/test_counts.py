@@ -106,7 +106,7 @@ PAPERS = [
     ("lenet5_1998", None, {}, 60_000 + 84 * 10),  # LeCun et al. 1998: 60,000 "trainable", and fixed codes
     ("mlp", None, {}, 636_010),
     ("mlp", None, {"hidden": "512"}, 407_050),
-    ("mlp_deep", "mlp_300", {}, 785 * 300 + 301 * 10),
+    ("mlp_1998", None, {}, 785 * 300 + 301 * 10),
     (
         "mlp_deep",
         "mlp_ciresan",
