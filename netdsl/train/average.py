@@ -84,6 +84,3 @@ class Swa(Average):
         if self.renews(clock):
             return 1.0 / (since // self.every + 1)
         return 1.0 if since <= 0 else 0.0
-
-
-AVERAGES = {"ema": Ema, "swa": Swa}

@@ -23,7 +23,7 @@ Counts = Callable[[str, int, int | None], Array]
 
 
 def check_class_weights(network: Network, data: DataPlan) -> None:
-    """Raise NetError where classes are to be weighted and the loss has none, or weighs them itself."""
+    """Raise NetError where the loss has no classes that could be weighted, or weighs them itself."""
     balanced(network, data, lambda _, classes, __: np.ones(classes))
 
 

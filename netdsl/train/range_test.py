@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from netdsl.data import Loader
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.trainer import Trainer
 from netdsl.train.turn import Turn
 
@@ -53,7 +52,7 @@ def lr_range(trainer: Trainer, low: float = 1e-7, high: float = 10.0, steps: int
     """
     if not 0 < low < high < math.inf or steps < 10:
         raise ValueError("the rates of a range test go up from above 0, in 10 steps or more")
-    if isinstance(trainer.settings.optimizer, FullBatch):
+    if trainer.settings.full_batch is not None:
         message = "a range test is for optimisers that make a step from one gradient"
         raise NetError(Diagnostic("setting", message, trainer.network.train["optimizer"].span))
     batches = trainer.ready()

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from netdsl.elaborate import Network
 from netdsl.ops.rebatch import with_batch
 from netdsl.source import Diagnostic, NetError, counted
-from netdsl.train.average import AVERAGES
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
-from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import name_in
-from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.settings import TrainSettings, settings_text
+from netdsl.train.tables import AVERAGES
 
 
 def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run:
@@ -66,7 +65,7 @@ def check_resume(
 def _optimizer(settings: TrainSettings) -> str:
     """What the arrays of a checkpoint beside the weights are there for."""
     optimizer = settings.optimizer
-    if isinstance(optimizer, FullBatch):
+    if not isinstance(optimizer, Optimizer):
         return name_in(FULL_BATCH, optimizer)
     name = name_in(OPTIMIZERS, optimizer)
     slots = optimizer.used_slots()

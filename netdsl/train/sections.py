@@ -18,22 +18,17 @@ from netdsl.ir import Graph, Node, Value
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, placed, suggest
-from netdsl.train.class_weights import check_class_weights
 from netdsl.train.doubts import doubts
 from netdsl.train.freeze import frozen
-from netdsl.train.full_batch.check import check_network, check_pieces
-from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
-from netdsl.train.measures import Measures
 from netdsl.train.misspelt import check_targets
 from netdsl.train.settings import LARGEST, TrainSettings, data_plan, train_settings
-from netdsl.train.transfer.stages import never_trained
-from netdsl.train.transfer.start import Start, find_start
-from netdsl.train.transfer.trunk import trunk_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from netdsl.train.transfer.start import Start
 
 
 Data = DataPlan | Split | Mapping[str, "ArrayLike"] | None
@@ -92,8 +87,10 @@ def training_sections(network: Network, data: Data = None) -> Sections:
     assert settings is not None
     network = _staged(network, settings)
     _check_cache(network, settings)
-    if isinstance(settings.optimizer, FullBatch):
-        check_network(settings.optimizer, network)
+    if settings.full_batch is not None:
+        from netdsl.train.full_batch.check import check_network
+
+        check_network(settings.full_batch, network)
     if plan is None:
         check_targets(network, ())
     else:
@@ -120,6 +117,8 @@ def _staged(network: Network, settings: TrainSettings) -> Network:
     """The network in which what no stage trains is frozen; raises NetError for stages that train nothing."""
     if not settings.stages:
         return network
+    from netdsl.train.transfer.stages import never_trained
+
     assert network.objective is not None
     problems = Mistakes()
     for number, stage in enumerate(settings.stages):
@@ -134,6 +133,8 @@ def _check_cache(network: Network, settings: TrainSettings) -> None:
     """Raise NetError where no sample is the same in two epochs, or no part of the net."""
     if not settings.cache_features:
         return
+    from netdsl.train.transfer.trunk import trunk_values
+
     assert network.objective is not None
     place, inputs = network.train["cache_features"].span, {n.id for n in network.graph.leaves("input")}
     if "augment" in network.data and network.data["augment"].value:
@@ -157,6 +158,8 @@ def _check_watched(network: Network, settings: TrainSettings, data: DataPlan) ->
     watched += [(schedule, name) for s in settings.stretches for name in s.schedule.watched]
     if not watched:
         return
+    from netdsl.train.measures import Measures
+
     values = Measures(network.evaluation).signs
     for setting, name in watched:
         place = network.train[setting].span
@@ -174,6 +177,8 @@ def start_of(network: Network, settings: TrainSettings) -> Start | None:
     """The weights to start from; raises NetError, at the setting, where they do not fit the network."""
     if settings.start is None:
         return None
+    from netdsl.train.transfer.start import find_start
+
     assert network.objective is not None
     place = network.train["start"].span if "start" in network.train else None
     with placed(place):
@@ -210,7 +215,10 @@ def _fitted(network: Network, settings: TrainSettings, data: DataPlan) -> Networ
         network = fit_labels(network, data.outline("train", feeds), "train", data.place("train"))
     problems.done()
     check_targets(network, data.outline("train").arrays)
-    check_class_weights(network, data)
+    if data.balanced:
+        from netdsl.train.class_weights import check_class_weights
+
+        check_class_weights(network, data)
     inputs = network_inputs(network)
     sets = [(split, data.outline(split, inputs.feeds), data.place(split)) for split in data.splits]
     inputs.check_all(sets)
@@ -260,8 +268,10 @@ def _without_gradient(objective: Graph) -> Node | None:
 def _check_batches(network: Network, settings: TrainSettings, data: DataPlan | None) -> None:
     """Raise NetError where a layer cannot be trained on a batch, or on the last, smaller one of an epoch."""
     assert network.objective is not None
-    if isinstance(settings.optimizer, FullBatch):
-        check_pieces(settings.optimizer, network.objective, settings.batch)
+    if settings.full_batch is not None:
+        from netdsl.train.full_batch.check import check_pieces
+
+        check_pieces(settings.full_batch, network.objective, settings.batch)
         return
     check_batch_size(network.objective, settings.batch, FULL_BATCH)
     if data is not None and "train" in data.splits:

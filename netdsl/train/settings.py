@@ -7,25 +7,30 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
 from netdsl.data.sources import SETTINGS as DATA_SETTINGS
 from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source, of_file
 from netdsl.elaborate import CallValue, Network, SectionSetting, shown
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, counted
-from netdsl.train.average import AVERAGES, Average
 from netdsl.train.freeze import weights_named
-from netdsl.train.full_batch.check import check_settings
-from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, name_in, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
-from netdsl.train.recipe import CONSTRAINTS, GROUPS, Constraint, Group, Recipe
-from netdsl.train.schedules import SCHEDULES, ConstantRate, Pieces, RateSchedule
-from netdsl.train.transfer.stages import STAGES, Stage, Stretch, in_cycles, in_stages
-from netdsl.train.transfer.start import STARTS, Load
-from netdsl.train.transfer.stop import STOPS, Patience
+from netdsl.train.recipe import Recipe
+from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
+from netdsl.train.tables import AVERAGES, CONSTRAINTS, GROUPS, STAGES, STARTS, STOPS
+from netdsl.train.transfer.stretch import Stretch, in_cycles, in_stages
+
+if TYPE_CHECKING:
+    from netdsl.train.average import Average
+    from netdsl.train.constraints import Constraint
+    from netdsl.train.full_batch.method import FullBatch
+    from netdsl.train.group import Group
+    from netdsl.train.transfer.stages import Stage
+    from netdsl.train.transfer.start import Load
+    from netdsl.train.transfer.stop import Patience
 
 T = TypeVar("T")
 LARGEST = 2**31 - 1
@@ -71,9 +76,14 @@ class TrainSettings:
         return [s for s in self.stretches if s.first <= max(epoch, 0)][-1]
 
     @property
+    def full_batch(self) -> FullBatch | None:
+        """The method that takes the whole training set for a step; None where the optimiser takes one gradient."""
+        return None if isinstance(self.optimizer, Optimizer) else self.optimizer
+
+    @property
     def recipe(self) -> Recipe:
         """How gradients become new weights; raises TypeError for full-batch methods, which have none."""
-        if isinstance(self.optimizer, FullBatch):
+        if self.full_batch is not None:
             raise TypeError("a full-batch method has no recipe")
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
@@ -98,7 +108,9 @@ def train_settings(network: Network) -> TrainSettings:
         _check_lengths(values, given)
     problems.done()
     settings = TrainSettings(**values)
-    if isinstance(settings.optimizer, FullBatch):
+    if not isinstance(settings.optimizer, Optimizer):
+        from netdsl.train.full_batch.check import check_settings
+
         check_settings(settings.optimizer, given)
         return settings if "batch" in given else _whole(settings, settings.optimizer.piece, network)
     for name, pattern in settings.recipe.patterns():
@@ -186,6 +198,8 @@ def _schedule(name: str, setting: SectionSetting) -> RateSchedule:
     pieces = _several(SCHEDULES, "schedule", name, setting)
     if len(pieces) < 2:
         raise _wrong(name, setting, "is a schedule, or a list of two or more")
+    from netdsl.train.schedules import Pieces
+
     return Pieces(pieces)
 
 
@@ -228,12 +242,13 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
     value = setting.value
     if value is None:
         return None
+    load: type[Load] = STARTS["load"]
     if isinstance(value, str):
-        return _at(setting, lambda: Load(value))
+        return _at(setting, lambda: load(value))
     made = make(
         value, STARTS, "way to start", setting.span, lambda name: f'a file stands in quotes: "{name}"'
     )
-    if not isinstance(made, Load):
+    if not isinstance(made, load):
         raise _wrong(name, setting, 'is a file, "best.safetensors", or load("best.safetensors", ...)')
     return made
 
@@ -242,7 +257,7 @@ def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
     if setting.value is None:
         return ()
     stages: tuple[Any, ...] = _list(setting, SCHEDULES | STAGES, "stage", _as_entries)
-    if not stages or not all(isinstance(stage, Stage) for stage in stages):
+    if not stages or not all(isinstance(stage, STAGES["stage"]) for stage in stages):
         raise _wrong(
             name, setting, 'is a list such as [stage(epochs = 3, train = "head"), stage(epochs = 5)]'
         )
@@ -264,7 +279,7 @@ def _stop(name: str, setting: SectionSetting) -> Patience | None:
     if value is None:
         return None
     made = make(value, STOPS, "way to stop", setting.span)
-    if not isinstance(made, Patience):
+    if not isinstance(made, STOPS["patience"]):
         raise _wrong(name, setting, "is patience(EPOCHS) or patience(EPOCHS, METRIC)")
     return made
 

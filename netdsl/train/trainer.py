@@ -22,7 +22,6 @@ from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, loa
 from netdsl.train.class_weights import with_class_weights
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.full_batch.learner import FullBatchLearner
-from netdsl.train.full_batch.method import FullBatch
 from netdsl.train.interrupt import interruptible
 from netdsl.train.keep import Keep
 from netdsl.train.kept import kept, taken_apart
@@ -72,8 +71,7 @@ class Trainer:
         self.callbacks = need_callbacks(callbacks)
         self.watch = need_kinds(watch)
         self._device = find_target(device, threads=threads)
-        full = isinstance(self.settings.optimizer, FullBatch)
-        kind = FullBatchLearner if full else Learner
+        kind = Learner if self.settings.full_batch is None else FullBatchLearner
         self.learner: Learning = kind(network, self.settings, self._device)
         self._loop, self.saved = Loop(self.learner), False
         self._data = sections.data

@@ -14,16 +14,12 @@ from netdsl.data.sources import NORMALIZERS, SOURCES, NamedSource
 from netdsl.ir.literal import format_setting
 from netdsl.ops.describe import OpDoc, SettingDoc, describe_initializers, describe_other
 from netdsl.source import counted
-from netdsl.train.average import AVERAGES
 from netdsl.train.full_batch.method import LINE_SEARCHES
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import EXAMPLES, bounds
 from netdsl.train.optimizers import OPTIMIZERS
-from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
-from netdsl.train.transfer.stages import STAGES
-from netdsl.train.transfer.start import Load
-from netdsl.train.transfer.stop import STOPS
+from netdsl.train.tables import AVERAGES, CONSTRAINTS, GROUPS, STAGES, STARTS, STOPS
 
 #: kinds of things, and where in a file they stand
 _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
@@ -38,7 +34,7 @@ _KINDS: tuple[tuple[str, Mapping[str, Any], str], ...] = (
     ("preprocessing", STEPS, "data {{ preprocess = [{}] }}"),
     ("normalisation", NORMALIZERS, "data {{ normalize = {} }}"),
     ("augmentation", CHANGES, "data {{ augment = [{}] }}"),
-    ("weights to start from", {"load": Load}, "train {{ start = {} }}"),
+    ("weights to start from", {"load": STARTS["load"]}, "train {{ start = {} }}"),
     ("stages", STAGES, "train {{ stages = [{}] }}"),
     ("early stopping", STOPS, "train {{ stop = {} }}"),
 )

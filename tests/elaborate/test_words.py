@@ -13,12 +13,11 @@ from netdsl.elaborate import elaborate
 from netdsl.elaborate.sections import KNOWN
 from netdsl.ops import BY_NAME
 from netdsl.source import NetError, Source
-from netdsl.train.average import AVERAGES
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.optimizers import OPTIMIZERS
-from netdsl.train.recipe import CONSTRAINTS, GROUPS
 from netdsl.train.schedules import SCHEDULES
 from netdsl.train.sections import check_sections
+from netdsl.train.tables import AVERAGES, CONSTRAINTS, GROUPS
 
 PAGE = Path(__file__).parents[2] / "docs" / "words.md"
 COMMENT = "a comment starts with `#`"

@@ -9,8 +9,10 @@ from netdsl.elaborate import elaborate
 from netdsl.ir import interpret
 from netdsl.source import NetError, Source
 from netdsl.train import Callback, Trainer, train_settings
+from netdsl.train.constraints import MaxNorm, NonNeg, UnitNorm
+from netdsl.train.group import Group
 from netdsl.train.optimizers import AdamW, Sgd
-from netdsl.train.recipe import Group, MaxNorm, NonNeg, Recipe, UnitNorm
+from netdsl.train.recipe import Recipe
 from netdsl.train.step import training_graph
 
 from .nets import TEXT, network, plan

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from netdsl.lazy import Table
-from netdsl.train.full_batch.method import FullBatch
+
+if TYPE_CHECKING:
+    from netdsl.train.full_batch.method import FullBatch
 
 FULL_BATCH: Table[type[FullBatch]] = Table(
     {

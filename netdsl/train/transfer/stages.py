@@ -1,11 +1,8 @@
-"""`stages = [stage(epochs = 3, train = "head"), ...]` and `snapshots = 5`: a training in stretches of epochs.
-
-Each stretch follows its schedule from the beginning to the end.
-"""
+"""`stages = [stage(epochs = 3, train = "head"), ...]`: a training of which each part lets other weights learn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netdsl.elaborate import shown
@@ -14,7 +11,7 @@ from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, NetError, brief
 from netdsl.train.freeze import weights_named
 from netdsl.train.make import check_rate, listed
-from netdsl.train.schedules import Clock, RateSchedule
+from netdsl.train.schedules import RateSchedule
 
 
 @dataclass(frozen=True)
@@ -56,45 +53,6 @@ class Stage:
                     Diagnostic("setting", f"the weights of {name} are frozen by the net, and stay so")
                 )
         return frozenset(learning - weights_named(graph, self.patterns))
-
-
-STAGES: Mapping[str, type[Stage]] = {"stage": Stage}
-"""What the list `train.stages` may hold."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The epochs from `first` (from 0) on that follow one schedule, from the rate `lr` (None: the optimiser's).
-
-    `number`, of `count`, is that of a stage or of a cycle that ends in a snapshot.
-    """
-
-    first: int
-    epochs: int
-    schedule: RateSchedule
-    number: int = 1
-    count: int = 1
-    lr: float | None = None
-    stage: Stage | None = None
-
-    def clock(self, whole: Clock) -> Clock:
-        """The place within the stretch."""
-        return whole.part(self.first * whole.per_epoch, self.epochs * whole.per_epoch)
-
-
-def in_stages(stages: Sequence[Stage], schedule: RateSchedule) -> tuple[Stretch, ...]:
-    """The stretches of stages, in order."""
-    first, found = 0, list[Stretch]()
-    for number, s in enumerate(stages, 1):
-        found.append(Stretch(first, s.epochs, s.schedule or schedule, number, len(stages), s.lr, s))
-        first += s.epochs
-    return tuple(found)
-
-
-def in_cycles(epochs: int, count: int, schedule: RateSchedule) -> tuple[Stretch, ...]:
-    """Cycles of equal length, each with the whole schedule."""
-    each = epochs // count
-    return tuple(Stretch(k * each, each, schedule, k + 1, count) for k in range(count))
 
 
 def never_trained(stages: Sequence[Stage], graph: Graph) -> frozenset[str]:

@@ -11,14 +11,13 @@ from netdsl.elaborate import shown
 from netdsl.ir import Graph, Node
 from netdsl.source import Diagnostic, NetError, brief, counted
 from netdsl.train.make import listed
+from netdsl.train.tables import OURS, TORCH
 from netdsl.train.transfer.layout import from_torch, torch_shape
 from netdsl.train.transfer.match import Match, Shapes, by_name, by_order, renamed
 
 if TYPE_CHECKING:
     from netdsl.runtime.stored import Array
     from netdsl.runtime.weight_file import WeightFile
-
-OURS, TORCH = "netdsl", "pytorch"
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,6 @@ class Load:
         given += [f"{n} = {shown(getattr(self, n))}" for n in ("rename", "skip") if getattr(self, n)]
         given += [f"layout = {self.layout}"] if self.layout else []
         return given[0] if len(given) == 1 else f"load({', '.join(given)})"
-
-
-STARTS: Mapping[str, Any] = {"load": Load, OURS: OURS, TORCH: TORCH}
-"""What `train.start` may be, besides the name of a file, and the words in it."""
 
 
 def _rule(text: str) -> tuple[str, str]:

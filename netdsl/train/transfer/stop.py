@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from netdsl.elaborate import shown
@@ -32,7 +31,3 @@ class Patience:
                 f"metric is the name of a value, such as accuracy, not {brief(shown(self.metric))}"
             )
         check_numbers(self)
-
-
-STOPS: Mapping[str, type[Patience]] = {"patience": Patience}
-"""What `train.stop` may be."""
