@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -26,11 +26,13 @@ def lazy(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], li
     return get, lambda: sorted(homes), sorted(homes)
 
 
+#: to parse the file would take as long as what waits for first use
+_NAME = re.compile(r"^    from (\S+) import (\w+) as \2\b", re.MULTILINE)
+
+
 def public_names(file: Path) -> dict[str, str]:
-    """The names that the `if TYPE_CHECKING:` of a package imports, and the modules that they come from."""
-    guards = [n for n in ast.parse(file.read_text("utf-8")).body if isinstance(n, ast.If)]
-    imports = [n for guard in guards for n in guard.body if isinstance(n, ast.ImportFrom)]
-    return {alias.name: str(n.module) for n in imports for alias in n.names}
+    """What the `if TYPE_CHECKING:` of a package imports, one name a line, and the modules that each is from."""
+    return {name: module for module, name in _NAME.findall(file.read_text("utf-8"))}
 
 
 class Table(Mapping[str, T], Generic[T]):

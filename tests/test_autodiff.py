@@ -12,9 +12,9 @@ from netdsl.ops import BY_NAME
 from netdsl.ops.conv import Conv
 from netdsl.ops.cross_entropy import CrossEntropy
 from netdsl.ops.dense import Dense
+from netdsl.ops.elementwise_loss import BinaryCrossEntropy
 from netdsl.ops.expand import expand
 from netdsl.ops.global_pool import GlobalAvgPool
-from netdsl.ops.loss import BinaryCrossEntropy
 from netdsl.ops.merge import Add, Mul
 from netdsl.ops.noise import Dropout
 from netdsl.ops.norm import BatchNorm

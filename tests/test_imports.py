@@ -197,5 +197,8 @@ def test_public_names_are_not_replaced_by_modules(package):
     made_by = getattr(vars(room).get("__getattr__"), "__module__", None)
     homes = public_names(Path(room.__file__)) if made_by == "netdsl.lazy" else {}
     assert names == sorted(homes) or not homes
+    guards = [n for n in ast.parse(Path(room.__file__).read_text()).body if isinstance(n, ast.If)]
+    imports = [n for guard in guards for n in guard.body if isinstance(n, ast.ImportFrom)]
+    assert homes in ({}, {a.name: n.module for n in imports for a in n.names})
     for name, home in homes.items():
         assert getattr(room, name) is getattr(importlib.import_module(home), name)

@@ -59,9 +59,8 @@ if TYPE_CHECKING:
     from netdsl.data.own.generator import from_function as from_function
     from netdsl.data.own.generator import from_generator as from_generator
     from netdsl.data.plan import DataPlan as DataPlan
-    from netdsl.data.preprocess import CenterCrop as CenterCrop
-    from netdsl.data.preprocess import Resize as Resize
-    from netdsl.data.preprocess import Step as Step
+    from netdsl.data.resize import CenterCrop as CenterCrop
+    from netdsl.data.resize import Resize as Resize
     from netdsl.data.sources import AUGMENTATIONS as AUGMENTATIONS
     from netdsl.data.sources import NORMALIZERS as NORMALIZERS
     from netdsl.data.sources import PREPROCESSING as PREPROCESSING
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from netdsl.data.sources import SOURCES as SOURCES
     from netdsl.data.square import Grey as Grey
     from netdsl.data.square import PadToSquare as PadToSquare
+    from netdsl.data.step import Step as Step
     from netdsl.data.usage import Meaning as Meaning
     from netdsl.data.usage import Preparation as Preparation
     from netdsl.data.usage import Said as Said

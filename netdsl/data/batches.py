@@ -16,7 +16,8 @@ from netdsl.data.dataset import Split, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.outline import Outline, one_shape, outline_of, prepared_outline
-from netdsl.data.preprocess import Step, steps_by_label
+from netdsl.data.preprocess import steps_by_label
+from netdsl.data.step import Step
 from netdsl.data.usage import Preparation
 from netdsl.source import counted
 

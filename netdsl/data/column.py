@@ -12,7 +12,8 @@ from netdsl.arrays import np
 from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look, meaning
-from netdsl.data.preprocess import Step, preprocessed, preprocessed_labels
+from netdsl.data.preprocess import preprocessed, preprocessed_labels
+from netdsl.data.step import Step
 from netdsl.data.stored import Converted, SampleStore, Shape, Values, part_of, read, read_all, shapes_of
 from netdsl.source import counted
 

@@ -10,7 +10,7 @@ from netdsl.data.cifar import decode_records
 from netdsl.data.dataset import Dataset, Split, from_arrays
 from netdsl.data.errors import data_error
 from netdsl.data.idx import decode_idx
-from netdsl.data.locate import Located, candidates, locate, read_content
+from netdsl.data.locate import Located, located, read_content
 from netdsl.data.npy import read_npz
 from netdsl.data.registry import Known, known
 from netdsl.data.stream import Stream
@@ -33,26 +33,7 @@ def load_split(name: str, split: str, folder: Path | None = None) -> Split:
         raise data_error(f"{name} has no split {split!r}; it has {', '.join(dataset.sizes)}")
     if dataset.format == "npz":
         return _embedded(dataset, split)
-    return _from_files(dataset, split, _located(dataset, folder))
-
-
-def check_present(name: str, folder: Path | None = None) -> None:
-    """Check that a known data set is on this machine; no content is read. Errors: NetError says how to get it."""
-    dataset = known(name)
-    if dataset.format != "npz":
-        _located(dataset, folder)
-
-
-def _located(dataset: Known, folder: Path | None) -> Located:
-    found = locate(dataset, folder)
-    if found is None:
-        looked = ", ".join(str(place) for place in candidates(dataset, folder))
-        raise data_error(
-            f"{dataset.name} is not on this machine",
-            f"looked in {looked}",
-            fix=f"run: netdsl data get {dataset.name}",
-        )
-    return found
+    return _from_files(dataset, split, located(dataset, folder))
 
 
 def _embedded(dataset: Known, split: str) -> Split:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netdsl.data.errors import data_error
-from netdsl.data.registry import Content, Known
+from netdsl.data.registry import Content, Known, known
 from netdsl.data.stream import open_stream
 from netdsl.files import user_cache
 from netdsl.source import counted
@@ -50,6 +50,26 @@ def locate(dataset: Known, folder: Path | None = None) -> Located | None:
         if all(path is not None for path in paths.values()):
             return Located(place, {name: path for name, path in paths.items() if path is not None})
     return None
+
+
+def located(dataset: Known, folder: Path | None = None) -> Located:
+    """The folder of a data set that must be there. Errors: NetError says how to get it."""
+    found = locate(dataset, folder)
+    if found is None:
+        looked = ", ".join(str(place) for place in candidates(dataset, folder))
+        raise data_error(
+            f"{dataset.name} is not on this machine",
+            f"looked in {looked}",
+            fix=f"run: netdsl data get {dataset.name}",
+        )
+    return found
+
+
+def check_present(name: str, folder: Path | None = None) -> None:
+    """Check that a known data set is on this machine; no content is read. Errors: NetError says how to get it."""
+    dataset = known(name)
+    if dataset.format != "npz":
+        located(dataset, folder)
 
 
 def read_content(content: Content, path: Path) -> bytes:

@@ -11,14 +11,14 @@ from netdsl.arrays import np
 from netdsl.data.augment.settings import check, flag, number, whole, word, wrong
 from netdsl.data.augment.spectrum import stft
 from netdsl.data.errors import data_error
-from netdsl.data.step import Named
+from netdsl.data.step import Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class MelSpectrogram(Named):
+class MelSpectrogram(Step):
     """`mel_spectrogram(rate = 16000)`: sounds [T] or [T, 1] become [frames, mels].
 
     Windows of Hann, `window` samples every `hop`, around samples of the sound, which is mirrored at its ends; the
@@ -29,6 +29,7 @@ class MelSpectrogram(Named):
     """
 
     name: ClassVar[str] = "mel_spectrogram"
+    sounds: ClassVar[bool] = True
     rate: int = whole(1, 1_000_000)
     mels: int = whole(1, 1024, 64)
     window: int = whole(2, 2**16, 400)

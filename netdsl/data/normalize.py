@@ -14,7 +14,7 @@ from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.parallel import default_workers, ordered
 from netdsl.data.pixels import Pixels, doubt, white_for
-from netdsl.data.preprocess import Step
+from netdsl.data.step import Step
 from netdsl.elaborate.values import shown
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 from netdsl.records import Finite

@@ -19,7 +19,8 @@ from netdsl.data.dataset import (
     sizing,
 )
 from netdsl.data.errors import data_error
-from netdsl.data.preprocess import Step, shape_after
+from netdsl.data.preprocess import shape_after
+from netdsl.data.step import Step
 from netdsl.data.stored import Shape
 from netdsl.data.stream import Header
 from netdsl.source import counted

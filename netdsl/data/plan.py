@@ -14,11 +14,11 @@ from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, inputs_of, matched, own_feeds
-from netdsl.data.load import check_present
+from netdsl.data.locate import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
 from netdsl.data.plain import as_balanced, as_flag, as_share, as_whole, as_workers, check_names
-from netdsl.data.preprocess import Step, steps_by_input, steps_by_label
+from netdsl.data.preprocess import steps_by_input, steps_by_label
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
@@ -32,6 +32,7 @@ from netdsl.data.sources import (
     as_steps,
 )
 from netdsl.data.split import Shares
+from netdsl.data.step import Step
 from netdsl.data.usage import Preparation, Usage
 from netdsl.source import Diagnostic, Mistakes, Span, placed
 

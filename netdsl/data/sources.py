@@ -15,25 +15,20 @@ parentheses (`flip`, `standardize`) may be given here as its class, which is the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from netdsl.arrays import Array
 from netdsl.data.augment.change import Change
 from netdsl.data.augment.table import AUGMENTATIONS as AUGMENTATIONS
 from netdsl.data.augment.table import CHANGES
-from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_arrays, from_mapping
+from netdsl.data.dataset import IMAGE, LABEL, Split, check_classes, from_mapping
 from netdsl.data.errors import data_error
-from netdsl.data.idx import idx_header, read_idx
-from netdsl.data.load import load_split
-from netdsl.data.named import check_name
 from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
-from netdsl.data.npy import npy_header, read_npy, values_of_npy
-from netdsl.data.outline import ArrayOutline, Outline, is_small, outline_of, outline_of_pair
-from netdsl.data.preprocess import INTERPOLATIONS, STEPS, Step
+from netdsl.data.outline import ArrayOutline, Outline, outline_of
+from netdsl.data.preprocess import STEPS
 from netdsl.data.registry import DATASETS, known
-from netdsl.data.stream import Header
+from netdsl.data.step import INTERPOLATIONS, Step
 from netdsl.elaborate.values import in_quotes, shown
 from netdsl.lazy import Table
 from netdsl.source import brief, suggest
@@ -67,6 +62,8 @@ class NamedSource:
 
     def load(self, base: Path) -> Split:
         """Read it from the package or the local data folders; see `load_split`."""
+        from netdsl.data.load import load_split
+
         return load_split(self.dataset, self.split)
 
     def outline(self, base: Path) -> Outline:
@@ -74,49 +71,6 @@ class NamedSource:
         found = known(self.dataset)
         arrays = {IMAGE: ArrayOutline(found.shape, True), LABEL: ArrayOutline((), True, len(found.classes))}
         return Outline(found.sizes[self.split], arrays)
-
-
-@dataclass(frozen=True)
-class Idx:
-    """`idx("images", "labels")`: two IDX files, gzip or not; images [n, H, W] get a channel axis."""
-
-    images: str
-    labels: str
-
-    def __post_init__(self) -> None:
-        _check_text(self)
-
-    def load(self, base: Path) -> Split:
-        """Read both files."""
-        images = read_idx(base / self.images)
-        return from_arrays(images[..., None] if images.ndim == 3 else images, read_idx(base / self.labels))
-
-    def outline(self, base: Path) -> Outline:
-        """Look at the headers."""
-        path = base / self.labels
-        shape, _ = idx_header(base / self.images)
-        return _outline((*shape, 1) if len(shape) == 3 else shape, idx_header(path), lambda: read_idx(path))
-
-
-@dataclass(frozen=True)
-class Npy:
-    """`npy("x.npy", "y.npy")`: two .npy files; samples [n, ...] are taken as they are."""
-
-    x: str
-    y: str
-
-    def __post_init__(self) -> None:
-        _check_text(self)
-
-    def load(self, base: Path) -> Split:
-        """Read both files; samples of a GiB and more stay in theirs."""
-        return from_arrays(values_of_npy(base / self.x), read_npy(base / self.y))
-
-    def outline(self, base: Path) -> Outline:
-        """Look at the headers."""
-        path = base / self.y
-        samples, _ = npy_header(base / self.x)
-        return _outline(samples, npy_header(path), lambda: read_npy(path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,17 +88,6 @@ class InMemory:
         return outline_of(self.data)
 
 
-def _check_text(source: Idx | Npy) -> None:
-    for f in fields(source):
-        check_name(f.name, getattr(source, f.name), "a file")
-
-
-def _outline(samples: tuple[int, ...], labels: Header, read: Callable[[], Array]) -> Outline:
-    """The outline of two arrays by their headers; labels are read where they are few."""
-    shape, dtype = labels
-    return outline_of_pair(samples, shape, dtype.kind in "biu", read() if is_small(labels) else None)
-
-
 SOURCES: Table[DataSource | Callable[..., DataSource]] = Table(
     {
         **{
@@ -152,11 +95,11 @@ SOURCES: Table[DataSource | Callable[..., DataSource]] = Table(
             for name, known in DATASETS.items()
             for split in known.sizes
         },
-        "idx": Idx,
+        "idx": "netdsl.data.pair:Idx",
         "npz": "netdsl.data.named:Npz",
         "twins": "netdsl.data.twins:Twins",
         "only": "netdsl.data.only:Only",
-        "npy": Npy,
+        "npy": "netdsl.data.pair:Npy",
         "folder": "netdsl.data.own.folder:Folder",
         "images": "netdsl.data.own.listed:Images",
         "pairs": "netdsl.data.own.pairs:Pairs",
@@ -174,7 +117,7 @@ NORMALIZERS: Mapping[str, Callable[..., Normalizer]] = {
 }
 """What `normalize` may be."""
 
-PREPROCESSING: Mapping[str, Any] = {**STEPS, **{name: name for name in (*INTERPOLATIONS, "htk", "slaney")}}
+PREPROCESSING: Table[Any] = STEPS | {name: name for name in (*INTERPOLATIONS, "htk", "slaney")}
 """What the list `preprocess` may hold, and the words in it."""
 
 SOURCE_WORDS = ("refuse", "skip", "mean", "median", "one_hot", "number")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.data.step import Named
+from netdsl.data.step import Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,10 +17,11 @@ _WEIGHTS = (19595, 38470, 7471)
 
 
 @dataclass(frozen=True)
-class PadToSquare(Named):
+class PadToSquare(Step):
     """`pad_to_square`: black at both sides of the shorter axis, as much; of an odd number the last gets one more."""
 
     name: ClassVar[str] = "pad_to_square"
+    moves: ClassVar[bool] = True
 
     def shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
         """The longer side twice. Errors: NetError for samples that are no pictures."""
@@ -30,19 +31,18 @@ class PadToSquare(Named):
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """Pad [n, H, W] or [n, H, W, C]."""
-        return padded(images, 0)
+        return self.moved(images, 0)
 
-
-def padded(images: NDArray[Any], fill: int) -> NDArray[Any]:
-    """Pictures or masks [n, H, W, ...] with a border that makes them square."""
-    side = max(images.shape[1:3])
-    missing = [side - size for size in images.shape[1:3]]
-    border = [(0, 0), *((m // 2, m - m // 2) for m in missing), *((0, 0),) * (images.ndim - 3)]
-    return np.pad(images, border, constant_values=fill)
+    def moved(self, images: NDArray[Any], fill: int) -> NDArray[Any]:
+        """Pictures or masks with a border that makes them square."""
+        side = max(images.shape[1:3])
+        missing = [side - size for size in images.shape[1:3]]
+        border = [(0, 0), *((m // 2, m - m // 2) for m in missing), *((0, 0),) * (images.ndim - 3)]
+        return np.pad(images, border, constant_values=fill)
 
 
 @dataclass(frozen=True)
-class Grey(Named):
+class Grey(Step):
     """`grey`: one channel of three, 0.299 red + 0.587 green + 0.114 blue: Pillow's, to the bit for bytes."""
 
     name: ClassVar[str] = "grey"

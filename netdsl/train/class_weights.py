@@ -13,7 +13,7 @@ from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, Value, transform
 from netdsl.ops import BY_NAME
 from netdsl.ops.cross_entropy import CrossEntropy
-from netdsl.ops.loss import BinaryCrossEntropy
+from netdsl.ops.elementwise_loss import BinaryCrossEntropy
 from netdsl.primitives import Const, PrimitiveBuilder
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.inputs import network_inputs

@@ -8,7 +8,7 @@ from netdsl.data import DataPlan, Meaning, Said, Usage
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.cross_entropy import CrossEntropy
-from netdsl.ops.loss import BinaryCrossEntropy, Focal
+from netdsl.ops.elementwise_loss import BinaryCrossEntropy, Focal
 from netdsl.ops.metric import TopKAccuracy
 from netdsl.train.inputs import network_inputs
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netdsl.ir import Graph, Node
 from netdsl.ops.choose import chooses
 from netdsl.primitives.leaf import learns
-from netdsl.train.optimizers import Optimizer, Sgd, Weight
+from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Weight
 
 if TYPE_CHECKING:
     from netdsl.train.average import Average
@@ -25,7 +25,7 @@ class Recipe:
     (Pascanu et al. 2013).
     """
 
-    optimizer: Optimizer = field(default_factory=Sgd)
+    optimizer: Optimizer = field(default_factory=lambda: OPTIMIZERS["sgd"]())
     clip_norm: float | None = None
     clip_value: float | None = None
     accumulate: int = 1

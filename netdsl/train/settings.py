@@ -17,9 +17,9 @@ from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, cou
 from netdsl.train.freeze import weights_named
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, name_in, place_of
-from netdsl.train.optimizers import OPTIMIZERS, Optimizer, Sgd
+from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.recipe import Recipe
-from netdsl.train.schedules import SCHEDULES, ConstantRate, RateSchedule
+from netdsl.train.schedules import SCHEDULES, RateSchedule
 from netdsl.train.tables import AVERAGES, CONSTRAINTS, GROUPS, STAGES, STARTS, STOPS
 from netdsl.train.transfer.stretch import Stretch, in_cycles, in_stages
 
@@ -45,8 +45,8 @@ class TrainSettings:
     after which a checkpoint is written within an epoch.
     """
 
-    optimizer: Optimizer | FullBatch = field(default_factory=Sgd)
-    schedule: RateSchedule = field(default_factory=ConstantRate)
+    optimizer: Optimizer | FullBatch = field(default_factory=lambda: OPTIMIZERS["sgd"]())
+    schedule: RateSchedule = field(default_factory=lambda: SCHEDULES["constant"]())
     epochs: int = 10
     batch: int = 32
     evaluation_batch: int = 32

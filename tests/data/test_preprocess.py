@@ -7,7 +7,8 @@ from PIL import Image, ImageOps
 from netdsl.data import CenterCrop, DataPlan, Grey, MelSpectrogram, PadToSquare, Resize, from_arrays
 from netdsl.data.feeds import Feed, Kind
 from netdsl.data.normalize import Standardize
-from netdsl.data.preprocess import MAX_SIDE, shape_after, steps_from_json, steps_to_json
+from netdsl.data.preprocess import shape_after, steps_from_json, steps_to_json
+from netdsl.data.resize import MAX_SIDE
 from netdsl.source import NetError
 
 FILTERS = {"nearest": Image.NEAREST, "bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}
@@ -205,6 +206,6 @@ def test_resizing_by_pillow_gives_the_bits_of_our_own(monkeypatch, interpolation
         pictures = random.integers(0, 256, (2, *old, channels), np.uint8)
         fast = Resize(*new, interpolation)(pictures)
         with monkeypatch.context() as without:
-            without.setattr("netdsl.data.preprocess._has_pillow", lambda: False)
+            without.setattr("netdsl.data.resize._has_pillow", lambda: False)
             own = Resize(*new, interpolation)(pictures)
         np.testing.assert_array_equal(fast, own)

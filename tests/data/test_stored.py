@@ -14,7 +14,7 @@ from netdsl.data.errors import data_error
 from netdsl.data.loader import Loader
 from netdsl.data.parallel import ordered
 from netdsl.data.pixels import Pixels
-from netdsl.data.preprocess import CenterCrop, Resize
+from netdsl.data.resize import CenterCrop, Resize
 from netdsl.data.split import Shares
 from netdsl.data.usage import Preparation
 from netdsl.source import NetError

@@ -9,7 +9,7 @@ from netdsl import passes
 from netdsl.autodiff import gradients, hessian_vector
 from netdsl.ir import Sample, TensorType, Value, interpret, verify
 from netdsl.ops import LIBRARY, OPS
-from netdsl.ops.loss import ElementwiseLoss
+from netdsl.ops.elementwise_loss import ElementwiseLoss
 from netdsl.ops.unary import Unary
 from netdsl.primitives import Input, PrimitiveBuilder
 from netdsl.runtime import Program

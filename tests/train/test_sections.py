@@ -22,7 +22,7 @@ def network(flow="", data=DATA, train=TRAIN, more=""):
 
 def test_nothing_is_read(monkeypatch):
     """Data sets are known by their outlines: the registry, headers and small files of labels."""
-    for name in ("sources.NamedSource", "named.Npz", "sources.Npy", "sources.Idx"):
+    for name in ("sources.NamedSource", "named.Npz", "pair.Npy", "pair.Idx"):
         monkeypatch.setattr(f"netdsl.data.{name}.load", lambda *_: pytest.fail("data was read"))
     assert check_sections(network()) == ()
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from netdsl.autodiff import gradients, hessian_vector, vector_jacobian
 from netdsl.ir import Graph, Value
+from netdsl.ops.elementwise_loss import Mse
 from netdsl.ops.expand import expand
-from netdsl.ops.loss import Mse
 from netdsl.primitives import Input, Map, PrimitiveBuilder
 from netdsl.primitives.leaf import learns
 from netdsl.scalar import Expr, Lit, sqrt

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.accumulator import Mean
-from netdsl.ops.loss import Mse
+from netdsl.ops.elementwise_loss import Mse
 from netdsl.ops.penalty import L2
 from netdsl.primitives import Const, Input, PrimitiveBuilder
 from netdsl.source import Diagnostic, NetError

@@ -14,7 +14,7 @@ from netdsl.data.dataset import from_arrays
 from netdsl.data.named import Npz
 from netdsl.data.own.array_files import FileArray
 from netdsl.data.own.zarr_store import Zarr
-from netdsl.data.sources import Npy
+from netdsl.data.pair import Npy
 from netdsl.source import NetError
 
 
@@ -206,7 +206,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from netdsl.data import DataPlan, Loader
-from netdsl.data.sources import Npy
+from netdsl.data.pair import Npy
 plan = DataPlan({"train": Npy("x.npy", "y.npy"), "workers": 2}, base=Path(sys.argv[1]))
 batches = plan.training_batches(32)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -10,7 +10,7 @@ from PIL import Image
 from netdsl.cli.main import main
 from netdsl.data import DataPlan
 from netdsl.data.own.folder import Folder
-from netdsl.data.preprocess import CenterCrop, Resize
+from netdsl.data.resize import CenterCrop, Resize
 from netdsl.source import NetError
 
 from .files import CLASSES, break_files, network, pictures

@@ -9,7 +9,7 @@ from PIL import Image
 from netdsl.cli.main import main
 from netdsl.data import DataPlan
 from netdsl.data.own.pairs import Pairs
-from netdsl.data.preprocess import CenterCrop, Resize
+from netdsl.data.resize import CenterCrop, Resize
 from netdsl.source import NetError
 
 RED, GREEN = (255, 0, 0), (0, 128, 0)
