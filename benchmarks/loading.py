@@ -83,7 +83,7 @@ MEASURE = """
 import resource, sys, time
 from pathlib import Path
 from netdsl.data import DataPlan, Loader
-from netdsl.data.sources import Npy
+from netdsl.data.pair import Npy
 plan = DataPlan({"train": Npy("x.npy", "y.npy"), "workers": 2}, base=Path(sys.argv[1]))
 batches = plan.training_batches(32)
 start, count = time.perf_counter(), 0
