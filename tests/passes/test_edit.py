@@ -36,6 +36,12 @@ def test_redirect_reaches_outputs_and_updates():
     assert graph["z"].inputs == (Value("x"),)
 
 
+def test_a_new_node_that_nothing_reads_is_there():
+    edit = Edit(chain())
+    twice = edit.map(lambda a: a * 2.0, Value("x"))
+    assert twice.node in [n.id for n in edit.done()]
+
+
 def test_new_nodes_come_before_their_readers():
     edit = Edit(chain())
     twice = edit.map(lambda a: a * 2.0, Value("x"))

@@ -3,9 +3,9 @@ import time
 import numpy as np
 import pytest
 
-from netdsl.ir import Graph, TensorType, VerifyError, interpret
+from netdsl.ir import Graph, Interpreted, TensorType, VerifyError, interpret
 from netdsl.passes import PASSES, Hooks, Log, Pass, PassError, Pipeline, inference, training
-from netdsl.passes.check import random_feeds
+from netdsl.passes.check import compare, random_feeds
 from netdsl.passes.pipeline import FixedPoint
 from netdsl.primitives import Input, Map, Param, PrimitiveBuilder
 from netdsl.scalar import Arg, maximum, sigmoid
@@ -93,6 +93,13 @@ def test_a_pass_that_changes_results_is_caught():
     Pipeline((Shift(),)).run(small())
     with pytest.raises(PassError, match="shift changed output y"):
         Pipeline((Shift(),)).run(small(), Hooks(check=True))
+
+
+def test_the_first_difference_is_told_and_nan_is_none():
+    before = Interpreted({"y": np.array([1.0, np.nan, 3.0])}, {})
+    compare("shift", before, before)
+    with pytest.raises(PassError, match=r"shift changed output y: 4\.0 at \[2\], before 3\.0"):
+        compare("shift", before, Interpreted({"y": np.array([1.0, np.nan, 4.0])}, {}))
 
 
 def test_a_pass_that_breaks_the_graph_is_caught():

@@ -85,6 +85,11 @@ def test_views_that_share_a_byte_overlap_and_those_inside_are_subsets(a, b):
         assert touched(a) <= touched(b)
 
 
+def test_other_buffers_hold_nothing_of_a_view():
+    ours, theirs = (View.dense(k, TensorType((2, 3))) for k in (0, 1))
+    assert not ours.inside(theirs) and not ours.overlaps(theirs) and ours.inside(ours)
+
+
 def test_parts_of_a_concatenation_do_not_overlap():
     whole = View.dense(0, TensorType((2, 5, 7, 12)))
     parts = [whole.sliced((0, 0, 0, a), (1,) * 4, (2, 5, 7, n)) for a, n in ((0, 5), (5, 1), (6, 6))]
