@@ -140,7 +140,8 @@ class Freeze(Callback):
     """Keeps weights as they are, bit for bit, in the first `epochs` epochs or throughout.
 
     `names` are layers, weights or patterns, as in `l2(weights, "stage*.conv1")`.  It is `@freeze` for a time: the
-    weights get no gradients and no decay, their slots rest, and a batch norm is what it is in inference.
+    weights get no gradients and no decay, and a batch norm is what it is in inference.  After `epochs` epochs the
+    optimiser begins anew, as where a stage begins: steps in which weights were frozen undo no bias of Adam's.
 
     Raises NetError at the start for a name that fits no weight, ValueError where there is none, or no epoch.
     """
@@ -153,8 +154,20 @@ class Freeze(Callback):
         self._names, self._epochs = names, epochs
 
     def on_train_begin(self, loop: Loop) -> None:
-        """Find the weights."""
+        """Find the weights; a run that goes on after they were frozen counts from there."""
         self._weights = weights_named(loop.learner.objective, self._names)
+        if self._epochs is not None and loop.progress.epoch >= self._epochs:
+            self._count(loop, self._epochs)
+
+    def on_epoch_begin(self, loop: Loop) -> None:
+        """Begin with them."""
+        if self._epochs is not None and loop.progress.epoch == self._epochs:
+            loop.learner.forget()
+            self._count(loop, self._epochs)
+
+    @staticmethod
+    def _count(loop: Loop, epochs: int) -> None:
+        loop.learner.counted_from = max(loop.learner.counted_from, epochs * loop.clock.per_epoch)
 
     def on_batch_begin(self, loop: Loop) -> None:
         """Freeze them for this step."""

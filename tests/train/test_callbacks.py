@@ -358,6 +358,46 @@ def test_hooks_take_what_training_hands_them(name, hook, message):
         type("Mine", (Callback,), {name: hook})
 
 
+def test_adam_counts_no_frozen_steps():
+    """Its first step moves each weight by the learning rate, whatever the gradient (Kingma and Ba 2014)."""
+    moved = []
+
+    class First(Callback):
+        def on_batch_begin(self, loop):
+            self.before = loop.learner.program.get("dense1.weight")
+
+        def on_batch_end(self, loop, values):
+            moved.append(np.abs(loop.learner.program.get("dense1.weight") - self.before))
+
+    net = network(epochs=3, optimizer="adam(lr = 0.01)")
+    trainer = Trainer(net, data=plan(), callbacks=[Freeze("dense1", epochs=2), First()])
+    trainer.fit()
+    per_epoch = len(moved) // 3
+    assert not any(step.any() for step in moved[: 2 * per_epoch])
+    first = moved[2 * per_epoch]
+    assert (first > 0).any() and first.max() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("stop", [3, 8, 10])
+def test_freezing_for_a_time_resumes_with_the_same_bits(tmp_path, stop):
+    class Stop(Callback):
+        def on_batch_begin(self, loop):
+            if loop.progress.step == stop:
+                loop.stop()
+
+    def trainer(out, *more):
+        net = network(epochs=3, optimizer="adam(lr = 0.01)")
+        return Trainer(net, out, data=plan(), callbacks=[Freeze("dense1", epochs=1), *more])
+
+    whole = trainer(tmp_path / "whole")
+    whole.fit()
+    trainer(tmp_path / "cut", Stop()).fit()
+    rest = trainer(tmp_path / "cut")
+    rest.fit(resume=True)
+    for name, array in whole.program.state_dict().items():
+        np.testing.assert_array_equal(array, rest.program.get(name), err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
