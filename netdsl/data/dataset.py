@@ -186,6 +186,8 @@ def from_mapping(
 
 def check_counts(shapes: Mapping[str, tuple[int, ...]]) -> int:
     """Check that arrays of these shapes, by name, hold as many samples each; returns how many. Errors: NetError."""
+    if not shapes:
+        raise data_error("there are no arrays in it")
     for name, shape in shapes.items():
         if not shape:
             raise data_error(f"{name} needs shape [n, ...], not one number")

@@ -115,5 +115,7 @@ def _no_pair(inputs: Sequence[Feed], feeds: Sequence[Feed], arrays: Collection[s
     names = ", ".join(feed.name for feed in feeds)
     held = "one sample and one label" if len(arrays) > 1 else "one sample and no label"
     fix = 'npz("file.npz", left = "a", right = "b", label = "t") names arrays; from_mapping does so in Python'
+    if len(arrays) == 1 and len(inputs) == 1:
+        fix = 'csv and images have labels by label = "COLUMN", folder and wav by a folder for each class'
     error = data_error(f"the data set has {held}; the network takes {names}", fix=fix)
     return NetError(error.diagnostics[0].at(inputs[1].span if len(inputs) > 1 else None))

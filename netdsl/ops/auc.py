@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ from netdsl.scalar import (
 )
 
 LARGEST = 1e6  # logits beyond it count as it
+NEAR = 0.8  # the share of the thresholds that lie where logits do; the others tell apart scores of any size
 TINY = 1e-7  # a probability that the logarithm of is taken; nearer to 0 float32 has no digits of 1 - p
 
 
@@ -41,8 +43,8 @@ class Auc(OfClasses):
     Of one logit, or of each of several with targets of 0 and 1; with labels each class against the rest, by its
     probability.  The mean over the classes of which there are samples and others (scikit-learn roc_auc_score, `macro`
     and `ovr`); 0 where there is no such class.  As in Keras AUC a set is counted at fixed thresholds, here at even
-    steps of `s / (1 + |s|)` of the logit s: pairs between the same two count half, so the error is at most half of
-    their share.
+    steps of `0.8 s / (1 + |s|)` plus 0.2 times its logarithm, for the logit s: pairs between the same two count half,
+    so the error is at most half of their share.
     """
 
     name: ClassVar[str] = "auc"
@@ -67,8 +69,9 @@ class Auc(OfClasses):
             score, right = x, b.map(lambda u: where(u > 0.5, 1.0, 0.0), t)
 
         def place(score: Expr) -> Expr:
-            s = minimum(maximum(score, -LARGEST), LARGEST)
-            at = floor((s / (1.0 + absolute(s)) + 1.0) * (0.5 * self.thresholds))
+            size = minimum(absolute(score), LARGEST)
+            far = NEAR * size / (1.0 + size) + (1.0 - NEAR) / math.log1p(LARGEST) * log(1.0 + size)
+            at = floor((where(score < 0.0, -far, far) + 1.0) * (0.5 * self.thresholds))
             return (
                 cast_int(minimum(maximum(at, 0.0), float(self.thresholds - 1)))
                 + Index(axis) * self.thresholds
@@ -119,7 +122,9 @@ class Auc(OfClasses):
         else:
             answers = t.reshape(-1, classes) > 0.5
         scores = np.clip(scores, -LARGEST, LARGEST)
-        bins = np.floor((scores / (1 + np.abs(scores)) + 1) * (0.5 * self.thresholds))
+        size = np.abs(scores)
+        far = NEAR * size / (1 + size) + (1 - NEAR) * np.log1p(size) / np.log1p(LARGEST)
+        bins = np.floor((np.copysign(far, scores) + 1) * (0.5 * self.thresholds))
         areas = [self._area(bins[:, k], answers[:, k]) for k in range(classes)]
         known = [area for area in areas if area is not None]
         return (np.asarray(np.mean(known) if known else 0.0, x.dtype),)

@@ -49,6 +49,9 @@ class TopKAccuracy(Mean):
             swapped = types[0].dtype == "i64" or types[0].rank < types[-1].rank
             hint = "the predictions come first, then the label" if swapped else None
             raise ShapeError(message, operand=1, hint=hint)
+        if self.k > types[0].shape[-1]:
+            message = f"k = {self.k} guesses of {types[0].shape[-1]} classes are all of them: it is always 1"
+            raise ShapeError(message, setting="k")
         return (TensorType(()),)
 
     @override
@@ -96,7 +99,8 @@ class TopKAccuracy(Mean):
         """Rows and maps; labels of another shape refused."""
         return (
             Sample(cls(), ((6, 10), (6,)), integers={1: 10}, smooth=False),
-            Sample(cls(), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
+            Sample(cls(3), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
+            Sample(cls(11), ((6, 10), (6,)), integers={1: 10}, error="it is always 1"),
             Sample(cls(1, 2), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
             Sample(cls(ignore_index=0), ((6, 10), (6,)), integers={1: 1}, smooth=False),
             Sample(cls(), ((6, 10), (5,)), integers={1: 10}, error="a label for each"),

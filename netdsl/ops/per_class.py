@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from netdsl.arrays import Array, np
 from netdsl.compat import override
-from netdsl.ir import Sample, TensorType, Value
+from netdsl.ir import Sample, ShapeError, TensorType, Value
 from netdsl.ops.accumulator import Sum
 from netdsl.ops.base import setting
 from netdsl.ops.hits import OfClasses, counts, masks
@@ -49,6 +49,14 @@ class PerClass(OfClasses):
     @override
     def infer(self, *types: TensorType) -> tuple[TensorType, ...]:
         self.check_pair(types)
+        if types[1].dtype == "i64" and self.threshold != 0:
+            message = (
+                "threshold is for answers of yes and no: of classes the largest prediction is the answer"
+            )
+            raise ShapeError(message, setting="threshold")
+        if types[1].dtype == "f32" and self.ignore_index is not None:
+            message = "ignore_index is for labels that are class numbers; these are zeros and ones"
+            raise ShapeError(message, setting="ignore_index")
         return (TensorType(types[0].shape[-1:] if self.listed else ()),)
 
     @override
@@ -112,6 +120,8 @@ class PerClass(OfClasses):
             Sample(cls(ignore_index=1), ((2, 3, 2, 4), (2, 3, 2)), integers={1: 4}, smooth=False),
             Sample(cls(), ((7, 1), (7, 1)), smooth=False),
             Sample(cls("none", 0.2), ((6, 3), (6, 3)), smooth=False),
+            Sample(cls(threshold=0.5), ((6, 3), (6,)), integers={1: 3}, error="threshold is for answers"),
+            Sample(cls(ignore_index=1), ((6, 3), (6, 3)), error="ignore_index is for labels"),
             Sample(cls(), ((6, 3), (5,)), integers={1: 3}, error="a label for each"),
             Sample(cls(), ((6, 1), (6,)), integers={1: 1}, error="a label for each"),
         )

@@ -109,6 +109,12 @@ class Target:
         if self.ignored is not None and outline.values is not None and (outline.values == self.ignored).all():
             message = f"every label of {name} is {self.ignored}, which counts nowhere"
             raise self._error(message, "other labels than ignore_index say what is to be learnt")
+        named = outline.classes or 0
+        if self.ignored is not None and self.ignored == named - 1:
+            named -= 1
+        if self.classes is not None and named > max(self.classes, 2):
+            message = f"{name} has {counted(named, 'class')} with names, the network {self.classes}"
+            raise self._error(message, "the network needs one output for each")
         low, high = outline.lowest(self.ignored), outline.highest(self.ignored)
         if low is None or high is None or self.classes is None:
             return

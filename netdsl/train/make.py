@@ -118,6 +118,9 @@ def _nested(
         return make(value, known, what, span, hint) if near else value
     if choices is None:
         return make(value, known, what, span, hint)
+    if isinstance(value, str) and value in choices and choices[value] != value:
+        message = f"{key} is the text {brief(shown(value))}; it goes by its name"
+        raise NetError(Diagnostic("setting", message, span, fix=f"without quotes: {value}"))
     return make(value, choices, key, span)
 
 
@@ -159,19 +162,25 @@ def _check_arguments(target: Callable[..., Any], call: CallValue, place: Span | 
             )
             at = call.spans.get(key, place)
             raise NetError(Diagnostic("setting", f"{call.name} has no setting {key}", at, fix=fix))
-    message = _miscounted(call, list(signature.parameters.values()))
+    message = _miscounted(call, list(signature.parameters.values()), getattr(target, "unnamed", None))
     if message is not None:
         raise NetError(Diagnostic("setting", message, place))
 
 
-def _miscounted(call: CallValue, known: list[inspect.Parameter]) -> str | None:
-    """The message for a call with too many settings, too few, or one given twice."""
+def _miscounted(call: CallValue, known: list[inspect.Parameter], unnamed: int | None = None) -> str | None:
+    """The message for a call with too many settings, too few, or one given twice.
+
+    Only the first `unnamed` settings may go without a name, where their order is another one elsewhere.
+    """
     several = any(p.kind is p.VAR_POSITIONAL for p in known)
     known = [p for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     ordered = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
     if len(call.args) > len(ordered) and not several:
         count = f"{counted(len(ordered), 'setting')} ({', '.join(ordered)})"
         return f"{call.name} takes {count if ordered else 'no settings'}, not {len(call.args)}"
+    if unnamed is not None and len(call.args) > unnamed:
+        first, others = ", ".join(ordered[:unnamed]), ", ".join(f"{name} = ..." for name in ordered[unnamed:])
+        return f"{call.name} takes only {first} without a name; others are {others}"
     given = ordered[: len(call.args)]
     twice = next((name for name in given if name in call.named), None)
     if twice is not None:

@@ -350,9 +350,11 @@ def _data_value(name: str, setting: SectionSetting) -> object:
     if value is None and name in ("test", "validation", "augment", "preprocess"):
         return DATA_SETTINGS[name].default
     if name == "augment":
-        return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations)
+        belongs = partial(_elsewhere, PREPROCESSING, "preprocess")
+        return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations, belongs)
     if name == "preprocess":
-        return _list(setting, PREPROCESSING, "preprocessing", as_steps)
+        belongs = partial(_elsewhere, AUGMENTATIONS, "augment")
+        return _list(setting, PREPROCESSING, "preprocessing", as_steps, belongs)
     if name == "class_weights" and isinstance(value, CallValue):
         return shown(value)
     if name == "normalize":
@@ -365,8 +367,19 @@ def _data_value(name: str, setting: SectionSetting) -> object:
     return value
 
 
+def _elsewhere(known: Mapping[str, Any], setting: str, name: str) -> str | None:
+    """A hint for what belongs in another list, or is a setting of its own."""
+    if name in known:
+        return f"it belongs in the list {setting}"
+    return f"it is a setting of its own: normalize = {name}" if name in NORMALIZERS else None
+
+
 def _list(
-    setting: SectionSetting, known: Mapping[str, Any], what: str, check: Callable[[object], tuple[T, ...]]
+    setting: SectionSetting,
+    known: Mapping[str, Any],
+    what: str,
+    check: Callable[[object], tuple[T, ...]],
+    hint: Hint | None = None,
 ) -> tuple[T, ...]:
     """What the calls of a list name, each checked at its own place."""
     listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
@@ -374,15 +387,20 @@ def _list(
     found: tuple[T, ...] = ()
     for k, value in enumerate(listed):
         with problems.at(setting.place(k)):
-            found = (*found, *check([_made(value, known, what, setting.place(k))]))
+            found = (*found, *check([_made(value, known, what, setting.place(k), hint)]))
     problems.done()
     return found
+
+
+def _is_plain_number(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdecimal()
 
 
 def _made(value: Any, known: Mapping[str, Any], what: str, span: Span, hint: Hint | None = None) -> Any:
     """What a call names; text is no name in a file."""
     if isinstance(value, str):
-        fix = f"without quotes: {value}" if value in known else hint and of_file(value)
+        plain = value in known or _is_plain_number(value)
+        fix = f"without quotes: {value}" if plain else hint and of_file(value)
         message = f"{brief(json.dumps(value))} is text; a {what} goes by its name"
         raise NetError(Diagnostic("setting", message, span, fix=fix or f"there are {', '.join(known)}"))
     return make(value, known, what, span, hint)

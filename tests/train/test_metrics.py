@@ -109,6 +109,17 @@ def test_metrics_of_yes_and_no(batch):
     assert found["auc"] == pytest.approx(area(y[:, 0], YES == 1), abs=1e-3)
 
 
+@pytest.mark.parametrize(("scale", "error"), [(0.01, 1e-3), (1, 2e-4), (3000, 2e-3), (1e5, 2e-3)])
+def test_the_area_for_scores_of_any_size(scale, error):
+    """That of every pair, to the error that the page gives for logits, and not much more for other scores."""
+    draw = np.random.default_rng(3)
+    right = (draw.random(3000) < 0.4).astype(np.int64)
+    x = (scale * (draw.normal(size=3000) + right)[:, None]).astype(np.float32)
+    flow = "input x: [1]; output y = x -> dense(1)"
+    found, y = evaluated(flow, "auc(y, t)", x, right, "binary_cross_entropy(y, t)", 1000)
+    assert found["auc"] == pytest.approx(area(y[:, 0], right == 1), abs=error)
+
+
 def test_several_answers():
     metrics = "f1(y, t), recall(y, t, average = none), auc(y, t, 5000)"
     flow = "input x: [4]; output y = x -> dense(3)"

@@ -68,6 +68,7 @@ def test_one_cycle_gives_momentum_to_an_optimiser_without():
         (OPTIMIZER, "newton(lr = 0)", "lr must be above 0, not 0", "lr = 0"),
         (OPTIMIZER, "sgd(lr = true)", "lr must be a number, not true", "lr = true"),
         (OPTIMIZER, "sgd(1, 0, 0, false, 0, 6)", "sgd takes 5 settings", "sgd(1, 0, 0, false, 0, 6)"),
+        (OPTIMIZER, "sgd(0.1, 0.9)", "sgd takes only lr without a name", "sgd(0.1, 0.9)"),
         (OPTIMIZER, "sgd(nesterov = true)", "nesterov needs a momentum", "nesterov = true"),
         ("epochs = 3", "epochs = 0", "epochs must be a whole number from 1, not 0", "0"),
         ("epochs = 3", "epochs = 2.5", "whole number", "2.5"),

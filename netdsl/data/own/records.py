@@ -119,6 +119,9 @@ def column_of(name: str, names: Sequence[str], path: Path, setting: str) -> int:
         return list(names).index(name)
     near = suggest(name, names)
     fix = f"did you mean {near}?" if near else f"its columns: {', '.join(names[:20])}"
+    other = next((s for s in SEPARATORS if s in names[0]), None) if len(names) == 1 else None
+    if other is not None:
+        fix = f'the first line is one field, {brief(names[0])}: separator = "{other}" parts it'
     raise data_error(f"{setting} is {brief(shown(name))}, which is no column of {path}", fix=fix)
 
 

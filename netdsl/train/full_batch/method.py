@@ -52,6 +52,7 @@ class FullBatch:
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     residuals: ClassVar[bool] = False
     scales: ClassVar[bool] = True
+    unnamed: ClassVar[int] = 1
     lr: float = positive(1.0)
     tolerance: float = bounded(1e-5, 0.0)
     piece: int = 1024

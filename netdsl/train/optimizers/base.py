@@ -102,6 +102,7 @@ class Optimizer:
     """Base.  `slots` names the values that it keeps per weight."""
 
     slots: ClassVar[tuple[str, ...]] = ()
+    unnamed: ClassVar[int] = 1
     lr: float = positive(0.01)
     weight_decay: float = bounded(0.0, 0.0)
 
