@@ -32,19 +32,6 @@ def net(text=TEXT, **settings):
     return elaborate(Source("n.net", text), 32, given)
 
 
-class Stop(Callback):
-    def __init__(self, step):
-        self.at = step
-
-    def on_batch_end(self, loop, values):
-        if loop.progress.step == self.at:
-            loop.stop()
-
-
-def files(folder):
-    return {p.name: p.read_bytes() for p in folder.glob("*.safetensors")}
-
-
 def test_training_on_features_is_training():
     plain = Trainer(net(TEXT.replace(" -> dropout(0.3)", "")))
     cached = Trainer(net(TEXT.replace(" -> dropout(0.3)", ""), cache_features="true"))
@@ -56,17 +43,6 @@ def test_training_on_features_is_training():
         np.testing.assert_allclose(
             cached.program.state_dict()[name], array, rtol=1e-4, atol=1e-5, err_msg=name
         )
-
-
-@pytest.mark.parametrize("stop", [3, 16, 20, 33])
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop):
-    """An epoch has 8 steps; the trunk grows shorter with each stage."""
-    whole = Trainer(net(cache_features="true"), tmp_path / "a").fit()
-    stopped = Trainer(net(cache_features="true"), tmp_path / "b", callbacks=[Stop(stop)]).fit()
-    assert stopped.interrupted and stopped.steps == stop
-    resumed = Trainer(net(cache_features="true"), tmp_path / "b").fit(resume=True)
-    assert resumed.history == whole.history
-    assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_a_trunk_is_run_once_and_its_steps_are_gone():

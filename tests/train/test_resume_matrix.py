@@ -1,63 +1,87 @@
 """A training that is interrupted and resumed equals one that is not, bit for bit, whatever its settings."""
 
-import itertools
-import subprocess
-import sys
-import time
-from pathlib import Path
+import json
+import os
 
 import pytest
 
-from netdsl.train import Callback, Trainer
+from netdsl.data.augment.table import CHANGES
+from netdsl.passes.pipeline import Pipeline
+from netdsl.train import Callback
+from netdsl.train.average import AVERAGES
 from netdsl.train.optimizers import OPTIMIZERS
+from netdsl.train.recipe import CONSTRAINTS
+from netdsl.train.schedules import SCHEDULES
+from tests.train.resuming import FORMS, SLOW, Copies, change, files, killed, matrix, written
 
-from .nets import TEXT, network, plan
-
-NORMED = TEXT.replace("dense(8) -> tanh", "dense(8) -> batch_norm -> tanh -> dropout(0.2)")
-SETTINGS = {
-    "sgd": "sgd(lr = 0.05, momentum = 0.9, dampening = 0.1)",
-    "rmsprop": "rmsprop(momentum = 0.5, centered = true)",
-    "adam": "adam(amsgrad = true)",
+ROWS = {row.name: row for row in matrix()}
+#: 5 steps an epoch: in the midst of a group and of a stage, at the ends of both, at the end of an epoch
+STEPS = [(3, 10), (7, 12), (4, 5, 11)]
+#: the step that is made when a run is killed
+KILLED = {
+    "momentum": 11,  # in the midst of a group, while swa averages
+    "features-ema": 12,  # in the stage whose features are the second ones
+    "snapshots-ema": 7,  # in the second cycle
+    "stages-swa": 8,  # in the second stage
+    "stop-none": 6,
 }
-SCHEDULES = [
-    "constant",
-    "step(every = 1, factor = 0.5, warmup = 0.5)",
-    "exponential(rate = 0.7)",
-    "inverse_time(rate = 0.5, staircase = true)",
-    "polynomial(power = 2)",
-    "plateau(factor = 0.5, patience = 1, metric = loss)",
-    "cosine(warmup = 1)",
-    "cosine_restarts(first = 1, factor = 2)",
-    "one_cycle(momentum = false)",
-    "cyclical(low = 0.001, high = 0.05, up = 1, momentum = false)",
-    "[constant(epochs = 1, lr = 0.01), cosine]",
-]
-AVERAGES = ["none", "ema(0.9)", "swa(start = 0.5)"]
-ACCUMULATED = [1, 2, 4]
 
 
-def matrix():
-    """Every optimiser, every schedule, every average and accumulation, in pairs that differ from row to row."""
-    rows = itertools.zip_longest(OPTIMIZERS, SCHEDULES)
-    for k, (optimizer, schedule) in enumerate(rows):
-        name = optimizer or "sgd"
-        yield {
-            "optimizer": SETTINGS.get(name, name),
-            "schedule": schedule or "one_cycle(momentum = false)",
-            "average": AVERAGES[k % 3],
-            "accumulate": ACCUMULATED[(k // 3) % 3],
-        }
-    yield {
-        "optimizer": "nadam",
-        "schedule": "one_cycle",
-        "average": "swa(start = 0, every = 2)",
-        "accumulate": 4,
-    }
-    yield {"optimizer": "muon", "schedule": "cyclical(0.001, 0.02, 1)", "constraints": "[max_norm(1)]"}
-    yield {"optimizer": "lamb", "average": "ema(0.9, warmup = true)", "clip_value": 0.1, "clip_norm": 0.2}
+def rows(*names):
+    """The rows of these names, those marked that take the longest together."""
+    return [pytest.param(n, marks=pytest.mark.slow) if SLOW.fullmatch(n) else n for n in names]
 
 
-CASES = list(matrix())
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The files of all rows; what rows have in common goes through the passes once."""
+    made, run = {}, Pipeline.run
+
+    def once(self, graph, hooks=None):
+        key = (self, str(graph))
+        if key not in made:
+            made[key] = run(self, graph, hooks)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pipeline, "run", once)
+        yield written(tmp_path_factory.mktemp("data"))
+
+
+def epochs(folder):
+    """The lines of epochs of a log, without their times."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in line.items() if k not in ("seconds", "time")}
+        for line in lines
+        if line["event"] == "epoch"
+    ]
+
+
+def test_the_rows_have_every_name_of_the_tables():
+    text = " ".join(f"{row.settings} {row.augment} " for row in ROWS.values())
+    for name in (*OPTIMIZERS, *SCHEDULES, *AVERAGES, *CONSTRAINTS):
+        assert name in text
+    listed = [c for row in ROWS.values() for c in row.augment]
+    assert sorted(listed) == sorted(map(change, CHANGES))
+    assert all(f"{form}-{average}" in ROWS for form in FORMS for average in ("none", *AVERAGES))
+
+
+@pytest.mark.parametrize("name", rows(*ROWS))
+def test_resumed_equals_uninterrupted(name, data, tmp_path):
+    """From the files as they are after a step: what a run leaves that is killed there, or stopped."""
+    row = ROWS[name]
+    steps = STEPS[[*ROWS].index(name) % len(STEPS)]
+    copies = Copies(tmp_path / "whole", steps)
+    whole = row.trainer(data, tmp_path / "whole", copies).fit()
+    resumed = row.trainer(data, tmp_path / "whole")
+    for step in steps:
+        resumed.out = tmp_path / f"after-{step}"
+        again = resumed.fit(resume=True)
+        assert again.history == whole.history and again.test == whole.test
+        assert again.steps == whole.steps and again.restored == whole.restored
+        assert files(resumed.out) == files(tmp_path / "whole")
+        assert epochs(resumed.out) == epochs(tmp_path / "whole")
 
 
 class Stop(Callback):
@@ -69,60 +93,27 @@ class Stop(Callback):
             loop.stop()
 
 
-def trainer(folder, settings, *callbacks):
-    """5 batches of 8 an epoch; the last groups are short."""
-    net = network(text=NORMED, epochs=3, **settings)
-    return Trainer(net, folder, plan(40), callbacks=callbacks)
-
-
-@pytest.mark.parametrize(
-    "settings", CASES, ids=[c["optimizer"].partition("(")[0] + f"-{k}" for k, c in enumerate(CASES)]
-)
-def test_interrupted_equals_uninterrupted(tmp_path, settings):
-    """In the midst of a group, at its end, at the end of an epoch."""
-    whole = trainer(tmp_path / "a", settings).fit()
-    one = trainer(tmp_path / "b", settings, Stop(3, 7, 10))
+@pytest.mark.parametrize("name", rows("clipped", "momentum"))
+def test_stopped_equals_uninterrupted(name, data, tmp_path):
+    """Stopped again and again: in the midst of a group, at its end, at the end of an epoch."""
+    whole = ROWS[name].trainer(data, tmp_path / "whole").fit()
+    one = ROWS[name].trainer(data, tmp_path / "parts", Stop(3, 7, 10))
     assert one.fit().steps == 3
     for steps in (7, 10, 15):
-        resumed = one.fit(resume=True)
-        assert resumed.steps == steps
-    assert resumed.history == whole.history and resumed.test == whole.test
-    for name in ("last", "best"):
-        one, other = (tmp_path / x / f"{name}.safetensors" for x in "ab")
-        assert one.read_bytes() == other.read_bytes()
+        again = one.fit(resume=True)
+        assert again.steps == steps
+    assert again.history == whole.history and again.test == whole.test
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from tests.train.test_resume_matrix import CASES, Callback, trainer
-
-class Tell(Callback):
-    def on_batch_end(self, loop, values):
-        print(loop.progress.step, flush=True)
-        if loop.progress.step == 11:
-            sys.stdin.read()
-
-trainer(Path(sys.argv[1]), {**CASES[-3], "checkpoint_seconds": 1e-6}, Tell()).fit()
-"""
-
-
-def test_killed_in_the_midst_equals_uninterrupted(tmp_path):
-    """kill -9 within an epoch, within a group, in the midst of swa."""
-    settings = {**CASES[-3], "checkpoint_seconds": 1e-6}
-    whole = trainer(tmp_path / "a", settings).fit()
-    root = Path(__file__).parents[2]
-    words = [sys.executable, "-c", KILLED, str(tmp_path / "b")]
-    with subprocess.Popen(
-        words, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        for line in process.stdout:
-            if line.strip() == "11":
-                break
-        time.sleep(0.1)
-        process.kill()
-    resumed = trainer(tmp_path / "b", settings).fit(resume=True)
-    assert resumed.history == whole.history
-    for name in ("last", "best"):
-        one, other = (tmp_path / x / f"{name}.safetensors" for x in "ab")
-        assert one.read_bytes() == other.read_bytes()
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.parametrize("name", rows(*KILLED))
+def test_killed_equals_uninterrupted(name, data, tmp_path):
+    """kill -9 while a step is made."""
+    row = ROWS[name]
+    whole = row.trainer(data, tmp_path / "whole").fit()
+    killed(row, data, tmp_path / "killed", KILLED[name])
+    again = row.trainer(data, tmp_path / "killed").fit(resume=True)
+    assert again.history == whole.history and again.test == whole.test
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    assert epochs(tmp_path / "killed") == epochs(tmp_path / "whole")

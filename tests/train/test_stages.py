@@ -192,44 +192,8 @@ def test_snapshots_are_the_ends_of_cycles(tmp_path):
             np.testing.assert_array_equal(found[name], array)
 
 
-class Stop(Callback):
-    def __init__(self, step):
-        self.at = step
-
-    def on_batch_end(self, loop, values):
-        if loop.progress.step == self.at:
-            loop.stop()
-
-
-RUNS = {
-    "stages": {"stages": STAGES, "optimizer": "adam(lr = 0.05)"},
-    "stages, one cycle": {"stages": STAGES.replace("cosine", "one_cycle")},
-    "snapshots": {"epochs": 6, "snapshots": 3, "schedule": "cosine"},
-    "stop": {"epochs": 8, "stop": "patience(2, loss)"},
-    "stages and stop": {"stages": STAGES, "stop": "patience(3)"},
-}
-
-
 def files(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.safetensors")}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, name):
-    """Stopped within and at the ends of stages and cycles; an epoch has 6 steps."""
-
-    def trainer(folder, *more):
-        net = staged(**RUNS[name])
-        return Trainer(net, tmp_path / folder, plan(44, drop_last=False), callbacks=more)
-
-    whole = trainer("whole").fit()
-    for stop in (3, 12, 13, 30):
-        stopped = trainer(str(stop), Stop(stop)).fit()
-        assert stopped.interrupted and stopped.steps == stop
-        resumed = trainer(str(stop)).fit(resume=True)
-        assert resumed.history == whole.history and resumed.test == whole.test
-        assert resumed.restored == whole.restored
-        assert files(tmp_path / str(stop)) == files(tmp_path / "whole")
 
 
 def test_a_killed_run_ends_with_the_same_bits(tmp_path):

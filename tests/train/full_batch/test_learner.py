@@ -9,6 +9,7 @@ from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
 from netdsl.train import Callback, EarlyStopping, Freeze, Trainer
+from netdsl.train.full_batch.conjugate import FORMULAS
 from netdsl.train.full_batch.names import FULL_BATCH
 from tests.train.full_batch.nets import learner_of, train, vector
 from tests.train.full_batch.problems import SIX, Plain
@@ -27,18 +28,16 @@ train {
 }
 """
 MSE, CROSS = "mse(y, one_hot(t, 3)) + 1e-3 * l2(weights)", "cross_entropy(y, t) + 1e-4 * l1(weights)"
-METHODS = [
+#: settings in which a method keeps and does something else than with its defaults
+VARIANTS = [
     "newton(solve = cg, damping = 1e-3)",
-    "levenberg_marquardt",
+    "gauss_newton(solve = cg)",
     "bfgs(line_search = backtracking)",
-    "lbfgs(history = 4)",
-    *(
-        pytest.param(method, marks=pytest.mark.slow)
-        for method in ("newton", "gauss_newton", "gauss_newton(solve = cg)", "bfgs")
-    ),
     "lbfgs(line_search = none, lr = 0.1)",
-    "cg(formula = hestenes_stiefel)",
+    *(f"cg(formula = {formula})" for formula in FORMULAS),
 ]
+FAST = ("levenberg_marquardt", "bfgs", "lbfgs", "cg")
+METHODS = [m if m in FAST else pytest.param(m, marks=pytest.mark.slow) for m in (*FULL_BATCH, *VARIANTS)]
 
 
 def network(method, loss=None, more="", net=None, **settings):
@@ -166,8 +165,7 @@ def test_what_is_computed_is_the_function(problem):
     "method",
     [
         "lbfgs",
-        "newton(solve = cg)",
-        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bfgs", "cg", "newton")),
+        *(pytest.param(m, marks=pytest.mark.slow) for m in ("bfgs", "cg", "newton", "newton(solve = cg)")),
     ],
 )
 def test_frozen_weights_keep_their_bits(method):
