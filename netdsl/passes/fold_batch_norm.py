@@ -44,7 +44,7 @@ class FoldBatchNorm(Rewrite[Chain]):
     """`contract(x, w) * scale + shift` becomes `contract(x, w * scale) + shift`.
 
     Only where scale and shift hold one number per channel and are made of weights that are not updated: then the
-    new kernel is computed once per set of weights, not at every run.  For inference.
+    new kernel is computed once per set of weights, not at every run.  For inference, and what training has frozen.
     Source: Jacob et al., "Quantization and Training of Neural Networks", 2018, section 3.2.
     """
 

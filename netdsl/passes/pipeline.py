@@ -107,8 +107,8 @@ def inference(limits: Limits = DEFAULT) -> Pipeline:
 
 
 def training(limits: Limits = DEFAULT) -> Pipeline:
-    """For programs that learn: a graph with gradients and updates."""
-    return Pipeline((DeadCode(), _clean(), *_fuse(limits)))
+    """For programs that learn: a graph with gradients and updates; what is frozen folds as in inference."""
+    return Pipeline((DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits)))
 
 
 def _clean() -> FixedPoint:

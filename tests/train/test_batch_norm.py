@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
+from netdsl import passes
+from netdsl.backend.registry import find_target
 from netdsl.data import DataPlan, from_arrays
 from netdsl.elaborate import elaborate
 from netdsl.ir import interpret
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
+from netdsl.runtime import Program
 from netdsl.source import NetError, Source
 from netdsl.train import Callback, Trainer, load_checkpoint
+from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.memory_prediction import predict_memory
 from netdsl.train.restore import restored_program
+from netdsl.train.step import evaluation_graph, training_graph
 
 from .nets import arrays
 
@@ -236,3 +241,25 @@ def test_siamese_training_and_inference_equal_pytorch():
     np.testing.assert_allclose(
         program.run({"x": x[:8]})["y"], outputs(torch.tensor(x[:8])).detach(), rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_frozen_trunk_costs_what_it_costs_in_inference():
+    """The same steps up to the head, at every run: scales are folded into kernels, and nothing is packed again."""
+    text = """net N {
+      input x: [8, 8, 3]
+      output y = x -> conv(8, 3, pad = same) -> batch_norm -> relu -> max_pool(2)
+        -> conv(16, 3, pad = same, bias = false) -> batch_norm -> relu -> flatten -> dense(3)
+    }
+    train { loss = cross_entropy(y, label) }
+    """
+    objective = elaborate(Source("n.net", text), 4).objective
+    trunk = frozenset(n.id for n in objective.leaves("param") if "dense" not in n.id)
+    learns = passes.training().run(training_graph(with_frozen(objective, trunk)))
+    predicts = passes.inference().run(evaluation_graph(objective))
+
+    def steps(graph):
+        run = Program(graph, find_target("cpu", threads=1)).layout.lowered.run
+        calls = [call for call in run if {"conv1", "conv2", "max_pool1"} & {*call.node.origin}]
+        return [step.title for call in calls for step in call.steps]
+
+    assert steps(learns) == steps(predicts) and len(steps(learns)) >= 3

@@ -63,12 +63,11 @@ def compute_features(
         return None
     count = len(batches.split)
     total = sum(4 * graph.type(v).size // graph.type(v).shape[0] for v in values) * count
-    if total > machine_memory() // 2:
-        message = (
-            f"the features of {count:,} samples need {total / 2**30:.1f} GiB, more than half of the memory"
-        )
+    if total > (memory := machine_memory()) // 2:
+        sizes = f"{total / 2**30:.1f} GiB, more than half of this machine's {memory / 2**30:.1f} GiB"
+        fix = "without cache_features it trains the same, and runs the frozen layers in each step"
         raise NetError(
-            Diagnostic("memory", message, fix="cache_features = none, or a smaller output of the trunk")
+            Diagnostic("memory", f"the features of {count:,} samples need {sizes} of memory", fix=fix)
         )
     arrays: dict[str, Array] = {}
     trunk = before(graph, values)
