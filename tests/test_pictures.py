@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from netdsl.data.augment.choose import Choice
-from netdsl.data.augment.sound import Sound
+from netdsl.data.augment.heard import Sound
 from netdsl.data.augment.table import CHANGES
 from netdsl.report.chart import chart
 from netdsl.report.draw import draw

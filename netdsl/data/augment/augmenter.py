@@ -11,11 +11,12 @@ from netdsl.arrays import np
 from netdsl.data.augment.change import Change
 from netdsl.data.augment.choose import leaves
 from netdsl.data.augment.draw import draws, keys
+from netdsl.data.augment.heard import of_sounds
 from netdsl.data.augment.labels import moved
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.mix import Mix
 from netdsl.data.augment.run import ReadyStage, look_run, moving_run, run_pictures
-from netdsl.data.augment.sound import of_sounds, run_sounds
+from netdsl.data.augment.sound import run_sounds
 from netdsl.data.augment.stages import Drawn, Moving, Single, Stage, stages
 from netdsl.data.augment.ways import Label
 

@@ -9,9 +9,9 @@ from netdsl.data.augment.change import Change, Size
 from netdsl.data.augment.choose import flattened
 from netdsl.data.augment.elastic import Elastic
 from netdsl.data.augment.geometry import Geometry, Shift
+from netdsl.data.augment.heard import Sound, of_sounds
 from netdsl.data.augment.look import Look
 from netdsl.data.augment.mix import Mix, Mixup
-from netdsl.data.augment.sound import Sound, of_sounds
 from netdsl.data.augment.ways import Label, Way, label_of
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
-from netdsl.data.augment.change import PAIRS, Change, between, normals
+from netdsl.data.augment.change import PAIRS, between, normals
 from netdsl.data.augment.geometry import Shift
+from netdsl.data.augment.heard import Sound
 from netdsl.data.augment.run import in_threads
 from netdsl.data.augment.settings import by, check_order, number, whole, wrong
 from netdsl.data.augment.spectrum import fitted, resampled, stretched
@@ -15,28 +16,15 @@ from netdsl.data.augment.stages import Drawn
 from netdsl.scalar.evaluate import threefry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from netdsl.data.augment.change import Draws
     from netdsl.data.augment.choose import Leaf
+    from netdsl.data.augment.heard import Key
 
     Array = NDArray[Any]
-    Key = NDArray[np.uint32]
-
-
-@dataclass(frozen=True)
-class Sound(Change):
-    """A change of a sound or its spectra; labels stay as they are."""
-
-    #: whether it changes spectra too, or alone
-    spectra: ClassVar[bool] = False
-    sounds: ClassVar[bool] = True
-
-    def heard(self, x: Array, draws: Draws, key: Key) -> Array:
-        """A sample, [T] or [frames, bands], changed by its numbers [n] and the key of its own stream of numbers."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -167,11 +155,6 @@ def shifted(change: Shift, x: Array, draws: Draws) -> Array:
         return x[np.where(folded < len(x), folded, 2 * len(x) - 2 - folded)]
     found = x[places.clip(0, len(x) - 1)]
     return np.where((places < 0) | (places >= len(x)), change.fill, found) if mode == "constant" else found
-
-
-def of_sounds(changes: Iterable[Change], pictures: bool) -> bool:
-    """Whether changes are made of sounds or their spectra: where one is for them alone, or there are no pictures."""
-    return not pictures or any(isinstance(change, Sound) for change in changes)
 
 
 def run_sounds(x: Array, leaves: Sequence[Leaf], drawn: Drawn, threads: int) -> NDArray[np.float32]:
