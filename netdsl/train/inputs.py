@@ -109,12 +109,6 @@ class Target:
         if self.ignored is not None and outline.values is not None and (outline.values == self.ignored).all():
             message = f"every label of {name} is {self.ignored}, which counts nowhere"
             raise self._error(message, "other labels than ignore_index say what is to be learnt")
-        named = outline.classes or 0
-        if self.ignored is not None and self.ignored == named - 1:
-            named -= 1
-        if self.classes is not None and named > max(self.classes, 2):
-            message = f"{name} has {counted(named, 'class')} with names, the network {self.classes}"
-            raise self._error(message, "the network needs one output for each")
         low, high = outline.lowest(self.ignored), outline.highest(self.ignored)
         if low is None or high is None or self.classes is None:
             return
@@ -137,6 +131,10 @@ class Target:
             if self.classes == 1:
                 fix = "binary_cross_entropy and binary_accuracy take one logit for two classes"
             raise self._error(f"{name} has the label {high}, the network {classes}", fix)
+        named = outline.classes or 0
+        if named - (self.ignored == named - 1) > max(self.classes, 2):
+            message = f"{name} has {counted(named, 'class')} with names, the network {self.classes}"
+            raise self._error(message, "the network needs one output for each")
 
     def _of_floats(self, outline: ArrayOutline) -> str:
         """What to do about labels that are no whole numbers, or are stored as if they were none."""

@@ -101,7 +101,7 @@ WRONG = [
     ("", 'load("a/last.safetensors", rename = "a.* -> b")', "as many *"),
     ("", 'load("a/last.safetensors", rename = "conv -> dense")', "no array of the file fits conv"),
     ("", 'load("a/last.safetensors", rename = "dense1 -> dense2")', "rename makes dense2."),
-    ("", 'load("a/last.safetensors", layout = keras)', "no way to start is called keras"),
+    ("", 'load("a/last.safetensors", layout = keras)', "layout is pytorch or netdsl, not"),
     ("renamed", '"a/last.safetensors"', "has no array called one.weight and 3 more; it has dense1."),
     ("", '"n.net"', "a file of weights"),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ class Load:
     file: str
     rename: str | Sequence[str] = ()
     skip: str | Sequence[str] = ()
-    layout: str | None = None
+    layout: str | None = field(default=None, metadata={"words": (TORCH, OURS)})
 
     def __post_init__(self) -> None:
         if not isinstance(self.file, str) or not self.file or "\0" in self.file:
