@@ -179,7 +179,7 @@ def ensemble(*paths: str | os.PathLike[str]) -> Ensemble:
     for its best checkpoint.  Raises NetError for other files, and for networks that do not fit each other.
     """
     from netdsl.predict import load_models
-    from netdsl.train.run_folder import models_of
+    from netdsl.train.folder import models_of
 
     return load_models([model for path in paths for model in models_of(Path(path))])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netdsl.cli.command import command, option
 from netdsl.cli.common import diagnostics, print_page, writing
-from netdsl.source import counted
+from netdsl.source import Diagnostic, NetError, counted
 
 
 @command(
@@ -32,10 +32,15 @@ from netdsl.source import counted
 def app(models: list[Path], out: Path) -> None:
     """Average the weights of checkpoints, each with the same part; running statistics are averaged as well."""
     from netdsl.runtime.artifact import save_artifact
-    from netdsl.train.run_folder import models_of
+    from netdsl.train.folder import folds_in, models_of
     from netdsl.train.transfer.average import average
 
     with diagnostics():
+        for path in models:
+            if folds_in(path):
+                message = f"{path} holds the folds of a cross-validation: their weights have no sensible mean"
+                fix = f"netdsl run {path} INPUT takes the mean of what they predict"
+                raise NetError(Diagnostic("checkpoint", message, fix=fix))
         files = [file for path in models for file in models_of(path)]
         artifact = average(files)
         with writing(out):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netdsl.cli.command import UsageError, command, need_ending, option
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.cli.streams import has_colours
+from netdsl.cli.sweeps import tried_in
 
 if TYPE_CHECKING:
     from netdsl.report.canvas import Point
@@ -49,7 +50,7 @@ def _share(word: str) -> float:
         nargs="+",
         files="/",
         metavar="RUN",
-        help="folders of netdsl train, or their metrics.jsonl",
+        help="folders of netdsl train, their metrics.jsonl, or folders of several runs: folds, a sweep, runs",
     ),
     option(
         "-o",
@@ -76,14 +77,22 @@ def _share(word: str) -> float:
     option("--log", action="store_true", help="values on a logarithmic axis"),
 )
 def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, watch: bool, log: bool) -> None:
-    """Draw the curves of runs: training dashed, validation solid, a colour for each run."""
+    """Draw the curves of runs: training dashed, validation solid, a colour for each run.
+
+    A folder without a run of its own stands for the runs in it: the folds of a cross-validation, those of a sweep.
+    """
     from netdsl.report.curves import panels
+    from netdsl.train.folder import runs_of
     from netdsl.train.run_log import read_log
 
     need_ending(out, ENDINGS)
     with diagnostics():
-        logs = [read_log(path) for path in dict.fromkeys(runs)]
-        curves = _watched(logs) if watch else _losses(logs)
+        paths = dict.fromkeys(run for path in runs for run in runs_of(path))
+        above = dict.fromkeys(place for run in paths for place in run.parents)
+        tried = {str(run): text for place in above for run, text in tried_in(place).items()}
+        logs = [read_log(path) for path in paths]
+        titles = _titles([log.name for log in logs], tried)
+        curves = _watched(logs, titles) if watch else _losses(logs, titles)
         shown = panels({name: curves[name] for name in _chosen(curves, only, logs)}, "epoch", smooth, log)
         show(shown, out)
 
@@ -124,25 +133,25 @@ def _chosen(curves: Mapping[str, object], only: str | None, logs: Sequence[RunLo
     return wanted
 
 
-def _losses(logs: Sequence[RunLog]) -> dict[str, list[Curve]]:
+def _losses(logs: Sequence[RunLog], titles: Sequence[str]) -> dict[str, list[Curve]]:
     """The loss and the metrics by name: a curve for each run and set; of one run each set has a colour."""
     from netdsl.report.curves import Curve
 
     found: dict[str, list[Curve]] = {}
-    for number, (log, title) in enumerate(zip(logs, _titles([log.name for log in logs]), strict=True)):
+    for number, (log, title) in enumerate(zip(logs, titles, strict=True)):
         for k, part in enumerate(("train", "validation")):
             for name, points in _points(log.epochs, part).items():
                 found.setdefault(name, []).append(Curve(title, part, points, k if len(logs) == 1 else number))
     return found
 
 
-def _watched(logs: Sequence[RunLog]) -> dict[str, list[Curve]]:
+def _watched(logs: Sequence[RunLog], titles: Sequence[str]) -> dict[str, list[Curve]]:
     """What was watched by kind: a curve for each layer, in the same colour in every panel."""
     from netdsl.report.curves import Curve
 
     found: dict[str, list[Curve]] = {}
     colours: dict[tuple[str, str], int] = {}
-    for log, title in zip(logs, _titles([log.name for log in logs]), strict=True):
+    for log, title in zip(logs, titles, strict=True):
         for kind, heading in _KINDS.items():
             curves = found.setdefault(heading, [])
             for layer, points in _points(log.watched, kind).items():
@@ -161,9 +170,15 @@ def _points(events: Sequence[Event], part: str) -> dict[str, list[Point]]:
     return found
 
 
-def _titles(names: Sequence[str]) -> list[str]:
-    """The names of folders without what all of them begin with."""
+def _titles(names: Sequence[str], tried: Mapping[str, str]) -> list[str]:
+    """The names of folders without what all of them begin with, and the settings that a sweep `tried` in them."""
     if len(names) < 2:
-        return [Path(name).name or name for name in names]
-    common = os.path.commonpath([Path(name).absolute() for name in names])
-    return [os.path.relpath(Path(name).absolute(), common) for name in names]
+        found = [Path(name).name or name for name in names]
+    else:
+        common = os.path.commonpath([Path(name).absolute() for name in names])
+        found = [os.path.relpath(Path(name).absolute(), common) for name in names]
+    settings = [
+        [tried[str(place)] for place in (Path(name), *Path(name).parents) if str(place) in tried]
+        for name in names
+    ]
+    return [" ".join([title, *own]) for title, own in zip(found, settings, strict=True)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
 from netdsl.cli.command import UsageError, at_least_1, command, option
@@ -19,7 +22,14 @@ from netdsl.cli.common import (
     print_json,
     print_page,
 )
+from netdsl.cli.folds import evaluate_folds, folds_json, folds_table
+from netdsl.cli.sweeps import need_no_sweep
+from netdsl.source import Diagnostic, NetError
 from netdsl.terminal import terminal_width
+
+if TYPE_CHECKING:
+    from netdsl.elaborate import Network
+    from netdsl.train.measures import Values
 
 SPLITS = ("test", "validation", "train")
 
@@ -32,7 +42,7 @@ SPLITS = ("test", "validation", "train")
         nargs="+",
         files="*",
         metavar="CHECKPOINT",
-        help="a checkpoint, an artifact, or the folder of a run; of several the mean of their predictions",
+        help="a checkpoint, an artifact, the folder of a run or of folds; of several the mean of their predictions",
     ),
     SET,
     NET,
@@ -75,19 +85,32 @@ def app(
     threads: int | None,
     form: Format,
 ) -> None:
-    """Evaluate trained weights; the folder of a run stands for its snapshots, else for its best checkpoint."""
+    """Evaluate trained weights; the folder of a run stands for its snapshots, else for its best checkpoint.
+
+    Of the folder of a cross-validation each fold is evaluated, by itself, with the mean and the spread of all.
+    """
     from netdsl.cli.confusion import Findings
     from netdsl.cli.progress import values_text
     from netdsl.train.examine import examine
+    from netdsl.train.folder import folds_in, models_of
     from netdsl.train.restore import restore_models
-    from netdsl.train.run_folder import models_of
 
     if out is not None and not (confusion or errors):
         raise UsageError("argument --out: allowed with --confusion or --errors only")
     with diagnostics(form):
+        need_no_sweep(checkpoints, partial(_typed, file, split))
         target = find_target(device, threads=threads)
+        folds = [fold for path in checkpoints for fold in folds_in(path)]
+
+        def network_of(batch: int) -> Network:
+            return load_network(file, settings, net, batch)
+
+        if folds:
+            _need_alone(checkpoints, folds, confusion or bool(errors))
+            _show_folds(evaluate_folds(network_of, folds, split, target), split, form)
+            return
         files = [model for path in checkpoints for model in models_of(path)]
-        models = restore_models(lambda batch: load_network(file, settings, net, batch), files, split, target)
+        models = restore_models(network_of, files, split, target)
         values = models.evaluate()
         judged = examine(models) if confusion or errors else ()
         found = Findings(models, judged, confusion, errors or 0)
@@ -101,3 +124,32 @@ def app(
         print(line)
     if written:
         print_page(f"written: {', '.join(map(str, written))}")
+
+
+def _show_folds(values: Sequence[Values], split: str, form: Format) -> None:
+    """Show what each fold came to."""
+    if form is Format.json:
+        print_json({"split": split, **folds_json(values)})
+        return
+    print("\n".join(folds_table({"": values}, terminal_width())))
+    own = "the fold that it set aside" if split == "validation" else f"the {split} set"
+    print_page(f"(each fold by its best checkpoint, on {own})")
+
+
+def _need_alone(checkpoints: Sequence[Path], folds: Sequence[Path], judged: bool) -> None:
+    """Raise NetError for what needs one model, or the mean of several, where there are folds."""
+    if len(checkpoints) > 1:
+        message = f"{folds[0].parent} holds the folds of a cross-validation, which are evaluated one by one"
+    elif judged:
+        message = f"--confusion and --errors are of one model, and {checkpoints[0]} holds one for each fold"
+    else:
+        return
+    fix = f"name the folds themselves, {folds[0]} ... {folds[-1].name}: of several the mean is evaluated"
+    raise NetError(Diagnostic("checkpoint", message, fix=fix))
+
+
+def _typed(file: Path, split: str, run: str, net: str | None, settings: Mapping[str, str]) -> list[str]:
+    """The words that evaluate a run of a sweep."""
+    words = ["netdsl", "eval", str(file), run, *(["--net", net] if net else [])]
+    words += [] if split == "test" else ["--on", split]
+    return [*words, *(w for name, text in settings.items() for w in ("--set", f"{name}={text}"))]

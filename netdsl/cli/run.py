@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.backend.registry import find_target
@@ -18,6 +19,7 @@ from netdsl.cli.common import (
     print_page,
     writing,
 )
+from netdsl.cli.sweeps import need_no_sweep
 from netdsl.terminal import terminal_width
 
 
@@ -27,7 +29,7 @@ from netdsl.terminal import terminal_width
         type=Path,
         files="*",
         metavar="MODEL",
-        help="an artifact, a checkpoint, or the folder of a run",
+        help="an artifact, a checkpoint, or the folder of a run or of folds",
     ),
     option(
         "inputs",
@@ -76,13 +78,18 @@ def app(
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
     Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.  The
-    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint.
+    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint; that of a
+    cross-validation for those of all folds.
     """
     from netdsl.predict import Destination, answers, load_models
     from netdsl.predict.text import as_json, lines
-    from netdsl.train.run_folder import models_of
+    from netdsl.train.folder import models_of
+
+    def typed(run: str, net: str | None, settings: Mapping[str, str]) -> list[str]:
+        return ["netdsl", "run", run, *map(str, inputs)]
 
     with diagnostics(form):
+        need_no_sweep((model, *others), typed)
         computer = find_target(device, threads=threads)
         models = load_models([file for path in (model, *others) for file in models_of(path)])
         target = None if out is None else Destination(out, models.outputs, models.usage)

@@ -50,19 +50,17 @@ class GoOn:
         return [*lines, f"to use it: {shlex.join(['netdsl', 'run', model])} INPUT"]
 
     def after_folds(self, found: CrossValidation) -> list[str]:
-        """What a cross-validation left."""
-        from netdsl.train.folds import FOLDS, fold_folder
-        from netdsl.train.run_folder import BEST
+        """What a cross-validation left, and how to evaluate and to use all folds together."""
+        from netdsl.train.folds import FOLDS
 
         if self.folder is None:
             return []
-        names = [
-            f.name for k in range(len(found.results)) if (f := fold_folder(self.folder, k + 1)) is not None
-        ]
+        names = [f"fold-{k}" for k in range(1, len(found.results) + 1)]
         saved = f"saved in {self.folder}: {', '.join([*names, FOLDS])}"
-        model = str(self.folder / names[0] / BEST)
         lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
-        return [*lines, f"to use one of them: {shlex.join(['netdsl', 'run', model])} INPUT"]
+        if found.values("test"):
+            lines.append(f"to evaluate them: {self._typed('eval', str(self.file), str(self.folder))}")
+        return [*lines, f"to use them together: {shlex.join(['netdsl', 'run', str(self.folder)])} INPUT"]
 
     def resume(self) -> list[str]:
         """Where an interrupted run is kept, and how to go on."""

@@ -236,7 +236,7 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
     runs = [{**trial, **s} for trial in plan.trials for s in _seeds(plan.seeds)]
     with hold(folder, make=not resume):
         old = load_manifest(folder) if resume else None
-        manifest = planned(old, Manifest(plan.digest, plan.net, plan.fixed, ()), runs)
+        manifest = planned(old, Manifest(plan.digest, plan.net, plan.fixed, *plan.criterion, ()), runs)
         save_manifest(folder, manifest)
         folders = {tuple(sorted(r.settings.items())): folder / r.folder for r in manifest.runs}
         wanted = {folders[tuple(sorted(run.items()))]: run for run in runs}
@@ -257,7 +257,9 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
 
 
 def _seeds(seeds: int | None) -> list[dict[str, str]]:
-    return [{}] if seeds is None else [{"train.seed": str(k)} for k in range(seeds)]
+    from netdsl.sweep.results import SEED
+
+    return [{}] if seeds is None else [{SEED: str(k)} for k in range(seeds)]
 
 
 def _start_text(plan: _Plan, folder: Path, runs: int, left: int, jobs: int) -> str:

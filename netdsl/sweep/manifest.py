@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netdsl.files import atomic_write
@@ -26,11 +26,17 @@ class Planned:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a sweep trains: the SHA-256 of the file, the preset or net, settings of all runs, and the runs."""
+    """What a sweep trains: the SHA-256 of the file, the preset or net, settings of all runs, and the runs.
+
+    `criterion` is the value that trials are compared by, `sign` 1 where it is to be large and -1 where it is to be
+    small; both are those of the last time that the sweep went on.
+    """
 
     digest: str
     net: str | None
     fixed: Mapping[str, str]
+    criterion: str
+    sign: int
     runs: tuple[Planned, ...]
 
 
@@ -72,7 +78,7 @@ def planned(old: Manifest | None, new: Manifest, wanted: Sequence[Mapping[str, s
         if _key(settings) not in runs:
             last += 1
             runs[_key(settings)] = Planned(f"run-{last}", dict(settings))
-    return Manifest(new.digest, new.net, new.fixed, tuple(runs.values()))
+    return replace(new, runs=tuple(runs.values()))
 
 
 def _check_same(old: Manifest, new: Manifest) -> None:

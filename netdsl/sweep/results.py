@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netdsl.source import NetError
-from netdsl.train.folds import FOLDS
+from netdsl.sweep.manifest import Manifest
+from netdsl.train.folds import FOLDS, ends_of_folds
 from netdsl.train.run_log import LOG, Event, read_log, values_of
 
 PARTS = ("validation", "test")
+SEED = "train.seed"
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,11 @@ def _ends(folder: Path) -> list[Event] | None:
     """How a run ended, or each of its folds; None for one that did not."""
     try:
         if (folder / FOLDS).exists():
-            found = json.loads((folder / FOLDS).read_text("utf-8"))["folds"]
-            return [*found]
+            return [*ends_of_folds(folder)]
         if not (folder / LOG).exists():
             return None
         end = read_log(folder).ended
-    except (NetError, OSError, ValueError, KeyError, TypeError):
+    except NetError:
         return None  # damaged: it is run again
     return None if end is None else [end]
 
@@ -98,3 +98,12 @@ def best(rows: Sequence[Outcome], criterion: tuple[str, int]) -> int | None:
     name, sign = criterion
     found = [k for k, r in enumerate(rows) if math.isfinite(r.value(name))]
     return max(found, key=lambda k: (sign * rows[k].value(name), -k), default=None)
+
+
+def trials_of(folder: Path, manifest: Manifest) -> list[Attempt]:
+    """The trials of a sweep: its runs, those together that differ in their seed alone."""
+    found: dict[tuple[tuple[str, str], ...], list[Path]] = {}
+    for run in manifest.runs:
+        key = tuple(sorted((name, text) for name, text in run.settings.items() if name != SEED))
+        found.setdefault(key, []).append(folder / run.folder)
+    return [Attempt(dict(key), tuple(folders)) for key, folders in found.items()]

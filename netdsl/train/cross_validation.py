@@ -38,6 +38,8 @@ def cross_validate(
     if not callable(callbacks):
         raise TypeError("callbacks makes those of each training: callbacks=lambda: [EarlyStopping()]")
     folder = None if out is None else Path(out)
+    if not resume:
+        forget(folder)
     results = []
     for trainer in fold_trainers(network, folder, data, device, threads, start):
         trainer.callbacks += need_callbacks(callbacks())
@@ -75,6 +77,13 @@ def fold_trainers(
 def can_resume(trainer: Trainer) -> bool:
     """Whether the training of a fold has begun."""
     return trainer.out is not None and (trainer.out / LAST).exists()
+
+
+def forget(out: Path | None) -> None:
+    """Take away the `folds.json` of an older cross-validation."""
+    if out is not None:
+        with writing(out):
+            (out / FOLDS).unlink(missing_ok=True)
 
 
 def save(found: CrossValidation, out: Path | None) -> None:

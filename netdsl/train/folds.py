@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.elaborate import Network, SectionSetting
-from netdsl.source import Source, Span
+from netdsl.source import Diagnostic, NetError, Source, Span
 
 if TYPE_CHECKING:
     from netdsl.train.callback import FitResult
@@ -45,6 +46,18 @@ def has_begun(folder: Path) -> bool:
     return any((f / LAST).exists() for f in (folder, folder / "fold-1"))
 
 
+def ends_of_folds(folder: Path) -> list[dict[str, Any]]:
+    """What each fold came to, as `folds.json` says. Errors: NetError for a file that cannot be read or is another."""
+    path = folder / FOLDS
+    try:
+        found = json.loads(path.read_text("utf-8"))["folds"]
+        if not isinstance(found, list) or not all(isinstance(end, dict) for end in found):
+            raise ValueError("its folds are no list of objects")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NetError(Diagnostic("checkpoint", f"{path} cannot be read: {error}")) from None
+    return found
+
+
 @dataclass(frozen=True)
 class CrossValidation:
     """What the trainings of a cross-validation came to: one result for each fold, in their order.
@@ -62,18 +75,13 @@ class CrossValidation:
 
     def mean(self, part: str = "validation") -> Values | None:
         """The mean over the folds of each value."""
-        return self._over(part, statistics.fmean)
+        values = self.values(part)
+        return None if values is None else mean_of(values)
 
     def spread(self, part: str = "validation") -> Values | None:
         """The standard deviation over the folds of each value."""
-        return self._over(part, statistics.stdev)
-
-    def _over(self, part: str, of: Any) -> Values | None:
         values = self.values(part)
-        if values is None:
-            return None
-        numbers = [name for name, value in values[0].items() if not isinstance(value, list)]
-        return {name: _finite(of, [v[name] for v in values]) for name in numbers}
+        return None if values is None else spread_of(values)
 
     def to_json(self) -> dict[str, Any]:
         """What `folds.json` holds."""
@@ -89,6 +97,20 @@ class CrossValidation:
         }
 
 
-def _finite(of: Any, values: Sequence[float]) -> float:
-    """A statistic of numbers, NaN where one of them is not finite."""
-    return float(of(values)) if all(map(math.isfinite, values)) else math.nan
+def mean_of(values: Sequence[Values]) -> Values:
+    """The mean of each value over trainings; NaN where one is not finite."""
+    return _over(values, statistics.fmean)
+
+
+def spread_of(values: Sequence[Values]) -> Values:
+    """The standard deviation of each value over trainings, with n - 1; NaN where one is not finite, or of one."""
+    return _over(values, statistics.stdev if len(values) > 1 else lambda _: math.nan)
+
+
+def _over(values: Sequence[Values], of: Callable[[Sequence[float]], float]) -> Values:
+    numbers = [name for name, value in values[0].items() if not isinstance(value, list)]
+    columns = {name: [v[name] for v in values] for name in numbers}
+    return {
+        name: float(of(column)) if all(map(math.isfinite, column)) else math.nan
+        for name, column in columns.items()
+    }

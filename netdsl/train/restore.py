@@ -23,6 +23,7 @@ from netdsl.runtime.container import Array, read_container
 from netdsl.source import Diagnostic, NetError, counted, warn
 from netdsl.train.checkpoint import Run, check_arrays
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.folds import folds_of, in_fold
 from netdsl.train.sections import evaluation_sections
 from netdsl.train.settings import settings_text, train_settings
 from netdsl.train.transfer.ensemble import EnsembleEvaluator
@@ -78,14 +79,15 @@ def restore_models(
     network_of: Callable[[int], Network], path: Path | Sequence[Path], split: str, device: Device = "cpu"
 ) -> Models:
     """The weights of one or several files, to evaluate; raises NetError where they do not fit."""
-    network = network_of(1)
     members = [_member(p) for p in ([path] if isinstance(path, Path) else path)]
+    network = _in_their_fold(network_of(1), members, split)
     plans: list[DataPlan] = []
     for member in members:
         _say_what_holds(member, network)
         seed = train_settings(network).seed if member.run is None else member.run.seed
         sections = evaluation_sections(network, split, seed, member.usage)
         assert sections.data is not None
+        _say_what_was_seen(member, network, sections.data, split)
         plans.append(sections.data)
     _check_seeds(members, split, plans[0])
     network = sections.network
@@ -98,6 +100,34 @@ def _member(path: Path) -> _Member:
     file = read_container(path, "checkpoint", "artifact")
     run = file.record("run", Run) if file.kind == "checkpoint" else None
     return _Member(path, file.record("model", Model), file.arrays, run)
+
+
+def _in_their_fold(network: Network, members: Sequence[_Member], split: str) -> Network:
+    """The network with the fold that checkpoints had for validation, where the file names none.
+
+    Errors: NetError where they had several, or others than the file.
+    """
+    told = [m.run.settings for m in members if m.run and "data.fold" in m.run.settings]
+    folds = {settings["data.fold"] for settings in told}
+    if split == "test" or not folds:
+        return network
+    if len(folds) > 1:
+        message = (
+            f"the checkpoints had other folds for validation, and so other parts of the data than {split}"
+        )
+        raise NetError(Diagnostic("checkpoint", message, fix="evaluate them one by one, or on the test set"))
+    now = settings_text(network)
+    if folds_of(network) is not None:
+        now["data.fold"] = told[0]["data.fold"]
+    place = network.data["fold"].span if "fold" in network.data else None
+    for name in ("data.folds", "data.fold"):
+        was, given = told[0].get(name), now.get(name, "none")
+        if was != given:
+            message = (
+                f"the checkpoint was trained with {name} = {was}, not {given}: its {split} set is another"
+            )
+            raise NetError(Diagnostic("checkpoint", message, place, fix=f"--set {name}={was}"))
+    return network if folds_of(network) is None else in_fold(network, int(now["data.fold"]))
 
 
 def _check_seeds(members: Sequence[_Member], split: str, data: DataPlan) -> None:
@@ -120,6 +150,20 @@ def _say_what_holds(member: _Member, network: Network) -> None:
         if was != given:
             message = f"the weights were trained with {name} = {was}: that holds, not {given}"
             warn(Diagnostic("setting", message, fix="train again to change it"))
+
+
+def _say_what_was_seen(member: _Member, network: Network, data: DataPlan, split: str) -> None:
+    """Warn where a share of the training set is another one than the checkpoint had for validation."""
+    if member.run is None or split != "validation" or not data.shares.sets_aside:
+        return
+    then, now = member.run.settings, settings_text(network)
+    for name in ("data.train", "data.subset", "data.validation", "data.folds"):
+        was, given = then.get(name, "its default"), now.get(name, "its default")
+        if was != given:
+            message = (
+                f"the weights were trained with {name} = {was}, not {given}: they may have seen these samples"
+            )
+            warn(Diagnostic("setting", message, fix="evaluate them with the settings of their training"))
 
 
 def restore_graph(model: Model, path: Path) -> Graph:

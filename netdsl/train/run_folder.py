@@ -37,15 +37,6 @@ def snapshots_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.stem.removeprefix("snapshot-")))
 
 
-def models_of(path: Path) -> list[Path]:
-    """The files that a path stands for: that of a run's folder for its snapshots, else its best checkpoint, else its
-    last; any other one for itself.
-    """
-    if not path.is_dir():
-        return [path]
-    return snapshots_in(path) or [p for p in (path / BEST, path / LAST) if p.is_file()][:1] or [path]
-
-
 class RunFolder:
     """The files of one run; without a folder it writes nowhere.
 

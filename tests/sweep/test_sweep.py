@@ -137,7 +137,8 @@ def test_ctrl_c_ends_a_sweep_cleanly_and_it_goes_on(tmp_path):
 
 
 def test_a_manifest_leads_nowhere_else(tmp_path):
-    text = '{"digest": "", "net": null, "fixed": {}, "runs": [{"folder": "../x", "settings": {}}]}'
+    runs = [{"folder": "../x", "settings": {}}]
+    text = json.dumps({"digest": "", "net": None, "fixed": {}, "criterion": "loss", "sign": -1, "runs": runs})
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(NetError, match="which is no folder beside it"):
         load_manifest(tmp_path)

@@ -122,7 +122,7 @@ def test_a_folder_stands_for_its_snapshots_in_run_and_eval(runs, capsys, monkeyp
     _, one = run(capsys, "eval", "n.net", "r0")
     assert one.out == run(capsys, "eval", "n.net", "r0/best.safetensors")[1].out
     status, shown = run(capsys, "run", ".", "x.npy")
-    assert status == 1 and "is a folder" in shown.err
+    assert status == 1 and ". is no run; there are runs in it: r0, r1, r2, s" in shown.err
 
 
 def test_the_mean_of_weights(runs, capsys, monkeypatch):

@@ -105,7 +105,11 @@ def test_a_training_needs_one_of_the_folds(file, capsys):
     assert train(file, "--set", "data.fold=2", "--set", "train.epochs=1", "--out", "one") == 0
     words = ["eval", file, "one/last.safetensors", "--on", "validation"]
     capsys.readouterr()
-    for more, text in ((["--set", "data.fold=2"], "validation: loss"), ([], "the data is in 3 folds")):
+    for more, text in (
+        (["--set", "data.fold=2"], "validation: loss"),
+        ([], "validation: loss"),  # the checkpoint knows its fold
+        (["--set", "data.fold=1"], "data.fold = 2, not 1"),
+    ):
         with pytest.raises(SystemExit):
             main([*words, *more])
         said = capsys.readouterr()
