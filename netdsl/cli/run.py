@@ -37,7 +37,7 @@ from netdsl.terminal import terminal_width
         nargs="+",
         files="*",
         metavar="INPUT",
-        help="pictures, folders of them, .npy, or .npz (array x, or one for each input of the network)",
+        help="pictures, sounds, folders of them, .csv, .npy, or .npz (an array for each input)",
     ),
     option(
         "--out",
@@ -77,7 +77,8 @@ def app(
 ) -> None:
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
-    Arrays are `[N, *shape]` or one sample.  Pictures that cannot be read are told at the end, exit status 1.  The
+    Arrays are `[N, *shape]` or one sample; tables and sounds are read as in training.  What cannot be read is told
+    at the end, exit status 1.  The
     folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint; that of a
     cross-validation for those of all folds.
     """

@@ -15,6 +15,7 @@ from netdsl.data.dataset import LABELS, SAMPLES, Split, from_mapping, label_amon
 from netdsl.data.errors import data_error
 from netdsl.data.npy import npz_header, npz_keys, read_names, read_npz, values_of_npz
 from netdsl.data.outline import Outline, is_small, outline_of_arrays
+from netdsl.data.reading import Reading
 from netdsl.data.stored import shape_of
 from netdsl.elaborate.values import shown
 from netdsl.source import NetError, brief, suggest
@@ -96,6 +97,10 @@ class Npz:
             kinds = {name: (shape, dtype.kind in "biu") for name, (shape, dtype) in headers.items()}
             samples = {name: (shape[1:], whole) for name, (shape, whole) in kinds.items()}
             return outline_of_arrays(kinds, values, self._classes(path, samples))
+
+    def reading(self, base: Path) -> Reading:
+        """The names of its arrays."""
+        return Reading(self._arrays(base / self.file))
 
     def _arrays(self, path: Path) -> dict[str, str]:
         """The arrays of the file by the names that they go under; of x and y, one that is not named has its own."""

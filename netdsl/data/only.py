@@ -11,6 +11,7 @@ from netdsl.arrays import np
 from netdsl.data.dataset import Split, need_label
 from netdsl.data.errors import data_error
 from netdsl.data.outline import Outline, outline_of
+from netdsl.data.reading import Readable, Reading
 from netdsl.data.stored import read_all
 from netdsl.elaborate.values import shown
 from netdsl.source import brief
@@ -61,6 +62,10 @@ class Only:
             label: replace(part.columns[label], values=anew.astype(np.int64), classes=names),
         }
         return replace(part, columns=columns)
+
+    def reading(self, base: Path) -> Reading:
+        """That of the source."""
+        return self.source.reading(base) if isinstance(self.source, Readable) else Reading()
 
     def outline(self, base: Path) -> Outline:
         """That of the samples: how many there are, only their labels say."""

@@ -19,6 +19,7 @@ from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
 from netdsl.data.plain import as_balanced, as_flag, as_share, as_whole, as_workers, check_names
 from netdsl.data.preprocess import steps_by_input, steps_by_label
+from netdsl.data.reading import Readable, Reading
 from netdsl.data.sources import (
     SETTINGS,
     DataSource,
@@ -306,6 +307,19 @@ class DataPlan:
                 for name, column in columns.items()
             }
         return self._fitted[taken]
+
+    def reading(self, feeds: Sequence[Feed]) -> Reading:
+        """How files become the samples of the inputs, as those of the training set did. Errors: NetError."""
+        if self._given is not None:
+            return self._given.reading
+        found, taken = self._reading, matched(feeds, self.train.columns)
+        arrays = {name: found.arrays.get(taken[name], taken[name]) for name in inputs_of(feeds)}
+        return replace(found, arrays=arrays)
+
+    @cached_property
+    def _reading(self) -> Reading:
+        source = self._sources.get("train")
+        return source.reading(self._base) if isinstance(source, Readable) else Reading()
 
     def classes(self, feeds: Sequence[Feed]) -> dict[str, tuple[str, ...]]:
         """The names of classes by the target that takes their numbers, of those that have some."""

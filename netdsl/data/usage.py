@@ -11,7 +11,8 @@ from netdsl import records
 from netdsl.data.dataset import check_classes
 from netdsl.data.normalize import Normalization
 from netdsl.data.preprocess import steps_from_json, steps_to_json
-from netdsl.records import Count
+from netdsl.data.reading import Reading
+from netdsl.records import Count, to_json
 from netdsl.source import Diagnostic, NetError
 
 
@@ -52,11 +53,12 @@ class Usage:
     """What checkpoints and artifacts hold beside the network.
 
     inputs: what becomes of the samples of each input, by name. outputs: what the outputs say, by name; those that are
-    not about classes are missing.
+    not about classes are missing. reading: how files become samples.
     """
 
     inputs: Mapping[str, Preparation] = field(default_factory=dict)
     outputs: Mapping[str, Said] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
 
     def preparation(self, name: str) -> Preparation:
         """That of an input; the only one there is, whatever it was called. Errors: NetError when there is none."""
@@ -78,7 +80,9 @@ class Usage:
     def from_json(value: object) -> Usage:
         """What `to_json` made plain. Errors: NetError when it is not of that form."""
         try:
-            usage = records.from_json(Usage, value, "usage")
+            # Files that were written before it was kept have none.
+            plain = {"reading": to_json(Reading()), **value} if isinstance(value, dict) else value
+            usage = records.from_json(Usage, plain, "usage")
             for said in usage.outputs.values():
                 if said.classes is not None:
                     check_classes(said.classes)

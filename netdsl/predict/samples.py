@@ -1,27 +1,35 @@
-"""The inputs of a trained network: pictures, folders of pictures, and arrays from files."""
+"""The inputs of a trained network: pictures, sounds, tables and arrays from files, and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.data import CenterCrop, Normalization, Preparation, Resize, Step, Usage
+from netdsl.data import Normalization, Preparation, Usage
 from netdsl.data.column import as_samples
-from netdsl.data.dataset import check_sample_shape
-from netdsl.data.npy import read_npy, read_npz
-from netdsl.data.picture import SUFFIXES, is_picture, pictures_in, read_picture
+from netdsl.data.dataset import SAMPLES, check_sample_shape
+from netdsl.data.errors import data_error
+from netdsl.data.npy import npz_keys, read_npy, read_npz
+from netdsl.data.own.folders import files_in
+from netdsl.data.own.sound import OTHERS, WAV, is_sound
+from netdsl.data.picture import SUFFIXES, is_picture, pictures_in
 from netdsl.data.preprocess import preprocessed, shape_after
+from netdsl.data.reading import Reading
 from netdsl.ir import Node
-from netdsl.source import Diagnostic, NetError, warn
+from netdsl.predict.files import Pictures, Sounds, cut
+from netdsl.predict.tables import Tables
+from netdsl.source import Diagnostic, NetError
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
+T = TypeVar("T")
+TABLES, SOUNDS = (".csv", ".tsv"), (*WAV, *OTHERS)
+_HOLDS = {"array": "arrays", "table": "a table", "sound": "a sound"}
 
 
 class Samples(Protocol):
@@ -47,27 +55,73 @@ class Samples(Protocol):
 def read_samples(
     paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None, fit: bool = False
 ) -> Samples:
-    """The samples of files: either pictures and folders of them, or one .npy or .npz file.
+    """The samples of files: pictures, sounds or folders of them, tables, or one .npy or .npz file.
+
+    Sounds and tables are read as in the training, if it read such.
 
     `fit` resizes and cuts pictures to the network's size.  Raises NetError for files that do not fit the network.
     """
     if len(inputs) > 1:
         return _named(paths, inputs, usage)
     (leaf,) = inputs
-    wanted, prepared = leaf.types[0].shape[1:], _preparation(leaf, usage)
-    files = [file for path in paths for file in (pictures_in(path) if path.is_dir() else [path])]
-    arrays = [path for path in files if not is_picture(path)]
-    if not arrays:
-        return Pictures(files, leaf.id, wanted, prepared, fit)
-    for path in arrays:
-        if path.suffix.lower() not in (".npy", ".npz"):
-            known = ", ".join((".npy", ".npz", *SUFFIXES))
-            raise _error(f"{path} is of no kind that can be read; known endings: {known}")
+    reading = Reading() if usage is None else usage.reading
+    given = leaf.id, leaf.types[0].shape[1:], _preparation(leaf, usage)
+    files = [file for path in paths for file in _files_of(path, reading)]
+    kinds = {_kind(path, reading) for path in files}
+    if len(kinds) > 1:
+        first = {_kind(path, reading): path for path in reversed(files)}
+        raise data_error(
+            f"pictures, sounds, tables and arrays are read apart: {' and '.join(map(str, first.values()))}"
+        )
+    (kind,) = kinds
+    if fit and kind != "picture":
+        raise data_error(f"{files[0]} holds {_HOLDS[kind]}; --resize is for pictures")
+    if kind == "table":
+        return Tables(files, *given, need_form(reading.table, files[0], "a table", "csv(...)"))
+    if kind == "sound":
+        return Sounds(files, *given, need_form(reading.sound, files[0], "a sound", "wav(...)"))
+    if kind == "picture":
+        return Pictures(files, *given, fit)
     if len(files) > 1:
-        raise _error(f"{arrays[0]} stands alone: several files at a time are pictures")
-    if fit:
-        raise _error(f"{arrays[0]} holds arrays; --resize is for pictures")
-    return _arrays({leaf.id: (_read(arrays[0], "x"), str(arrays[0]))}, inputs, usage)
+        raise data_error(f"{files[0]} stands alone: several files at a time are pictures, sounds or tables")
+    return _arrays({leaf.id: (_read(files[0], leaf, reading, only=True), str(files[0]))}, inputs, usage)
+
+
+def _files_of(path: Path, reading: Reading) -> list[Path]:
+    """The files of a folder that the network can read: sounds, where it was trained on such, else pictures."""
+    if not path.is_dir():
+        return [path]
+    if reading.sound is None:
+        return pictures_in(path)
+    found = files_in(path, is_sound)
+    if not found:
+        raise data_error(f"there are no sounds in {path}")
+    return found
+
+
+def _kind(path: Path, reading: Reading) -> str:
+    """What a file is, by its ending. Errors: NetError for one that is nothing of it."""
+    ending = path.suffix.lower()
+    if is_picture(path):
+        return "picture"
+    if ending in (".npy", ".npz"):
+        return "array"
+    if is_sound(path):
+        return "sound"
+    if ending in TABLES or reading.table is not None:
+        return "table"
+    known = ", ".join((".npy", ".npz", *TABLES, *SOUNDS, *SUFFIXES))
+    raise data_error(f"{path} is of no kind that can be read; known endings: {known}")
+
+
+def need_form(form: T | None, path: Path, what: str, source: str) -> T:
+    """How a file is read. Errors: NetError where the network was not trained on its kind."""
+    if form is None:
+        message = (
+            f"{path} is {what}, and the network does not say how it is read: it was not trained on {source}"
+        )
+        raise data_error(message, fix="feed it arrays as .npy or .npz")
+    return form
 
 
 def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage | None) -> Samples:
@@ -77,7 +131,7 @@ def given_samples(feeds: Mapping[str, Any], inputs: Sequence[Node], usage: Usage
         example = f"{{{names[0]!r}: array}}"
         raise TypeError(f"a run takes arrays by name, such as {example}, not a {type(feeds).__name__}")
     if feeds.keys() != set(names):
-        raise _error(f"the network takes {', '.join(names)}; given are {', '.join(feeds) or 'no arrays'}")
+        raise data_error(f"the network takes {', '.join(names)}; given are {', '.join(feeds) or 'no arrays'}")
     arrays = {name: (np.asarray(x), f"the array {name}") for name, x in feeds.items()}
     for x, where in arrays.values():
         _filled(x, where)
@@ -127,7 +181,7 @@ def _arrays(stored: Mapping[str, tuple[Array, str]], inputs: Sequence[Node], usa
     made = {leaf.id: _prepared(leaf, *stored[leaf.id], _preparation(leaf, usage)) for leaf in inputs}
     if len({len(x) for x, _ in made.values()}) > 1:
         shapes = ", ".join(f"{name} {list(x.shape)}" for name, (x, _) in made.items())
-        raise _error(f"the inputs have different numbers of samples: {shapes}")
+        raise data_error(f"the inputs have different numbers of samples: {shapes}")
     wanted = {leaf.id: leaf.types[0].shape[1:] for leaf in inputs}
     return Arrays(
         {name: x for name, (x, _) in made.items()}, {name: n for name, (_, n) in made.items()}, wanted
@@ -147,129 +201,38 @@ def _prepared(leaf: Node, stored: Array, where: str, prepared: Preparation) -> t
             kept = preprocessed(steps, kept, pixels)
             return kept, prepared.normalization.of(pixels, where)
     message = f"{leaf.id} takes [{', '.join(map(str, ('N', *wanted)))}], {where} has {list(stored.shape)}"
-    raise _error(message, _cut(wanted, prepared) if stored.ndim > 2 and not steps else None)
+    raise data_error(message, fix=cut(wanted) if stored.ndim > 2 and not steps else None)
 
 
 def _named(paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None) -> Samples:
-    """Several inputs, each an array of its name."""
-    if len(paths) != 1 or paths[0].suffix != ".npz":
+    """Several inputs, each an array of a .npz file."""
+    reading = Reading() if usage is None else usage.reading
+    if len(paths) != 1 or paths[0].suffix.lower() != ".npz":
         names = ", ".join(leaf.id for leaf in inputs)
-        raise _error(f"the network takes {names}: an .npz file with arrays of these names")
+        others = ", ".join(reading.arrays.get(leaf.id, leaf.id) for leaf in inputs)
+        trained = f", or {others}, as in training" if others != names else ""
+        raise data_error(f"the network takes {names}: an .npz file with arrays of these names{trained}")
     path = paths[0]
-    return _arrays({leaf.id: (_read(path, leaf.id), str(path)) for leaf in inputs}, inputs, usage)
+    return _arrays({leaf.id: (_read(path, leaf, reading), str(path)) for leaf in inputs}, inputs, usage)
 
 
-def _read(path: Path, key: str) -> Array:
-    array = read_npz(path, key) if path.suffix.lower() == ".npz" else read_npy(path)
-    return _filled(array, str(path))
+def _read(path: Path, leaf: Node, reading: Reading, only: bool = False) -> Array:
+    """The array of a file for an input: of a .npz file that of the training, that of its name, or the only one."""
+    if path.suffix.lower() == ".npy":
+        return _filled(read_npy(path), str(path))
+    keys = npz_keys(path)
+    trained = reading.arrays.get(leaf.id, leaf.id)
+    names = [trained, leaf.id, *(SAMPLES if only else ()), *(keys if only and len(keys) == 1 else ())]
+    found = next((name for name in names if name in keys), None)
+    if found is None:
+        wanted = " or ".join(dict.fromkeys(names))
+        raise data_error(
+            f"{path} has no array {wanted} for {leaf.id}; it has: {', '.join(keys[:20]) or 'none'}"
+        )
+    return _filled(read_npz(path, found), str(path))
 
 
 def _filled(array: Array, where: str) -> Array:
     if array.size == 0:
-        raise _error(f"there are no samples in {where}, whose shape is {list(array.shape)}")
+        raise data_error(f"there are no samples in {where}, whose shape is {list(array.shape)}")
     return array
-
-
-class Pictures:
-    """Pictures from files, each brought to the form that the network was trained on."""
-
-    def __init__(
-        self, files: Sequence[Path], name: str, wanted: Shape, prepared: Preparation, fit: bool
-    ) -> None:
-        self._files, self._name, self._wanted, self._preparation = list(files), name, wanted, prepared
-        self.problems: list[Diagnostic] = []
-        self._shape = _picture_shape(prepared.sample, wanted)
-        self._channels = self._shape[2] if len(self._shape) == 3 else 1
-        self._steps: tuple[Step, ...] = prepared.preprocess
-        if fit:
-            if self._steps:
-                raise _error(
-                    "the network was trained with a preprocess of its own, which --resize would replace"
-                )
-            self._steps = fitting(self._shape)
-        self._notes: dict[Path, tuple[str, ...]] = {}
-        trained = prepared.normalization.pixels
-        if trained is None:
-            message = "the file does not say what pixels the network was trained on: they are fed as 0 to 255"
-            warn(Diagnostic("data", message, fix="checkpoints say it, and artifacts made of them"))
-        elif trained.white is None:
-            message = (
-                f"the network was trained on {trained}, which are no pixels: nobody knows which is white"
-            )
-            raise _error(
-                message, "feed it .npy files of such numbers, or train it on pixels with `normalize`"
-            )
-
-    def __len__(self) -> int:
-        """How many pictures there are."""
-        return len(self._files)
-
-    def title(self, number: int) -> str:
-        """The file."""
-        return str(self._files[number])
-
-    def notes(self, number: int) -> tuple[str, ...]:
-        """The conversions made, known after the picture is read."""
-        return self._notes.get(self._files[number], ())
-
-    def batches(self, size: int) -> Iterator[Mapping[str, Array]]:
-        """Pictures, normalised; one that cannot be read or is of another size does not keep the others."""
-        rows = self._rows()
-        while part := list(islice(rows, size)):
-            yield {self._name: np.stack(part).reshape(len(part), *self._wanted)}
-        if not self._files:
-            raise NetError(*self.problems)
-
-    def _rows(self) -> Iterator[Array]:
-        for path in tuple(self._files):
-            try:
-                row = self._row(path)
-            except NetError as error:
-                self.problems += error.diagnostics
-                self._files.remove(path)
-            else:
-                yield row
-
-    def _row(self, path: Path) -> Array:
-        picture = read_picture(path, self._channels)
-        height, width = picture.array.shape[:2]
-        array = preprocessed(self._steps, picture.array[None], picture.pixels)
-        if array.shape[1:3] != self._shape[:2]:
-            size = f"{path} is {width} x {height}, the network takes {self._shape[1]} x {self._shape[0]}"
-            raise _error(
-                f"{size} (width x height)", f"run it with --resize, or {_cut(self._shape, self._preparation)}"
-            )
-        resized = f"{width} x {height} to {array.shape[2]} x {array.shape[1]}"
-        changed = array.shape[1:3] != (height, width)
-        self._notes[path] = (*picture.notes, *([resized] if changed else []))
-        normalization = self._preparation.normalization.of(picture.pixels, str(path))
-        normalized: Array = normalization(array.reshape(1, *self._shape))[0]
-        return normalized
-
-
-def fitting(shape: Shape) -> tuple[Step, ...]:
-    """The steps that make pictures of one size of pictures of any size: the shorter side first, then the middle."""
-    height, width = shape[0], shape[1]
-    if height == width:
-        return (Resize(height), CenterCrop(height))
-    return (Resize(max(height, width)), CenterCrop(height, width))
-
-
-def _picture_shape(sample: Shape, wanted: Shape) -> Shape:
-    """[H, W] or [H, W, C] of the data, else of the network."""
-    for shape in (sample, wanted):
-        if len(shape) == 2 or (len(shape) == 3 and shape[2] <= 4):
-            return shape
-    raise _error(f"the network takes {list(wanted)}, which is no picture", "feed it .npy or .npz files")
-
-
-def _cut(shape: Shape, prepared: Preparation) -> str | None:
-    """The setting that makes samples of any size fit."""
-    if len(shape) not in (2, 3):
-        return None
-    text = ", ".join(map(str, fitting(shape)))
-    return f"train with data {{ preprocess = [{text}] }}"
-
-
-def _error(message: str, fix: str | None = None) -> NetError:
-    return NetError(Diagnostic("data", message, fix=fix))

@@ -20,7 +20,7 @@ def usage_of(network: Network, data: DataPlan) -> Usage:
     feeds = network_inputs(network).feeds
     classes = data.classes(feeds)
     outputs = {name: Said(m, _names(network, name, classes)) for name, m in meanings(network).items()}
-    return Usage(data.preparations(feeds), outputs)
+    return Usage(data.preparations(feeds), outputs, data.reading(feeds))
 
 
 def _names(network: Network, output: str, classes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...] | None:

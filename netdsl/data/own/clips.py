@@ -18,6 +18,7 @@ from netdsl.data.own.scan import advised, check_broken, scan
 from netdsl.data.own.sound import SoundHeader, is_sound, read_sound, sound_header
 from netdsl.data.own.source import FileSource
 from netdsl.data.pixels import Pixels
+from netdsl.data.reading import Reading, SoundReading
 from netdsl.data.stored import Shape
 from netdsl.elaborate.values import shown
 from netdsl.source import brief
@@ -105,6 +106,13 @@ class Wav(FileSource):
         if type(self.channels) is not int or not 1 <= self.channels <= 64:
             raise data_error(f"channels is a whole number from 1 to 64, not {brief(shown(self.channels))}")
         check_broken(self.broken)
+
+    def reading(self, base: Path) -> Reading:
+        """Their rate, length and channels."""
+        sounds = self._split(base, decode=False).columns[X].values
+        assert isinstance(sounds, SoundFiles)
+        fitted = self.rate is not None, self.seconds is not None
+        return Reading(sound=SoundReading(sounds.rate, sounds.length, sounds.channels, *fitted))
 
     def _found(self, base: Path) -> Labelled:
         known = None if self._train is None else self._train._found(base).classes

@@ -21,6 +21,7 @@ from netdsl.data.own.labels import class_labels, number_labels
 from netdsl.data.own.records import Form, column_of, open_records
 from netdsl.data.own.source import FollowingSource
 from netdsl.data.pixels import look
+from netdsl.data.reading import Encoded, Reading, TableReading
 from netdsl.elaborate.values import in_quotes, shown
 from netdsl.source import brief, counted
 
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
 X = "x"
 _MISSING = ("refuse", "skip", "mean", "median")
 _ENCODE = ("one_hot", "number")
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """How a column becomes numbers: as it is, or by its sorted categories; `fill` is taken where it is missing."""
-
-    name: str
-    categories: tuple[str, ...] | None
-    fill: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +121,14 @@ class Csv(FollowingSource):
             about.append(text)
         about += self._filled(table, features)
         return Split(columns, ", ".join(about), skipped)
+
+    def reading(self, base: Path) -> Reading:
+        """Its columns as they became numbers."""
+        labels, features = self._encoding(base)
+        names = tuple(self._table(base).columns)
+        form = self.separator, self.decimal, self.encoding, self.header
+        table = TableReading(tuple(features), names, tuple(e.name for e in labels), self.encode, *form)
+        return Reading(table=table)
 
     def _table(self, base: Path) -> Table:
         path, texts = base / self.file, frozenset(self.categories)

@@ -19,6 +19,7 @@ from netdsl.data.dataset import LABELS, SAMPLES, Split, from_mapping
 from netdsl.data.errors import data_error
 from netdsl.data.named import Names, as_names, check_name
 from netdsl.data.outline import Outline, is_small, outline_of_arrays
+from netdsl.data.reading import Reading
 from netdsl.data.stored import Shape
 from netdsl.data.stream import reading
 from netdsl.extras import need
@@ -62,6 +63,10 @@ class Zarr:
             name: a.read(np.arange(len(a))) for name, a in arrays.items() if is_small((a.shape, a.dtype))
         }
         return outline_of_arrays(kinds, small)
+
+    def reading(self, base: Path) -> Reading:
+        """The names of its arrays, which those of a .npz file have too."""
+        return Reading(dict(self.names))
 
     def _arrays(self, base: Path) -> dict[str, ZarrArray]:
         path = base / self.file
