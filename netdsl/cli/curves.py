@@ -79,7 +79,7 @@ def _share(word: str) -> float:
 def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, watch: bool, log: bool) -> None:
     """Draw the curves of runs: training dashed, validation solid, a colour for each run.
 
-    A folder without a run of its own stands for the runs in it: the folds of a cross-validation, those of a sweep.
+    A folder without a run of its own stands for the runs in it: its folds, or those of a sweep.
     """
     from netdsl.report.curves import panels
     from netdsl.train.folder import runs_of

@@ -87,7 +87,7 @@ def app(
 ) -> None:
     """Evaluate trained weights; the folder of a run stands for its snapshots, else for its best checkpoint.
 
-    Of the folder of a cross-validation each fold is evaluated, by itself, with the mean and the spread of all.
+    Of a folder of folds each is evaluated, by itself, with the mean and the spread of all.
     """
     from netdsl.cli.confusion import Findings
     from netdsl.cli.progress import values_text

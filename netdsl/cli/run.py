@@ -79,8 +79,8 @@ def app(
 
     Arrays are `[N, *shape]` or one sample; tables and sounds are read as in training.  What cannot be read is told
     at the end, exit status 1.  The
-    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint; that of a
-    cross-validation for those of all folds.
+    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint; that of
+    folds for those of all of them.
     """
     from netdsl.predict import Destination, answers, load_models
     from netdsl.predict.text import as_json, lines

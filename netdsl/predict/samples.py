@@ -67,13 +67,11 @@ def read_samples(
     reading = Reading() if usage is None else usage.reading
     given = leaf.id, leaf.types[0].shape[1:], _preparation(leaf, usage)
     files = [file for path in paths for file in _files_of(path, reading)]
-    kinds = {_kind(path, reading) for path in files}
-    if len(kinds) > 1:
-        first = {_kind(path, reading): path for path in reversed(files)}
-        raise data_error(
-            f"pictures, sounds, tables and arrays are read apart: {' and '.join(map(str, first.values()))}"
-        )
-    (kind,) = kinds
+    first = {_kind(path, reading): path for path in reversed(files)}
+    if len(first) > 1:
+        alone = first.pop("array", None) or first.popitem()[1]
+        raise data_error(f"{alone} stands alone: several files at a time are pictures, sounds or tables")
+    (kind,) = first
     if fit and kind != "picture":
         raise data_error(f"{files[0]} holds {_HOLDS[kind]}; --resize is for pictures")
     if kind == "table":

@@ -187,7 +187,7 @@ def test_arrays_go_by_the_names_of_the_source_or_of_the_network(capsys, tmp_path
     [
         (["one", "flowers.csv"], "it was not trained on csv(...)"),
         (["one", "clips/a/0.wav"], "it was not trained on wav(...)"),
-        (["table", "flowers.csv", "two.npz"], "are read apart"),
+        (["table", "flowers.csv", "two.npz"], "two.npz stands alone: several files"),
         (["free", "clips/a/0.wav", "--resize"], "holds a sound; --resize is for pictures"),
         (["table", "flowers.csv", "--resize"], "holds a table; --resize is for pictures"),
     ],
