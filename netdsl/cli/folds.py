@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 def train_folds(trainers: Iterator[Trainer], go_on: GoOn, resume: bool) -> list[str]:
     """Train for each fold; returns the lines to print at the end."""
-    from netdsl.train.cross_validation import can_resume, forget, save
+    from netdsl.train.cross_validation import begin, can_resume, save
     from netdsl.train.folds import CrossValidation
 
     results: list[FitResult] = []
-    if not resume:
-        forget(go_on.folder)
+    begin(go_on.folder, resume)
     while True:
         with waiting("compiling"):
             trainer = next(trainers, None)

@@ -21,6 +21,7 @@ from netdsl.cli.common import (
     waiting,
 )
 from netdsl.cli.streams import is_closed
+from netdsl.source import Source, Span
 
 if TYPE_CHECKING:
     from netdsl.data import DataPlan
@@ -115,17 +116,21 @@ def app(
             go_on = GoOn(file, tuple(settings), net, folder)
             if trainer is None:
                 trainers = fold_trainers(network, folder, device=target, start=start)
-                lines = train_folds((_seen(t, watch, tensorboard) for t in trainers), go_on, resume)
+                made = (_seen(t, watch, tensorboard, start) for t in trainers)
+                lines = train_folds(made, go_on, resume)
             else:
                 trainer.out = folder
-                lines = go_on.after(fit(_seen(trainer, watch, tensorboard), resume, go_on))
+                lines = go_on.after(fit(_seen(trainer, watch, tensorboard, start), resume, go_on))
             if not is_closed():
                 print("".join(f"{line}\n" for line in lines), end="")
 
 
-def _seen(trainer: Trainer, watch: tuple[str, ...], tensorboard: bool) -> Trainer:
-    """A trainer that tells more of its epochs."""
+def _seen(trainer: Trainer, watch: tuple[str, ...], tensorboard: bool, start: Path | None) -> Trainer:
+    """A trainer that tells more of its epochs, and of the command line where it is wrong."""
     trainer.watch = watch
+    if start is not None:
+        text = f"--start {start}"
+        trainer.start_place = Span(Source("the command line", text), len("--start "), len(text))
     if tensorboard and trainer.out is not None:
         from netdsl.train.tensorboard import TensorBoard
 

@@ -38,8 +38,7 @@ def cross_validate(
     if not callable(callbacks):
         raise TypeError("callbacks makes those of each training: callbacks=lambda: [EarlyStopping()]")
     folder = None if out is None else Path(out)
-    if not resume:
-        forget(folder)
+    begin(folder, resume)
     results = []
     for trainer in fold_trainers(network, folder, data, device, threads, start):
         trainer.callbacks += need_callbacks(callbacks())
@@ -79,11 +78,29 @@ def can_resume(trainer: Trainer) -> bool:
     return trainer.out is not None and (trainer.out / LAST).exists()
 
 
-def forget(out: Path | None) -> None:
-    """Take away the `folds.json` of an older cross-validation."""
-    if out is not None:
+def begin(out: Path | None, resume: bool) -> None:
+    """Take away the `folds.json` of an older cross-validation; with `resume` look whether there is one to go on with.
+
+    Errors: NetError where there is none.
+    """
+    if resume:
+        if out is None:
+            raise _nothing("there is no folder to resume from", "give --out DIR")
+        if not (out / "fold-1" / LAST).exists():
+            is_run = (out / LAST).exists()
+            message = (
+                f"{out} holds a run without folds" if is_run else f"there is no cross-validation in {out}"
+            )
+            raise _nothing(
+                message, "--set data.folds=none goes on with it" if is_run else "leave out --resume"
+            )
+    elif out is not None:
         with writing(out):
             (out / FOLDS).unlink(missing_ok=True)
+
+
+def _nothing(message: str, fix: str) -> NetError:
+    return NetError(Diagnostic("checkpoint", message, fix=fix))
 
 
 def save(found: CrossValidation, out: Path | None) -> None:

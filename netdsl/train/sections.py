@@ -17,7 +17,7 @@ from netdsl.elaborate import Network
 from netdsl.ir import Graph, Node, Value
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
-from netdsl.source import Diagnostic, Mistakes, NetError, Note, placed, suggest
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, placed, suggest
 from netdsl.train.doubts import doubts
 from netdsl.train.freeze import frozen
 from netdsl.train.inputs import network_inputs
@@ -173,14 +173,18 @@ def _check_watched(network: Network, settings: TrainSettings, data: DataPlan) ->
             raise NetError(Diagnostic("setting", message, place, fix=fix))
 
 
-def start_of(network: Network, settings: TrainSettings) -> Start | None:
-    """The weights to start from; raises NetError, at the setting, where they do not fit the network."""
+def start_of(network: Network, settings: TrainSettings, place: Span | None = None) -> Start | None:
+    """The weights to start from; raises NetError where they do not fit the network.
+
+    `place` is where the file is named, if not by the setting.
+    """
     if settings.start is None:
         return None
     from netdsl.train.transfer.start import find_start
 
     assert network.objective is not None
-    place = network.train["start"].span if "start" in network.train else None
+    if place is None and "start" in network.train:
+        place = network.train["start"].span
     with placed(place):
         return find_start(settings.start, Path(network.source.name).parent, network.objective)
 

@@ -15,12 +15,13 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array
-from netdsl.source import Diagnostic, NetError, warn
+from netdsl.source import Diagnostic, NetError, Source, Span, warn
 from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.class_weights import with_class_weights
 from netdsl.train.evaluator import Evaluator
+from netdsl.train.folder import folds_in
 from netdsl.train.full_batch.learner import FullBatchLearner
 from netdsl.train.interrupt import interruptible
 from netdsl.train.keep import Keep
@@ -70,6 +71,8 @@ class Trainer:
         self.out = Path(out) if out is not None else None
         self.callbacks = need_callbacks(callbacks)
         self.watch = need_kinds(watch)
+        #: where errors of the weights to start from are, if not at the setting of the file
+        self.start_place = None if start is None else _whole(Source("start", str(start)))
         self._device = find_target(device, threads=threads)
         kind = Learner if self.settings.full_batch is None else FullBatchLearner
         self.learner: Learning = kind(network, self.settings, self._device)
@@ -134,7 +137,7 @@ class Trainer:
 
     def _start(self) -> None:
         """Take over the weights that the settings name."""
-        start = self._loop.start = start_of(self.network, self.settings)
+        start = self._loop.start = start_of(self.network, self.settings, self.start_place)
         if start is not None:
             for name, array in start.read(self.learner.objective).items():
                 self.program.set(name, array)
@@ -143,13 +146,21 @@ class Trainer:
         if self.out is None:
             message = "there is no folder to resume from"
             raise NetError(Diagnostic("checkpoint", message, fix="give --out DIR"))
+        if folds_in(self.out) and not (self.out / LAST).exists():
+            message = f"{self.out} holds the folds of a cross-validation, and the data has no folds"
+            raise NetError(
+                Diagnostic("checkpoint", message, fix="resume with the data.folds that it began with")
+            )
         checkpoint = load_checkpoint(self.out / LAST)
         if self._own_data:
             usage = Usage.from_json(checkpoint.model.usage)
             self._data = data_plan(self.network, self.settings.seed, usage)
         progress, learner = checkpoint.progress, self.learner
         checkpoint, of_callbacks = taken_apart(checkpoint)
-        changed = check_resume(checkpoint, self._identity(), learner.shapes(), learner.measures.sizes)
+        model, sizes = Model(self.network.name, self._graph), learner.measures.sizes
+        changed = check_resume(
+            checkpoint, self._identity(), model, self.settings.epochs, learner.shapes(), sizes
+        )
         learner.load(checkpoint.arrays)
         self.saved = True
         batches = self._batches()
@@ -227,6 +238,10 @@ class Trainer:
         check_finite(arrays)
         arrays |= kept(self._loop.callbacks)
         return Checkpoint(model, arrays, self._loop.progress, self._run_is)
+
+
+def _whole(text: Source) -> Span:
+    return Span(text, 0, len(text.text))
 
 
 def _starting_from(settings: TrainSettings, file: Path | str | None) -> TrainSettings:

@@ -305,14 +305,18 @@ def test_a_second_fit_starts_from_the_weights_there_are():
 @pytest.mark.parametrize(
     ("changes", "overrides", "message"),
     [
-        ([("8) -> tanh", "8) -> sigmoid")], {}, "another network, loss or list of metrics"),
+        (
+            [("8) -> tanh", "8) -> sigmoid")],
+            {},
+            "it has tanh1 (tanh) and lacks sigmoid1 (sigmoid)",
+        ),
         (
             [("cross_entropy(logits, label)", "cross_entropy(logits, label, label_smoothing = 0.1)")],
             {},
             "loss",
         ),
-        ([("dense(8)", "dense(9)")], {}, "is float32 [4, 8], not float32 [4, 9]"),
-        ([("-> tanh", "-> batch_norm -> tanh")], {}, "it lacks"),
+        ([("dense(8)", "dense(9)")], {"batch": 4}, "dense1 (dense{units=8}), which here is dense{units=9}"),
+        ([("-> tanh", "-> batch_norm -> tanh")], {}, "it lacks batch_norm1"),
         ([], {"seed": 3}, "seed = 0, not 3"),
         ([], {"batch": 4}, "batch = 8, not 4"),
         ([("sgd(lr = 0.1, momentum = 0.9)", "adam")], {}, "sgd (which keeps momentum), not adam"),
