@@ -103,9 +103,16 @@ class UsageError(Exception):
 
 
 def need_ending(out: Path | None, endings: Sequence[str]) -> None:
-    """Raise UsageError for an output, as -o names it, that ends in none of these."""
+    """Raise UsageError for an output, as -o names it, that ends in none of these, or whose folder is not there."""
     if out is not None and out.suffix not in endings:
         raise UsageError(f"argument -o: {out} ends in none of {', '.join(endings)}")
+    need_folder(out, "-o")
+
+
+def need_folder(out: Path | None, option: str) -> None:
+    """Raise UsageError for an output in a folder that is not there: before anything is computed."""
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"argument {option}: there is no folder {out.parent} for {out.name}")
 
 
 class Command:

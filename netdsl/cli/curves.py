@@ -13,6 +13,7 @@ from netdsl.cli.command import UsageError, command, need_ending, option
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.cli.streams import has_colours
 from netdsl.cli.sweeps import tried_in
+from netdsl.source import Diagnostic, NetError, suggest
 
 if TYPE_CHECKING:
     from netdsl.report.canvas import Point
@@ -93,6 +94,8 @@ def app(runs: list[Path], out: Path | None, only: str | None, smooth: float, wat
         logs = [read_log(path) for path in paths]
         titles = _titles([log.name for log in logs], tried)
         curves = _watched(logs, titles) if watch else _losses(logs, titles)
+        if watch and not curves:
+            raise _unwatched(logs)
         shown = panels({name: curves[name] for name in _chosen(curves, only, logs)}, "epoch", smooth, log)
         show(shown, out)
 
@@ -119,8 +122,6 @@ def show(panels: Sequence[Panel], out: Path | None) -> None:
 
 def _chosen(curves: Mapping[str, object], only: str | None, logs: Sequence[RunLog]) -> list[str]:
     """The values to draw: all, or those that were asked for in their order."""
-    from netdsl.source import Diagnostic, NetError, suggest
-
     if not curves:
         told = f"{logs[0].name} has" if len(logs) == 1 else "the runs have"
         raise NetError(Diagnostic("log", f"{told} no epoch that is done, or none of what is to be drawn"))
@@ -131,6 +132,12 @@ def _chosen(curves: Mapping[str, object], only: str | None, logs: Sequence[RunLo
             fix = f"did you mean {near}?" if near else f"there are {', '.join(curves)}"
             raise UsageError(f"argument --only: no run has the value {name}; {fix}")
     return wanted
+
+
+def _unwatched(logs: Sequence[RunLog]) -> NetError:
+    told = f"{logs[0].name} has" if len(logs) == 1 else "the runs have"
+    fix = "netdsl train FILE --watch gradients,weights,activations records it, or some of these"
+    return NetError(Diagnostic("log", f"{told} no record of the inside of the network", fix=fix))
 
 
 def _losses(logs: Sequence[RunLog], titles: Sequence[str]) -> dict[str, list[Curve]]:

@@ -100,7 +100,8 @@ def app(
             found = lr_range(trainer, low, high, steps)
     if form is Format.json:
         columns = {"rates": found.rates, "losses": found.losses, "smoothed": found.smoothed}
-        print_json({"suggestion": found.suggestion, "exploded": found.exploded, **columns})
+        told = {"suggestion": found.suggestion, "doubt": found.doubt, "exploded": found.exploded}
+        print_json({**told, **columns})
     else:
         show([_panel(found)], out)
         print_page(_said(found))
@@ -122,5 +123,6 @@ def _said(found: RangeTest) -> str:
     last = f"{found.rates[-1]:.2g}"
     end = f"the loss explodes at {last}" if found.exploded else f"the loss does not explode up to {last}"
     if found.suggestion is None:
-        return f"{end}, and nowhere it falls: no suggestion"
+        fix = "more --steps, or others of --from and --to, may show more"
+        return f"{end}; the curve does not tell a rate: {found.doubt or 'nowhere it falls'}; {fix}"
     return f"{end}; it falls fastest at {found.suggestion:.2g}: lr = {found.suggestion:.2g}"

@@ -85,6 +85,7 @@ def app(
     with diagnostics():
         find_target(device)
         plan = _plan(file, settings, net, random, seed, folds, seeds)
+        plan = replace(plan, words=_typed(file, settings, net, random, seed, folds, seeds, jobs, device))
         name = f"{run_name(file, net)}-sweep"
         if out is not None:
             _sweep(plan, out, resume, jobs, device)
@@ -98,7 +99,7 @@ def app(
 @dataclass(frozen=True)
 class _Plan:
     """What is to be tried: `names` are the settings that differ, `fixed` those of all, `folded` of these what
-    makes a cross-validation, `trials` the combinations."""
+    makes a cross-validation, `trials` the combinations, `words` those of the command line that say so."""
 
     file: Path
     net: str | None
@@ -109,6 +110,7 @@ class _Plan:
     seeds: int | None
     digest: str
     criterion: tuple[str, int]
+    words: tuple[str, ...] = ()
 
     def typed(self, trial: Settings) -> list[str]:
         """The words of `netdsl train` for a trial."""
@@ -178,6 +180,24 @@ def _folded(network: Network, folds: int | None) -> dict[str, str]:
         return {"data.folds": str(folds)}
     print_page(f"{folds} folds take the place of data.validation")
     return {"data.folds": str(folds), "data.validation": "none"}
+
+
+def _typed(
+    file: Path,
+    settings: Sequence[str],
+    net: str | None,
+    random: int | None,
+    seed: int,
+    folds: int | None,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+) -> tuple[str, ...]:
+    """The words of the command line, without the folder and --resume."""
+    given = {"net": net, "random": random, "seed": seed or None, "folds": folds, "seeds": seeds, "jobs": jobs}
+    given["device"] = device if device != "cpu" else None
+    options = [w for name, value in given.items() if value is not None for w in (f"--{name}", str(value))]
+    return (str(file), *(w for text in settings for w in ("--set", text)), *options)
 
 
 def _words(settings: Mapping[str, str]) -> list[str]:
@@ -300,10 +320,8 @@ def _run(
                     status.line(f"[{ended}/{len(folders)}] {text}: {told.failure or 'done'}")
             status.now(f"{ended}/{len(folders)} done, at work: {len(latest)}")
     if signals:
-        say(
-            f"interrupted; {ended} of {counted(len(folders), 'training')} done.  To go on, type it again with"
-        )
-        say(f"--out {folders[0].parent} --resume")
+        say(f"interrupted; {ended} of {counted(len(folders), 'training')} done; to go on:")
+        say(shlex.join(["netdsl", "sweep", *plan.words, "--out", str(folders[0].parent), "--resume"]))
         raise SystemExit(INTERRUPTED if signals[0] == signal.SIGINT else 128 + signals[0])
     return failures
 

@@ -22,6 +22,7 @@ from netdsl.data.preprocess import steps_by_input, steps_by_label
 from netdsl.data.reading import Readable, Reading
 from netdsl.data.sources import (
     SETTINGS,
+    SOURCES,
     DataSource,
     Follower,
     NamedSource,
@@ -382,13 +383,24 @@ class DataPlan:
 
     def _source(self, name: str) -> DataSource:
         if name not in self._sources:
-            fix = (
-                f"add: {name} = mnist.{name}"
-                if name != "validation"
-                else "set data.validation, for example to 0.1"
-            )
-            raise data_error(f"the section data names no {name} set", fix=fix)
+            raise data_error(f"the section data names no {name} set", fix=self._advice(name))
         return self._sources[name]
+
+    def _advice(self, name: str) -> str:
+        """How a set that is missing is given: of the kind of the others."""
+        if name == "validation":
+            return "set data.validation, for example to 0.1"
+        other = next(iter(self._sources.values()), None)
+        kind = type(other).__name__.lower()
+        if isinstance(other, NamedSource):
+            fix = f"add: {name} = {other.dataset}.{name}"
+        elif other is None:
+            fix = f"add: {name} = mnist.{name}"
+        else:
+            fix = (
+                f'add: {name} = {kind}("...")' if kind in SOURCES else f"give it as {name}, as the other sets"
+            )
+        return f"{fix}; or evaluate on the validation set" if name == "test" and self.has_validation else fix
 
     def _load(self, name: str) -> Split:
         with placed(self.place(name)):

@@ -26,6 +26,8 @@ class ChartAxis:
         Values of a logarithmic one are above 0.
         """
         low, high = (_scaled(v, log) for v in (min(values), max(values)))
+        if low == high == 0 and not log:
+            high = 1.0  # counts and shares that are 0 throughout do not go below it
         room = share * (high - low) + (0.0 if high > low else 0.5 if log else 0.1 * abs(high) or 0.5)
         low, high = low - room, high + room
         return cls(10**low, 10**high, start, end, log) if log else cls(low, high, start, end)

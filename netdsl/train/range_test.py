@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from netdsl.data import Loader
 from netdsl.source import Diagnostic, NetError
@@ -13,6 +14,8 @@ from netdsl.train.turn import Turn
 
 #: the weight of what was in the mean of losses, and how many times its least value ends the test; fastai's
 SMOOTH, EXPLODES = 0.98, 4.0
+#: below so many steps, or so small a fall of the mean, a curve tells nothing
+FEWEST, LEAST_FALL = 30, 0.02
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,21 @@ class RangeTest:
     exploded: bool
 
     @property
+    def doubt(self) -> str | None:
+        """Why the curve does not tell a rate: too few steps, or no fall to speak of."""
+        count = len(self.rates)
+        kept = self.smoothed[count // 10 : count - 5 if self.exploded else count]
+        if len(kept) < FEWEST:
+            return f"it has {len(kept)} steps that count, of at least {FEWEST}"
+        if all(
+            peak - y < LEAST_FALL * abs(peak) for peak, y in zip(accumulate(kept, max), kept, strict=True)
+        ):
+            return f"the mean of the losses falls by less than {100 * LEAST_FALL:g} %"
+        return None
+
+    @property
     def suggestion(self) -> float | None:
-        """The rate at which the mean falls fastest against the logarithm of the rate; None where it never falls.
+        """The rate at which the mean falls fastest against the logarithm of the rate; None where it does not tell.
 
         The first tenth, in which the mean settles, and the last five steps, in which it explodes, are left out, as
         fastai does.
@@ -38,7 +54,7 @@ class RangeTest:
             for k in range(first, last - 1)
         }
         best = min(slopes, key=slopes.__getitem__, default=None)
-        return None if best is None or slopes[best] >= 0 else self.rates[best]
+        return None if self.doubt or best is None or slopes[best] >= 0 else self.rates[best]
 
 
 def lr_range(trainer: Trainer, low: float = 1e-7, high: float = 10.0, steps: int = 100) -> RangeTest:

@@ -27,6 +27,10 @@ class Shown:
     cells: dict[str, list[SheetCell]]
 
 
+SHOWN = 5
+"""Samples that were left out whose faults are told."""
+
+
 def show_data(network: Network, split: str, count: int, epoch: int = 0) -> Shown:
     """A summary of every set, and `count` samples of one; those of `train` after augmentation too.
 
@@ -51,7 +55,8 @@ def _summary(plan: DataPlan, split: str, feeds: Sequence[Feed]) -> list[str]:
     found = [f"{split}: {plan.about.get(split) or counted(len(batches.split), 'sample')}"]
     skipped = plan.skipped.get(split, ())
     if skipped:
-        found.append(f"  skipped: {counted(len(skipped), 'sample')}, such as {skipped[0]}")
+        more = f"; and {len(skipped) - SHOWN:,} more" if len(skipped) > SHOWN else ""
+        found.append(f"  {len(skipped):,} skipped: {'; '.join(skipped[:SHOWN])}{more}")
     first = batches.make(0, 0)
     for feed in feeds:
         array, x = outline.arrays[feed.name], first[feed.name]

@@ -67,3 +67,16 @@ def test_what_cannot_be_drawn_is_told(capsys, tmp_path, words, status, message):
     code, out, err = call(capsys, *words)
     assert (code, out) == (status, "") and message in err
     assert not [*tmp_path.glob("c.*")]
+
+
+def test_without_a_watch_it_says_how_to_record_one(capsys):
+    code, _, err = call(capsys, "a", "--watch")
+    assert code == 1 and "a has no record of the inside of the network" in err
+    assert "netdsl train FILE --watch gradients,weights,activations" in err
+
+
+def test_shares_that_are_0_throughout_do_not_go_below_it(capsys, tmp_path):
+    lines = [{"event": "watch", "epoch": k, "dead": {"relu1": 0.0}} for k in (1, 2)]
+    (tmp_path / "a/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, out, _ = call(capsys, "a", "--watch")
+    assert code == 0 and "share of dead channels" in out and "-0" not in out

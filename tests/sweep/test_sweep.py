@@ -126,7 +126,11 @@ def test_ctrl_c_ends_a_sweep_cleanly_and_it_goes_on(tmp_path):
             assert terminal.process.poll() is None
         terminal.press(CTRL_C)
         assert terminal.wait() == 130
-    assert "interrupted; 0 of 2 trainings done" in terminal.text and "Traceback" not in terminal.text
+    assert (
+        "interrupted; 0 of 2 trainings done; to go on:" in terminal.text and "Traceback" not in terminal.text
+    )
+    typed = "netdsl sweep small.net --set hidden=4,8 --set train.epochs=4000 --jobs 1 --out s --resume"
+    assert typed in " ".join(terminal.text.split())
     assert not (tmp_path / "s/run-2").exists() and not (tmp_path / "s/table.csv").exists()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
     assert events[-1] == "interrupted"

@@ -45,6 +45,17 @@ def test_the_suggestion_is_the_steepest_descent_as_in_fastai(exploded):
     assert RangeTest(tuple(rates), rising, rising, exploded).suggestion is None
 
 
+def test_a_flat_curve_and_a_short_one_tell_nothing():
+    rates = tuple(np.geomspace(1e-6, 10, 80))
+    noise = tuple(2 + 0.004 * np.random.default_rng(0).standard_normal(80))
+    flat = RangeTest(rates, noise, noise, False)
+    assert flat.suggestion is None and "falls by less than" in flat.doubt
+    falling = tuple(np.geomspace(2, 1, 80))
+    assert RangeTest(rates, falling, falling, False).doubt is None
+    short = RangeTest(rates[:12], falling[:12], falling[:12], True)
+    assert short.suggestion is None and "6 steps that count, of at least 30" in short.doubt
+
+
 @pytest.mark.parametrize(
     "text",
     [
