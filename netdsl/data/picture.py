@@ -167,8 +167,9 @@ def _read(image: Image, path: Path, channels: int) -> Picture:
     if frames > 1:
         notes.append(f"first of {frames} frames")
     image.load()
-    turned = ImageOps.exif_transpose(image)
+    turned = image
     if image.getexif().get(_ORIENTATION, 1) not in (0, 1):
+        turned = ImageOps.exif_transpose(image)
         notes.append("turned as its EXIF says")
     array, pixels, kind = _deep(turned, path, image.format) if turned.mode[0] in "IF" else _bytes(turned)
     array = _with_channels(array, channels, pixels.white or 1.0, notes, kind)

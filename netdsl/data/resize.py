@@ -68,6 +68,8 @@ class Resize(Step):
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """Resize [n, H, W] or [n, H, W, C], width first."""
         height, width, *_ = self.shape(images.shape[1:])
+        if self.antialias and self.interpolation != "nearest" and _pillow_resizes(images):
+            return _by_pillow(images, height, width, self.interpolation)
         for axis, size in ((2, width), (1, height)):
             if images.shape[axis] != size:
                 images = self._along(images, axis, size)
@@ -80,8 +82,6 @@ class Resize(Step):
     def _along(self, images: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
         if self.interpolation == "nearest":
             return np.take(images, _nearest(images.shape[axis], size), axis)
-        if self.antialias and _pillow_resizes(images):
-            return _by_pillow(images, axis, size, self.interpolation)
         index, weight = taps(images.shape[axis], size, self.interpolation, self.antialias)
         byte = images.dtype == np.uint8
         if byte:
@@ -128,8 +128,8 @@ class CenterCrop(Step):
                 border[axis] = (missing // 2, (missing + 1) // 2)
                 images = np.pad(images, border, constant_values=fill)
             start = round((images.shape[axis] - size) / 2)
-            images = np.take(images, range(start, start + size), axis)
-        return images
+            images = images[:, start : start + size] if axis == 1 else images[:, :, start : start + size]
+        return np.ascontiguousarray(images)
 
 
 @lru_cache(maxsize=1)
@@ -142,17 +142,20 @@ def _pillow_resizes(images: NDArray[Any]) -> bool:
     return images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3) and _has_pillow()
 
 
-def _by_pillow(images: NDArray[Any], axis: int, size: int, interpolation: str) -> NDArray[Any]:
-    """Pictures [n, H, W, C] resized along one axis."""
+def _by_pillow(images: NDArray[Any], height: int, width: int, interpolation: str) -> NDArray[Any]:
+    """Pictures [n, H, W, C] resized, width first, whatever the order in which this Pillow would do it."""
+    if images.shape[1:3] == (height, width):
+        return images
     from PIL import Image
 
-    n, height, width, channels = images.shape
-    sides = (width, size) if axis == 1 else (size, height)
-    result = np.empty((n, sides[1], sides[0], channels), np.uint8)
+    channels = images.shape[3]
+    result = np.empty((len(images), height, width, channels), np.uint8)
     method = Image.Resampling[interpolation.upper()]
     for image, row in zip(images, result, strict=True):
         picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-        row[...] = np.asarray(picture.resize(sides, method)).reshape(row.shape)
+        for sides in ((width, picture.height), (width, height)):
+            picture = picture.resize(sides, method)
+        row[...] = np.asarray(picture).reshape(row.shape)
     return result
 
 
