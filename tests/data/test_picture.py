@@ -235,5 +235,5 @@ def test_folders(tmp_path):
     assert [path.name for path in pictures_in(tmp_path)] == ["a.JPG", "b.png"]
     with pytest.raises(NetError, match="no pictures in"):
         pictures_in(tmp_path / "c.png")
-    with pytest.raises(NetError, match="there is no file"):
+    with pytest.raises(NetError, match="there is no folder"):
         pictures_in(tmp_path / "none")
