@@ -21,10 +21,9 @@ from netdsl.data.augment.table import EXAMPLES as CHANGE_EXAMPLES
 from netdsl.elaborate import elaborate
 from netdsl.source import Source
 from netdsl.train import Callback, Trainer
-from netdsl.train.average import AVERAGES
 from netdsl.train.optimizers import OPTIMIZERS
-from netdsl.train.recipe import CONSTRAINTS
 from netdsl.train.schedules import SCHEDULES
+from netdsl.train.tables import AVERAGES, CONSTRAINTS
 
 #: what is fed, by kind: pictures of bytes, sounds, spectra
 SHAPES = {"pictures": (8, 8, 3), "sounds": (600,), "spectra": (12, 6)}

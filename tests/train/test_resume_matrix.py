@@ -8,10 +8,9 @@ import pytest
 from netdsl.data.augment.table import CHANGES
 from netdsl.passes.pipeline import Pipeline
 from netdsl.train import Callback
-from netdsl.train.average import AVERAGES
 from netdsl.train.optimizers import OPTIMIZERS
-from netdsl.train.recipe import CONSTRAINTS
 from netdsl.train.schedules import SCHEDULES
+from netdsl.train.tables import AVERAGES, CONSTRAINTS
 from tests.train.resuming import FORMS, SLOW, Copies, change, files, killed, matrix, written
 
 ROWS = {row.name: row for row in matrix()}
