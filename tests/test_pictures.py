@@ -4,12 +4,14 @@ A new example gets its place in tests/zoo/gallery.py.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from netdsl.cli.main import main
 from netdsl.data.augment.choose import Choice
 from netdsl.data.augment.heard import Sound
 from netdsl.data.augment.table import CHANGES
@@ -77,6 +79,15 @@ def test_the_sheet_shows_every_change_of_pictures():
     assert shown == {n for n, kind in CHANGES.items() if not issubclass(kind, Sound | Choice)}
 
 
+def test_the_curves_of_the_deep_perceptron(tmp_path):
+    """They are drawn from the log of a run that took an hour."""
+    shutil.copy(DOCS / "benchmarks" / "mlp_deep.jsonl", tmp_path / "metrics.jsonl")
+    drawn = tmp_path / "curves.svg"
+    with pytest.raises(SystemExit, match="0"):
+        main(["curves", str(tmp_path), "-o", str(drawn)])
+    compare(PICTURES / "accuracy_mlp_deep.svg", drawn.read_text("utf-8"))
+
+
 def test_every_picture_is_made_here():
-    own = {"augmentation", "zoo", "transfer_curves"}
-    assert {path.stem for path in PICTURES.iterdir()} == {*own, *(e.file for e in EXHIBITS)}
+    own = {"augmentation", "zoo", "transfer_curves", "accuracy_mlp_deep"}
+    assert {path.stem for path in PICTURES.iterdir()} == own | {e.file for e in EXHIBITS}
