@@ -57,10 +57,13 @@ class TensorType:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """NumPy's broadcast of shapes; raises ValueError when they do not fit."""
-    rank = max((len(s) for s in shapes), default=0)
+    distinct = {s for s in shapes if s}
+    if len(distinct) < 2:  # as nearly always
+        return distinct.pop() if distinct else ()
+    rank = max(map(len, distinct))
     out: list[int] = []
     for axis in range(-rank, 0):
-        sizes = {s[axis] for s in shapes if len(s) >= -axis} - {1}
+        sizes = {s[axis] for s in distinct if len(s) >= -axis} - {1}
         if len(sizes) > 1:
             raise ValueError(f"sizes {sorted(sizes)} do not broadcast")
         out.append(sizes.pop() if sizes else 1)

@@ -16,7 +16,7 @@ from netdsl.scalar import (
     Index,
     Lit,
     derivative,
-    dtype_of,
+    dtype_of_last,
     evaluate,
     product,
     substitute,
@@ -52,11 +52,12 @@ def common_shape(types: Sequence[TensorType], shape: tuple[int, ...] | None) -> 
 
 def check_expr(e: Expr, types: Sequence[TensorType], rank: int) -> TensorType:
     """The scalar type of an expression over the operands; raises ShapeError when it makes no sense."""
+    parts = walk(e)
     try:
-        dtype = dtype_of(e, [t.dtype for t in types])
+        dtype = dtype_of_last(parts, [t.dtype for t in types])
     except TypeError as error:
         raise ShapeError(str(error)) from None
-    if any(isinstance(x, Index) and not 0 <= x.axis < rank for x in walk(e)):
+    if any(type(x) is Index and not 0 <= x.axis < rank for x in parts):
         raise ShapeError(f"the expression uses an axis outside of rank {rank}")
     return TensorType((), dtype)
 

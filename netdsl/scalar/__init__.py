@@ -39,7 +39,7 @@ from netdsl.scalar.functions import (
 )
 from netdsl.scalar.operators import Number
 from netdsl.scalar.text import format_expr, parse_expr
-from netdsl.scalar.walk import dtype_of, substitute, walk
+from netdsl.scalar.walk import dtype_of, dtype_of_last, substitute, walk
 
 __all__ = [
     "Arg",
@@ -59,6 +59,7 @@ __all__ = [
     "cos",
     "derivative",
     "dtype_of",
+    "dtype_of_last",
     "eq",
     "erf",
     "evaluate",

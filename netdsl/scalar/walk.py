@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from netdsl.scalar.expr import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where
 from netdsl.scalar.operators import Dtype, binary_dtype, literal_dtype, promote, unary_dtype
 
+# By type rather than by patterns: planning a network asks a hundred thousand times.
+_CHILDREN: dict[type[Expr], Callable[[Any], tuple[Expr, ...]]] = {
+    **dict.fromkeys((Arg, Lit, Index), lambda _: ()),
+    Unary: lambda e: (e.x,),
+    Binary: lambda e: (e.a, e.b),
+    Where: lambda e: (e.cond, e.a, e.b),
+    Uniform: lambda e: (e.key,),
+}
+
 
 def children(e: Expr) -> tuple[Expr, ...]:
     """The direct subexpressions."""
-    match e:
-        case Unary(x=x):
-            return (x,)
-        case Binary(a=a, b=b):
-            return (a, b)
-        case Where(cond=c, a=a, b=b):
-            return (c, a, b)
-        case Uniform(key=key):
-            return (key,)
-    return ()
+    return _CHILDREN[type(e)](e)
 
 
 def rebuild(e: Expr, kids: Sequence[Expr]) -> Expr:
@@ -68,10 +69,15 @@ def substitute(e: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
 
 def dtype_of(e: Expr, args: Sequence[Dtype]) -> Dtype:
     """The type of an expression over operands of the given types; raises TypeError where it is not well formed."""
+    return dtype_of_last(walk(e), args)
+
+
+def dtype_of_last(parts: Sequence[Expr], args: Sequence[Dtype]) -> Dtype:
+    """The type of the last of subexpressions in the order of `walk`; errors as of `dtype_of`."""
     memo: dict[int, Dtype] = {}
-    for x in walk(e):
+    for x in parts:
         memo[id(x)] = node_dtype(x, [memo[id(k)] for k in children(x)], args)
-    return memo[id(e)]
+    return memo[id(parts[-1])]
 
 
 def node_dtype(x: Expr, kids: Sequence[Dtype], args: Sequence[Dtype]) -> Dtype:
