@@ -50,8 +50,8 @@ class Network(elaborate.Network):
         """
         from netdsl.backend.registry import find_target
         from netdsl.elaborate.added import add_to_network
-        from netdsl.ops.initializers import initialize
         from netdsl.runtime import Gradient
+        from netdsl.runtime.fresh import draw_weights
         from netdsl.train.inputs import label_check
 
         if of is None and self.objective is None:
@@ -62,8 +62,8 @@ class Network(elaborate.Network):
         target = find_target(device or (share.device if share else "cpu"), threads=threads)
         check = label_check(graph, {n.id for n in self.graph.leaves("input")})
         gradient = Gradient(graph, "of", wrt, wanted, training, target, share, check)
-        for name in gradient.state_dict() if share is None else ():
-            gradient.set(name, initialize(graph[name], seed))
+        if share is None:
+            draw_weights((graph[name] for name in gradient.state_dict()), seed, gradient.set)
         return gradient
 
 
@@ -139,16 +139,15 @@ def compile(  # noqa: A001 - the name of the thing
     `netdsl.device` gives it; `threads` is the option of the CPU, for short.
     """
     from netdsl.backend.registry import find_target
-    from netdsl.ops.initializers import initialize
     from netdsl.ops.rebatch import with_batch
     from netdsl.predict.layers import NetworkProgram
+    from netdsl.runtime.fresh import draw_weights
     from netdsl.train.restore import inference_graph
 
     need_network(network, "netdsl.compile")
     target, ops = find_target(device, threads=threads), with_batch(network.graph, network.batch)
     program = NetworkProgram(inference_graph(ops, network.batch, target), ops, network.names, target)
-    for name in program.weights:
-        program.set(name, initialize(network.graph[name], seed))
+    draw_weights((network.graph[name] for name in program.weights), seed, program.set)
     return program
 
 

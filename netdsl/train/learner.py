@@ -19,6 +19,7 @@ from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
+from netdsl.runtime.fresh import draw_weights
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.average import Average
 from netdsl.train.callback import Callback
@@ -63,8 +64,7 @@ class Learner:
         self._averaged = [n.removesuffix(_AVERAGE) for n in self._leaves if n.endswith(_AVERAGE)]
         self._showing = False
         self._renewal = Renewal(self.graph, self.program, settings.seed)
-        for leaf in leaves:
-            self.program.set(leaf.id, initialize(leaf, settings.seed))
+        draw_weights(leaves, settings.seed, self.program.set)
         self.begin()
 
     @property

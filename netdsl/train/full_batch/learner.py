@@ -10,10 +10,10 @@ from netdsl.arrays import Array
 from netdsl.backend.registry import Device
 from netdsl.data import Batch, Batches
 from netdsl.elaborate import Network
-from netdsl.ops.initializers import initialize
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY
 from netdsl.runtime import Program
+from netdsl.runtime.fresh import draw_weights
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.callback import Callback
 from netdsl.train.diagnose import not_finite
@@ -53,8 +53,7 @@ class FullBatchLearner:
         self.counted_from = 0
         self.fixed = False
         self.memory = MethodState(self)
-        for leaf in self.program.graph:
-            self.program.set(leaf.id, initialize(leaf, settings.seed))
+        draw_weights(self.program.graph, settings.seed, self.program.set)
 
     @property
     def callbacks(self) -> list[Callback]:
