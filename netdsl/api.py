@@ -91,7 +91,8 @@ def _check_sections(network: Network, given: Collection[str]) -> None:
     kinds = {name.partition(".")[0] for name in given if "." in name}
     problems = Mistakes()
     if kinds:
-        from netdsl.train.settings import data_plan, train_settings
+        from netdsl.train.data_settings import data_plan
+        from netdsl.train.settings import train_settings
 
         with problems.at():
             if kinds & {"train", "eval"}:

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from netdsl.data.sources import SOURCES as SOURCES
     from netdsl.data.square import Grey as Grey
     from netdsl.data.square import PadToSquare as PadToSquare
-    from netdsl.data.step import Step as Step
+    from netdsl.data.step import PreprocessingStep as PreprocessingStep
     from netdsl.data.usage import Meaning as Meaning
     from netdsl.data.usage import Preparation as Preparation
     from netdsl.data.usage import Said as Said

@@ -17,7 +17,7 @@ from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, matched, own_feeds
 from netdsl.data.outline import Outline, one_shape, outline_of, prepared_outline
 from netdsl.data.preprocess import steps_by_label
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.data.usage import Preparation
 from netdsl.source import counted
 
@@ -120,7 +120,7 @@ class Batches:
             self._augmenter = augment.Augmenter(self.augment, self.seed, whites, labels)
 
     @cached_property
-    def _label_steps(self) -> Mapping[str, Sequence[Step]]:
+    def _label_steps(self) -> Mapping[str, Sequence[PreprocessingStep]]:
         """The steps that labels go through with their pictures."""
         steps = {name: p.preprocess for name, p in self.prepared.items()}
         samples = {name: column.shape for name, column in self._inputs.items()}

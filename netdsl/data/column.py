@@ -13,7 +13,7 @@ from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels, look, meaning
 from netdsl.data.preprocess import preprocessed, preprocessed_labels
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.data.stored import Converted, SampleStore, Shape, Values, part_of, read, read_all, shapes_of
 from netdsl.source import counted
 
@@ -88,14 +88,16 @@ class Column:
         """The samples at `indices`, in that order; copied where they are in memory."""
         return replace(self, values=part_of(self.values, indices))
 
-    def read(self, indices: NDArray[np.int64], steps: Sequence[Step] = ()) -> NDArray[Any]:
+    def read(self, indices: NDArray[np.int64], steps: Sequence[PreprocessingStep] = ()) -> NDArray[Any]:
         """The samples at `indices`, [n, ...], after steps that bring them to one shape."""
         rows = read(self.values, indices)
         if isinstance(rows, np.ndarray):
             return preprocessed(steps, rows, self.pixels)
         return np.concatenate([preprocessed(steps, row[None], self.pixels) for row in rows])
 
-    def read_label(self, indices: NDArray[np.int64], steps: Sequence[Step], fill: int) -> NDArray[Any]:
+    def read_label(
+        self, indices: NDArray[np.int64], steps: Sequence[PreprocessingStep], fill: int
+    ) -> NDArray[Any]:
         """The labels at `indices`, [n, ...], after the steps of their pictures; fill: what borders get."""
         rows = read(self.values, indices)
         if isinstance(rows, np.ndarray):

@@ -11,14 +11,14 @@ from netdsl.arrays import np
 from netdsl.data.augment.settings import check, flag, number, whole, word, wrong
 from netdsl.data.augment.spectrum import stft
 from netdsl.data.errors import data_error
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class MelSpectrogram(Step):
+class MelSpectrogram(PreprocessingStep):
     """`mel_spectrogram(rate = 16000)`: sounds [T] or [T, 1] become [frames, mels].
 
     Windows of Hann, `window` samples every `hop`, around samples of the sound, which is mirrored at its ends; the

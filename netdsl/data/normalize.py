@@ -14,7 +14,7 @@ from netdsl.data.counter import Purpose, random_order
 from netdsl.data.errors import data_error
 from netdsl.data.parallel import default_workers, ordered
 from netdsl.data.pixels import Pixels, doubt, white_for
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.elaborate.values import shown
 from netdsl.ir.types import FLOAT_MAX, FLOAT_MIN
 from netdsl.records import Finite
@@ -84,7 +84,7 @@ class Normalization:
 class Normalizer(Protocol):
     """A value of the setting `normalize`."""
 
-    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[PreprocessingStep] = ()) -> Normalization:
         """The numbers for this array of the training set, whose samples go through the steps first."""
 
 
@@ -92,7 +92,7 @@ class Normalizer(Protocol):
 class Raw:
     """`raw`: the stored values, only converted to float32."""
 
-    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[PreprocessingStep] = ()) -> Normalization:
         """Raw values need no statistics."""
         return Normalization(pixels=train.pixels)
 
@@ -110,7 +110,7 @@ class Scale:
         if self.max is not None and not (_is_number(self.max) and self.max > 0):
             raise data_error(f"scale(max) needs a positive number, not {brief(shown(self.max))}")
 
-    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[PreprocessingStep] = ()) -> Normalization:
         """Divide by what is full intensity in the training set; warns where that is a guess."""
         if self.max is not None:
             return Normalization(float(self.max), pixels=_told(train.pixels, float(self.max)))
@@ -137,7 +137,7 @@ class Standardize:
         if self.mean is not None and self.std is not None:
             Normalization(1.0, _numbers(self.mean, "mean"), _numbers(self.std, "std"))
 
-    def fit(self, train: Column, steps: Sequence[Step] = ()) -> Normalization:
+    def fit(self, train: Column, steps: Sequence[PreprocessingStep] = ()) -> Normalization:
         """Take the given numbers, or compute them from the training set."""
         peak = train.pixels.scale
         if self.mean is not None and self.std is not None:
@@ -162,7 +162,7 @@ def _check_channels(mean: tuple[float, ...], channels: int) -> None:
 
 
 def channel_statistics(
-    train: Column, steps: Sequence[Step] = ()
+    train: Column, steps: Sequence[PreprocessingStep] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and population standard deviation of each channel of [n, ..., C] after steps, in float64.
 

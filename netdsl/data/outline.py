@@ -20,7 +20,7 @@ from netdsl.data.dataset import (
 )
 from netdsl.data.errors import data_error
 from netdsl.data.preprocess import shape_after
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.data.stored import Shape
 from netdsl.data.stream import Header
 from netdsl.source import counted
@@ -168,7 +168,9 @@ def outline_of_pair(
     return Outline(samples[0], {IMAGE: ArrayOutline(tuple(samples[1:]), False), LABEL: label})
 
 
-def one_shape(steps: Sequence[Step], shapes: Mapping[Shape, str], wanted: Shape | None = None) -> Shape:
+def one_shape(
+    steps: Sequence[PreprocessingStep], shapes: Mapping[Shape, str], wanted: Shape | None = None
+) -> Shape:
     """The shape of samples after all steps, which must be the same for all of them.
 
     `shapes` are those that they have before, each with the name of a sample, `wanted` is what a network takes, where
@@ -195,7 +197,9 @@ def _to_one_size(shapes: Mapping[Shape, str], wanted: Shape | None) -> str | Non
 
 
 def prepared_outline(
-    outline: Outline, steps: Mapping[str, Sequence[Step]], wanted: Mapping[str, Shape] | None = None
+    outline: Outline,
+    steps: Mapping[str, Sequence[PreprocessingStep]],
+    wanted: Mapping[str, Shape] | None = None,
 ) -> Outline:
     """The outline whose inputs, by name, have been preprocessed by these steps; `wanted` as in `one_shape`.
 

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from netdsl.data import augment
+from netdsl.data.advice import advice, doubts, missing
 from netdsl.data.augment.shares import mixture, shared_outline, shares_of
 from netdsl.data.batches import Batches, check_batch
 from netdsl.data.counter import check_seed
 from netdsl.data.dataset import LABELS, SAMPLES, Split
 from netdsl.data.errors import data_error
 from netdsl.data.feeds import Feed, Kind, fed, inputs_of, matched, own_feeds
-from netdsl.data.locate import check_present
 from netdsl.data.normalize import check_channels
 from netdsl.data.outline import Outline, one_shape, prepared_outline
 from netdsl.data.plain import as_balanced, as_flag, as_share, as_whole, as_workers, check_names
@@ -22,10 +22,8 @@ from netdsl.data.preprocess import steps_by_input, steps_by_label
 from netdsl.data.reading import Readable, Reading
 from netdsl.data.sources import (
     SETTINGS,
-    SOURCES,
     DataSource,
     Follower,
-    NamedSource,
     as_augmentations,
     as_classes,
     as_names,
@@ -34,7 +32,7 @@ from netdsl.data.sources import (
     as_steps,
 )
 from netdsl.data.split import Shares
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.data.usage import Preparation, Usage
 from netdsl.source import Diagnostic, Mistakes, Span, placed
 
@@ -78,7 +76,7 @@ class DataPlan:
         self._take_shares(values)
         with self._problems.at(self.place("normalize")):
             self._normalizer = as_normalizer(values["normalize"])
-        self._preprocess: tuple[Step, ...] = ()
+        self._preprocess: tuple[PreprocessingStep, ...] = ()
         with self._problems.at(self.place("preprocess")):
             self._preprocess = as_steps(values["preprocess"])
         self._classes: tuple[str, ...] | None = None
@@ -210,7 +208,7 @@ class DataPlan:
         after = {**steps, **steps_by_label(steps, samples, labels)}
         return prepared_outline(outline, after, {f.name: f.shape for f in feeds if f.shape})
 
-    def _steps(self, samples: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[Step, ...]]:
+    def _steps(self, samples: Mapping[str, tuple[int, ...]]) -> Mapping[str, tuple[PreprocessingStep, ...]]:
         """The preprocessing of inputs, by the shapes of their samples."""
         if self._given is not None:
             return {name: self._given.preparation(name).preprocess for name in samples}
@@ -244,27 +242,13 @@ class DataPlan:
 
     def doubts(self, feeds: Sequence[Feed] = ()) -> tuple[Diagnostic, ...]:
         """Warnings about sets that are the same as the training set, and arrays of it that feed nothing."""
-        same = [name for name in ("validation", "test") if self._is_train(name)]
-        message = "the {} set is the training set: its values say nothing of samples that were not trained on"
-        found = [Diagnostic("data", message.format(n), self.place(n), severity="warning") for n in same]
-        if feeds and "train" in self._sources:
-            arrays = self.outline("train").arrays
-            for name in arrays.keys() - {*SAMPLES, *LABELS, *matched(feeds, arrays).values()}:
-                text = f"nothing takes the array {name} of the training set"
-                found.append(Diagnostic("data", text, self.place("train"), severity="warning"))
-        return tuple(found)
-
-    def _is_train(self, name: str) -> bool:
-        return name in self._sources and self._sources[name] == self._sources.get("train")
+        arrays = self.outline("train").arrays if feeds and "train" in self._sources else {}
+        idle = arrays.keys() - {*SAMPLES, *LABELS, *matched(feeds, arrays).values()}
+        return doubts(self._sources, self.place, [name for name in arrays if name in idle])
 
     def missing(self) -> tuple[Diagnostic, ...]:
         """The known data sets that the section names and this machine does not have, each once."""
-        problems = Mistakes()
-        for source in self._sources.values():
-            with problems.at():
-                if isinstance(source, NamedSource):
-                    check_present(source.dataset)
-        return tuple(problems.found)
+        return missing(self._sources.values())
 
     def compare(self, feeds: Sequence[Feed] = ()) -> None:
         """Read every set, and warn if its units differ from those of the training set. Errors: NetError."""
@@ -383,24 +367,10 @@ class DataPlan:
 
     def _source(self, name: str) -> DataSource:
         if name not in self._sources:
-            raise data_error(f"the section data names no {name} set", fix=self._advice(name))
-        return self._sources[name]
-
-    def _advice(self, name: str) -> str:
-        """How a set that is missing is given: of the kind of the others."""
-        if name == "validation":
-            return "set data.validation, for example to 0.1"
-        other = next(iter(self._sources.values()), None)
-        kind = type(other).__name__.lower()
-        if isinstance(other, NamedSource):
-            fix = f"add: {name} = {other.dataset}.{name}"
-        elif other is None:
-            fix = f"add: {name} = mnist.{name}"
-        else:
-            fix = (
-                f'add: {name} = {kind}("...")' if kind in SOURCES else f"give it as {name}, as the other sets"
+            raise data_error(
+                f"the section data names no {name} set", fix=advice(name, self._sources, self.has_validation)
             )
-        return f"{fix}; or evaluate on the validation set" if name == "test" and self.has_validation else fix
+        return self._sources[name]
 
     def _load(self, name: str) -> Split:
         with placed(self.place(name)):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import Pixels
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 from netdsl.lazy import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STEPS: Table[type[Step]] = Table(
+STEPS: Table[type[PreprocessingStep]] = Table(
     {
         "resize": "netdsl.data.resize:Resize",
         "center_crop": "netdsl.data.resize:CenterCrop",
@@ -30,7 +30,7 @@ STEPS: Table[type[Step]] = Table(
 """What the list `preprocess` may hold."""
 
 
-def preprocessed(steps: Sequence[Step], images: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
+def preprocessed(steps: Sequence[PreprocessingStep], images: NDArray[Any], pixels: Pixels) -> NDArray[Any]:
     """Images [n, ...] after all steps; bytes that do not use their range, such as 0 to 16, as floats."""
     if steps and (pixels.white != 255 or any(step.sounds for step in steps)):
         images = images.astype(np.float32)
@@ -39,7 +39,7 @@ def preprocessed(steps: Sequence[Step], images: NDArray[Any], pixels: Pixels) ->
     return images
 
 
-def shape_after(steps: Sequence[Step], sample: tuple[int, ...]) -> tuple[int, ...]:
+def shape_after(steps: Sequence[PreprocessingStep], sample: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a sample after all steps. Errors: NetError for samples that are no pictures."""
     for step in steps:
         sample = step.shape(sample)
@@ -47,8 +47,8 @@ def shape_after(steps: Sequence[Step], sample: tuple[int, ...]) -> tuple[int, ..
 
 
 def steps_by_input(
-    steps: Sequence[Step], samples: Mapping[str, tuple[int, ...]]
-) -> dict[str, tuple[Step, ...]]:
+    steps: Sequence[PreprocessingStep], samples: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[PreprocessingStep, ...]]:
     """The steps that each input goes through, by the shapes of their samples: those of all that are pictures.
 
     The only input must be one; of several, those of shape [H, W, C] are. Errors: NetError where there is none.
@@ -65,15 +65,15 @@ def steps_by_input(
 
 
 def steps_by_label(
-    steps: Mapping[str, Sequence[Step]],
+    steps: Mapping[str, Sequence[PreprocessingStep]],
     samples: Mapping[str, tuple[int, ...]],
     labels: Mapping[str, tuple[int, ...]],
-) -> dict[str, tuple[Step, ...]]:
+) -> dict[str, tuple[PreprocessingStep, ...]]:
     """The steps that each label goes through, by its shape: masks go along with the picture of their size.
 
     steps: those of each input; samples: its shape before them.  Errors: NetError for other labels that are maps.
     """
-    found: dict[str, tuple[Step, ...]] = {}
+    found: dict[str, tuple[PreprocessingStep, ...]] = {}
     for name, label in labels.items():
         owners = [own for each, own in steps.items() if is_mask(label, samples[each])]
         if len(label) > 1 and not owners and any(steps.values()):
@@ -90,26 +90,26 @@ def is_mask(label: tuple[int, ...], sample: tuple[int, ...]) -> bool:
     return 2 <= len(label) <= 3 and len(sample) in (2, 3) and label[:2] == sample[:2]
 
 
-def preprocessed_labels(steps: Sequence[Step], labels: NDArray[Any], fill: int) -> NDArray[Any]:
+def preprocessed_labels(steps: Sequence[PreprocessingStep], labels: NDArray[Any], fill: int) -> NDArray[Any]:
     """Masks [n, H, W] or [n, H, W, C] that go along; fill: what borders get."""
     for step in steps:
         labels = step.moved(labels, fill)
     return labels
 
 
-def steps_to_json(steps: Sequence[Step]) -> list[dict[str, Any]]:
+def steps_to_json(steps: Sequence[PreprocessingStep]) -> list[dict[str, Any]]:
     """Plain values; `steps_from_json` reads them back."""
     return [{"step": step.name, **asdict(step)} for step in steps]
 
 
-def steps_from_json(values: object) -> tuple[Step, ...]:
+def steps_from_json(values: object) -> tuple[PreprocessingStep, ...]:
     """What `steps_to_json` made plain. Errors: ValueError, NetError."""
     if not isinstance(values, list):
         raise ValueError("not a list of steps of preprocessing")
     return tuple(map(_step, values))
 
 
-def _step(value: Any) -> Step:
+def _step(value: Any) -> PreprocessingStep:
     settings = dict(value) if isinstance(value, dict) else {}
     kind = STEPS.get(str(settings.pop("step", None)))
     if kind is None or settings.keys() != {f.name for f in fields(kind)}:

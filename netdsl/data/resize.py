@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.data.step import INTERPOLATIONS, Step
+from netdsl.data.step import INTERPOLATIONS, PreprocessingStep
 from netdsl.elaborate.values import shown
 from netdsl.source import brief
 
@@ -27,7 +27,7 @@ _PLACES = 2.0**22
 
 
 @dataclass(frozen=True)
-class Resize(Step):
+class Resize(PreprocessingStep):
     """`resize(256)`: the shorter side becomes 256, the longer keeps its proportion; `resize(224, 320)`: both given.
 
     interpolation: nearest, bilinear or bicubic.  antialias: pixels of a smaller picture are means over as many of the
@@ -97,7 +97,7 @@ class Resize(Step):
 
 
 @dataclass(frozen=True)
-class CenterCrop(Step):
+class CenterCrop(PreprocessingStep):
     """`center_crop(224)`, `center_crop(224, 320)`: the middle; a smaller picture gets a border of zeros."""
 
     name: ClassVar[str] = "center_crop"

@@ -28,7 +28,7 @@ from netdsl.data.normalize import Normalizer, Raw, Scale, Standardize
 from netdsl.data.outline import ArrayOutline, Outline, outline_of
 from netdsl.data.preprocess import STEPS
 from netdsl.data.registry import DATASETS, known
-from netdsl.data.step import INTERPOLATIONS, Step
+from netdsl.data.step import INTERPOLATIONS, PreprocessingStep
 from netdsl.elaborate.values import in_quotes, shown
 from netdsl.lazy import Table
 from netdsl.source import brief, suggest
@@ -242,12 +242,12 @@ def as_normalizer(value: object) -> Normalizer:
     raise data_error(message, fix=_call(value, NORMALIZERS))
 
 
-def as_steps(value: object) -> tuple[Step, ...]:
+def as_steps(value: object) -> tuple[PreprocessingStep, ...]:
     """Check a value of `preprocess`. Errors: NetError."""
-    listed: list[Step] = []
+    listed: list[PreprocessingStep] = []
     for given in _listed(value):
         entry = _called(given, STEPS)
-        if not isinstance(entry, Step):
+        if not isinstance(entry, PreprocessingStep):
             message = f"preprocess holds {_shown(entry)}; it takes a list of {', '.join(STEPS)}"
             raise data_error(message, fix=_call(entry, STEPS))
         listed.append(entry)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.arrays import np
 from netdsl.data.errors import data_error
-from netdsl.data.step import Step
+from netdsl.data.step import PreprocessingStep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _WEIGHTS = (19595, 38470, 7471)
 
 
 @dataclass(frozen=True)
-class PadToSquare(Step):
+class PadToSquare(PreprocessingStep):
     """`pad_to_square`: black at both sides of the shorter axis, as much; of an odd number the last gets one more."""
 
     name: ClassVar[str] = "pad_to_square"
@@ -42,7 +42,7 @@ class PadToSquare(Step):
 
 
 @dataclass(frozen=True)
-class Grey(Step):
+class Grey(PreprocessingStep):
     """`grey`: one channel of three, 0.299 red + 0.587 green + 0.114 blue: Pillow's, to the bit for bytes."""
 
     name: ClassVar[str] = "grey"

@@ -14,7 +14,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
-class Step:
+class PreprocessingStep:
     """Base: what becomes of samples; a file names it, with its settings.
 
     sounds: whether it takes sounds instead of pictures.  moves: whether masks must go along with their pictures.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.data import CenterCrop, Preparation, Resize, Step
+from netdsl.data import CenterCrop, Preparation, PreprocessingStep, Resize
 from netdsl.data.errors import data_error
 from netdsl.data.own.clips import FULL
 from netdsl.data.own.resample import resampled
@@ -76,7 +76,7 @@ class Pictures(FileSamples):
         self._preparation = prepared
         self._shape = _picture_shape(prepared.sample, wanted)
         self._channels = self._shape[2] if len(self._shape) == 3 else 1
-        self._steps: tuple[Step, ...] = prepared.preprocess
+        self._steps: tuple[PreprocessingStep, ...] = prepared.preprocess
         if fit:
             if self._steps:
                 raise data_error(
@@ -157,7 +157,7 @@ def _sound_notes(rate: int, frames: int, channels: int, reading: SoundReading) -
         yield f"{frames / reading.rate:.3g} s, {how} to {reading.length / reading.rate:.3g} s"
 
 
-def fitting(shape: Shape) -> tuple[Step, ...]:
+def fitting(shape: Shape) -> tuple[PreprocessingStep, ...]:
     """The steps that make pictures of one size of pictures of any size: the shorter side first, then the middle."""
     height, width = shape[0], shape[1]
     if height == width:

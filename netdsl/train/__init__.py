@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from netdsl.train.checkpoint import EpochResult as EpochResult
     from netdsl.train.checkpoint import load_checkpoint as load_checkpoint
     from netdsl.train.cross_validation import cross_validate as cross_validate
+    from netdsl.train.data_settings import data_plan as data_plan
     from netdsl.train.evaluator import Evaluator as Evaluator
     from netdsl.train.folds import CrossValidation as CrossValidation
     from netdsl.train.learner import Learner as Learner
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from netdsl.train.restore import restore_graph as restore_graph
     from netdsl.train.restore import restored_program as restored_program
     from netdsl.train.schedules import SCHEDULES as SCHEDULES
-    from netdsl.train.settings import data_plan as data_plan
     from netdsl.train.settings import train_settings as train_settings
     from netdsl.train.trainer import Trainer as Trainer
 

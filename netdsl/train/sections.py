@@ -18,12 +18,13 @@ from netdsl.ir import Graph, Node, Value
 from netdsl.ops.batch_size import FULL_BATCH, LAST_BATCH, check_batch_size
 from netdsl.primitives.leaf import learns
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, placed, suggest
+from netdsl.train.data_settings import data_plan
 from netdsl.train.doubts import doubts
 from netdsl.train.freeze import frozen
 from netdsl.train.inputs import network_inputs
 from netdsl.train.labels import fit_labels
 from netdsl.train.misspelt import check_targets
-from netdsl.train.settings import LARGEST, TrainSettings, data_plan, train_settings
+from netdsl.train.settings import LARGEST, TrainSettings, train_settings
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -1,22 +1,18 @@
-"""The settings of `train { }` and `data { }`, with their types."""
+"""The settings of `train { }`, with their types."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netdsl.data import AUGMENTATIONS, NORMALIZERS, PREPROCESSING, SOURCES, DataPlan, Usage
-from netdsl.data.sources import SETTINGS as DATA_SETTINGS
-from netdsl.data.sources import as_augmentations, as_normalizer, as_source, as_steps, meant_source, of_file
-from netdsl.elaborate import CallValue, Network, SectionSetting, shown
-from netdsl.source import Diagnostic, Mistakes, NetError, Note, Span, brief, counted
+from netdsl.elaborate import Network, SectionSetting, shown
+from netdsl.source import Diagnostic, Mistakes, NetError, Note, brief, counted
+from netdsl.train.calls import each_named
 from netdsl.train.freeze import weights_named
 from netdsl.train.full_batch.names import FULL_BATCH
-from netdsl.train.make import FLOAT32_MAX, Hint, is_number, make, name_in, place_of
+from netdsl.train.make import FLOAT32_MAX, is_number, make, name_in, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.recipe import Recipe
 from netdsl.train.schedules import SCHEDULES, RateSchedule
@@ -216,7 +212,7 @@ def _several(known: Mapping[str, type], what: str, name: str, setting: SectionSe
             raise _wrong(name, setting, f"is a list of {', '.join(known)}")
         return (value,)
 
-    return () if setting.value is None else _list(setting, known, what, check)
+    return () if setting.value is None else each_named(setting, known, what, check)
 
 
 def _integer(name: str, setting: SectionSetting, low: int = 1) -> int:
@@ -256,7 +252,7 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
 def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
     if setting.value is None:
         return ()
-    stages: tuple[Any, ...] = _list(setting, SCHEDULES | STAGES, "stage", _as_entries)
+    stages: tuple[Any, ...] = each_named(setting, SCHEDULES | STAGES, "stage", _as_entries)
     if not stages or not all(isinstance(stage, STAGES["stage"]) for stage in stages):
         raise _wrong(
             name, setting, 'is a list such as [stage(epochs = 3, train = "head"), stage(epochs = 5)]'
@@ -324,83 +320,3 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "stop": _stop,
     "cache_features": _flag,
 }
-
-
-def data_plan(network: Network, seed: int, given: Usage | None = None) -> DataPlan:
-    """The `data` section of a network; raises NetError when there is none or a value makes no sense."""
-    if not network.data:
-        message = "the file names no data"
-        raise NetError(Diagnostic("setting", message, fix="data { train = mnist.train; test = mnist.test }"))
-    problems = Mistakes()
-    values: dict[str, object] = {}
-    for name, setting in network.data.items():
-        with problems.at(setting.span):
-            values[name] = _data_value(name, setting)
-    places = {name: setting.span for name, setting in network.data.items()}
-    base = Path(network.source.name).parent
-    with problems.at():
-        plan = DataPlan(values, base=base, seed=seed, given=given, places=places)
-    problems.done()
-    return plan
-
-
-def _data_value(name: str, setting: SectionSetting) -> object:
-    """What a setting of the section `data` names."""
-    value = setting.value
-    if value is None and name in ("test", "validation", "augment", "preprocess"):
-        return DATA_SETTINGS[name].default
-    if name == "augment":
-        belongs = partial(_elsewhere, PREPROCESSING, "preprocess")
-        return _list(setting, AUGMENTATIONS, "augmentation", as_augmentations, belongs)
-    if name == "preprocess":
-        belongs = partial(_elsewhere, AUGMENTATIONS, "augment")
-        return _list(setting, PREPROCESSING, "preprocessing", as_steps, belongs)
-    if name == "class_weights" and isinstance(value, CallValue):
-        return shown(value)
-    if name == "normalize":
-        return as_normalizer(_made(value, NORMALIZERS, "normalisation", setting.span))
-    if name in ("train", "test", "validation"):
-        if name == "validation" and isinstance(value, (int, float)):
-            return value
-        hint = partial(meant_source, setting=name)
-        return as_source(_made(value, SOURCES, "data set", setting.span, hint), name)
-    return value
-
-
-def _elsewhere(known: Mapping[str, Any], setting: str, name: str) -> str | None:
-    """A hint for what belongs in another list, or is a setting of its own."""
-    if name in known:
-        return f"it belongs in the list {setting}"
-    return f"it is a setting of its own: normalize = {name}" if name in NORMALIZERS else None
-
-
-def _list(
-    setting: SectionSetting,
-    known: Mapping[str, Any],
-    what: str,
-    check: Callable[[object], tuple[T, ...]],
-    hint: Hint | None = None,
-) -> tuple[T, ...]:
-    """What the calls of a list name, each checked at its own place."""
-    listed = setting.value if isinstance(setting.value, (list, tuple)) else [setting.value]
-    problems = Mistakes()
-    found: tuple[T, ...] = ()
-    for k, value in enumerate(listed):
-        with problems.at(setting.place(k)):
-            found = (*found, *check([_made(value, known, what, setting.place(k), hint)]))
-    problems.done()
-    return found
-
-
-def _is_plain_number(text: str) -> bool:
-    return text.strip().replace(".", "", 1).isdecimal()
-
-
-def _made(value: Any, known: Mapping[str, Any], what: str, span: Span, hint: Hint | None = None) -> Any:
-    """What a call names; text is no name in a file."""
-    if isinstance(value, str):
-        plain = value in known or _is_plain_number(value)
-        fix = f"without quotes: {value}" if plain else hint and of_file(value)
-        message = f"{brief(json.dumps(value))} is text; a {what} goes by its name"
-        raise NetError(Diagnostic("setting", message, span, fix=fix or f"there are {', '.join(known)}"))
-    return make(value, known, what, span, hint)

@@ -14,9 +14,9 @@ from netdsl.data.outline import ArrayOutline
 from netdsl.data.sheet import SheetCell, can_be_drawn, label_text, names_of
 from netdsl.elaborate import Network
 from netdsl.source import counted
+from netdsl.train.data_settings import data_plan
 from netdsl.train.inputs import network_inputs
 from netdsl.train.sections import training_sections
-from netdsl.train.settings import data_plan
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.class_weights import with_class_weights
+from netdsl.train.data_settings import data_plan
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.folder import folds_in
 from netdsl.train.full_batch.learner import FullBatchLearner
@@ -34,7 +35,7 @@ from netdsl.train.restore import weights_of
 from netdsl.train.resume import check_resume, describe_run
 from netdsl.train.run_folder import BEST, LAST, RunFolder, hold, need_folder
 from netdsl.train.sections import Data, need_fold, start_of, training_sections
-from netdsl.train.settings import TrainSettings, data_plan
+from netdsl.train.settings import TrainSettings
 from netdsl.train.transfer.start import Load
 from netdsl.train.watch import Watch, need_kinds
 

@@ -117,7 +117,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def message(words, capsys):
+def message(words, capsys, status=1):
     """What a command that is refused says, within ten seconds."""
 
     def late(*_):
@@ -131,7 +131,7 @@ def message(words, capsys):
     finally:
         signal.alarm(0)
     found = capsys.readouterr()
-    assert end.value.code == 1, (words, found)
+    assert end.value.code == status, (words, found)
     assert not UGLY.search(found.err), found.err
     return found.err
 
@@ -245,6 +245,9 @@ print(json.dumps(found))
 OUTPUTS = {"draw": "draw n.net -o OUT", "compile": "compile n.net -o OUT", "train": "train n.net --out OUT"}
 OUTPUTS |= {"chart": "compare n.net --chart OUT", "run": "run trained x.npy --out OUT"}
 
+# Those that ask whether there is the folder before they begin.
+LOOK_FIRST = ("draw", "run")
+
 
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_places_that_cannot_be_written(name, folder, capsys):
@@ -258,8 +261,13 @@ def test_places_that_cannot_be_written(name, folder, capsys):
     (folder / "file").write_text("")
     places = [f"file/out{end}"] if name == "train" else [f"full{end}", f"nowhere/out{end}", f"file/out{end}"]
     for place in places:
-        said = message([place if w == "OUT" else w for w in OUTPUTS[name].split()], capsys)
-        assert f"cannot write {place}" in said or f"cannot write into {place}" in said, said
+        words = [place if w == "OUT" else w for w in OUTPUTS[name].split()]
+        if name in LOOK_FIRST and "/" in place:
+            said = message(words, capsys, status=2)
+            assert f"there is no folder {place.partition('/')[0]} for out{end}" in said, said
+        else:
+            said = message(words, capsys)
+            assert f"cannot write {place}" in said or f"cannot write into {place}" in said, said
     assert not [p for p in folder.rglob(".*") if p.name.endswith(".tmp")]
 
 

@@ -14,7 +14,8 @@ from netdsl.ops import BY_NAME, LIBRARY, OPS, PLACES
 from netdsl.ops.conv import Conv
 from netdsl.ops.describe import describe, describe_initializers, render_list, render_markdown, render_one
 from netdsl.source import Source
-from netdsl.train.settings import data_plan, train_settings
+from netdsl.train.data_settings import data_plan
+from netdsl.train.settings import train_settings
 from netdsl.train.vocabulary import vocabulary
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -263,7 +263,7 @@ def test_a_validation_set_is_needed_to_watch_it():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: EarlyStopping(patience=0), "patience is a number of epochs from 1, not 0"),
+        (lambda: EarlyStopping(patience=0), "patience is a whole number of epochs from 1, not 0"),
         (lambda: EarlyStopping(min_delta=-1), "min_delta is 0 or more"),
         (lambda: ReduceLROnPlateau(factor=1.0), "factor is between 0 and 1, not 1.0"),
     ],

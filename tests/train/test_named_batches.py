@@ -237,7 +237,7 @@ def test_pictures_and_masks_move_together_and_tables_stay():
         (
             {**ARRAYS, "kind": KIND + 1},
             "kind in the train set has the label 3, the network 3 classes",
-            "output",
+            "numbers these classes from 0",
         ),
         ({**ARRAYS, "kind": KIND / 2}, "the labels of kind in the train set are float32", ""),
         (

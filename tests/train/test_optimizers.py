@@ -267,9 +267,9 @@ def test_a_weight_may_learn_slower_keep_its_size_or_stay():
     ("make", "message"),
     [
         (lambda: Sgd(lr="fast"), "lr must be a number"),
-        (lambda: Sgd(lr=-1.0), "lr must be from 0"),
-        (lambda: Sgd(lr=10**400), "lr must be from 0"),
-        (lambda: Sgd(lr=float("inf")), "lr must be from 0"),
+        (lambda: Sgd(lr=-1.0), "lr must be above 0"),
+        (lambda: Sgd(lr=10**400), "lr must be above 0"),
+        (lambda: Sgd(lr=float("inf")), "lr must be above 0"),
         (lambda: Sgd(momentum=1.5), "momentum must be from 0.0 to 1.0"),
         (lambda: Sgd(nesterov=True), "nesterov needs a momentum"),
         (lambda: Sgd(dampening=0.1), "dampening needs a momentum"),

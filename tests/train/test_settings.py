@@ -4,9 +4,10 @@ import pytest
 
 from netdsl.elaborate import CallValue, shown
 from netdsl.source import NetError
+from netdsl.train.data_settings import data_plan
 from netdsl.train.optimizers import Adam, Sgd
 from netdsl.train.schedules import ConstantRate, Cosine, OneCycle, StepDecay
-from netdsl.train.settings import TrainSettings, data_plan, settings_text, train_settings
+from netdsl.train.settings import TrainSettings, settings_text, train_settings
 
 from .nets import TEXT, network
 
