@@ -1,4 +1,4 @@
-"""How much memory this machine has."""
+"""How much memory this machine has, and how many processors."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def check_fits(total: int, what: str, available: int | None = None, where: str =
     if total > most:
         message = f"{what} needs {total / 2**30:.1f} GiB, {where} has {most / 2**30:.1f} GiB"
         raise NetError(Diagnostic("memory", message))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

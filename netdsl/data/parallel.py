@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
+
+from netdsl.machine import processors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -19,11 +20,7 @@ MOST = 16
 
 def default_workers() -> int:
     """A thread for each processor that this process may use."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        count = os.cpu_count() or 1
-    return min(count, MOST)
+    return min(processors(), MOST)
 
 
 def ordered(

@@ -8,6 +8,7 @@ import platform
 
 import llvmlite.binding as llvm
 
+from netdsl import machine
 from netdsl.source import Diagnostic, NetError
 
 LANES = (4, 8, 16)
@@ -75,11 +76,4 @@ def threads(asked: int | None = None) -> int:
         if not plain or not 1 <= int(word) <= MAX_THREADS:
             raise HostError(f"NETDSL_THREADS is {word!r}; it must be a whole number from 1 to {MAX_THREADS}")
         return int(word)
-    return processors()
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return machine.processors()

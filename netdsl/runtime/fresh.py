@@ -7,8 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from netdsl import machine
 from netdsl.ir import Node
-from netdsl.native import host
 from netdsl.ops.initializers import initialize
 
 # Below so many weights threads cost more than they draw in their time.
@@ -27,11 +27,11 @@ def draw_weights(leaves: Iterable[Node], seed: int, put: Callable[[str, NDArray[
     def draw(node: Node) -> None:
         put(node.id, initialize(node, seed))
 
-    if sum(n.types[0].size for n in nodes) < FEW or host.processors() == 1:
+    if sum(n.types[0].size for n in nodes) < FEW or machine.processors() == 1:
         for node in nodes:
             draw(node)
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(host.processors(), thread_name_prefix="netdsl-weights") as pool:
+    with ThreadPoolExecutor(machine.processors(), thread_name_prefix="netdsl-weights") as pool:
         list(pool.map(draw, nodes))

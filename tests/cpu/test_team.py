@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
+from netdsl import machine
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
 from netdsl.cpu.threads.team import Team, shared_team
-from netdsl.native import host
 from netdsl.primitives import Contract
 from netdsl.source import NetWarning
 from tests.cpu.running import aligned, contraction
@@ -72,13 +72,13 @@ def test_no_threads_is_refused():
 
 def test_more_threads_than_processors_are_warned_of_once(monkeypatch):
     monkeypatch.setattr(team_module, "_teams", {})
-    monkeypatch.setattr(host, "processors", lambda: 2)
+    monkeypatch.setattr(machine, "processors", lambda: 2)
     monkeypatch.setattr(team_module, "Team", lambda threads: threads)
     with pytest.warns(NetWarning, match="99 threads share 2 processors and wait for each other"):
         assert shared_team(99) == 99
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [shared_team(threads) for threads in (99, 2, 1)] == [99, 2, 1]
-    monkeypatch.setattr(host, "processors", lambda: 1)
+    monkeypatch.setattr(machine, "processors", lambda: 1)
     with pytest.warns(NetWarning, match="3 threads share 1 processor and wait"):
         shared_team(3)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from netdsl import machine
 from netdsl.ir import Graph, Node, TensorType
-from netdsl.native import host
 from netdsl.ops.initializers import initialize
 from netdsl.primitives import Param
 from netdsl.runtime.fresh import FEW, draw_weights
@@ -19,7 +19,7 @@ def leaves(size):
 @pytest.mark.parametrize("size", [5, FEW])
 @pytest.mark.parametrize("processors", [1, 3])
 def test_each_leaf_has_its_own_bits(size, processors, monkeypatch):
-    monkeypatch.setattr(host, "processors", lambda: processors)
+    monkeypatch.setattr(machine, "processors", lambda: processors)
     found = {}
     draw_weights(leaves(size), 7, found.__setitem__)
     assert found.keys() == {"w0", "w1", "w2", "w3", "w4"}
@@ -28,7 +28,7 @@ def test_each_leaf_has_its_own_bits(size, processors, monkeypatch):
 
 
 def test_an_error_of_one_is_raised(monkeypatch):
-    monkeypatch.setattr(host, "processors", lambda: 2)
+    monkeypatch.setattr(machine, "processors", lambda: 2)
 
     def refuse(name, array):
         raise MemoryError(name)

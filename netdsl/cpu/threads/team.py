@@ -13,6 +13,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl import machine
 from netdsl.backend.arguments import Arguments
 from netdsl.backend.forks import Turn, hold_across_forks
 from netdsl.backend.memory import aligned_bytes
@@ -108,7 +109,7 @@ def shared_team(threads: int | None = None) -> Team:
     Ask again for each run: a forked child has none of the threads of its parent, and gets a team of its own.
     """
     count = host.threads(threads)
-    if count not in _teams and count > (most := host.processors()):
+    if count not in _teams and count > (most := machine.processors()):
         share = "share 1 processor" if most == 1 else f"share {most} processors"
         warn(Diagnostic("machine", f"{count} threads {share} and wait for each other: fewer are faster"))
     with _teams_lock:
