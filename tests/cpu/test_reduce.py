@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netdsl.cpu.planners import plan
+from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg, Index, cast_float, cast_int, eq, exp, where
+from netdsl.schedule import View
 from tests.cpu.planned import run_primitive
 
 
@@ -111,3 +114,10 @@ def test_nan_wins_and_infinities_stay(axes):
 def test_empty():
     assert run_primitive(Reduce("sum", Arg(0), (0,)), [np.zeros((0, 3), np.float32)])[0].tolist() == [0, 0, 0]
     assert run_primitive(Reduce("max", Arg(0), (1,)), [np.zeros((0, 3), np.float32)])[0].shape == (0,)
+
+
+def test_a_small_reduction_is_one_step():
+    """Partial results, in memory of their own, are for reductions that are worth several threads."""
+    x, y = View.dense(0, TensorType((64, 8))), View.dense(1, TensorType((8,)))
+    steps = plan(Reduce("sum", Arg(0), (0,)), [x], [y], 2).steps
+    assert [step.scratch for step in steps] == [0]
