@@ -8,7 +8,7 @@ import re
 import unicodedata
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,6 +34,17 @@ def brief(text: str, limit: int = _VALUE) -> str:
 def counted(number: int, what: str) -> str:
     """A number with its noun: `1 epoch`, `2 epochs`, `2 classes`, `2 batches`, `2 entries`, `2 axes`."""
     return f"1 {what}" if number == 1 else f"{number:,} {_plural(what)}"
+
+
+def first_of(names: Collection[str], most: int) -> str:
+    """At most so many names, and how many there are besides: `a, b, c and 4 more`."""
+    some = ", ".join(list(names)[:most])
+    return f"{some} and {len(names) - most} more" if len(names) > most else some
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key for sorting that puts run-10 behind run-9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _plural(noun: str) -> str:

@@ -78,9 +78,8 @@ def app(
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
     Arrays are `[N, *shape]` or one sample; tables and sounds are read as in training.  What cannot be read is told
-    at the end, exit status 1.  The
-    folder of a run stands for its snapshots, whose predictions are averaged, else for its best checkpoint; that of
-    folds for those of all of them.
+    at the end, exit status 1.  The folder of a run stands for its snapshots, whose predictions are averaged, else
+    for its best checkpoint; that of folds for those of all of them.
     """
     from netdsl.predict import Destination, answers, load_models
     from netdsl.predict.text import as_json, lines

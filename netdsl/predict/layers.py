@@ -13,7 +13,7 @@ from netdsl.elaborate.naming import Naming
 from netdsl.ir import Graph, Value
 from netdsl.ops.expand import expand
 from netdsl.runtime import Program
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.source import Diagnostic, NetError, first_of, suggest
 
 Array = NDArray[Any]
 
@@ -37,9 +37,7 @@ def chosen_layers(layers: Mapping[str, Value], wanted: str | Sequence[str]) -> d
 def _unknown(layers: Mapping[str, Value], name: str) -> Diagnostic:
     inside = [layer for layer in layers if layer.rpartition(".")[2] == name]
     near = inside[:3] or [found] if (found := suggest(name, layers)) else inside[:3]
-    known = list(layers)
-    some = ", ".join(known[:8]) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
-    fix = f"did you mean {' or '.join(near)}?" if near else f"there are {some}"
+    fix = f"did you mean {' or '.join(near)}?" if near else f"there are {first_of(layers, 8)}"
     return Diagnostic("name", f"no layer or output is called {name}", fix=fix)
 
 

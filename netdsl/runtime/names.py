@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.source import Diagnostic, NetError, first_of, suggest
 
 
 class UnknownName(NetError, KeyError):
@@ -21,8 +21,7 @@ def check_names(what: str, given: object, wanted: Collection[str]) -> None:
     hinted = [d.fix or "" for d in problems]
     missing = [name for name in missing if f"did you mean {name}?" not in hinted]
     if missing:
-        more = "" if len(missing) < 4 else f" and {len(missing) - 3} more"
-        problems.append(Diagnostic("name", f"{what} needs {', '.join(missing[:3])}{more}"))
+        problems.append(Diagnostic("name", f"{what} needs {first_of(missing, 3)}"))
     if problems:
         raise UnknownName(*problems)
 
@@ -30,16 +29,11 @@ def check_names(what: str, given: object, wanted: Collection[str]) -> None:
 def no_weight(name: str, weights: Collection[str]) -> UnknownName:
     """The error for a name that is none of the weights and statistics."""
     near = suggest(name, weights)
-    fix = f"did you mean {near}?" if near else f"there are {_some(weights)}"
+    fix = f"did you mean {near}?" if near else f"there are {first_of(weights, 8)}"
     return UnknownName(Diagnostic("name", f"no weight or statistic is called {name}", fix=fix))
 
 
 def _unknown(what: str, name: str, missing: Collection[str], wanted: Collection[str]) -> Diagnostic:
     near = suggest(name, missing) or suggest(name, wanted)
-    fix = f"did you mean {near}?" if near else f"it takes {_some(wanted) or 'nothing'}"
+    fix = f"did you mean {near}?" if near else f"it takes {first_of(wanted, 8) or 'nothing'}"
     return Diagnostic("name", f"{what} takes no {name}", fix=fix)
-
-
-def _some(names: Collection[str]) -> str:
-    first = list(names)[:8]
-    return ", ".join(first) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -14,7 +14,7 @@ import numpy as np
 from netdsl.records import Count, Finite
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array, read_container, write_container
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.source import Diagnostic, NetError, first_of, suggest
 from netdsl.train.measures import Sums, Values
 
 
@@ -104,18 +104,13 @@ def check_arrays(arrays: Mapping[str, Array], wanted: Mapping[str, tuple[int, ..
     missing, extra = sorted(wanted.keys() - arrays.keys()), sorted(arrays.keys() - wanted.keys())
     if missing or extra:
         near = suggest(missing[0], extra) if missing else None
-        detail = f"it lacks {_some(missing)}" if missing else f"the network has no {_some(extra)}"
+        detail = f"it lacks {first_of(missing, 3)}" if missing else f"the network has no {first_of(extra, 3)}"
         fix = f"it has {near}: was the layer renamed?" if near else None
         raise _other_network(what, detail, fix)
     for name, shape in wanted.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32:
             found = f"{arrays[name].dtype} {list(arrays[name].shape)}"
             raise _other_network(what, f"{name} is {found}, not float32 {list(shape)}", None)
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
 
 
 def _other_network(what: str, detail: str, fix: str | None) -> NetError:

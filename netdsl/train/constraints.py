@@ -18,6 +18,10 @@ TINY = 1e-7
 class Constraint:
     """Base of what holds for weights after every step: those named, or all kernels (no biases, no normalisation)."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        object.__setattr__(self, "weights", listed(getattr(self, "weights", ()), "weights"))
+
     def chosen(self, weight: Weight) -> bool:
         """Whether it holds for a weight."""
         names = self.patterns()
@@ -43,10 +47,6 @@ class MaxNorm(Constraint):
     limit: float = positive(3.0)
     weights: Sequence[str] | str = ()
 
-    def __post_init__(self) -> None:
-        check_numbers(self)
-        object.__setattr__(self, "weights", listed(self.weights, "weights"))
-
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Scale what comes into each unit."""
         norm = t.norm(new, t.weight.incoming)
@@ -59,9 +59,6 @@ class UnitNorm(Constraint):
 
     weights: Sequence[str] | str = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", listed(self.weights, "weights"))
-
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Scale what comes into each unit."""
         return new / (t.norm(new, t.weight.incoming) + TINY)
@@ -72,9 +69,6 @@ class NonNeg(Constraint):
     """No weight is below 0: those that would be are 0.  Keras NonNeg."""
 
     weights: Sequence[str] | str = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", listed(self.weights, "weights"))
 
     def apply(self, t: Terms, new: Expr) -> Expr:
         """Cut at 0."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from netdsl.source import Diagnostic, NetError, warn
+from netdsl.source import Diagnostic, NetError, first_of, natural, warn
 from netdsl.train.folds import FOLDS, ends_of_folds
 from netdsl.train.run_folder import BEST, LAST, snapshots_in
 from netdsl.train.run_log import LOG
@@ -33,8 +33,7 @@ def models_of(path: Path) -> list[Path]:
         return own or [model for fold in folds for model in _of_run(fold)]
     if runs := _runs_below(path, _DEPTH):
         names = list(dict.fromkeys(run.relative_to(path).parts[0] for run in runs))
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        message = f"{path} is no run; there are runs in it: {', '.join(names[:_NAMED])}{more}"
+        message = f"{path} is no run; there are runs in it: {first_of(names, _NAMED)}"
         raise _error(message, f"name one of them, such as {path / names[0]}")
     return [path]
 
@@ -67,7 +66,7 @@ def _of_run(folder: Path) -> list[Path]:
 
 def _runs_below(path: Path, depth: int) -> list[Path]:
     found: list[Path] = []
-    for folder in sorted((f for f in path.iterdir() if f.is_dir()), key=lambda f: _natural(f.name)):
+    for folder in sorted((f for f in path.iterdir() if f.is_dir()), key=lambda f: natural(f.name)):
         if (folder / LOG).exists():
             found.append(folder)
         elif depth > 1 and not folder.name.startswith("."):
@@ -79,11 +78,6 @@ def _numbered(path: Path, stem: str) -> Iterator[Path]:
     """The folders `stem-1`, `stem-2` and so on that are there, in order."""
     found = {int(m[1]): f for f in path.iterdir() if (m := re.fullmatch(rf"{stem}-(\d{{1,9}})", f.name))}
     yield from (found[number] for number in sorted(found) if found[number].is_dir())
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that puts run-10 behind run-9."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _error(message: str, fix: str) -> NetError:

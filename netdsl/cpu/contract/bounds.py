@@ -167,10 +167,10 @@ def _weights(c: Claims[Correlate], chunks: list[Chunk], columns: _Columns) -> No
 
 def _taps(c: Claims[Correlate], chunk: Chunk) -> tuple[int, int]:
     """The lowest and one past the highest byte of the terms of a chunk, for one pixel."""
-    taps = c.table(chunk.taps, chunk.tap_count)
+    lowest, highest = c.span(chunk.taps, chunk.tap_count)
     if c.points(chunk.heights):
-        c.table(chunk.heights, len(taps))
-    return min(taps, default=0), max(taps, default=0) + 4 * chunk.tap_run
+        c.table(chunk.heights, chunk.tap_count)
+    return lowest, highest + 4 * chunk.tap_run
 
 
 def _direct(c: Claims[Correlate], blocks: _Blocks, chunks: list[Chunk]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from netdsl.ops.choose import chooses, nearest_weights
-from netdsl.source import Diagnostic, NetError, suggest
+from netdsl.source import Diagnostic, NetError, natural, suggest
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
@@ -93,7 +93,7 @@ def by_order(wanted: Shapes, given: Shapes, skip: Sequence[str], ordered: bool, 
             if len({re.sub(r"\d+", "#", layer) for layer in found}) > 1:
                 message = f"{what} does not say in which order {found[0]} and {found[1]} stand"
                 raise NetError(Diagnostic("weights", message, fix=_RENAME.format(found[0], layers[0])))
-            found = sorted(found, key=_natural)
+            found = sorted(found, key=natural)
         for own, other in zip(layers, found, strict=True):
             pairs.update({_joined(own, part): _joined(other, part) for part, _ in kind})
     return _match(pairs, wanted, given, "by shape and order")
@@ -137,11 +137,6 @@ def _layers(shapes: Shapes) -> dict[_Kind, list[str]]:
 
 def _joined(layer: str, part: str) -> str:
     return f"{layer}.{part}" if layer else part
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that puts 10 behind 9."""
-    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name)]
 
 
 def _missing(missing: Sequence[str], kept: Sequence[str], names: Mapping[str, str], what: str) -> NetError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from netdsl.elaborate import shown
 from netdsl.ir import Graph, Node
-from netdsl.source import Diagnostic, NetError, brief, counted
+from netdsl.source import Diagnostic, NetError, brief, counted, first_of
 from netdsl.train.make import listed
 from netdsl.train.tables import OURS, TORCH
 from netdsl.train.transfer.layout import from_torch, torch_shape
@@ -113,8 +113,7 @@ class Start:
 def _some(names: Sequence[str]) -> str:
     """Names by layer, the first ones."""
     layers = list(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
-    more = f" and {len(layers) - 6} more" if len(layers) > 6 else ""
-    return ", ".join(layers[:6]) + more
+    return first_of(layers, 6)
 
 
 def find_start(load: Load, base: Path, graph: Graph) -> Start:
