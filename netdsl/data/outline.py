@@ -37,7 +37,7 @@ class ArrayOutline:
     there are, where class numbers have names.  values: all of them, or each different one, where they are at hand;
     of a split that is a share of another, those of the whole.  shapes: every shape that a sample has, each with the
     name of one that has it, where they may differ.  as_names: the setting of the source that takes these numbers for
-    names of classes, where it has one.
+    names of classes, where it has one.  in_python: whether it was made in Python, and not by a source of a file.
     """
 
     shape: Shape
@@ -46,6 +46,7 @@ class ArrayOutline:
     values: Array | None = None
     shapes: Mapping[Shape, str] = field(default_factory=dict)
     as_names: str | None = None
+    in_python: bool = False
 
     @property
     def label(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ parentheses (`flip`, `standardize`) may be given here as its class, which is the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -85,7 +85,9 @@ class InMemory:
 
     def outline(self, base: Path) -> Outline:
         """The outline of the split."""
-        return outline_of(self.data)
+        found = outline_of(self.data)
+        arrays = {name: replace(array, in_python=True) for name, array in found.arrays.items()}
+        return replace(found, arrays=arrays)
 
 
 SOURCES: Table[DataSource | Callable[..., DataSource]] = Table(

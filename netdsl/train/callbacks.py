@@ -12,7 +12,7 @@ from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train.callback import Callback
 from netdsl.train.freeze import weights_named
 from netdsl.train.loop import Loop
-from netdsl.train.make import is_number
+from netdsl.train.make import FLOAT32_MIN, check_number
 from netdsl.train.schedules import waits
 
 
@@ -64,8 +64,7 @@ class Monitor(Callback):
 
     def __post_init__(self) -> None:
         _check_epochs("patience", self.patience)
-        if not is_number(self.min_delta) or self.min_delta < 0:
-            raise ValueError(f"min_delta is 0 or more, not {self.min_delta!r}")
+        check_number("min_delta", self.min_delta, 0)
 
     def on_train_begin(self, loop: Loop) -> None:
         """Check that there is what is to be watched."""
@@ -119,10 +118,8 @@ class ReduceLROnPlateau(Monitor):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.factor) or not 0 < self.factor < 1:
-            raise ValueError(f"factor is between 0 and 1, not {self.factor!r}")
-        if not is_number(self.min_lr) or self.min_lr < 0:
-            raise ValueError(f"min_lr is 0 or more, not {self.min_lr!r}")
+        check_number("factor", self.factor, FLOAT32_MIN, 0.999999)
+        check_number("min_lr", self.min_lr, 0)
 
     def on_batch_begin(self, loop: Loop) -> None:
         """Lower the rate of this step."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netdsl.elaborate import shown
-from netdsl.source import brief
-from netdsl.train.make import FLOAT32_MAX, is_number, listed
+from netdsl.train.make import check_number, listed
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Group:
         object.__setattr__(self, "weights", listed(self.weights, "weights"))
         for name in ("lr", "weight_decay"):
             value = getattr(self, name)
-            if value is not None and (not is_number(value) or not 0 <= value <= FLOAT32_MAX):
-                raise ValueError(f"{name} must be a number from 0 up, not {brief(shown(value))}")
+            if value is not None:
+                check_number(name, value, 0)
         if self.lr is None and self.weight_decay is None:
             raise ValueError("says nothing of its weights: give lr, a factor of the rate, or weight_decay")

@@ -154,7 +154,12 @@ class Target:
             return (
                 f"{outline.as_names} takes these {len(found)} for names of classes, and numbers them from 0"
             )
-        return f"only(..., {found}) around the source numbers these classes from 0"
+        if not outline.in_python:
+            return f"only(..., {found}) around the source numbers these classes from 0"
+        start, stop = found[0], found[-1] + 1
+        if found != list(range(start, stop)):
+            return f"numpy.unique({self.name}, return_inverse=True)[1] numbers these classes from 0"
+        return f"{self.name} {'-' if start > 0 else '+'} {abs(start)} numbers these classes from 0"
 
     def _check_values(self, outline: ArrayOutline, name: str) -> None:
         bounded = [user for user in self.users if user in _RANGES]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Set
 from functools import partial
@@ -206,15 +207,23 @@ def check_numbers(owner: Any) -> None:
     For use in `__post_init__`; raises ValueError naming the field.
     """
     for f in dataclasses.fields(owner):
-        value = getattr(owner, f.name)
-        if "low" not in f.metadata:
-            continue
-        low, high = f.metadata["low"], f.metadata["high"]
-        if not is_number(value):
-            raise ValueError(f"{f.name} must be a number, not {brief(shown(value))}")
-        if not low <= value <= high:
-            raise ValueError(f"{f.name} must be {bounds(low, high)}, not {brief(shown(value))}")
-        object.__setattr__(owner, f.name, float(value))
+        if "low" in f.metadata:
+            value = check_number(f.name, getattr(owner, f.name), f.metadata["low"], f.metadata["high"])
+            object.__setattr__(owner, f.name, value)
+
+
+def check_number(name: str, value: object, low: float, high: float = FLOAT32_MAX) -> float:
+    """A number between two bounds as a float; raises ValueError, naming the setting, for anything else."""
+    if is_number(value) and low <= value <= high:
+        return float(value)
+    kind, rule = "number", bounds(low, high)
+    if isinstance(value, float) and not math.isfinite(value):
+        kind = "finite number"
+    elif is_number(value) and value > high == FLOAT32_MAX:
+        rule += f", {high} at most"
+    elif is_number(value) and 0 < value < low == FLOAT32_MIN:
+        rule = f"from {low} up"
+    raise ValueError(f"{name} must be a {kind} {rule}, not {brief(shown(value))}")
 
 
 def bounds(low: float, high: float) -> str:
@@ -241,8 +250,8 @@ def positive(default: float, high: float = FLOAT32_MAX) -> Any:
 
 def check_rate(name: str, value: object) -> None:
     """Raise ValueError, naming the setting, for a learning rate that moves nothing, or is none; None passes."""
-    if value is not None and (not is_number(value) or not FLOAT32_MIN <= value <= FLOAT32_MAX):
-        raise ValueError(f"{name} must be a number above 0, not {brief(shown(value))}")
+    if value is not None:
+        check_number(name, value, FLOAT32_MIN)
 
 
 def name_in(known: Mapping[str, type], value: object) -> str:

@@ -12,7 +12,7 @@ from netdsl.source import Diagnostic, Mistakes, NetError, Note, brief, counted
 from netdsl.train.calls import each_named
 from netdsl.train.freeze import weights_named
 from netdsl.train.full_batch.names import FULL_BATCH
-from netdsl.train.make import FLOAT32_MAX, is_number, make, name_in, place_of
+from netdsl.train.make import FLOAT32_MIN, check_number, make, name_in, place_of
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer
 from netdsl.train.recipe import Recipe
 from netdsl.train.schedules import SCHEDULES, RateSchedule
@@ -224,10 +224,7 @@ def _integer(name: str, setting: SectionSetting, low: int = 1) -> int:
 
 
 def _positive(name: str, setting: SectionSetting) -> float:
-    value = setting.value
-    if not is_number(value) or not 0 < value <= FLOAT32_MAX:
-        raise _wrong(name, setting, "must be a number above 0")
-    return float(value)
+    return _at(setting, lambda: check_number(name, setting.value, FLOAT32_MIN))
 
 
 def _positive_or_none(name: str, setting: SectionSetting) -> float | None:

@@ -264,8 +264,8 @@ def test_a_validation_set_is_needed_to_watch_it():
     ("make", "message"),
     [
         (lambda: EarlyStopping(patience=0), "patience is a whole number of epochs from 1, not 0"),
-        (lambda: EarlyStopping(min_delta=-1), "min_delta is 0 or more"),
-        (lambda: ReduceLROnPlateau(factor=1.0), "factor is between 0 and 1, not 1.0"),
+        (lambda: EarlyStopping(min_delta=-1), "min_delta must be a number from 0 up, not -1"),
+        (lambda: ReduceLROnPlateau(factor=1.0), "factor must be a number above 0, 0.999999 at most, not 1.0"),
     ],
 )
 def test_settings_that_make_no_sense(make, message):
@@ -405,8 +405,8 @@ def test_freezing_for_a_time_resumes_with_the_same_bits(tmp_path, stop):
         (lambda: Freeze("dense1", epochs=0), "epochs is a whole number of epochs from 1, not 0"),
         (lambda: EarlyStopping(patience=2.5), "patience is a whole number of epochs from 1, not 2.5"),
         (lambda: EarlyStopping(patience="3"), "patience is a whole number of epochs from 1, not '3'"),
-        (lambda: ReduceLROnPlateau(factor="a"), "factor is between 0 and 1, not 'a'"),
-        (lambda: ReduceLROnPlateau(min_lr=-1), "min_lr is 0 or more, not -1"),
+        (lambda: ReduceLROnPlateau(factor="a"), "factor must be a number above 0, 0.999999 at most"),
+        (lambda: ReduceLROnPlateau(min_lr=-1), "min_lr must be a number from 0 up, not -1"),
     ],
 )
 def test_callbacks_with_wrong_settings(make, message):

@@ -299,7 +299,7 @@ train { loss = cross_entropy(y, label); stages = [stage(epochs = 1, train = "fcs
     ("settings", "message"),
     [
         ({"train.epochs": -3}, "epochs must be a whole number from 1, not -3"),
-        ({"train.optimizer": "adam(lr = 0)"}, "lr must be above 0"),
+        ({"train.optimizer": "adam(lr = 0)"}, "lr must be a number above 0"),
         ({"eval.batch": 0}, "batch must be a whole number from 1"),
         ({"data.validation": 20}, "validation is 20"),
         ({"data.augment": "rotate(-1)", "train.batch": 0}, "batch must be.*\n(.*\n)*.*degrees of rotate"),

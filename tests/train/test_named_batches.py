@@ -237,7 +237,17 @@ def test_pictures_and_masks_move_together_and_tables_stay():
         (
             {**ARRAYS, "kind": KIND + 1},
             "kind in the train set has the label 3, the network 3 classes",
-            "numbers these classes from 0",
+            "kind - 1 numbers these classes from 0",
+        ),
+        (
+            {**ARRAYS, "kind": KIND - 1},
+            "kind in the train set has the label -1; class numbers count from 0",
+            "kind + 1 numbers these classes from 0",
+        ),
+        (
+            {**ARRAYS, "kind": KIND * 10},
+            "kind in the train set has the label 20, the network 3 classes",
+            "numpy.unique(kind, return_inverse=True)[1] numbers these classes from 0",
         ),
         ({**ARRAYS, "kind": KIND / 2}, "the labels of kind in the train set are float32", ""),
         (

@@ -110,7 +110,7 @@ WRONG = [
     ({"stop": "patience"}, "patience needs epochs"),
     ({"stop": "patience(0)"}, "epochs must be a whole number from 1"),
     ({"stop": "patience(5, 3)"}, "metric is the name of a value"),
-    ({"stop": "patience(5, min_delta = -1)"}, "min_delta must be from 0"),
+    ({"stop": "patience(5, min_delta = -1)"}, "min_delta must be a number from 0"),
     ({"stop": "patient(5)"}, "no way to stop is called patient"),
 ]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from netdsl.elaborate import shown
+from netdsl.source import brief
 from netdsl.train.full_batch.line import MOST, Line, Trial
-from netdsl.train.make import bounded, check_numbers
+from netdsl.train.make import bounded, check_numbers, is_number
 
 SMALLEST = 1e-9
 """A bracket in which no weight moves by more than this is not divided further; PyTorch's."""
@@ -27,11 +29,10 @@ class StrongWolfe:
         check_numbers(self)
         if self.c2 is None:
             return
-        number = bounded(0.9, 0.0, 1.0).metadata
-        if isinstance(self.c2, bool) or not isinstance(self.c2, int | float):
-            raise ValueError("c2 must be a number")
-        if not self.c1 < self.c2 < number["high"]:
-            raise ValueError(f"c2 must be between c1, which is {self.c1}, and 1, not {self.c2}")
+        if not is_number(self.c2) or not self.c1 < self.c2 < 1:
+            raise ValueError(
+                f"c2 must be a number between c1, which is {self.c1}, and 1, not {brief(shown(self.c2))}"
+            )
 
     def search(self, line: Line, step: float, c2: float) -> Trial | None:
         """A step that fulfils both conditions, or the lowest of those tried; None where none is lower.

@@ -10,7 +10,7 @@ from typing import ClassVar
 from netdsl.compat import override
 from netdsl.elaborate import shown
 from netdsl.source import brief, counted
-from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, check_rate, is_number, positive
+from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, check_number, check_rate, positive
 from netdsl.train.schedules.base import Clock, Rates, RateSchedule, check_minimum, half_cosine, momenta
 
 
@@ -143,8 +143,8 @@ class Cyclical(RateSchedule):
         super().__post_init__()
         if self.low > self.high:
             raise ValueError(f"low = {self.low:g} is above high = {self.high:g}")
-        if self.down is not None and (not is_number(self.down) or not 1e-6 <= self.down <= FLOAT32_MAX):
-            raise ValueError(f"down must be a number of epochs above 0, not {brief(shown(self.down))}")
+        if self.down is not None:
+            check_number("down", self.down, 1e-6)
         if self.mode not in self.choices["mode"]:
             raise ValueError(
                 f"mode must be one of {', '.join(self.choices['mode'])}, not {brief(shown(self.mode))}"

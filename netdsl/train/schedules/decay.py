@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from netdsl.compat import override
 from netdsl.elaborate import shown
 from netdsl.source import brief, counted
-from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, positive
+from netdsl.train.make import FLOAT32_MAX, FLOAT32_MIN, bounded, check_number, positive
 from netdsl.train.schedules.base import Clock, Rates, RateSchedule, check_minimum
 
 
@@ -122,8 +122,7 @@ class Exponential(_Timed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rate > 1:
-            raise ValueError(f"rate must be above 0, 1 at most, not {self.rate:g}")
+        check_number("rate", self.rate, FLOAT32_MIN, 1)
 
     @override
     def rates(self, lr: float, clock: Clock) -> Rates:
