@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netdsl import elaborate
 from netdsl.arrays import Array
 from netdsl.elaborate import need_network
+from netdsl.elaborate.overrides import IN_PYTHON
 from netdsl.report import summarize
 from netdsl.source import Diagnostic, Mistakes, NetError
 from netdsl.syntax.read import read_source
@@ -81,7 +82,7 @@ def load(
     several nets.  Raises NetError with every mistake found, TypeError for other values.
     """
     given = {name: _written(name, value) for name, value in (settings or {}).items()}
-    network = Network(**vars(elaborate.elaborate(read_source(os.fspath(path)), batch, given, net)))
+    network = Network(**vars(elaborate.elaborate(read_source(os.fspath(path)), batch, given, net, IN_PYTHON)))
     _check_sections(network, given)
     return network
 

@@ -37,6 +37,18 @@ def atomic_write(path: str | os.PathLike[str], data: bytes | Writer, *, private:
     _sync_directory(target.parent)
 
 
+def obstacle(path: str | os.PathLike[str]) -> str | None:
+    """Why `atomic_write` would fail at `path`, as far as can be told beforehand; None: nothing is in its way."""
+    target = Path(path)
+    if not target.absolute().parent.is_dir():
+        return f"there is no folder {target.parent} for {target.name}"
+    if target.is_dir():
+        return f"{target} is a folder"
+    if not _takes_a_stream(target) and not os.access(target.absolute().parent, os.W_OK | os.X_OK):
+        return f"the folder {target.absolute().parent} may not be written to"
+    return None
+
+
 def private_directory(path: str | os.PathLike[str]) -> Path:
     """Return the directory `path`, made with mode 0700 (as are its missing parents) when not there.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import command, need_folder, option
+from netdsl.cli.command import command, need_place, option
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.source import Diagnostic, NetError, counted
 
@@ -35,7 +35,7 @@ def app(models: list[Path], out: Path) -> None:
     from netdsl.train.folder import folds_in, models_of
     from netdsl.train.transfer.average import average
 
-    need_folder(out, "-o")
+    need_place(out, "-o")
     with diagnostics():
         for path in models:
             if folds_in(path):

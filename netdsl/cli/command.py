@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from netdsl.cli.streams import columns, say
+from netdsl.files import obstacle
 from netdsl.source import suggest
 from netdsl.terminal import fitted
 
@@ -103,16 +104,17 @@ class UsageError(Exception):
 
 
 def need_ending(out: Path | None, endings: Sequence[str]) -> None:
-    """Raise UsageError for an output, as -o names it, that ends in none of these, or whose folder is not there."""
+    """Raise UsageError for an output, as -o names it, that ends in none of these, or cannot be written."""
     if out is not None and out.suffix not in endings:
         raise UsageError(f"argument -o: {out} ends in none of {', '.join(endings)}")
-    need_folder(out, "-o")
+    need_place(out, "-o")
 
 
-def need_folder(out: Path | None, option: str) -> None:
-    """Raise UsageError for an output in a folder that is not there: before anything is computed."""
-    if out is not None and not out.parent.is_dir():
-        raise UsageError(f"argument {option}: there is no folder {out.parent} for {out.name}")
+def need_place(out: Path | None, option: str) -> None:
+    """Raise UsageError for an output that cannot be written: before anything is computed."""
+    reason = None if out is None else obstacle(out)
+    if reason is not None:
+        raise UsageError(f"argument {option}: {reason}")
 
 
 class Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import UsageError, command, option
+from netdsl.cli.command import UsageError, command, need_place, option
 from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json, writing
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def app(files: list[Path], sort: str | None, picture: Path | None, form: Format)
 
     if picture is not None and picture.suffix != ".svg":
         raise UsageError(f"argument --chart: {picture} does not end in .svg")
+    need_place(picture, "--chart")
     with diagnostics(form):
         summaries = [s for file in files for s in _summaries(file)]
     if not summaries:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.backend.registry import check_device, find_target
-from netdsl.cli.command import Choice, UsageError, command, option
+from netdsl.cli.command import Choice, UsageError, command, need_place, option
 from netdsl.cli.common import (
     BATCH,
     DEVICE,
@@ -107,6 +107,7 @@ def app(
         raise UsageError("--weights is for what -o writes")
     if out is not None and (emit is not None or explain):
         raise UsageError("-o writes a file, --emit and --explain print something else instead")
+    need_place(out, "-o")
     with diagnostics(form):
         check_device(device)
         if emit is Stage.tree:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import at_least_1, command, need_folder, option
+from netdsl.cli.command import at_least_1, command, need_place, option
 from netdsl.cli.common import (
     DEVICE,
     FORMAT,
@@ -85,7 +85,7 @@ def app(
     from netdsl.predict.text import as_json, lines
     from netdsl.train.folder import models_of
 
-    need_folder(out, "--out")
+    need_place(out, "--out")
 
     def typed(run: str, net: str | None, settings: Mapping[str, str]) -> list[str]:
         return ["netdsl", "run", run, *map(str, inputs)]

@@ -14,7 +14,7 @@ from netdsl.elaborate.context import POISON, Context, Frame, Problems, shortened
 from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.naming import Naming
-from netdsl.elaborate.overrides import Overrides
+from netdsl.elaborate.overrides import COMMAND_LINE, Overrides, Written
 from netdsl.elaborate.process import deep_recursion, no_collection
 from netdsl.elaborate.sections import SectionSetting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
@@ -61,14 +61,22 @@ def need_network(value: object, function: str) -> None:
 
 
 def elaborate(
-    source: Source, batch: int = 1, overrides: Mapping[str, str] | None = None, net: str | None = None
+    source: Source,
+    batch: int = 1,
+    overrides: Mapping[str, str] | None = None,
+    net: str | None = None,
+    written: Written = COMMAND_LINE,
 ) -> Network:
     """The network of a source text.
 
     `batch` is the number of samples per run, `overrides` maps settings to text (`{"train.epochs": "3"}`), `net`
-    picks a preset, or a net where the file has several.  Raises NetError with every mistake found.
+    picks a preset, or a net where the file has several, and `written` says where these two come from.  Raises
+    NetError with every mistake found.
     """
-    return next(elaborate_each(source, [net], batch, overrides))
+    network, problems = _elaborate(source, batch, overrides, net, Budget(), written)
+    if problems:
+        raise NetError(*problems)
+    return network
 
 
 def elaborate_each(
@@ -111,7 +119,12 @@ def elaborate_partial(
 
 
 def _elaborate(
-    source: Source, batch: int, overrides: Mapping[str, str] | None, net: str | None, budget: Budget
+    source: Source,
+    batch: int,
+    overrides: Mapping[str, str] | None,
+    net: str | None,
+    budget: Budget,
+    written: Written = COMMAND_LINE,
 ) -> tuple[Network, tuple[Diagnostic, ...]]:
     problems = Problems()
     try:
@@ -124,8 +137,8 @@ def _elaborate(
             budget.spend(PER_NET + len(file.items), file.span)
             home = collect(file, source, budget)
             preset = file.presets.get(net or "")
-            chosen = _choose(file, source, None if preset else net)
-            given = Overrides(overrides or {}, file, chosen, preset)
+            chosen = _choose(file, source, None if preset else net, written.choice)
+            given = Overrides(overrides or {}, file, chosen, preset, written)
             name = (preset or chosen).name.id
             context = Context(batch, budget, problems)
             network, found = _Elaboration(context, file, home, chosen, source, given, name).result()
@@ -146,7 +159,7 @@ def in_preset(problem: Diagnostic, preset: tree.Preset | None) -> Diagnostic:
     return replace(problem, notes=(*problem.notes, note))
 
 
-def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
+def _choose(file: tree.File, source: Source, name: str | None, choice: str) -> tree.Net:
     nets = file.nets
     if not nets:
         message = "there is no net in this file"
@@ -161,7 +174,7 @@ def _choose(file: tree.File, source: Source, name: str | None) -> tree.Net:
     if name is None and len(nets) > 1:
         message = f"the file has several nets: {', '.join(nets)}"
         raise NetError(
-            Diagnostic("name", message, [*nets.values()][1].name.span, fix="choose one with --net")
+            Diagnostic("name", message, [*nets.values()][1].name.span, fix=f"choose one with {choice}")
         )
     return nets[name] if name is not None else next(iter(nets.values()))
 

@@ -1,15 +1,29 @@
-"""Values that replace those of the file: from a preset, and from `--set NAME=VALUE`."""
+"""Values that replace those of the file: from a preset, and from `--set NAME=VALUE` or `settings` in Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from netdsl import words
 from netdsl.elaborate.sections import KNOWN
 from netdsl.source import Diagnostic, NetError, Source, Span, brief, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse
+
+
+class Written(NamedTuple):
+    """How overrides are written: the place, what stands before and behind a name, and how a net is chosen."""
+
+    place: str
+    before: str
+    behind: str
+    choice: str
+
+
+COMMAND_LINE = Written("the command line", "--set ", "=", "--net")
+IN_PYTHON = Written("settings", 'settings["', '"] = ', "net=")
 
 
 class Overrides:
@@ -19,7 +33,12 @@ class Overrides:
     """
 
     def __init__(
-        self, texts: Mapping[str, str], file: tree.File, net: tree.Net, preset: tree.Preset | None = None
+        self,
+        texts: Mapping[str, str],
+        file: tree.File,
+        net: tree.Net,
+        preset: tree.Preset | None = None,
+        written: Written = COMMAND_LINE,
     ) -> None:
         dims = {
             d.name.id for s in net.body if isinstance(s, tree.Input) for d in s.dims if d.name is not None
@@ -34,7 +53,7 @@ class Overrides:
             self._preset(preset, untouched=not self.net_names & texts.keys())
         for name, text in texts.items():
             try:
-                self._place(name, *_parse(name, text))
+                self._place(name, *_parse(name, text, written))
             except NetError as error:
                 self.problems.extend(error.diagnostics)
 
@@ -74,13 +93,14 @@ class Overrides:
             raise NetError(Diagnostic("setting", f"there is no setting {name}", where, fix=fix))
 
 
-def _parse(name: str, text: str) -> tuple[Span, tree.Expr]:
-    """The place of the name and the value of `--set NAME=VALUE`."""
-    head = f"--set {name}="
-    where = Span(_framed("the command line", head, text), len("--set "), len(head) - 1)
+def _parse(name: str, text: str, written: Written) -> tuple[Span, tree.Expr]:
+    """The place of the name and the value, such as of `--set NAME=VALUE`."""
+    head = f"{written.before}{name}{written.behind}"
+    start = len(written.before)
+    where = Span(_framed(written.place, head, text), start, start + len(name))
     if not text:
         raise NetError(Diagnostic("syntax", f"{name} is given no value", where))
-    return where, parse_value("the command line", head, text, name)
+    return where, parse_value(written.place, head, text, name)
 
 
 def parse_value(place: str, head: str, text: str, name: str) -> tree.Expr:

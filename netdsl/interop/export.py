@@ -10,13 +10,13 @@ from netdsl.arrays import Array
 from netdsl.data import Preparation, Said, Usage
 from netdsl.elaborate import Network
 from netdsl.extras import need
-from netdsl.files import atomic_write
+from netdsl.files import atomic_write, obstacle
 from netdsl.ir import Graph
-from netdsl.ops.initializers import initialize
 from netdsl.passes import Log
 from netdsl.passes.dead_code import DeadCode
 from netdsl.passes.drop_aux import DropAux
 from netdsl.runtime.artifact import Artifact, Model, save_artifact
+from netdsl.runtime.fresh import draw_weights
 from netdsl.source import Diagnostic, NetError, suggest
 from netdsl.train import load_checkpoint
 from netdsl.train.meaning import meanings
@@ -36,9 +36,8 @@ def check_export(path: Path, graph: Graph) -> None:
         if near is not None:
             fix = f"did you mean {path.with_suffix(near)}? {fix}"
         raise _error(f"the ending of {path} does not say what to write", fix)
-    if not path.absolute().parent.is_dir():
-        message = f"cannot write {path}: No such file or directory"
-        raise NetError(Diagnostic("file", message, fix=f"there is no folder {path.parent}: make it first"))
+    if (reason := obstacle(path)) is not None:
+        raise NetError(Diagnostic("file", f"cannot write {path}: {reason}"))
     if ending == ".onnx":
         need("onnx", "onnx", f"writing {path}", "output")
         size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))
@@ -68,7 +67,9 @@ def _weights(network: Network, checkpoint: Path | None) -> tuple[Mapping[str, Ar
     leaves = (*network.graph.leaves("param"), *network.graph.leaves("state"))
     inputs = {n.id: Preparation(n.types[0].shape[1:]) for n in network.graph.leaves("input")}
     outputs = {name: Said(meaning) for name, meaning in meanings(network).items()}
-    return {n.id: initialize(n, 0) for n in leaves}, Usage(inputs, outputs)
+    weights: dict[str, Array] = {}
+    draw_weights(leaves, 0, weights.__setitem__)
+    return weights, Usage(inputs, outputs)
 
 
 def _export_onnx(graph: Graph, path: Path, weights: Mapping[str, Array], usage: Usage | None) -> None:

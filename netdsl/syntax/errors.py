@@ -5,6 +5,7 @@ import re
 from netdsl import words
 from netdsl.source import Diagnostic, Source, Span, suggest
 from netdsl.syntax.lalr import Unexpected
+from netdsl.syntax.scan import Lexeme
 
 _CONSTANTS = {"true", "false", "none"}
 _OPERAND = {"NAME", "NUMBER", "STRING", "(", "[", "-", "not", "in", "repeat"} | _CONSTANTS
@@ -36,6 +37,8 @@ _SECTIONS = {
 def describe(source: Source, error: Unexpected) -> Diagnostic:
     """The diagnostic for a lexeme the parser could not take."""
     lexeme, previous, accepts = error.lexeme, error.previous, error.accepts
+    if (share := _share(source, previous)) is not None:
+        return share
     span = Span(source, lexeme.start, lexeme.end)
     if previous is not None and (lexeme.kind == "newline" or _line_ended(source, error)):
         span = Span(source, previous.end, previous.end)
@@ -48,12 +51,22 @@ def describe(source: Source, error: Unexpected) -> Diagnostic:
     label = f"expected {_expected(accepts)}"
     ahead = source.text[lexeme.start : lexeme.start + 2]
     line = source.text[source.text.rfind("\n", 0, lexeme.start) + 1 : lexeme.end + 8].partition("\n")[0]
-    if previous is not None and previous.text == "%":
-        line = source.text[max(0, previous.start - 40) : previous.end]
     fix = _fix(error, ahead, line)
     if lexeme.text == "," and _IN_SECTION.search(source.text[max(0, lexeme.start - 1000) : lexeme.start]):
         fix = "settings are separated by `;` or a new line"
     return Diagnostic("syntax", message, span, label, fix=fix)
+
+
+def _share(source: Source, previous: Lexeme | None) -> Diagnostic | None:
+    """The diagnostic for a number in percent; None where what was taken last is none."""
+    if previous is None or previous.text != "%":
+        return None
+    found = _SHARE.search(source.text[max(0, previous.start - 40) : previous.end])
+    if found is None:
+        return None
+    span = Span(source, previous.end - len(found[0]), previous.end)
+    message = f"`{found[0]}` is no number: `%` is the remainder of a division"
+    return Diagnostic("syntax", message, span, fix=f"write {float(found[1]) / 100:g}")
 
 
 def _line_ended(source: Source, error: Unexpected) -> bool:
@@ -104,15 +117,12 @@ def _is_reserved(terminal: str, accepts: set[str]) -> bool:
 def _fix(error: Unexpected, ahead: str, line: str) -> str | None:
     """A hint for habits from other languages.
 
-    `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more, or
-    what ends with the lexeme before, if that is a percent sign.
+    `ahead` are the next two characters, `line` is the line up to where no lexeme can be taken, and a little more.
     """
     text, previous, accepts = error.lexeme.text, error.previous, error.accepts
     before = previous.text if previous is not None else ""
     if _COMMENT.search(line):
         return words.COMMENT
-    if before == "%" and (share := _SHARE.search(line)):
-        return f"write {float(share[1]) / 100:g}"
     if text == "=" and "]" in accepts and (outside := _OUTSIDE.search(line)):
         inner = ", ".join(filter(None, (outside[2], f"{outside[3]} = {outside[4] or '…'}")))
         return f"a setting stands in the parentheses of what it is for: {outside[1]}({inner})"

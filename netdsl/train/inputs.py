@@ -156,8 +156,8 @@ class Target:
             )
         if not outline.in_python:
             return f"only(..., {found}) around the source numbers these classes from 0"
-        start, stop = found[0], found[-1] + 1
-        if found != list(range(start, stop)):
+        start = int(found[0])
+        if found != [*range(start, start + len(found))]:
             return f"numpy.unique({self.name}, return_inverse=True)[1] numbers these classes from 0"
         return f"{self.name} {'-' if start > 0 else '+'} {abs(start)} numbers these classes from 0"
 

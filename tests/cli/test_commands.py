@@ -186,13 +186,6 @@ def test_several_inputs_are_fed_by_name(capsys, tmp_path):
     assert code == 1 and "the network takes a, b: an .npz file" in err
 
 
-@pytest.mark.parametrize("words", [("compare", "--chart", "x.svg"), ("compile", "-o", "x.netdsl")])
-def test_a_file_that_cannot_be_written_is_named(capsys, tmp_path, words):
-    path = str(tmp_path / "none" / words[2])
-    code, _, err = call(capsys, words[0], LENET, words[1], path)
-    assert code == 1 and f"error[file]: cannot write {path}: No such file" in err
-
-
 def test_a_folder_that_is_not_there_is_wrong_usage(capsys, tmp_path):
     folder = tmp_path / "none"
     code, _, err = call(capsys, "draw", LENET, "-o", str(folder / "x.svg"))

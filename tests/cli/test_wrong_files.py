@@ -245,8 +245,8 @@ print(json.dumps(found))
 OUTPUTS = {"draw": "draw n.net -o OUT", "compile": "compile n.net -o OUT", "train": "train n.net --out OUT"}
 OUTPUTS |= {"chart": "compare n.net --chart OUT", "run": "run trained x.npy --out OUT"}
 
-# Those that ask whether there is the folder before they begin.
-LOOK_FIRST = ("draw", "run")
+# Those that ask whether the file can be written before they begin.
+LOOK_FIRST = ("draw", "compile", "chart", "run")
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -262,9 +262,11 @@ def test_places_that_cannot_be_written(name, folder, capsys):
     places = [f"file/out{end}"] if name == "train" else [f"full{end}", f"nowhere/out{end}", f"file/out{end}"]
     for place in places:
         words = [place if w == "OUT" else w for w in OUTPUTS[name].split()]
-        if name in LOOK_FIRST and "/" in place:
+        if name in LOOK_FIRST:
             said = message(words, capsys, status=2)
-            assert f"there is no folder {place.partition('/')[0]} for out{end}" in said, said
+            folder_of, slash, _ = place.partition("/")
+            reason = f"there is no folder {folder_of} for out{end}" if slash else f"{place} is a folder"
+            assert reason in said, said
         else:
             said = message(words, capsys)
             assert f"cannot write {place}" in said or f"cannot write into {place}" in said, said

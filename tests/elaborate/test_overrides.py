@@ -2,6 +2,7 @@
 
 import pytest
 
+import netdsl
 from netdsl.elaborate import elaborate
 from netdsl.source import NetError, Source
 
@@ -101,6 +102,27 @@ def test_mistakes_show_what_was_written(name, value, text, marked):
     at = lines[4].index("^") - len("  | ")
     assert lines[3].removeprefix("1 | ")[at : at + len(marked)] == marked
     assert lines[4].count("^") == max(1, len(marked))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text", "marked"),
+    [
+        ("train.optimizer", "sgd(lr = 0)", "lr must be a number above 0, not 0", "lr = 0"),
+        ("train.epoch", 3, "there is no setting train.epoch", "train.epoch"),
+        ("train.epochs", "3)", "unexpected `)`", ")"),
+        ("data.validation", "20%", "`20%` is no number", "20%"),
+    ],
+)
+def test_in_python_mistakes_are_in_settings(name, value, text, marked):
+    with pytest.raises(netdsl.NetError) as caught:
+        netdsl.load("examples/digits.net", settings={name: value})
+    found = str(caught.value)
+    lines = found.splitlines()
+    assert text in lines[0] and found.count("error[") == 1 and "--set" not in found
+    assert lines[1].startswith(" --> settings:1:")
+    assert lines[3] == f'1 | settings["{name}"] = {value}'
+    at = lines[4].index("^") - len("  | ")
+    assert lines[3].removeprefix("1 | ")[at : at + len(marked)] == marked
 
 
 def test_a_wrong_value_is_told_once():
