@@ -158,6 +158,10 @@ def floats(values: NDArray[Any], what: str) -> NDArray[np.float32]:
         raise data_error(f"{what} are {values.dtype}; they must be booleans, integers or floats")
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(values, np.float32)
-    if not np.isfinite(found).all():
-        raise data_error(f"the {what} hold values that are not finite numbers in float32")
+    finite = np.isfinite(found)
+    if not finite.all():
+        place = np.unravel_index(int(finite.argmin()), found.shape)
+        which = f" in sample {place[0]}" if place and len(found) > 1 else ""
+        message = f"the {what} hold values that are not finite numbers in float32"
+        raise data_error(f"{message}: {values[place]:g}{which}")
     return found

@@ -12,8 +12,9 @@ from netdsl.arrays import np
 from netdsl.data.column import Column, as_samples, floats, labels_of, stored_column
 from netdsl.data.errors import data_error
 from netdsl.data.pixels import look
-from netdsl.data.stored import SampleStore, Values, read_all, shape_of, values_of
-from netdsl.source import counted
+from netdsl.data.stored import SampleStore, Values, as_array, read_all, shape_of, values_of
+from netdsl.elaborate.values import shown
+from netdsl.source import brief, counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -149,7 +150,7 @@ def from_arrays(
     Errors: NetError for no samples, different numbers of samples and labels, values that are not finite
     numbers, labels that `classes` has no name for.
     """
-    x, y = values_of(images, IMAGE), np.asarray(labels)
+    x, y = values_of(images, IMAGE), as_array(labels, LABEL)
     check_shapes(shape_of(x), y.shape)
     if classes is not None:
         check_classes(classes)
@@ -173,6 +174,8 @@ def from_mapping(
     if not arrays:
         raise data_error("a data set has at least one array")
     for name, x in arrays.items():
+        if not isinstance(name, str):
+            raise data_error(f"an array goes by its name, as text, not {brief(shown(name))}")
         if isinstance(x, Mapping | Split | str):
             fix = "netdsl.data.DataPlan({...}) makes a data section of settings and data sets"
             raise data_error(f"{name} is a {type(x).__name__}, not an array of samples", fix=fix)

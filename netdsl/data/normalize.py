@@ -145,7 +145,9 @@ class Standardize:
             mean, std = _numbers(self.mean, "mean"), _numbers(self.std, "std")
             return Normalization(peak, mean, std, train.pixels)
         found, deviation = channel_statistics(train, steps)
-        deviation[deviation == 0] = peak
+        # What float32 does not hold in full is 0: dividing by it makes noise of nothing.
+        deviation[deviation < FLOAT_MIN * peak] = peak
+        found[np.abs(found) < FLOAT_MIN * peak] = 0
         mean, std = tuple((found / peak).tolist()), tuple((deviation / peak).tolist())
         return Normalization(peak, mean, std, train.pixels)
 

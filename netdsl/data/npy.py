@@ -29,6 +29,7 @@ _SIMPLE = re.compile(r"[<>|=]?(b1|\?|[iu][1248]|f[248])")
 _TEXT = re.compile(r"[<>|=]?[US][1-9]\d{0,3}")
 _EITHER = re.compile(f"{_SIMPLE.pattern}|{_TEXT.pattern}")
 _OTHER_ZIPS = ("a PyTorch file (.pth)", "a Keras file (.keras)")
+_ZIPS = ("an archive of NumPy arrays (.npz)", "a zip archive")
 _MAX_HEADER = 4096
 _MAX_MEMBERS = 4096
 
@@ -137,6 +138,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with reading(path), open_file(path, "data", wanted) as file:
         found = content(file.peek(HEAD))
         if found in _OTHER_ZIPS or not zipfile.is_zipfile(file):
+            if found in _ZIPS:
+                message = (
+                    f"{path} is damaged: its end, where the list of its arrays is, is cut off or was changed"
+                )
+                raise data_error(message, fix="take another copy of the file")
             raise not_wanted(path, "data", found, wanted)
         try:
             with zipfile.ZipFile(file) as archive:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from netdsl.arrays import np
+from netdsl.data.errors import data_error
 from netdsl.source import NetError
 
 if TYPE_CHECKING:
@@ -145,7 +146,18 @@ def values_of(given: Any, name: str) -> Values:
     """Samples that somebody gives: an array, what the system maps from a file, or what is stored elsewhere."""
     if isinstance(given, np.memmap) and given.ndim > 1:
         return Mapped(given, name)
-    return given if hasattr(given, "shapes") and hasattr(given, "read") else np.asarray(given)
+    return given if hasattr(given, "shapes") and hasattr(given, "read") else as_array(given, name)
+
+
+def as_array(given: Any, name: str) -> NDArray[Any]:
+    """The array of what Python has. Errors: NetError for rows that differ, and for values under a mask."""
+    if np.ma.is_masked(given):
+        fix = "filled(...) gives them a value, compressed() leaves them out"
+        raise data_error(f"{name} has values under its mask, which nothing here looks at", fix=fix)
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise data_error(f"{name} makes no array: {error}") from None
 
 
 def shape_of(values: Values) -> Shape:

@@ -165,11 +165,26 @@ class Trainer:
         learner.load(checkpoint.arrays)
         self.saved = True
         batches = self._batches()
+        self._check_best(progress)
         with interruptible(self._loop):
             output = self._begin(batches, progress, of_callbacks)
             output.begin(progress.epoch)
             output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
         return self._run(output)
+
+    def _check_best(self, progress: Progress) -> None:
+        """Look at the best epoch so far while it can be told: it may be the result.  Errors: NetError."""
+        assert self.out is not None
+        best = self.out / BEST
+        if progress.best is None:
+            return
+        if not best.exists():
+            message = f"{best} is gone: the best of the epochs to come takes its place"
+            warn(Diagnostic("checkpoint", message))
+            progress.best = None
+        elif self.settings.stop is not None:
+            found = load_checkpoint(best)
+            weights_of(self.learner.objective, found.arrays, BEST)
 
     def _identity(self) -> Run:
         return describe_run(self.network, self.settings, len(self.data.train))

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.data.dataset import check_sample_shape, from_arrays
+from netdsl.data.dataset import check_sample_shape, from_arrays, from_mapping
 from netdsl.data.load import load_dataset, load_split
+from netdsl.data.own.generator import from_generator
 from netdsl.data.split import Shares, even_positions
 from netdsl.source import NetError
 
@@ -117,3 +118,29 @@ def test_split_follows_the_seed_and_checks_the_share():
         with pytest.raises(NetError, match="leaves one part empty"):
             Shares(validation=share).divide(data, 0)
     Shares(validation=0.5).divide(from_arrays(np.zeros((10, 1)), np.linspace(0, 1, 10)), 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": [[1, 2], [3]]}, "x makes no array: .*inhomogeneous"),
+        ({"x": np.ma.masked_array(np.ones((2, 2)), [[0, 0], [0, 1]])}, "x has values under its mask"),
+        ({1: np.ones((2, 2))}, "an array goes by its name, as text, not 1"),
+        ({"x": np.array([[0, 1], [2, 3], [4, np.nan]])}, "values of x hold .*: nan in sample 2"),
+        ({"x": np.array([[0, 1], [1e300, 3]])}, r"values of x hold .*: 1e\+300 in sample 1"),
+    ],
+)
+def test_arrays_that_are_none_are_told(arrays, message):
+    with pytest.raises(NetError, match=message):
+        from_mapping(arrays)
+
+
+def test_labels_and_samples_of_generators_are_arrays_too():
+    with pytest.raises(NetError, match="label makes no array"):
+        from_arrays(np.ones((2, 2)), [[0], [1, 2]])
+    with pytest.raises(NetError, match="image of sample 1 makes no array"):
+        from_generator(lambda: iter([([1, 2], 0), ([1, [2]], 0)]))
+
+
+def test_a_mask_that_hides_nothing_is_none():
+    assert from_mapping({"x": np.ma.masked_array(np.ones((2, 2)))})["x"].shape == (2, 2)

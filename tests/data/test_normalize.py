@@ -11,7 +11,7 @@ from netdsl.data import DataPlan, Usage, from_arrays
 from netdsl.data.normalize import Normalization, Raw, Scale, Standardize
 from netdsl.elaborate import elaborate
 from netdsl.predict.samples import read_samples
-from netdsl.source import NetWarning, Source
+from netdsl.source import NetError, NetWarning, Source
 
 VALUES = np.arange(240, dtype=np.uint8).reshape(8, 6, 5, 1)
 LABELS = np.arange(8) % 2
@@ -144,3 +144,18 @@ def test_a_sign_that_comes_or_goes_is_another_range(trained, given, said):
     assert [w.category for w in caught] == [NetWarning] * said
     if said:
         assert f"from {given[0]} to {given[1]}, the training set" in str(caught[0].message)
+
+
+def test_a_spread_that_float32_does_not_hold_is_none():
+    images = np.where(np.arange(16).reshape(8, 2) % 3 == 0, 1e-42, 0)
+    plan = DataPlan({"train": from_arrays(images, LABELS), "normalize": "standardize"})
+    batch = plan.training_batches(8).make(0, 0)
+    assert np.abs(batch["image"]).max() < 1e-40
+
+
+def test_numbers_on_disk_that_are_none_are_told(tmp_path):
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=(8, 2))
+    x[:] = np.arange(16).reshape(8, 2)
+    x[5, 1] = np.nan
+    with pytest.raises(NetError, match=r"sample 5 of image: .* not finite numbers in float32: nan$"):
+        DataPlan({"train": from_arrays(x, LABELS)}).training_batches(8).make(0, 0)

@@ -189,3 +189,12 @@ def test_a_bomb(tmp_path):
         )
     with pytest.raises(NetError, match=r"says .1000. of uint8, 1,000 bytes, but has 16,777,216 bytes"):
         read_npz(tmp_path / "a.npz", "x")
+
+
+@pytest.mark.parametrize("cut", [20, 200, -30, -1])
+def test_an_archive_without_its_end_is_damaged(tmp_path, cut):
+    np.savez(tmp_path / "a.npz", x=np.arange(60))
+    whole = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(whole[:cut])
+    with pytest.raises(NetError, match=r"a\.npz is damaged: its end"):
+        read_npz(tmp_path / "a.npz", "x")

@@ -15,7 +15,7 @@ from netdsl.data.column import labels_of, stored_column
 from netdsl.data.dataset import IMAGE, LABEL, Split, from_mapping
 from netdsl.data.errors import data_error
 from netdsl.data.own.array_files import STORED, FileArray
-from netdsl.data.stored import Shape
+from netdsl.data.stored import Shape, as_array
 from netdsl.source import NetError, counted
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ class _Made:
 def _arrays(sample: Any, number: int) -> dict[str, NDArray[Any]]:
     """The arrays of a sample by name."""
     if isinstance(sample, Mapping):
-        return {str(name): np.asarray(x) for name, x in sample.items()}
+        return {str(name): as_array(x, f"{name} of sample {number}") for name, x in sample.items()}
     if isinstance(sample, tuple) and len(sample) == 2:
-        return {IMAGE: np.asarray(sample[0]), LABEL: np.asarray(sample[1])}
+        return _arrays({IMAGE: sample[0], LABEL: sample[1]}, number)
     what = f"sample {number} is a {type(sample).__name__}"
     raise data_error(f"{what}; a sample is a mapping of arrays by name, or a pair of an array and its label")
 

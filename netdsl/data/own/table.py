@@ -23,6 +23,7 @@ from netdsl.data.own.source import FollowingSource
 from netdsl.data.pixels import look
 from netdsl.data.reading import Encoded, Reading, TableReading
 from netdsl.elaborate.values import in_quotes, shown
+from netdsl.ir.types import FLOAT_MAX
 from netdsl.source import brief, counted
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Csv(FollowingSource):
         if self.encode not in _ENCODE:
             raise data_error(f'encode is "one_hot" or "number", not {brief(shown(self.encode))}')
         number = isinstance(self.missing, int | float) and not isinstance(self.missing, bool)
-        if self.missing not in _MISSING and not (number and math.isfinite(self.missing)):
+        if self.missing not in _MISSING and not (number and abs(self.missing) <= FLOAT_MAX):
             words = ", ".join(f'"{word}"' for word in _MISSING)
             raise data_error(f"missing is {words} or a number, not {brief(shown(self.missing))}")
         if self.decimal not in (".", ","):
@@ -145,6 +146,8 @@ class Csv(FollowingSource):
         """How the labels and the other columns become numbers, as this table has them."""
         path, table = base / self.file, self._table(base)
         names = tuple(table.columns)
+        if not table.lines:
+            raise data_error(f"there are no records in {path}, only the names of columns")
         for setting, given in (
             ("label", self.label),
             ("without", self.without),
@@ -223,6 +226,10 @@ class Csv(FollowingSource):
                     f"{path} has {brief(odd)} in {e.name}, a column of numbers in the training set"
                 )
             values = np.array(column.values)
+            large = np.flatnonzero(np.abs(values) > FLOAT_MAX)
+            if large.size:
+                at = f"line {table.lines[large[0]]} of {path} has {values[large[0]]:g} in {e.name}"
+                raise data_error(f"{at}: too large for a number in float32")
             return np.where(np.isnan(values), math.nan if e.fill is None else e.fill, values)[:, None]
         codes = column.codes(e.categories, table.lines, str(path))
         codes = codes if e.fill is None else np.where(codes < 0, int(e.fill), codes)
@@ -271,6 +278,8 @@ def _read(path: Path, form: Form, texts: frozenset[str], decimal: str, size: int
 def _names(setting: str, value: object) -> tuple[str, ...] | None:
     """Names of columns: one, or a list of them. Errors: NetError that begins with the setting."""
     listed_ = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    if setting == "columns" and value is not None and not listed_:
+        raise data_error("columns names no column", fix="without it, all but the label are taken")
     for name in listed_:
         if not isinstance(name, str):
             raise data_error(

@@ -126,7 +126,10 @@ def test_a_test_set_is_read_as_the_training_set(tmp_path):
     ("text", "source", "message"),
     [
         ("", {}, "is empty"),
-        ("a,b\n", {}, "no value at all"),
+        ("a,b\n", {}, "there are no records in .*, only the names of columns"),
+        ("a,b\n1,2\n3,1e300\n", {}, "line 3 of .* has 1e.300 in b: too large for a number in float32"),
+        ("a,b\n1,2\n", {"columns": []}, "columns names no column"),
+        ("a,b\n1,2\n", {"missing": 1e39}, "missing is .* or a number, not 1e.39"),
         ("a,b\n1,2,3\n", {}, "line 2 of .* has 3 fields, the first line 2"),
         ("a,b\n1,2\n3,x\n", {}, "line 3 of .* has x in b, a column of numbers"),
         ("a,b\n1,inf\n", {"columns": ["a"]}, None),
