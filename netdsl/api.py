@@ -58,6 +58,8 @@ class Network(elaborate.Network):
         if of is None and self.objective is None:
             fix = 'gradient("cross_entropy(logits, label)"), or a section train with a loss'
             raise NetError(Diagnostic("gradient", f"{self.name} has no loss", fix=fix))
+        if not isinstance(of, str | None):
+            raise TypeError(f'of is text, such as "logits[3]", not a {type(of).__name__}')
         wanted = "loss" if of is None else of
         graph = add_to_network(self, wanted, "of")
         target = find_target(device or (share.device if share else "cpu"), threads=threads)
@@ -182,6 +184,10 @@ def ensemble(*paths: str | os.PathLike[str]) -> Ensemble:
     from netdsl.predict import load_models
     from netdsl.train.folder import models_of
 
+    if not paths:
+        raise NetError(
+            Diagnostic("checkpoint", "an ensemble has at least one network", fix='ensemble("runs/a")')
+        )
     return load_models([model for path in paths for model in models_of(Path(path))])
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from netdsl.runtime.container import TYPES, Array
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, brief
 from netdsl.train.callback import Callback
 from netdsl.train.checkpoint import Checkpoint
 
@@ -56,10 +56,13 @@ def _places(callbacks: Iterable[Callback]) -> Iterator[tuple[Callback, str]]:
 
 
 def _state(callback: Callback) -> dict[str, Array]:
-    state = {name: np.asarray(value) for name, value in callback.state().items()}
+    given, kind = callback.state(), type(callback).__name__
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"{kind}.state gives arrays by name, a mapping, not {brief(repr(given))}")
+    state = {name: np.asarray(value) for name, value in given.items()}
     for name, array in state.items():
         if array.dtype.name not in TYPES.values():
-            kind, types = type(callback).__name__, ", ".join(TYPES.values())
+            types = ", ".join(TYPES.values())
             raise TypeError(f"{kind}.state gives {array.dtype} as {name}: checkpoints hold {types}")
     return state
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from netdsl.arrays import Array
 from netdsl.data import Batch, Batches, Loader
+from netdsl.source import first_of
 from netdsl.train.callback import Callback
 from netdsl.train.checkpoint import EpochResult, Progress
 from netdsl.train.evaluator import Evaluator
@@ -94,6 +95,7 @@ class Loop:
         self.batches, self.epochs, self.callbacks = batches, epochs, tuple(callbacks)
         self.evaluator = evaluator
         self.progress = progress or Progress()
+        self._names = frozenset(self.learner.shapes())
         for callback in self.callbacks:
             callback.on_train_begin(self)
         if kept is not None:
@@ -122,7 +124,7 @@ class Loop:
         if p.batch == 0:
             self._tell(lambda c: c.on_epoch_begin(self))
         self.lr, self.momentum, self.frozen = learner.optimizer.lr, None, frozenset()
-        self._tell(lambda c: c.on_batch_begin(self))
+        self._tell(self._begin_batch)
         if self.ending:
             return None
         turn, clock = self._turn, self.clock
@@ -141,6 +143,15 @@ class Loop:
         p.epoch, p.batch, p.sums = p.epoch + 1, 0, {}
         p.history.append(EpochResult(p.epoch, self.lr, values, validation))
         return p.history[-1]
+
+    def _begin_batch(self, callback: Callback) -> None:
+        """Let a callback act before a step.  Raises ValueError where it freezes what is no weight."""
+        callback.on_batch_begin(self)
+        names = self.frozen if isinstance(self.frozen, Set) else {repr(self.frozen)}
+        if unknown := sorted(names - self._names):
+            kind = type(callback).__name__
+            message = f"{kind} puts {unknown[0]} into loop.frozen, a set of names of weights"
+            raise ValueError(f"{message}; there are {first_of(sorted(self._names), 6)}")
 
     def _validated(self) -> Values | None:
         """Loss and metrics over the validation set, of the averaged weights where there are some."""

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netdsl.arrays import np
 from netdsl.data.column import labels_of, stored_column
-from netdsl.data.dataset import IMAGE, LABEL, Split, from_mapping
+from netdsl.data.dataset import IMAGE, LABEL, Split, check_counts, from_mapping
 from netdsl.data.errors import data_error
 from netdsl.data.own.array_files import STORED, FileArray
 from netdsl.data.stored import Shape, as_array
@@ -71,7 +71,9 @@ def from_function(
     [n, ...], in memory: they say how many samples there are.  Errors: NetError, also later for samples of other
     shapes.
     """
-    target = labels_of(np.asarray(labels), classes)
+    given = as_array(labels, LABEL)
+    check_counts({LABEL: given.shape})
+    target = labels_of(given, classes)
     first = np.asarray(sample(0))
     if first.dtype.kind not in "biuf":
         raise data_error(f"samples are {first.dtype}; they must be booleans, integers or floats")

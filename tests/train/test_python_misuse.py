@@ -1,0 +1,79 @@
+"""What Python hands over by mistake: each is told in words, before or right after the mistake."""
+
+import numpy as np
+import pytest
+
+import netdsl
+from netdsl.data import from_function
+from netdsl.source import NetError
+from netdsl.train import Callback
+
+TEXT = """net A {
+  input x: [4]
+  output y = x -> dense(3) @name("d")
+}
+train { loss = cross_entropy(y, label); epochs = 1; batch = 4 }
+"""
+ARRAYS = {"x": np.linspace(0, 1, 48).reshape(12, 4), "label": np.arange(12) % 3}
+
+
+@pytest.fixture
+def network(tmp_path):
+    (tmp_path / "a.net").write_text(TEXT)
+    return netdsl.load(tmp_path / "a.net")
+
+
+class Freezes(Callback):
+    def __init__(self, names):
+        self.names = names
+
+    def on_batch_begin(self, loop):
+        loop.frozen = self.names
+
+
+@pytest.mark.parametrize("names", ["d.weight", {"d"}, {"d.weight", "nope"}, ["d.weight"], None])
+def test_what_is_no_set_of_weights_is_not_frozen(network, tmp_path, names):
+    with pytest.raises(ValueError, match=r"Freezes puts .* into loop\.frozen.* there are d\.bias, d\.weight"):
+        netdsl.Trainer(network, tmp_path / "run", data=ARRAYS, callbacks=[Freezes(names)]).fit()
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_set_of_weights_is_frozen(network):
+    trainer = netdsl.Trainer(network, data=ARRAYS, callbacks=[Freezes({"d.weight"})])
+    before = {name: trainer.program.get(name).copy() for name in ("d.weight", "d.bias")}
+    trainer.fit()
+    assert (trainer.program.get("d.weight") == before["d.weight"]).all()
+    assert (trainer.program.get("d.bias") != before["d.bias"]).any()
+
+
+class Keeps(Callback):
+    def __init__(self, given):
+        self.given = given
+
+    def state(self):
+        return self.given
+
+    def load_state(self, arrays):
+        pass
+
+
+@pytest.mark.parametrize("given", [None, [1], {1: np.zeros(2)}])
+def test_state_is_a_mapping(network, tmp_path, given):
+    with pytest.raises(TypeError, match=r"Keeps\.state gives arrays by name, a mapping, not"):
+        netdsl.Trainer(network, tmp_path / "run", data=ARRAYS, callbacks=[Keeps(given)]).fit()
+
+
+def test_an_ensemble_of_nothing():
+    with pytest.raises(NetError, match="at least one network"):
+        netdsl.ensemble()
+
+
+def test_a_gradient_of_what_is_no_text(network):
+    with pytest.raises(TypeError, match="of is text"):
+        network.gradient(3)
+
+
+@pytest.mark.parametrize("labels", [3, [], [[0], [1, 2]]])
+def test_labels_of_a_function_are_an_array(labels):
+    with pytest.raises(NetError, match=r"label (needs shape|makes no array)|no samples in label"):
+        from_function(lambda k: np.zeros(4), labels=labels)
