@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
 from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.kernels.gather import plan_gather
-from netdsl.cpu.kernels.map import plan_concat, plan_map, plan_slice, plan_transpose
+from netdsl.cpu.kernels.map import plan_elementwise
 from netdsl.cpu.kernels.non_max_suppression import plan_suppress
 from netdsl.cpu.kernels.reduce import plan_reduce
 from netdsl.cpu.kernels.reduce_window import plan_window
@@ -18,40 +19,32 @@ from netdsl.cpu.kernels.top_k import plan_top
 from netdsl.cpu.step import Step
 from netdsl.ir import Op
 from netdsl.primitives import (
-    Concat,
     Contract,
     Gather,
     Map,
     NonMaxSuppression,
-    Pad,
     Reduce,
     ReduceWindow,
     ReduceWindowGrad,
     RoiReduce,
     RoiReduceGrad,
     ScatterAdd,
-    Slice,
     TopK,
-    Transpose,
 )
 from netdsl.primitives.epilogue import NOTHING, match_epilogue
 from netdsl.schedule import View
 
 Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Step]]
 PLANNERS: Mapping[type, Planner] = {
-    Map: plan_map,
+    **dict.fromkeys(ELEMENTWISE, plan_elementwise),
     Reduce: plan_reduce,
     ReduceWindow: plan_window,
     ReduceWindowGrad: plan_window,
     RoiReduce: plan_region,
     RoiReduceGrad: plan_region,
     NonMaxSuppression: plan_suppress,
-    Concat: plan_concat,
-    Slice: plan_slice,
-    Pad: plan_slice,
     Gather: plan_gather,
     ScatterAdd: plan_gather,
-    Transpose: plan_transpose,
     TopK: plan_top,
 }
 
@@ -74,5 +67,5 @@ def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], t
     plan = plan_contract(op, operands, result, threads, epilogue)
     if rest is None:
         return plan
-    after = plan_map(Map((rest,), result.shape), [result, *operands[2:]], results)
+    after = plan_elementwise(Map((rest,), result.shape), [result, *operands[2:]], results)
     return replace(plan, steps=(*plan.steps, *after))

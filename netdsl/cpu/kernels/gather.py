@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 from netdsl.backend.arguments import Address, Arguments, Block
+from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.emit import I1, I64, Emitter, Fields, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import elements, share
+from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.codegen.scalar import ELEMENT
 from netdsl.cpu.kernels.map import load_elements, store_elements
 from netdsl.cpu.step import Generated, Step

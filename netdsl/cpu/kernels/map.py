@@ -1,4 +1,4 @@
-"""`map` on the CPU, and every copy that is a map of the identity: `concat`, `slice`, `pad`, `transpose`.
+"""Tapes over a space on the CPU: `map`, and the copies of `concat`, `slice`, `pad` and `transpose`.
 
 One kernel per expression, number of axes and kind of operand along the innermost one (contiguous or repeated);
 sizes and strides are data.
@@ -7,22 +7,24 @@ sizes and strides are data.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from llvmlite import ir
 
 from netdsl.backend.arguments import Block
+from netdsl.backend.axes import Axis, axes_of, elements
+from netdsl.backend.elementwise import Elementwise, elementwise
 from netdsl.backend.step import Slot
+from netdsl.backend.tape import Tape
 from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import Axis, axes_of, elements, nest_arguments, nest_layout, share
-from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
+from netdsl.cpu.codegen.nest import nest_arguments, nest_layout, share
+from netdsl.cpu.codegen.scalar import ELEMENT, Printer
 from netdsl.cpu.step import Generated, Step
+from netdsl.ir import Op
 from netdsl.ir.types import ITEM_SIZE
-from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
-from netdsl.scalar import Arg, Lit
 from netdsl.scalar.operators import Dtype
-from netdsl.schedule import View, dense_strides
+from netdsl.schedule import View
 
 SMALL = 16_384  # elements times work below which one thread does a map alone
 
@@ -33,100 +35,28 @@ class MapBlock(Block):
     small: bool
 
 
-def plan_map(op: Map, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """The step of a map."""
-    program = tape(op.exprs, [v.type.dtype for v in operands], [v.type.dtype for v in results])
-    return [plan_tape("map", program, results[0].shape, operands, results)]
+def plan_elementwise(op: Op, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
+    """A step for each run."""
+    return [_step(run) for run in elementwise(op, operands, results)]
 
 
-def plan_concat(op: Concat, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """One copy per operand that is not in its place."""
-    (result,) = results
-    steps, start, ones = [], [0] * len(result.shape), [1] * len(result.shape)
-    for source in operands:
-        target = result.sliced(start, ones, source.shape)
-        if not source.matches(target):
-            steps.append(copy("concat", source, target))
-        start[op.axis] += source.shape[op.axis]
-    return steps
-
-
-def plan_transpose(op: Transpose, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """A copy along the result."""
-    return [copy("transpose", operands[0].transposed(op.order), results[0])]
-
-
-def plan_slice(op: Slice | Pad, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
-    """Zeros where nothing is read, and a copy of the box that is, if it is not in its place."""
-    (x,), (y,) = operands, results
-    whole, part = (x, y) if isinstance(op, Slice) else (y, x)
-    first, box = _box(op, whole.shape, part.shape)
-    zero = tape([Lit(0)], [], [y.type.dtype])
-    start = [a + i * d for a, i, d in zip(op.start, first, op.step, strict=True)]
-    sides = whole.sliced(start, op.step, box), part.sliced(first, [1] * len(box), box)
-    source, target = sides if isinstance(op, Slice) else reversed(sides)
-    if elements(box) and source.matches(target):
-        at = first if isinstance(op, Slice) else start
-        return [plan_tape("zeros", zero, view.shape, [], [view]) for view in _around(y, at, box)]
-    steps = []
-    if elements(box) != y.type.size:
-        steps.append(plan_tape("zeros", zero, y.shape, [], [y]))
-    if elements(box):
-        steps.append(copy(op.name, source, target))
-    return steps
-
-
-def _around(y: View, first: Sequence[int], box: Sequence[int]) -> Iterator[View]:
-    """The rest of a view around a box, as boxes: on each axis before and behind, inside of it on the axes before."""
-    ones = [1] * len(box)
-    for k in range(len(box)):
-        end = first[k] + box[k]
-        for a, n in ((0, first[k]), (end, y.shape[k] - end)):
-            if n:
-                start = [*first[:k], a, *[0] * len(ones[k + 1 :])]
-                yield y.sliced(start, ones, [*box[:k], n, *y.shape[k + 1 :]])
-
-
-def _box(
-    op: Slice | Pad, whole: Sequence[int], part: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The first index into the part and the size, per axis, of what lies inside of the whole."""
-    into, _ = op.places(whole, part)
-    return tuple(int(i[0]) if len(i) else 0 for i in into), tuple(len(i) for i in into)
-
-
-def copy(title: str, source: View, target: View) -> Step:
-    """The step that copies one box of elements."""
-    program = tape([Arg(0)], [source.type.dtype], [target.type.dtype])
-    return plan_tape(title, program, target.shape, [source], [target])
-
-
-def plan_tape(
-    title: str, program: Tape, space: Sequence[int], reads: Sequence[View], writes: Sequence[View]
-) -> Step:
-    """The step that runs a tape over a space."""
-    used = {old: new for new, old in enumerate(program.args())}
-    reads = [reads[k] for k in used]
-    counters = _counters(program, space)
-    views = (*reads, *writes)
+def _step(run: Elementwise) -> Step:
+    """The step of a run."""
+    program, space, views = run.tape, run.space, run.views
+    used, counters = run.used, run.counters
     every = [*(v.over(space) for v in views), *counters]
     axes = axes_of(space, every)
     if any(s not in (0, v.item) for v, s in zip(views, axes[-1].strides, strict=False)):
         axes = [*axes, Axis(1, False, (0,) * len(every))]
-    kinds = "".join("v" if s else "s" for s in axes[-1].strides[: len(reads)])
+    reads = len(used)
+    kinds = "".join("v" if s else "s" for s in axes[-1].strides[:reads])
     dtypes = [v.type.dtype for v in views]
     key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
-    emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), len(reads))
-    block = nest_arguments(MapBlock, axes, [Slot(view, k >= len(reads)) for k, view in enumerate(views)])
+    emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), reads)
+    block = nest_arguments(MapBlock, axes, [Slot(view, k >= reads) for k, view in enumerate(views)])
     block.fill(small=elements(space) * (1 + program.work()) < SMALL)
-    name = f"{title} {'x'.join(map(str, space)) or 'scalar'}"
+    name = f"{run.title} {'x'.join(map(str, space)) or 'scalar'}"
     return Step(name, Generated("map", key, Kernel(emit)), block)
-
-
-def _counters(program: Tape, space: Sequence[int]) -> list[tuple[int, ...]]:
-    """What coordinates and the flat index gain along each axis."""
-    counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
-    return [*counters, dense_strides(space, 1)] if program.random() else counters
 
 
 class Streams:

@@ -16,11 +16,13 @@ import numpy as np
 from llvmlite import ir
 
 from netdsl.backend.arguments import Block
+from netdsl.backend.axes import Axis, axes_of, elements
 from netdsl.backend.step import SCRATCH, Slot
+from netdsl.backend.tape import Tape, tape
 from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.cpu.codegen.nest import Axis, axes_of, elements, nest_arguments, share
-from netdsl.cpu.codegen.scalar import ELEMENT, Printer, Tape, tape
+from netdsl.cpu.codegen.nest import nest_arguments, share
+from netdsl.cpu.codegen.scalar import ELEMENT, Printer
 from netdsl.cpu.kernels.map import Streams, load_elements, ramp, splat_element, store_elements
 from netdsl.cpu.step import Generated, Step
 from netdsl.ir import TensorType

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from netdsl.backend.arguments import Arguments
+from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cpu.codegen.library import NumbaKernel
-from netdsl.cpu.codegen.nest import elements
 from netdsl.cpu.kernels.top_k_arguments import TopKBlock
 from netdsl.cpu.step import Generated, Step
 from netdsl.primitives import TopK
