@@ -46,6 +46,7 @@ ORDER += [
     "backend",
     "native",
     "cpu",
+    "cuda",
     "reference",
     "runtime",
     "data",

@@ -1,0 +1,1 @@
+"""Source of kernels for `numba.cuda`."""

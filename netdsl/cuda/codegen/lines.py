@@ -1,0 +1,42 @@
+"""The body of a kernel while it is written: lines of Python that `numba.cuda` compiles.
+
+What numba.cuda is given is text, since a kernel is a choice of operators, axes and tiles that is only known from
+the network; nothing of a file goes into it but numbers and the operators of `netdsl.scalar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Lines:
+    """Lines with their indentation; `let` names a value, and every value has a name of its own."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._depth = 0
+        self._names = 0
+
+    def add(self, line: str) -> None:
+        """One more line."""
+        self._lines.append("    " * self._depth + line)
+
+    def let(self, expression: str) -> str:
+        """Compute a value; returns its name."""
+        name = f"v{self._names}"
+        self._names += 1
+        self.add(f"{name} = {expression}")
+        return name
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """The lines of a function, a loop or a condition: `with lines.block("if i < n"):`."""
+        self.add(f"{head}:")
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def text(self) -> str:
+        """All of it."""
+        return "".join(f"{line}\n" for line in self._lines)

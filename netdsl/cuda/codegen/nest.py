@@ -1,0 +1,65 @@
+"""Where a thread is in an iteration space, and where its elements lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netdsl.backend.axes import Axis
+from netdsl.cuda.codegen.lines import Lines
+from netdsl.cuda.step import Parameter
+
+MOST = 2**31
+"""Elements of a space: indices are uint32, and divided by multiplying."""
+
+
+@dataclass(frozen=True)
+class Divisor:
+    """`n // d` of n below 2^31 as `n * factor >> shift` (Granlund and Montgomery 1994)."""
+
+    factor: int
+    shift: int
+
+    @staticmethod
+    def of(d: int) -> Divisor:
+        """The divisor of a number from 1 to 2^31."""
+        bits = (d - 1).bit_length()
+        return Divisor(-(-(1 << 31 + bits) // d), 31 + bits)
+
+
+def nest_parameters(dims: int, streams: int) -> list[Parameter]:
+    """The sizes of all axes but the first as divisors, and the strides of each stream."""
+    found = [Parameter("count", "u32")]
+    for k in range(1, dims):
+        found += [Parameter(f"size{k}", "u32"), Parameter(f"factor{k}", "u32"), Parameter(f"shift{k}", "u32")]
+    found += [Parameter(f"stride{s}_{k}", "i64") for s in range(streams) for k in range(dims)]
+    return found
+
+
+def nest_values(axes: Sequence[Axis], items: Sequence[int]) -> dict[str, int]:
+    """The arguments of `nest_parameters`; strides are in elements of `items` bytes."""
+    count = 1
+    values: dict[str, int] = {}
+    for k, axis in enumerate(axes):
+        count *= axis.size
+        if k:
+            d = Divisor.of(axis.size)
+            values |= {f"size{k}": axis.size, f"factor{k}": d.factor, f"shift{k}": d.shift}
+        values |= {f"stride{s}_{k}": b // i for s, (b, i) in enumerate(zip(axis.strides, items, strict=True))}
+    return {"count": count, **values}
+
+
+def coordinates(out: Lines, flat: str, dims: int) -> list[str]:
+    """The coordinate along each axis of a flat index, row-major."""
+    found: list[str] = []
+    rest = flat
+    for k in reversed(range(1, dims)):
+        q = out.let(f"uint32((uint64({rest}) * uint64(factor{k})) >> uint64(shift{k}))")
+        found.append(out.let(f"uint32({rest} - {q} * size{k})"))
+        rest = q
+    return [rest, *reversed(found)]
+
+
+def place(out: Lines, stream: int, at: Sequence[str]) -> str:
+    """The element of a stream at coordinates."""
+    return out.let(" + ".join(f"int64({c}) * stride{stream}_{k}" for k, c in enumerate(at)))

@@ -1,0 +1,1 @@
+"""Kernels of the primitives, each with its plan."""

@@ -1,0 +1,49 @@
+"""What planners return: launches of kernels, whose source is text and whose addresses are still open."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from netdsl.backend.step import Slot
+from netdsl.scalar.operators import Dtype
+
+Kind = Literal["f32", "i64", "u32"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a kernel: a number, or the address of elements of a dtype."""
+
+    name: str
+    kind: Kind | None = None
+    to: Dtype | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The source of a kernel: the Python function `kernel` over its parameters, which `numba.cuda` compiles."""
+
+    text: str
+    parameters: tuple[Parameter, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the content."""
+        return hashlib.sha256(repr((self.text, self.parameters)).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel over a grid of blocks of threads; `values` are its arguments by name but for the addresses."""
+
+    title: str
+    source: Source
+    blocks: int
+    threads: int
+    values: Mapping[str, int | float]
+    slots: Mapping[str, Slot]
+    scratch: int = 0

@@ -1,0 +1,189 @@
+"""`map` and copies on the GPU: the source of their kernels, run thread by thread, against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from netdsl.cuda.codegen.nest import Divisor
+from netdsl.cuda.kernels.map import plan_elementwise
+from netdsl.ir import TensorType
+from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
+from netdsl.scalar import (
+    Arg,
+    Index,
+    Uniform,
+    cast_float,
+    cast_int,
+    logical_and,
+    logical_not,
+    logical_or,
+    where,
+)
+from netdsl.scalar.expr import Binary, Unary
+from netdsl.scalar.operators import COMPARE, FLOAT_ONLY
+from netdsl.schedule import View
+from tests.cuda.thread import run
+
+DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
+X, Y = Arg(0), Arg(1)
+#: both zeros, denormals, the largest, what overflows exp
+EDGES = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3.4e38, 1e-7, 0.5, 88.5, -88, -103, 3e38]
+#: ends and multiples of pi/4, large angles
+ANGLES = [
+    0.7853981,
+    -0.75,
+    1.5707963,
+    -3.1415927,
+    3.1415925,
+    1e5,
+    -1e10,
+    1e20,
+    2.5,
+    3.5,
+    -2.5,
+    0.3,
+    -0.7,
+    7.1,
+]
+FLOATS = np.float32(EDGES + ANGLES)
+INTEGERS = np.array([0, 1, -1, 2, -3, 7, 2**62, -(2**63), 5, 2**63 - 1])
+
+
+def computed(op, *arrays):
+    """What the kernels of a primitive write, for dense operands."""
+    types = [TensorType(a.shape, DTYPES[a.dtype.name]) for a in arrays]
+    results = op.infer(*types)
+    buffers = [np.ascontiguousarray(a).reshape(-1) for a in arrays]
+    buffers += [np.zeros(t.size, next(n for n, d in DTYPES.items() if d == t.dtype)) for t in results]
+    buffers = [b.view(np.uint8) if b.dtype == bool else b for b in buffers]
+    views = [View.dense(k, t) for k, t in enumerate([*types, *results])]
+    run(plan_elementwise(op, views[: len(types)], views[len(types) :]), dict(enumerate(buffers)))
+    found = zip(buffers[len(types) :], results, strict=True)
+    return [(b.view(bool) if t.dtype == "bool" else b).reshape(t.shape) for b, t in found]
+
+
+def check(op, *arrays, ulps=0):
+    """Equal to the meaning in float64, up to units in the last place of float32."""
+    wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
+    for found, exact in zip(computed(op, *arrays), op.reference(*wide), strict=True):
+        if found.dtype != np.float32:
+            np.testing.assert_array_equal(found, exact)
+            continue
+        with np.errstate(all="ignore"):
+            wanted = exact.astype(np.float32)
+            off = np.abs(found - exact) / np.spacing(np.abs(wanted))
+        fine = (found == wanted) | (np.isnan(found) & np.isnan(wanted)) | (off <= ulps)
+        assert fine.all(), [(a[~fine][:5] for a in arrays), found[~fine][:5], wanted[~fine][:5]]
+
+
+@pytest.mark.parametrize("op", [*FLOAT_ONLY, "neg", "abs", "sign"])
+def test_functions_of_a_float(op):
+    check(Map((Unary(op, X),)), FLOATS, ulps=3)
+
+
+@pytest.mark.parametrize("op", ["neg", "abs", "sign", "float", "not"])
+def test_functions_of_an_integer(op):
+    check(Map((Unary(op, X),)), INTEGERS)
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "max", "min", "pow", *COMPARE])
+def test_pairs_of_floats(op):
+    check(Map((Binary(op, X, Y),)), FLOATS[:, None], FLOATS[::2], ulps=1)
+
+
+@pytest.mark.parametrize("op", ["floordiv", "mod"])
+def test_division_of_floats_rounds_down(op):
+    a, b = (
+        np.array([7, -7, 5.5, -0.5, 0, 1e6], np.float32),
+        np.array([2, -2, 0.25, 3, np.inf, -np.inf], np.float32),
+    )
+    check(Map((Binary(op, X, Y),)), a[:, None], b)
+
+
+@pytest.mark.parametrize("op", ["add", "sub", "mul", "max", "min", "floordiv", "mod", *COMPARE])
+def test_pairs_of_integers(op):
+    check(Map((Binary(op, X, Y),)), INTEGERS[:, None], INTEGERS)
+
+
+def test_powers_of_integers():
+    check(Map((X**Y,)), INTEGERS[:, None], np.array([0, 1, 2, 3, 63]))
+
+
+def test_a_negative_power_of_an_integer_is_zero():
+    (found,) = computed(Map((X**Y,)), np.array([2, 3]), np.array([-1, -5]))
+    assert found.tolist() == [0, 0]
+
+
+def test_casts():
+    finite = np.array([0.0, -0.9, 2.9, -3.5, 1e10, np.nan], np.float32)
+    assert computed(Map((cast_int(X),)), finite)[0].tolist() == [0, 0, 2, -3, 10_000_000_000, 0]
+    ends = np.array([1e30, -np.inf], np.float32)
+    assert computed(Map((cast_int(X),)), ends)[0].tolist() == [2**63 - 1, -(2**63)]
+    check(Map((cast_float(X < 1.0), cast_int(X < 1.0))), FLOATS)
+
+
+def test_conditions():
+    a, b = np.array([True, True, False, False]), np.array([True, False, True, False])
+    check(Map((logical_and(X, Y), logical_or(X, Y), logical_not(X), where(X, 2.0, Arg(1)))), a, b)
+
+
+def test_random_numbers_and_coordinates_of_a_space_with_merged_axes():
+    key = np.array(7 << 32 | 3)
+    check(Map((Uniform(5, X), Uniform(5, X, 1) + Index(1)), (3, 2, 5)), key, ulps=1)
+    check(Map((X * 10 + Index(2),)), np.arange(30).reshape(3, 2, 5))
+
+
+def test_a_negative_key():
+    check(Map((Uniform(2**31, X),), (40,)), np.array(-5))
+
+
+@pytest.mark.parametrize("shapes", [((4, 1, 5), (3, 1)), ((), (2, 3)), ((1, 7), (6, 1)), ((0, 3), (3,))])
+def test_operands_broadcast(shapes):
+    rng = np.random.default_rng(0)
+    check(Map((X - Y,)), *(rng.standard_normal(s).astype(np.float32) for s in shapes))
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [
+        (Concat(1), [(2, 3, 2), (2, 1, 2)]),
+        (Transpose((2, 0, 1)), [(2, 3, 5)]),
+        (Slice((1, 4), (1, -2), (2, 3)), [(4, 5)]),
+        (Pad((1, 2), (1, 1), (4, 6)), [(2, 3)]),
+    ],
+)
+def test_copies(op, shapes):
+    rng = np.random.default_rng(0)
+    check(op, *(rng.standard_normal(s).astype(np.float32) for s in shapes))
+
+
+def test_more_threads_than_one_block_has():
+    check(Map((X + 1.0,)), np.arange(700, dtype=np.float32))
+
+
+def test_more_elements_than_an_index_counts():
+    views = [View.dense(k, TensorType((2**16, 2**16))) for k in range(2)]
+    with pytest.raises(LookupError, match="map over 4_294_967_296 elements"):
+        plan_elementwise(Map((X + 1.0,)), views[:1], views[1:])
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 7, 10, 641, 2**16 + 1, 2**30 - 1, 2**30 + 1, 2**31 - 1, 2**31])
+def test_dividing_by_multiplying(d):
+    divisor = Divisor.of(d)
+    assert divisor.factor < 2**32
+    multiples = [k * d + r for k in (0, 1, 2, (2**31 - 1) // d) for r in (-1, 0, 1)]
+    for n in {*multiples, 2**31 - 1, 2**30, 12345}:
+        if 0 <= n < 2**31:
+            assert (n * divisor.factor) % 2**64 >> divisor.shift == n // d, n
+
+
+def test_sources_are_the_same_for_other_sizes():
+    """What is compiled is a kernel for all sizes of a number of axes."""
+
+    def source(*shape):
+        views = [View.dense(k, TensorType(shape)) for k in range(2)]
+        (launch,) = plan_elementwise(Map((X + 1.0,)), views[:1], views[1:])
+        return launch.source
+
+    assert source(3, 4).key == source(5, 60).key
