@@ -1,0 +1,164 @@
+"""Data races: two agents touch the same bytes, one of them writes, and no barrier lies between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from netdsl.cuda.emulator.memory import Array, Space
+from netdsl.cuda.emulator.operands import Instruction
+
+ATOMIC: Final = 1 << 62
+"""The agent of atomic accesses: they race with plain ones, not with each other."""
+SEVERAL: Final = 1 << 61
+PHASE: Final = 40
+"""The bits of an agent from which its warp's count of warp barriers begins."""
+
+Report = Callable[[Instruction, str, int, int, Instruction, int], None]
+"""Raises the fault: instruction, what, agent, the other agent, the other's instruction, byte."""
+
+
+class RaceLog:
+    """The accesses between two barriers, checked when the later barrier is reached.
+
+    An agent is a lane (shared memory: its number from 1, and from bit 40 on how many warp barriers its warp has
+    passed) or a block (global memory: its number from 1, for a whole launch).  A granule is the narrowest access.
+    """
+
+    def __init__(self, space: Space, granule: int, report: Report, warps: Array | None = None) -> None:
+        self.space, self.granule, self.report, self.warps = space, granule, report, warps
+        size = space.data.size // granule + 16
+        self._shift = granule.bit_length() - 1
+        self._writer = np.zeros(size, np.int64)
+        self._entry = np.zeros(size, np.int32)
+        self._word = space.view(np.dtype(f"u{granule}"))
+        self._reads: list[tuple[Instruction, Array, int, Array]] = []
+        self._writes: list[tuple[Instruction, Array, Array, Array]] = []
+
+    def read(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
+        """Note that agents read `width` bytes at offsets."""
+        self._reads.append((instruction, offset, width, agent))
+
+    def write(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
+        """Note that agents have written `width` bytes at offsets."""
+        granules, agents = self._granules(offset, width, agent)
+        self._writes.append((instruction, granules, agents, self._word[granules]))
+
+    def _granules(self, offset: Array, width: int, agent: Array) -> tuple[Array, Array]:
+        granules, count = offset >> self._shift, width >> self._shift
+        if count <= 1:
+            return granules, agent
+        return (granules[:, None] + np.arange(count)).ravel(), np.repeat(agent, count)
+
+    def finish(self, leaving: Array | None = None) -> None:
+        """Check what was noted; forget it, or at a barrier of some lanes only what these did."""
+        if self._writes:
+            written = np.zeros_like(self._word, shape=self._writer.size)
+            for index, (instruction, granules, agents, words) in enumerate(self._writes):
+                before = self._writer[granules]
+                clash = self._differ(before, agents)
+                changed = clash & (written[granules] != words)
+                self._raise(changed, "write after write", instruction, granules, agents, before)
+                self._writer[granules] = np.where(clash, SEVERAL, agents)
+                written[granules], self._entry[granules] = words, index
+            for instruction, offset, width, agent in self._reads:
+                granules, agents = self._granules(offset, width, agent)
+                before = self._writer[granules]
+                self._raise(
+                    self._differ(before, agents), "read and write", instruction, granules, agents, before
+                )
+            for _, granules, _, _ in self._writes:
+                self._writer[granules] = 0
+        self._forget(leaving)
+
+    def _differ(self, before: Array, agents: Array) -> Array:
+        other = (before != 0) & (before != agents)
+        if self.warps is None or not other.any():
+            return other
+        mask = (1 << PHASE) - 1
+        plain = other & (before < SEVERAL) & (np.asarray(agents) < SEVERAL)
+        lanes = [np.where(plain, x & mask, 1) - 1 for x in (before, agents)]
+        same_warp = self.warps[lanes[0]] == self.warps[lanes[1]]
+        return other & ~(plain & same_warp & (before >> PHASE != agents >> PHASE))
+
+    def _raise(
+        self, bad: Array, what: str, instruction: Instruction, granules: Array, agents: Array, before: Array
+    ) -> None:
+        if bad.any():
+            k = int(bad.argmax())
+            other = self._writes[int(self._entry[granules[k]])][0]
+            self.report(
+                instruction, what, int(agents[k]), int(before[k]), other, int(granules[k]) << self._shift
+            )
+
+    def _forget(self, leaving: Array | None) -> None:
+        if leaving is None:
+            self._reads.clear()
+            self._writes.clear()
+            return
+        mask = (1 << PHASE) - 1
+
+        def stays(agent: Array) -> Array:
+            return (agent >= SEVERAL) | ~leaving[np.where(agent >= SEVERAL, 1, agent & mask) - 1]
+
+        self._reads = [(i, o[s], w, a[s]) for i, o, w, a in self._reads if (s := stays(a)).any()]
+        self._writes = [(i, g[s], a[s], w[s]) for i, g, a, w in self._writes if (s := stays(a)).any()]
+
+
+class BlockRaces:
+    """Races between blocks in global memory over a whole launch, checked at every access.
+
+    Two tables hold the last writer and the reader (-2: several) of every granule.
+    """
+
+    def __init__(self, size: int, granule: int, report: Report) -> None:
+        self.report, self._shift = report, granule.bit_length() - 1
+        size = size // granule + 16
+        self._writer, self._reader = np.zeros(size, np.int32), np.zeros(size, np.int32)
+        self._site = np.zeros(size, np.int32)
+        self._sites: list[Instruction] = []
+        self._numbers: dict[int, int] = {}
+
+    def _granules(self, offset: Array, width: int, agent: Array) -> tuple[Array, Array]:
+        granules, count = offset >> self._shift, width >> self._shift
+        agent = agent.astype(np.int32)
+        if count <= 1:
+            return granules, agent
+        return (granules[:, None] + np.arange(count)).ravel(), np.repeat(agent, count)
+
+    def read(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
+        """Blocks read `width` bytes at offsets."""
+        granules, agents = self._granules(offset, width, agent)
+        self._check(self._writer, "read and write", instruction, granules, agents)
+        self._note(self._reader, granules, agents)
+
+    def write(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
+        """Blocks have written `width` bytes at offsets; -1 for atomic accesses."""
+        granules, agents = self._granules(offset, width, agent)
+        self._check(self._writer, "write after write", instruction, granules, agents)
+        self._check(self._reader, "read and write", instruction, granules, agents)
+        self._writer[granules] = agents
+        number = self._numbers.setdefault(id(instruction), len(self._sites))
+        if number == len(self._sites):
+            self._sites.append(instruction)
+        self._site[granules] = number
+        self._check(self._writer, "write after write", instruction, granules, agents)
+
+    def _note(self, table: Array, granules: Array, agents: Array) -> None:
+        before = table[granules]
+        table[granules] = np.where((before == 0) | (before == agents), agents, -2)
+        several = granules[(before != 0) & (before != agents) | (table[granules] != agents)]
+        table[several] = -2
+
+    def _check(
+        self, table: Array, what: str, instruction: Instruction, granules: Array, agents: Array
+    ) -> None:
+        before = table[granules]
+        bad = (before != 0) & (before != agents)
+        if bad.any():
+            k = int(bad.argmax())
+            g = int(granules[k])
+            other = instruction if table is self._reader else self._sites[int(self._site[g])]
+            self.report(instruction, what, int(agents[k]), int(before[k]), other, g << self._shift)

@@ -1,0 +1,222 @@
+"""Instructions of whole warps: shuffles, votes, and matrices of tensor cores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from netdsl.cuda.emulator.accesses import load
+from netdsl.cuda.emulator.errors import InactiveLane, Misaligned
+from netdsl.cuda.emulator.lanes import WARP, Lanes
+from netdsl.cuda.emulator.memory import Array
+from netdsl.cuda.emulator.operands import Instruction
+from netdsl.cuda.emulator.races import PHASE
+
+
+def members(lanes: Lanes, i: Instruction, wanted: Array, mask: Array | None) -> None:
+    """Raise InactiveLane unless every lane of a warp that the member mask names is here, and each names itself."""
+    if mask is None and wanted.ndim == 0 and int(wanted) == 0xFFFFFFFF and lanes.threads % WARP == 0:
+        return
+    everyone = lanes.everyone(mask)
+    wanted = lanes.full(wanted).astype(np.uint64)
+    here = ballot(lanes, everyone)
+    exists = ballot(lanes, np.ones(lanes.count, bool))
+    bit = np.uint64(1) << lanes.warp_lane.astype(np.uint64)
+    missing = everyone & ((wanted & ~here & exists != 0) | (wanted & bit == 0))
+    if missing.any():
+        k = int(missing.argmax())
+        absent = int(wanted[k] & ~here[k])
+        names = [n for n in range(WARP) if absent >> n & 1]
+        why = f"the lanes {names} do not take part" if names else "a lane is not in its own member mask"
+        lanes.fault(InactiveLane, i, f"member mask {int(wanted[k]):#010x}: {why}", k)
+
+
+def ballot(lanes: Lanes, predicate: Array) -> Array:
+    """For each lane, a bit for each lane of its warp where the predicate holds."""
+    bits = np.bincount(
+        lanes.warp_start, np.where(predicate, np.exp2(lanes.warp_lane), 0.0), minlength=lanes.count
+    )
+    found: Array = bits.astype(np.uint64)[lanes.warp_start]
+    return found
+
+
+def sync_warp(lanes: Lanes, i: Instruction, wanted: Array, mask: Array | None) -> None:
+    """`bar.warp.sync`: what a warp's lanes did before is seen by its lanes after."""
+    members(lanes, i, wanted, mask)
+    lanes.agents = lanes.agents + (lanes.everyone(mask).astype(np.int64) << PHASE)
+
+
+def shuffle(
+    lanes: Lanes,
+    i: Instruction,
+    mode: str,
+    value: Array,
+    b: Array,
+    c: Array,
+    wanted: Array,
+    mask: Array | None,
+) -> tuple[Array, Array]:
+    """The value of another lane of the warp, and whether that lane is in range."""
+    members(lanes, i, wanted, mask)
+    source, valid = _sources(lanes, mode, b, c)
+    if mask is not None and (bad := mask & ~mask[source]).any():
+        lanes.fault(InactiveLane, i, "the lane to read from does not take part", int(bad.argmax()))
+    return (value if value.ndim == 0 else value[source]), valid
+
+
+def _sources(lanes: Lanes, mode: str, b: Array, c: Array) -> tuple[Array, Array]:
+    key = ("shuffle", mode, int(b), int(c)) if b.ndim == 0 and c.ndim == 0 else None
+    if key in lanes.kept:
+        found: tuple[Array, Array] = lanes.kept[key]
+        return found
+    lane, by = lanes.warp_lane, (b & b.dtype.type(31)).astype(np.int64)
+    wide = c.astype(np.int64)
+    clamp, segment = wide & 31, wide >> 8 & 31
+    lowest = lane & segment
+    highest = lowest | (clamp & ~segment)
+    targets = {"up": lane - by, "down": lane + by, "bfly": lane ^ by, "idx": lowest | (by & ~segment)}
+    valid = targets[mode] >= highest if mode == "up" else targets[mode] <= highest
+    source = np.where(valid, targets[mode], lane) + lanes.warp_start
+    beyond = source >= lanes.count
+    found = np.where(beyond, lanes.all, source), lanes.full(valid) & ~beyond
+    if key is not None:
+        lanes.kept[key] = found
+    return found
+
+
+def vote(
+    lanes: Lanes, i: Instruction, mode: str, predicate: Array, wanted: Array, mask: Array | None
+) -> Array:
+    """`all`, `any`, `uni` or `ballot` of a predicate over the members."""
+    members(lanes, i, wanted, mask)
+    everyone = lanes.everyone(mask)
+    bits, here = ballot(lanes, lanes.full(predicate) & everyone), ballot(lanes, everyone)
+    if mode == "ballot":
+        return bits.astype(np.uint32)
+    holds = {"any": bits != 0, "all": bits == here, "uni": (bits == here) | (bits == 0)}
+    return holds[mode]
+
+
+def active_mask(lanes: Lanes, mask: Array | None) -> Array:
+    """A bit for each lane of the warp that is here."""
+    return ballot(lanes, lanes.everyone(mask)).astype(np.uint32)
+
+
+def match(
+    lanes: Lanes, i: Instruction, mode: str, value: Array, wanted: Array, mask: Array | None
+) -> tuple[Array, Array]:
+    """The lanes of the warp with the same value (`any`), or all members if they agree (`all`), and whether."""
+    members(lanes, i, wanted, mask)
+    everyone, value = lanes.everyone(mask), lanes.full(value)
+    result = np.zeros(lanes.count, np.uint32)
+    for k in range(WARP):
+        other = np.minimum(lanes.warp_start + k, lanes.count - 1)
+        same = (value == value[other]) & everyone[other] & (lanes.warp_start == lanes.warp_start[other])
+        result |= np.where(same & (lanes.warp_lane[other] == k), np.uint32(1 << k), np.uint32(0))
+    if mode == "any":
+        return result, result != 0
+    agree = result == active_mask(lanes, mask)
+    return np.where(agree, result, np.uint32(0)), agree
+
+
+_REDUCTIONS: Final = {
+    "add": np.add,
+    "min": np.minimum,
+    "max": np.maximum,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+}
+
+
+def reduce_warp(
+    lanes: Lanes, i: Instruction, mode: str, value: Array, wanted: Array, mask: Array | None
+) -> Array:
+    """`redux.sync`: a sum, minimum ... over the members of a warp."""
+    members(lanes, i, wanted, mask)
+    value, everyone = lanes.full(value), lanes.everyone(mask)
+    total = np.zeros(lanes.count, value.dtype)
+    wide = lanes.full(wanted)
+    groups = np.unique(np.stack([lanes.warp_start, wide.astype(np.int64)])[:, everyone], axis=1).T
+    for start, member in groups:
+        chosen = everyone & (lanes.warp_start == start) & (wide == member)
+        total[chosen] = _REDUCTIONS[mode].reduce(value[chosen])
+    return total
+
+
+def whole_warps(lanes: Lanes, i: Instruction, mask: Array | None) -> None:
+    """Raise InactiveLane unless the active lanes are whole warps."""
+    everyone = lanes.everyone(mask)
+    if lanes.threads % WARP:
+        lanes.fault(InactiveLane, i, "this takes blocks of whole warps", int(everyone.argmax()))
+    if mask is None:
+        return
+    bad = everyone & (ballot(lanes, everyone) != np.uint64(0xFFFFFFFF))
+    if bad.any():
+        lanes.fault(InactiveLane, i, "this takes all 32 lanes of a warp", int(bad.argmax()))
+
+
+def load_matrices(
+    lanes: Lanes, i: Instruction, address: Array, count: int, transposed: bool, mask: Array | None
+) -> list[Array]:
+    """`ldmatrix`: 8 x 8 matrices of 16 bits whose rows lie at the addresses of lanes 0 to 8 * count."""
+    whole_warps(lanes, i, mask)
+    address, lane, result = lanes.full(address).astype(np.int64), lanes.warp_lane, []
+    for k in range(count):
+        if transposed:
+            rows = [address[lanes.warp_start + 8 * k + 2 * (lane & 3) + e] for e in (0, 1)]
+            _aligned(lanes, i, rows[0], mask)
+            low, high = (
+                load(lanes, i, "shared", row + 2 * (lane >> 2), np.dtype(np.uint16), 1, mask)[0]
+                for row in rows
+            )
+            result.append(low.astype(np.uint32) | high.astype(np.uint32) << np.uint32(16))
+        else:
+            row = address[lanes.warp_start + 8 * k + (lane >> 2)]
+            _aligned(lanes, i, row, mask)
+            result += load(lanes, i, "shared", row + 4 * (lane & 3), np.dtype(np.uint32), 1, mask)
+    return result
+
+
+def _aligned(lanes: Lanes, i: Instruction, row: Array, mask: Array | None) -> None:
+    bad = (row & 15 != 0) & lanes.everyone(mask)
+    if bad.any():
+        k = int(bad.argmax())
+        lanes.fault(Misaligned, i, f"shared address {int(row[k]):#x}: rows are aligned to 16 bytes", k)
+
+
+def _elements(register: Array, kind: str, warps: int) -> Array:
+    """The elements of a register of each lane as float32: warps, 8 groups, 4 lanes, elements."""
+    word = np.ascontiguousarray(register).reshape(warps, 8, 4)
+    if kind == "tf32":
+        return (word & np.uint32(0xFFFFE000)).view(np.float32)[..., None]
+    if kind == "bf16":
+        return np.stack([word << np.uint32(16), word & np.uint32(0xFFFF0000)], -1).view(np.float32)
+    return word.view(np.float16).reshape(warps, 8, 4, 2).astype(np.float32)
+
+
+def multiply(
+    lanes: Lanes,
+    i: Instruction,
+    kind: str,
+    a: Sequence[Array],
+    b: Sequence[Array],
+    c: Sequence[Array],
+    mask: Array | None,
+) -> list[Array]:
+    """`mma.sync` m16n8: products of bf16, f16 or tf32, added up in float32 (the order within is not a GPU's)."""
+    whole_warps(lanes, i, mask)
+    warps = lanes.count // WARP
+    left, right, start = ([lanes.full(x) for x in group] for group in (a, b, c))
+    halves = len(a) // 2
+    rows = np.stack([_elements(r, kind, warps) for r in left]).reshape(halves, 2, warps, 8, 4, -1)
+    rows = rows.transpose(2, 1, 3, 0, 4, 5).reshape(warps, 16, -1)
+    columns = (
+        np.stack([_elements(r, kind, warps) for r in right]).transpose(1, 2, 0, 3, 4).reshape(warps, 8, -1)
+    )
+    sums = np.stack([x.reshape(warps, 8, 4) for x in start], -1).reshape(warps, 8, 4, 2, 2)
+    sums = sums.transpose(0, 3, 1, 2, 4).reshape(warps, 16, 8)
+    product = sums + rows @ columns.transpose(0, 2, 1)
+    return list(product.reshape(warps, 2, 8, 4, 2).transpose(1, 4, 0, 2, 3).reshape(4, -1))
