@@ -302,10 +302,10 @@ def copy_async(
             lanes.fault(
                 KernelFault, i, f"the emulator copies whole words, not {each} bytes", int(active[chosen][0])
             )
-        part = np.zeros(lanes.count, bool)
-        part[active[chosen]] = True
-        for k, words in enumerate(_words(lanes, i, source, int(each), width, part)):
-            data[chosen, k] = narrow(words, part)
+        those = np.zeros(lanes.count, bool)
+        those[active[chosen]] = True
+        for k, words in enumerate(_words(lanes, i, source, int(each), width, those)):
+            data[chosen, k] = narrow(words, those)
     if lanes.races:
         lanes.races.write(i, offset, width, lanes.agents[active])
     for part in range(0, width, 4):
