@@ -44,7 +44,7 @@ def product_sum(a: Array, b: Array, c: Array, mode: str, dtype: Any) -> Array:
 
 def saturate(x: Array) -> Array:
     """Clamp to [0, 1]; NaN becomes 0."""
-    return np.fmax(np.fmin(x, x.dtype.type(1)), x.dtype.type(0))
+    return np.fmin(np.fmax(x, x.dtype.type(0)), x.dtype.type(1))
 
 
 def to_bf16(x: Array, mode: str = "rn") -> Array:
