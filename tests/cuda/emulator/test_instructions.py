@@ -407,7 +407,8 @@ def test_small_floats():
         bits = x.view(np.uint32)
         cut = (bits + np.uint32(fraction)) & np.uint32(0xFFFFE000)
         assert got.tolist() == np.where(np.isinf(x), bits, cut).tolist()
-    code = "cvt.rn.bf16.f32 %h1, %f2; cvt.rn.bf16.f32 %h2, %f3; fma.rn.bf16 %h3, %h1, %h2, %h1; cvt.f32.bf16 %f5, %h3;"
+    code = "cvt.rn.bf16.f32 %h1, %f2; cvt.rn.bf16.f32 %h2, %f3; fma.rn.bf16 %h3, %h1, %h2, %h1;"
+    code += "cvt.f32.bf16 %f5, %h3;"
     y = np.array([0.5, 2.0, 3.0, -1.0, 0.25, 1.0, 0.125, 1.0, 7.0, 0.3], np.float32)
     got = run(_float_kernel(code), [x, y], np.zeros(n, np.float32), block=n)
     wide = [np.uint32(bf16(v) << 16).view(np.float32) for v in np.concatenate([x, y])]
