@@ -301,7 +301,7 @@ def test_an_epoch_that_is_begun_twice_is_told_twice_and_one_that_is_done_once(tm
 
 
 def test_the_page_names_every_hook():
-    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "python-training.md").read_text("utf-8")
     hooks = [name for name in vars(Callback) if name.startswith("on_") or name == "close"]
     assert len(hooks) == 8 and all(f"`{name}(" in page for name in hooks)
 
