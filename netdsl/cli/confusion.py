@@ -91,6 +91,7 @@ def mistakes_json(judged: Judged, most: int) -> list[dict[str, Any]]:
     return [
         {
             "sample": int(judged.samples[k]),
+            "name": judged.name(int(judged.samples[k])),
             "true": judged.classes[int(judged.true[k])],
             "predicted": judged.classes[int(judged.predicted[k])],
             "probability": float(judged.probabilities[k].max()),
@@ -111,7 +112,9 @@ def mistake_lines(judged: Judged, most: int, width: int) -> list[str]:
     head = f"{judged.output}: {counted(len(found), 'mistake')} in {count}, the worst first"
     lines = wrapped(head, width)
     for k in found[: min(most, _SHOWN)]:
-        lines += wrapped(f"  sample {judged.samples[k]}: {mistake_text(judged, k)}", width, indent=4)
+        lines += wrapped(
+            f"  {judged.name(int(judged.samples[k]))}: {mistake_text(judged, k)}", width, indent=4
+        )
     return lines
 
 

@@ -20,8 +20,8 @@ def advice(name: str, sources: Mapping[str, DataSource], has_validation: bool) -
     elif other is None:
         fix = f"add: {name} = mnist.{name}"
     else:
-        fix = f'add: {name} = {kind}("...")' if kind in SOURCES else f"give it as {name}, as the other sets"
-    return f"{fix}; or evaluate on the validation set" if name == "test" and has_validation else fix
+        fix = f"add: {name} = {kind}(...)" if kind in SOURCES else f"give it as {name}, as the other sets"
+    return f"{fix}; or take the validation set: --on validation" if name == "test" and has_validation else fix
 
 
 def doubts(

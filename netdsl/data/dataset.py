@@ -48,6 +48,11 @@ class Split:
         """The shape of a sample of each array, and whether it is of whole numbers."""
         return {name: (column.shape, column.integers) for name, column in self.columns.items()}
 
+    def name(self, index: int) -> str:
+        """What a sample is called: its file, or its number where it has none."""
+        stored = (c.values for c in self.columns.values() if not isinstance(c.values, np.ndarray))
+        return next((values.name(index) for values in stored), f"sample {index}")
+
     def take(self, indices: NDArray[np.int64]) -> Split:
         """The samples at `indices`, in that order; copied where they are in memory."""
         return Split({name: column.part(indices) for name, column in self.columns.items()})

@@ -336,22 +336,23 @@ class DataPlan:
         """Every sample of `train`, `validation` or `test` once, in order; the last batch may be smaller."""
         prepared = self._prepared(split, feeds)
         shares = self._shares(split, feeds)
-        given = self._split(split), batch, feeds, prepared
+        given = self.split(split), batch, feeds, prepared
         return Batches(*given, seed=self._seed, workers=self._workers, shares=shares)
 
     def _shares(self, split: str, feeds: Sequence[Feed]) -> dict[str, int]:
         """The targets of a set whose class numbers are fed as rows of shares."""
         return shares_of(self._augment, feeds, self._prepared_outline(split, feeds).arrays) if feeds else {}
 
-    def _split(self, name: str) -> Split:
+    def split(self, name: str) -> Split:
+        """The training, validation or test set by its name."""
         if name == "train":
             return self.train
         return self.validation if name == "validation" else self.test
 
     def _prepared(self, split: str, feeds: Sequence[Feed]) -> dict[str, Preparation]:
         """The preparations for a set, which need not be in the units of the training set; warns where it is not."""
-        columns, found = self._split(split).columns, {}
-        taken = feeds or own_feeds(self._split(split).kinds)
+        columns, found = self.split(split).columns, {}
+        taken = feeds or own_feeds(self.split(split).kinds)
         arrays, prepared = matched(taken, columns), self.preparations(taken)
         for name, own in prepared.items():
             what = f"the {split} set" if len(prepared) == 1 else f"{name} in the {split} set"

@@ -176,6 +176,7 @@ class ExpressionEvaluator:
             if value[index] is POISON:
                 raise Poisoned
             return value[index]
+        need_defined(self.context, self.frame, value)
         if isinstance(value, Value) and self.frame.cells:
             return self._cell(value, index, e)
         if not isinstance(value, (list, tuple)):

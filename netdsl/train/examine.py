@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Judged:
 
     `true` are class numbers [n], or [n, ...] of a map of classes; `probabilities` [n, ..., classes], two for an
     output that is one number; `ignored` is a label that counts nowhere; `samples` says which of the set
-    each is.
+    each is, `name` what such a one is called: its file, or its number.
     """
 
     output: str
@@ -37,6 +37,7 @@ class Judged:
     probabilities: Array
     ignored: int | None
     samples: Array
+    name: Callable[[int], str] = "sample {}".format
 
     @property
     def predicted(self) -> Array:
@@ -89,9 +90,9 @@ def examine(models: Models) -> list[Judged]:
                 values = mean_outputs([o[name] for o in outputs], said[name])
                 parts[name].append((own[0][node.inputs[1].node], values))
     samples = np.concatenate(order)
-    usage = usage_of(network, members[0][0])
+    usage, called = usage_of(network, members[0][0]), members[0][0].split(models.split).name
     return [
-        _judged(name, said[name], nodes[name], found, usage.outputs[name].classes, samples)
+        _judged(name, said[name], nodes[name], found, usage.outputs[name].classes, samples, called)
         for name, found in parts.items()
     ]
 
@@ -115,6 +116,7 @@ def _judged(
     parts: Sequence[tuple[Array, Array]],
     names: tuple[str, ...] | None,
     samples: Array,
+    called: Callable[[int], str],
 ) -> Judged:
     labels, values = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     if meaning in _BINARY:
@@ -130,4 +132,4 @@ def _judged(
     labels = labels.reshape(values.shape[:-1])
     count = values.shape[-1]
     classes = names if names is not None and len(names) == count else tuple(map(str, range(count)))
-    return Judged(name, classes, labels, values, getattr(node.op, "ignore_index", None), samples)
+    return Judged(name, classes, labels, values, getattr(node.op, "ignore_index", None), samples, called)

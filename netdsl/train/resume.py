@@ -24,8 +24,8 @@ from netdsl.train.tables import AVERAGES
 _LEAVES = ("param", "state", "input", "const")
 
 
-def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run:
-    """What identifies a run of these settings on `samples` training samples."""
+def describe_run(network: Network, settings: TrainSettings, samples: int, before: Run | None = None) -> Run:
+    """What identifies a run of these settings on `samples` training samples, that goes on from `before`."""
     assert network.objective is not None
     text = str(with_batch(network.objective, settings.batch))
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -33,6 +33,8 @@ def describe_run(network: Network, settings: TrainSettings, samples: int) -> Run
     text_of = settings_text(network)
     if settings.start is not None:
         text_of["train.start"] = settings.start.text
+    elif before is not None and "train.start" in before.settings:
+        text_of["train.start"] = before.settings["train.start"]
     return Run(settings.seed, settings.batch, samples, digest, optimizer, text_of)
 
 
@@ -67,7 +69,9 @@ def check_resume(
     if then.samples != now.samples:
         raise _differs(f"was trained on {counted(then.samples, 'sample')}; now there are {now.samples}")
     was, given = changed.get("train.start", (None, None))
-    if given is not None:
+    if was is not None and given is None:
+        del changed["train.start"]  # it is the run's own all the same, and nobody asks for another
+    elif given is not None:
         raise _differs(f"was started from {was or 'the initialisers'}, not from {given}")
     check_arrays(checkpoint.arrays, shapes, "the checkpoint")
     if then.objective != now.objective:

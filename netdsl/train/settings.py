@@ -86,7 +86,7 @@ class TrainSettings:
 
 def train_settings(network: Network) -> TrainSettings:
     """The sections `train` and `eval` of a network; raises NetError with every value that makes no sense."""
-    given = network.train
+    given = {name: setting for name, setting in network.train.items() if setting.value is not None}
     if network.objective is None:
         message = "the file does not say how to train: it has no train section with a loss"
         raise NetError(Diagnostic("setting", message, fix="train { loss = cross_entropy(logits, label) }"))
@@ -97,9 +97,10 @@ def train_settings(network: Network) -> TrainSettings:
             with problems.at(given[name].span):
                 values[name] = read(name, given[name])
     values["evaluation_batch"] = values.get("batch", TrainSettings.batch)
-    if "batch" in network.eval:
-        with problems.at(network.eval["batch"].span):
-            values["evaluation_batch"] = _integer("batch", network.eval["batch"])
+    evaluated = network.eval.get("batch")
+    if evaluated is not None and evaluated.value is not None:
+        with problems.at(evaluated.span):
+            values["evaluation_batch"] = _integer("batch", evaluated)
     with problems.at():
         _check_lengths(values, given)
     problems.done()
@@ -120,7 +121,9 @@ def train_settings(network: Network) -> TrainSettings:
 
 def _whole(settings: TrainSettings, piece: int, network: Network) -> TrainSettings:
     """With the whole training set as a batch; it is evaluated in the pieces in which it is trained on."""
-    evaluation = settings.evaluation_batch if "batch" in network.eval else piece
+    evaluated = network.eval.get("batch")
+    own = evaluated is not None and evaluated.value is not None
+    evaluation = settings.evaluation_batch if own else piece
     return replace(settings, batch=LARGEST, evaluation_batch=evaluation)
 
 
@@ -130,7 +133,14 @@ def _check_lengths(values: dict[str, Any], given: Mapping[str, SectionSetting]) 
         total = sum(stage.epochs for stage in stages)
         if values.setdefault("epochs", total) != total:
             message = f"the stages have {counted(total, 'epoch')} in all, not {values['epochs']}"
-            raise NetError(Diagnostic("setting", message, given["epochs"].span, fix="leave epochs out"))
+            raise NetError(
+                Diagnostic(
+                    "setting",
+                    message,
+                    given["epochs"].span,
+                    fix=f"leave epochs out, or --set train.epochs={total}",
+                )
+            )
     snapshots, epochs = values.get("snapshots", 0), values.get("epochs", TrainSettings.epochs)
     if snapshots and stages:
         message = "snapshots end cycles of one training; with stages there are several"
@@ -176,7 +186,12 @@ def _misfit(message: str, stretch: Stretch, given: Mapping[str, SectionSetting])
 def settings_text(network: Network) -> dict[str, str]:
     """Every setting of `data`, `train` and `eval` by its full name, such as `train.batch`, as text."""
     sections = {"data": network.data, "train": network.train, "eval": network.eval}
-    return {f"{name}.{key}": shown(s.value) for name, found in sections.items() for key, s in found.items()}
+    return {
+        f"{name}.{key}": shown(s.value)
+        for name, found in sections.items()
+        for key, s in found.items()
+        if s.value is not None  # as if it were not there
+    }
 
 
 def _chosen(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
@@ -199,10 +214,6 @@ def _schedule(name: str, setting: SectionSetting) -> RateSchedule:
     return Pieces(pieces)
 
 
-def _chosen_or_none(known: Mapping[str, type], name: str, setting: SectionSetting) -> Any:
-    return None if setting.value is None else _chosen(known, name, setting)
-
-
 def _several(known: Mapping[str, type], what: str, name: str, setting: SectionSetting) -> tuple[Any, ...]:
     """What the calls of a list make."""
 
@@ -212,7 +223,7 @@ def _several(known: Mapping[str, type], what: str, name: str, setting: SectionSe
             raise _wrong(name, setting, f"is a list of {', '.join(known)}")
         return (value,)
 
-    return () if setting.value is None else each_named(setting, known, what, check)
+    return each_named(setting, known, what, check)
 
 
 def _integer(name: str, setting: SectionSetting, low: int = 1) -> int:
@@ -227,14 +238,8 @@ def _positive(name: str, setting: SectionSetting) -> float:
     return _at(setting, lambda: check_number(name, setting.value, FLOAT32_MIN))
 
 
-def _positive_or_none(name: str, setting: SectionSetting) -> float | None:
-    return None if setting.value is None else _positive(name, setting)
-
-
-def _start(name: str, setting: SectionSetting) -> Load | None:
+def _start(name: str, setting: SectionSetting) -> Load:
     value = setting.value
-    if value is None:
-        return None
     load: type[Load] = STARTS["load"]
     if isinstance(value, str):
         return _at(setting, lambda: load(value))
@@ -247,8 +252,6 @@ def _start(name: str, setting: SectionSetting) -> Load | None:
 
 
 def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
-    if setting.value is None:
-        return ()
     stages: tuple[Any, ...] = each_named(setting, SCHEDULES | STAGES, "stage", _as_entries)
     if not stages or not all(isinstance(stage, STAGES["stage"]) for stage in stages):
         raise _wrong(
@@ -258,27 +261,20 @@ def _stages(name: str, setting: SectionSetting) -> tuple[Stage, ...]:
 
 
 def _flag(name: str, setting: SectionSetting) -> bool:
-    if not isinstance(setting.value, bool | None):
+    if not isinstance(setting.value, bool):
         raise _wrong(name, setting, "is true or false")
-    return bool(setting.value)
+    return setting.value
 
 
 def _as_entries(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
-def _stop(name: str, setting: SectionSetting) -> Patience | None:
-    value = setting.value
-    if value is None:
-        return None
-    made = make(value, STOPS, "way to stop", setting.span)
+def _stop(name: str, setting: SectionSetting) -> Patience:
+    made = make(setting.value, STOPS, "way to stop", setting.span)
     if not isinstance(made, STOPS["patience"]):
         raise _wrong(name, setting, "is patience(EPOCHS) or patience(EPOCHS, METRIC)")
     return made
-
-
-def _count_or_none(name: str, setting: SectionSetting) -> int:
-    return 0 if setting.value is None else _integer(name, setting)
 
 
 def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
@@ -298,22 +294,23 @@ def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     return NetError(Diagnostic("setting", f"{name} {rule}, not {brief(shown(value))}", setting.span, fix=fix))
 
 
+#: what reads each setting; one that is none is as if it were not there
 _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "optimizer": partial(_chosen, OPTIMIZERS | FULL_BATCH),
     "schedule": _schedule,
     "epochs": _integer,
     "batch": _integer,
     "seed": partial(_integer, low=0),
-    "clip_norm": _positive_or_none,
-    "clip_value": _positive_or_none,
+    "clip_norm": _positive,
+    "clip_value": _positive,
     "accumulate": _integer,
     "groups": partial(_several, GROUPS, "group"),
     "constraints": partial(_several, CONSTRAINTS, "constraint"),
-    "average": partial(_chosen_or_none, AVERAGES),
+    "average": partial(_chosen, AVERAGES),
     "checkpoint_seconds": _positive,
     "start": _start,
     "stages": _stages,
-    "snapshots": _count_or_none,
+    "snapshots": _integer,
     "stop": _stop,
     "cache_features": _flag,
 }

@@ -78,6 +78,7 @@ class Trainer:
         kind = Learner if self.settings.full_batch is None else FullBatchLearner
         self.learner: Learning = kind(network, self.settings, self._device)
         self._loop, self.saved = Loop(self.learner), False
+        self._before: Run | None = None
         self._data = sections.data
         self._own_data = data is None
         self._graph = str(with_batch(network.graph, self.settings.batch))
@@ -103,7 +104,7 @@ class Trainer:
         initialisers, and from those of `train.start`.  The first Ctrl-C ends it after the running step, with a
         checkpoint; a second one at once.  One training at a time may write into `out`; reading from it is free.
         """
-        self._loop, self.saved = Loop(self.learner), False
+        self._loop, self.saved, self._before = Loop(self.learner), False, None
         with ExitStack() as stack:
             for callback in self.callbacks:
                 stack.callback(callback.close)
@@ -163,7 +164,7 @@ class Trainer:
             checkpoint, self._identity(), model, self.settings.epochs, learner.shapes(), sizes
         )
         learner.load(checkpoint.arrays)
-        self.saved = True
+        self.saved, self._before = True, checkpoint.run
         batches = self._batches()
         self._check_best(progress)
         with interruptible(self._loop):
@@ -187,7 +188,7 @@ class Trainer:
             weights_of(self.learner.objective, found.arrays, BEST)
 
     def _identity(self) -> Run:
-        return describe_run(self.network, self.settings, len(self.data.train))
+        return describe_run(self.network, self.settings, len(self.data.train), self._before)
 
     def _batches(self) -> Batches:
         """The training batches, when all that can be refused has been looked at."""

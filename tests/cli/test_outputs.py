@@ -53,11 +53,11 @@ def test_a_folder_without_rights(tmp_path):
     ("train", "advice"),
     [
         ("digits.train", "add: test = digits.test"),
-        (netdsl.data.sources.SOURCES["csv"]("d.csv", label="a"), 'add: test = csv("...")'),
+        (netdsl.data.sources.SOURCES["csv"]("d.csv", label="a"), "add: test = csv(...)"),
     ],
     ids=["named", "csv"],
 )
 def test_a_missing_test_set_is_of_the_kind_of_the_training_set(train, advice):
     with pytest.raises(NetError) as caught:
         _ = DataPlan({"train": train, "validation": 0.1}).test
-    assert advice in str(caught.value) and "or evaluate on the validation set" in str(caught.value)
+    assert advice in str(caught.value) and "or take the validation set: --on validation" in str(caught.value)

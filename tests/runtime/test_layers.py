@@ -189,6 +189,7 @@ def test_cells_of_maps(network):
         ("low[(1, 2)]", "is one whole number, a channel, or 3, a cell"),
         ("low[(9, 0, 0)]", "index 9 of 8 elements"),
         ("low[1]", "is not one number but"),
+        ("logit[3]", "no name is called logit(.|\\n)*did you mean logits"),
     ],
 )
 def test_what_is_no_cell(network, of, message):

@@ -102,6 +102,32 @@ def test_what_is_about_no_classes_is_told(run, capsys):
     assert call("eval", "small.net", path, "--out", "x") == 2
 
 
+def test_mistakes_in_files_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for kind in ("one", "other"):  # alike, so that half of the answers are wrong
+        (tmp_path / "pics" / kind).mkdir(parents=True)
+        for k in range(4):
+            Image.fromarray(np.full((4, 4), 99, np.uint8)).save(tmp_path / "pics" / kind / f"{k}.png")
+    (tmp_path / "p.net").write_text("""
+net P {
+  input image: [4, 4, 1]
+  output logits = image -> flatten -> dense(2)
+}
+data { train = folder("pics"); validation = 0.5; preprocess = [resize(4)] }
+train { loss = cross_entropy(logits, label); epochs = 1; batch = 4 }
+""")
+    assert not call("train", "p.net", "--out", "r")
+    capsys.readouterr()
+    words = ["eval", "p.net", "r", "--errors", "9", "--on", "validation"]
+    assert not call(*words, "--format", "json")
+    found = json.loads(capsys.readouterr().out)["errors"]["logits"]
+    assert found and all(
+        Path(m["name"]).is_file() and Path(m["name"]).parent.name == m["true"] for m in found
+    )
+    assert not call(*words)
+    assert f"  {found[0]['name']}: " in capsys.readouterr().out
+
+
 def judged(true, probabilities, ignored=None, classes=("cat", "dog")):
     true = np.asarray(true)
     return Judged("y", classes, true, np.asarray(probabilities, float), ignored, np.arange(len(true)))

@@ -1,5 +1,7 @@
 """Settings of the sections `train` and `eval`: read, checked, and told apart when wrong."""
 
+from dataclasses import fields
+
 import pytest
 
 from netdsl.elaborate import CallValue, shown
@@ -28,6 +30,14 @@ def test_defaults():
     assert train_settings(network(text=text)) == TrainSettings(
         Sgd(), ConstantRate(), 10, 32, 32, 0, None, None, 1, (), (), None, 30.0
     )
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(TrainSettings) if f.name != "evaluation_batch"])
+def test_none_is_as_if_nothing_had_been_said(name):
+    text = TEXT.replace(f"  optimizer = {OPTIMIZER}\n  epochs = 3\n  batch = 8\n", "")
+    said = network(text=text.replace("metrics", f"{name} = none\n metrics") + "eval { batch = none }")
+    assert train_settings(said) == train_settings(network(text=text))
+    assert f"train.{name}" not in settings_text(said)
 
 
 @pytest.mark.parametrize(

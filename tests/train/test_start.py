@@ -228,13 +228,16 @@ def test_the_log_has_all_of_it_and_the_screen_the_short_form(tmp_path, trained, 
     with pytest.raises(SystemExit):
         main(["train", "second.net", "--out", "s", "--resume", "--start", "a/last.safetensors"])
     assert "was started from" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as done:
-        main(["train", "second.net", "--out", "s", "--resume", "--set", "train.epochs=2"])
-    assert not done.value.code
+    again = ["train", "second.net", "--out", "s", "--resume"]
+    # A run keeps where it came from, whether that is said again or not.
+    for more in (["--set", "train.epochs=2"], ["--set", "train.epochs=3", "--start", "r/last.safetensors"]):
+        with pytest.raises(SystemExit) as done:
+            main([*again, *more])
+        assert not done.value.code
     events = [
         json.loads(line)["event"] for line in (tmp_path / "s" / "metrics.jsonl").read_text().splitlines()
     ]
-    assert events == ["start", "weights", "epoch", "resume", "epoch", "end"]
+    assert events == ["start", "weights", "epoch", "resume", "epoch", "resume", "epoch", "end"]
 
 
 class Evil:

@@ -26,12 +26,13 @@ def check_settings(method: FullBatch, given: Mapping[str, SectionSetting]) -> No
     name, problems = name_in(FULL_BATCH, method), Mistakes()
     for key, setting in given.items():
         value = setting.value
-        if key in TAKEN or value is None or (isinstance(value, CallValue) and value.name == "constant"):
+        if key in TAKEN or (isinstance(value, CallValue) and value.name == "constant"):
             continue
         message = f"{key} is for optimisers that make one step from one gradient, and {name} is none"
-        fix = "schedule = constant takes it back" if key == "schedule" else f"{key} = none takes it back"
         notes = (Note("the optimizer is set here", given["optimizer"].span),)
-        problems.add([Diagnostic("setting", message, setting.span, notes=notes, fix=fix)])
+        problems.add(
+            [Diagnostic("setting", message, setting.span, notes=notes, fix=f"{key} = none takes it back")]
+        )
     problems.done()
 
 

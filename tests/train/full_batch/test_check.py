@@ -73,7 +73,17 @@ def test_refused_at_its_place(method, more, message, place):
     assert diagnostic.span.text == place
 
 
-@pytest.mark.parametrize("more", ["schedule = constant", "clip_norm = none", "stop = none", "epochs = 3"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "schedule = constant",
+        "schedule = none",
+        "batch = none",
+        "clip_norm = none",
+        "stop = none",
+        "epochs = 3",
+    ],
+)
 def test_what_is_taken_back_is_no_matter(more):
     assert isinstance(train_settings(network(more=more)).optimizer, Lbfgs)
 
