@@ -73,7 +73,7 @@ TRAIN_CASES = [
         "sgd(0.1, 0, 0, false, 0, 5)",
     ),
     ({"optimizer": "sgd(0.1, lr = 0.2)"}, "sgd got lr twice", "sgd(0.1, lr = 0.2)"),
-    ({"optimizer": "none"}, "optimizer is one of sgd, rmsprop, adam, adamw, adagrad, ", "none"),
+    ({"optimizer": "true"}, "optimizer is one of sgd, rmsprop, adam, adamw, adagrad, ", "true"),
     ({"optimizer": "sgd(lr = 0.1, nesterov = true)"}, "nesterov needs a momentum", "nesterov = true"),
     ({"optimizer": "sgd(momentum = 1.5)"}, "momentum must be a number from 0.0 to 1.0", "momentum = 1.5"),
     ({"optimizer": "adam(beta1 = 1)"}, "beta1 must be a number from", "beta1 = 1"),
