@@ -189,7 +189,7 @@ def store(
     for k, value in enumerate(values):
         bits = narrow(value, mask).view(dtype)
         view[index + k] = bits
-        if space != "local" and (bad := view[index + k] != bits).any():
+        if lanes.check_races and space != "local" and (bad := view[index + k] != bits).any():
             lane = int(active[_first(bad)])
             lanes.fault(DataRace, i, f"two threads store different values to one {space} element", lane)
     strong = not {"volatile", "release", "relaxed"}.isdisjoint(i.modifiers)

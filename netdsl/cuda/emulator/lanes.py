@@ -64,11 +64,14 @@ class Lanes:
         self.warp_start = self.all - self.warp_lane
         self.special = self._special(dynamic)
         self.registers: list[Any] = []
-        self.statistics, self.count_conflicts = statistics, False
+        self.statistics, self.count_conflicts, self.check_races = statistics, False, granule is not None
         self._shared(placement, dynamic)
         self.local_stride = -(-placement.local_size // 16) * 16
         self.local = Space(self.local_stride * self.count)
-        self.local.data[:], self.local.state[:] = POISON, FRESH
+        self.local.data[:] = POISON
+        own = self.local.state[: self.local_stride * self.count].reshape(self.count, -1)
+        for variable, start in placement.local.items():
+            own[:, start : start + (variable.size or 0)] = FRESH
         self.races = None
         if granule:
             self.races = RaceLog(self.shared, granule, self.report_shared, self.warp_start)
