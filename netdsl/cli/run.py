@@ -37,7 +37,7 @@ from netdsl.terminal import terminal_width
         nargs="+",
         files="*",
         metavar="INPUT",
-        help="pictures, sounds, folders of them, .csv, .npy, or .npz (an array for each input)",
+        help="pictures, sounds, folders of them, .csv, .npy, or .npz and .zarr (an array for each input)",
     ),
     option(
         "--out",
@@ -77,9 +77,9 @@ def app(
 ) -> None:
     """Run a trained network on pictures or arrays, as stored: 0 to 255 for bytes, whatever it was trained on.
 
-    Arrays are `[N, *shape]` or one sample; tables and sounds are read as in training.  What cannot be read is told
-    at the end, exit status 1.  The folder of a run stands for its snapshots, whose predictions are averaged, else
-    for its best checkpoint; that of folds for those of all of them.
+    Arrays are `[N, *shape]` or one sample; tables, lists and sounds are read as in training.  What cannot be read is
+    told at the end, exit status 1.  The folder of a run stands for its snapshots, whose predictions are averaged,
+    else for its best checkpoint; that of folds for those of all of them.
     """
     from netdsl.predict import Destination, answers, load_models
     from netdsl.predict.text import as_json, lines

@@ -48,12 +48,28 @@ class SoundReading:
 
 
 @dataclass(frozen=True)
+class ListReading:
+    """The column of paths of a list of pictures, whether these may leave its folder, and how it is written."""
+
+    path: str
+    outside: bool
+    separator: str | None
+    encoding: str
+    header: bool
+
+
+@dataclass(frozen=True)
 class Reading:
-    """arrays: the array of a .npz file that feeds each input. table, sound: how such files are read, if they are."""
+    """How files are read.
+
+    arrays: the array of a .npz file or a Zarr group that feeds each input. table, sound, listed: how tables, sounds
+    and lists of pictures are read, if they are.
+    """
 
     arrays: Mapping[str, str] = field(default_factory=dict)
     table: TableReading | None = None
     sound: SoundReading | None = None
+    listed: ListReading | None = None
 
 
 @runtime_checkable

@@ -80,9 +80,7 @@ class Usage:
     def from_json(value: object) -> Usage:
         """What `to_json` made plain. Errors: NetError when it is not of that form."""
         try:
-            # Files that were written before it was kept have none.
-            plain = {"reading": to_json(Reading()), **value} if isinstance(value, dict) else value
-            usage = records.from_json(Usage, plain, "usage")
+            usage = records.from_json(Usage, _with_reading(value), "usage")
             for said in usage.outputs.values():
                 if said.classes is not None:
                     check_classes(said.classes)
@@ -91,6 +89,14 @@ class Usage:
         except ValueError as error:
             raise _unusable(str(error)) from None
         return usage
+
+
+def _with_reading(value: object) -> object:
+    """Plain values with all of `reading`: files that were written before it, or a part of it, was kept have less."""
+    if not isinstance(value, dict):
+        return value
+    found = value.get("reading", {})
+    return {**value, "reading": {**to_json(Reading()), **found} if isinstance(found, dict) else found}
 
 
 def _unusable(why: str) -> NetError:

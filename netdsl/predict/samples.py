@@ -16,7 +16,9 @@ from netdsl.data.dataset import SAMPLES, check_sample_shape
 from netdsl.data.errors import data_error
 from netdsl.data.npy import npz_keys, read_npy, read_npz
 from netdsl.data.own.folders import files_in
+from netdsl.data.own.listed import listed_pictures
 from netdsl.data.own.sound import OTHERS, WAV, is_sound
+from netdsl.data.own.zarr_store import is_store, read_array, store_arrays
 from netdsl.data.picture import SUFFIXES, is_picture, pictures_in
 from netdsl.data.preprocess import preprocessed, shape_after
 from netdsl.data.reading import Reading
@@ -55,9 +57,9 @@ class Samples(Protocol):
 def read_samples(
     paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None, fit: bool = False
 ) -> Samples:
-    """The samples of files: pictures, sounds or folders of them, tables, or one .npy or .npz file.
+    """The samples of files: pictures, sounds or folders of them, lists, tables, or one .npy, .npz or Zarr store.
 
-    Sounds and tables are read as in the training, if it read such.
+    Sounds, lists of pictures and tables are read as in the training, if it read such.
 
     `fit` resizes and cuts pictures to the network's size.  Raises NetError for files that do not fit the network.
     """
@@ -66,8 +68,9 @@ def read_samples(
     (leaf,) = inputs
     reading = Reading() if usage is None else usage.reading
     given = leaf.id, leaf.types[0].shape[1:], _preparation(leaf, usage)
-    files = [file for path in paths for file in _files_of(path, reading)]
-    first = {_kind(path, reading): path for path in reversed(files)}
+    found = [pair for path in paths for pair in _files_of(path, reading)]
+    files = [path for _, path in found]
+    first = dict(reversed(found))
     if len(first) > 1:
         alone = first.pop("array", None) or first.popitem()[1]
         raise data_error(f"{alone} stands alone: several files at a time are pictures, sounds or tables")
@@ -75,7 +78,7 @@ def read_samples(
     if fit and kind != "picture":
         raise data_error(f"{files[0]} holds {_HOLDS[kind]}; --resize is for pictures")
     if kind == "table":
-        return Tables(files, *given, need_form(reading.table, files[0], "a table", "csv(...)"))
+        return Tables(files, *given, need_form(reading.table, files[0], "a table", "csv(...) or images(...)"))
     if kind == "sound":
         return Sounds(files, *given, need_form(reading.sound, files[0], "a sound", "wav(...)"))
     if kind == "picture":
@@ -85,30 +88,35 @@ def read_samples(
     return _arrays({leaf.id: (_read(files[0], leaf, reading, only=True), str(files[0]))}, inputs, usage)
 
 
-def _files_of(path: Path, reading: Reading) -> list[Path]:
-    """The files of a folder that the network can read: sounds, where it was trained on such, else pictures."""
-    if not path.is_dir():
-        return [path]
+def _files_of(path: Path, reading: Reading) -> list[tuple[str, Path]]:
+    """What there is to read, each with its kind: of a folder sounds, if it was trained on such, else pictures."""
+    if not path.is_dir() or is_store(path):
+        kind = _kind(path, reading)
+        if kind == "list" and reading.listed is not None:
+            return [("picture", file) for file in listed_pictures(path, reading.listed)]
+        return [(kind, path)]
     if reading.sound is None:
-        return pictures_in(path)
+        return [("picture", file) for file in pictures_in(path)]
     found = files_in(path, is_sound)
     if not found:
         raise data_error(f"there are no sounds in {path}")
-    return found
+    return [("sound", file) for file in found]
 
 
 def _kind(path: Path, reading: Reading) -> str:
-    """What a file is, by its ending. Errors: NetError for one that is nothing of it."""
+    """What a file or a Zarr store is, by its ending. Errors: NetError for one that is nothing of it."""
     ending = path.suffix.lower()
     if is_picture(path):
         return "picture"
-    if ending in (".npy", ".npz"):
+    if ending in (".npy", ".npz") or is_store(path):
         return "array"
     if is_sound(path):
         return "sound"
+    if reading.listed is not None:
+        return "list"
     if ending in TABLES or reading.table is not None:
         return "table"
-    known = ", ".join((".npy", ".npz", *TABLES, *SOUNDS, *SUFFIXES))
+    known = ", ".join((".npy", ".npz", ".zarr", *TABLES, *SOUNDS, *SUFFIXES))
     raise data_error(f"{path} is of no kind that can be read; known endings: {known}")
 
 
@@ -203,22 +211,24 @@ def _prepared(leaf: Node, stored: Array, where: str, prepared: Preparation) -> t
 
 
 def _named(paths: Sequence[Path], inputs: Sequence[Node], usage: Usage | None) -> Samples:
-    """Several inputs, each an array of a .npz file."""
+    """Several inputs, each an array of a .npz file or of a Zarr group."""
     reading = Reading() if usage is None else usage.reading
-    if len(paths) != 1 or paths[0].suffix.lower() != ".npz":
+    if len(paths) != 1 or not (paths[0].suffix.lower() == ".npz" or is_store(paths[0])):
         names = ", ".join(leaf.id for leaf in inputs)
         others = ", ".join(reading.arrays.get(leaf.id, leaf.id) for leaf in inputs)
         trained = f", or {others}, as in training" if others != names else ""
-        raise data_error(f"the network takes {names}: an .npz file with arrays of these names{trained}")
+        raise data_error(
+            f"the network takes {names}: an .npz file or a Zarr group with arrays of these names{trained}"
+        )
     path = paths[0]
     return _arrays({leaf.id: (_read(path, leaf, reading), str(path)) for leaf in inputs}, inputs, usage)
 
 
 def _read(path: Path, leaf: Node, reading: Reading, only: bool = False) -> Array:
-    """The array of a file for an input: of a .npz file that of the training, that of its name, or the only one."""
+    """The array of a file for an input: of several that of the training, that of its name, or the only one."""
     if path.suffix.lower() == ".npy":
         return _filled(read_npy(path), str(path))
-    keys = npz_keys(path)
+    read, keys = (read_array, store_arrays(path)) if path.is_dir() else (read_npz, npz_keys(path))
     trained = reading.arrays.get(leaf.id, leaf.id)
     names = [trained, leaf.id, *(SAMPLES if only else ()), *(keys if only and len(keys) == 1 else ())]
     found = next((name for name in names if name in keys), None)
@@ -227,7 +237,7 @@ def _read(path: Path, leaf: Node, reading: Reading, only: bool = False) -> Array
         raise data_error(
             f"{path} has no array {wanted} for {leaf.id}; it has: {', '.join(keys[:20]) or 'none'}"
         )
-    return _filled(read_npz(path, found), str(path))
+    return _filled(read(path, found), str(path))
 
 
 def _filled(array: Array, where: str) -> Array:

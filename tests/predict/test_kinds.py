@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import netdsl
 from netdsl.cli.main import main
@@ -29,6 +30,11 @@ data { train = npz("two.npz", picture = "a", same = "s") }
 train { loss = binary_cross_entropy(y, same); epochs = 1; batch = 4 }
 """
 
+LISTED = """net Listed { input image: [4, 4, 1]; output logits = image -> flatten -> dense(2) }
+data { train = images("pics/list.csv", path = "file", label = "kind", separator = ";") }
+train { loss = cross_entropy(logits, label); epochs = 1; batch = 4 }
+"""
+
 
 def write_sound(path, samples, rate=800):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +56,18 @@ def models(tmp_path_factory):
     (folder / "flowers.csv").write_text("\n".join(lines))
     for k in range(8):
         write_sound(folder / f"clips/{'ab'[k % 2]}/{k}.wav", random.integers(-9999, 9999, 80))
+    (folder / "pics").mkdir()
+    for k in range(8):
+        Image.fromarray(random.integers(0, 255, (4, 4), np.uint8)).save(folder / f"pics/{k}.png")
+    rows = ["file;kind", *(f"{k}.png;{'ab'[k % 2]}" for k in range(8))]
+    (folder / "pics/list.csv").write_text("\n".join(rows))
     np.savez(
         folder / "two.npz",
         a=random.random((8, 4), np.float32),
         b=random.random((8, 4), np.float32),
         s=[0, 1] * 4,
     )
-    texts = {"table": TABLE, "named": NAMED, "one": ONE}
+    texts = {"table": TABLE, "named": NAMED, "one": ONE, "listed": LISTED}
     texts |= {"strict": TONES.replace("MORE", ""), "free": TONES.replace("MORE", "rate = 800, seconds = 0.1")}
     for name, text in texts.items():
         (folder / f"{name}.net").write_text(text.replace(", )", ")"))
@@ -182,11 +193,81 @@ def test_arrays_go_by_the_names_of_the_source_or_of_the_network(capsys, tmp_path
     assert status == 1 and "names, or a, b, as in training" in found["errors"][0]["message"]
 
 
+def test_a_list_gives_its_pictures_in_order(capsys):
+    # Without labels, the columns in another order, a picture twice, and one of another ending.
+    Path("pics/5.dat").write_bytes(Path("pics/5.png").read_bytes())
+    Path("pics/new.csv").write_text("odd;file\nz;3.png\nz;5.dat\nz;none.png\nz;3.png\n")
+    status, found = run(capsys, "listed", "pics/new.csv")
+    pixels = np.stack([np.asarray(Image.open(f"pics/{k}.png"))[..., None] for k in (3, 5, 3)])
+    assert status == 1 and "none.png" in found["errors"][0]["message"]
+    assert [Path(i["name"]).name for i in found["inputs"]] == ["3.png", "5.dat", "3.png"]
+    assert np.allclose(found["outputs"]["logits"], outputs_of("listed", image=pixels), atol=1e-6)
+    assert len(run(capsys, "listed", "pics/list.csv", "pics/0.png")[1]["inputs"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path;kind\n0.png;a\n", 'path is "file", which is no column of'),
+        ("file;kind\n", "there are no pictures in"),
+        ("file\n../pics/0.png\n", "which leaves the folder of the list"),
+        ("file;kind\n0.png\n", "line 2 of"),
+    ],
+)
+def test_lists_that_do_not_fit(capsys, tmp_path, text, message):
+    (tmp_path / "pics.csv").write_text(text.replace("../pics", ".."))
+    status, found = run(capsys, "listed", str(tmp_path / "pics.csv"))
+    assert status == 1 and message in found["errors"][0]["message"]
+
+
+def test_a_zarr_store_is_read_as_an_npz_file(capsys, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    arrays = dict(np.load("two.npz"))
+    for number, names in ((3, ("a", "b", "s")), (2, ("left", "right"))):
+        store = zarr.open_group(str(tmp_path / f"{number}.zarr"), mode="w", zarr_format=number)
+        for name, array in zip(names, arrays.values(), strict=False):
+            one = store.create_array(name, shape=array.shape, chunks=(3, *array.shape[1:]), dtype=array.dtype)
+            one[...] = array
+    wanted = outputs_of("named", left=arrays["a"], right=arrays["b"])
+    for number in (3, 2):
+        found = run(capsys, "named", str(tmp_path / f"{number}.zarr"))[1]
+        assert np.allclose(found["outputs"]["y"], wanted, atol=1e-6)
+    wanted = outputs_of("one", picture=arrays["a"])
+    for store in ("3.zarr", "3.zarr/a"):  # a group, and one array itself
+        assert np.allclose(run(capsys, "one", str(tmp_path / store))[1]["outputs"]["y"], wanted, atol=1e-6)
+    status, found = run(capsys, "one", str(tmp_path / "2.zarr"))
+    assert status == 1 and "no array a or picture" in found["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (None, "it has: none"),
+        ({"shape": [2**50, 4]}, "more than half of the memory of this machine"),
+        ({"shape": [], "chunks": []}, "is one number, not an array of samples"),
+        ({"filters": [{"id": "pickle"}]}, "is packed by pickle, which netdsl does not run"),
+    ],
+)
+def test_zarr_stores_that_do_not_fit(capsys, tmp_path, changes, message):
+    if changes and "filters" not in changes:
+        pytest.importorskip("zarr")
+    store = tmp_path / "d.zarr"
+    (store / "a").mkdir(parents=True)
+    plain = {"zarr_format": 2, "shape": [4], "chunks": [4, 4], "dtype": "<f4", "order": "C", "fill_value": 0}
+    if changes is not None:
+        described = plain | {"compressor": None, "filters": None} | changes
+        (store / "a" / ".zarray").write_text(json.dumps(described))
+    status, found = run(capsys, "one", str(store))
+    assert status == 1 and message in found["errors"][0]["message"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["one", "flowers.csv"], "it was not trained on csv(...)"),
         (["one", "clips/a/0.wav"], "it was not trained on wav(...)"),
+        (["one", "pics/list.csv"], "it was not trained on csv(...) or images(...)"),
+        (["listed", "pics/list.csv", "two.npz"], "two.npz stands alone: several files"),
         (["table", "flowers.csv", "two.npz"], "two.npz stands alone: several files"),
         (["free", "clips/a/0.wav", "--resize"], "holds a sound; --resize is for pictures"),
         (["table", "flowers.csv", "--resize"], "holds a table; --resize is for pictures"),
@@ -204,6 +285,8 @@ def test_an_artifact_carries_it_and_older_files_do_without(capsys, tmp_path):
     both = [run(capsys, model, "flowers.csv")[1]["outputs"] for model in ("table", out)]
     assert np.allclose(both[0]["logits"], both[1]["logits"], atol=1e-6)
     plain = netdsl.restore(out).usage.to_json()
+    assert Usage.from_json(json.loads(json.dumps(plain))) == netdsl.restore(out).usage
+    del plain["reading"]["listed"]
     assert Usage.from_json(json.loads(json.dumps(plain))) == netdsl.restore(out).usage
     del plain["reading"]
     assert Usage.from_json(json.loads(json.dumps(plain))).reading.table is None

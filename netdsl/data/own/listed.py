@@ -17,6 +17,7 @@ from netdsl.data.own.pictures import check_channels_wanted, look_at_pictures
 from netdsl.data.own.records import Form, column_of, open_records
 from netdsl.data.own.scan import check_broken
 from netdsl.data.own.source import FileSource
+from netdsl.data.reading import ListReading, Reading
 from netdsl.elaborate.values import shown
 from netdsl.source import brief, counted
 
@@ -51,12 +52,20 @@ class Images(FileSource):
             raise data_error(f"outside is true or false, not {brief(shown(self.outside))}")
         self._form()
 
+    def reading(self, base: Path) -> Reading:
+        """How the list is written, and its column of paths."""
+        form = self.separator, self.encoding, self.header
+        return Reading(listed=ListReading(self.path, self.outside, *form))
+
     def _form(self) -> Form:
         return Form(self.separator, self.encoding, self.header)
 
     def _split(self, base: Path, decode: bool) -> Split:
         listed = self._list(base)
-        files = [self._place(base, text, line) for text, line in zip(listed.paths, listed.lines, strict=True)]
+        files = [
+            _place(base / self.file, text, line, self.outside)
+            for text, line in zip(listed.paths, listed.lines, strict=True)
+        ]
         channels = self.channels if self._train is None else self.channels or self._train.channels
         pictures, scanned = look_at_pictures(files, channels, self.broken, self.file, decode)
         columns, about = (
@@ -82,17 +91,28 @@ class Images(FileSource):
             return _read(path, self, texts, 0, 0)  # which says what is wrong
         return _read(path, self, texts, status.st_size, status.st_mtime_ns)
 
-    def _place(self, base: Path, text: str, line: int) -> Path:
-        """The file of a picture. Errors: NetError for a path that leaves the folder of the list."""
-        folder = (base / self.file).parent
-        text = text.strip().replace("\\", "/") if os.sep == "/" else text.strip()
-        inside = os.path.normpath(text)
-        leaves = Path(text).is_absolute() or PureWindowsPath(text).drive or Path(inside).parts[:1] == ("..",)
-        if not text or "\0" in text or (leaves and not self.outside):
-            message = f"line {line} of {base / self.file} has the path {brief(text) or 'of nothing'}"
-            fix = "outside = true allows paths that leave the folder of the list" if text else None
-            raise data_error(message + (", which leaves the folder of the list" if leaves else ""), fix=fix)
-        return folder / text
+
+def listed_pictures(path: Path, reading: ListReading) -> list[Path]:
+    """The files of a list; labels, if it has some, are left alone. Errors: NetError."""
+    form = Form(reading.separator, reading.encoding, reading.header)
+    with open_records(path, form) as records:
+        column = column_of(reading.path, records.names, path, "path")
+        files = [_place(path, row[column], line, reading.outside) for line, row in records.rows]
+    if not files:
+        raise data_error(f"there are no pictures in {path}")
+    return files
+
+
+def _place(file: Path, text: str, line: int, outside: bool) -> Path:
+    """The file of a picture of a list. Errors: NetError for a path that leaves its folder, unless it may."""
+    text = text.strip().replace("\\", "/") if os.sep == "/" else text.strip()
+    inside = os.path.normpath(text)
+    leaves = Path(text).is_absolute() or PureWindowsPath(text).drive or Path(inside).parts[:1] == ("..",)
+    if not text or "\0" in text or (leaves and not outside):
+        message = f"line {line} of {file} has the path {brief(text) or 'of nothing'}"
+        fix = "outside = true allows paths that leave the folder of the list" if text else None
+        raise data_error(message + (", which leaves the folder of the list" if leaves else ""), fix=fix)
+    return file.parent / text
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from netdsl.data.stored import Shape
 from netdsl.data.stream import reading
 from netdsl.extras import need
 from netdsl.filetype import open_file
+from netdsl.machine import machine_memory
 from netdsl.source import brief
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _CODECS = {"blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma", "delta", "shuffle", "bitround", "packbits"}
 _CODECS |= {"fixedscaleoffset", "quantize", "crc32", "crc32c", "adler32", "fletcher32"}
 _CODECS |= {"bytes", "endian", "transpose", "sharding_indexed"}
+_DESCRIBED = ("zarr.json", ".zarray")
 _MOST_METADATA = 2**20
 _MOST_CHUNK = 2**31
 _IN_MEMORY = 2**28
@@ -65,7 +67,7 @@ class Zarr:
         return outline_of_arrays(kinds, small)
 
     def reading(self, base: Path) -> Reading:
-        """The names of its arrays, which those of a .npz file have too."""
+        """The names of its arrays, which those of another group or of a .npz file have too."""
         return Reading(dict(self.names))
 
     def _arrays(self, base: Path) -> dict[str, ZarrArray]:
@@ -139,6 +141,28 @@ def opened(group: Path, name: str) -> ZarrArray:
     return ZarrArray(path, array)
 
 
+def is_store(path: Path) -> bool:
+    """Whether a folder is a Zarr group, or an array."""
+    described = any((path / name).is_file() for name in (*_DESCRIBED, ".zgroup"))
+    return described or (path.suffix == ".zarr" and path.is_dir())
+
+
+def store_arrays(path: Path) -> list[str]:
+    """The arrays of a group; "" is that of a store that is one itself. Errors: NetError."""
+    return _members(path) if _metadata(path) is None else [""]
+
+
+def read_array(group: Path, name: str) -> NDArray[Any]:
+    """The whole of an array of a group. Errors: NetError for one that cannot be read, or that memory cannot hold."""
+    array = opened(group, name)
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > machine_memory() // 2:
+        raise data_error(f"{array.path} has {size:,} bytes, more than half of the memory of this machine")
+    if not array.shape:
+        raise data_error(f"{array.path} is one number, not an array of samples")
+    return array.read(np.arange(len(array)))
+
+
 def _values(array: ZarrArray) -> Any:
     """The array, read where it is small or has one number for a sample."""
     size = math.prod(array.shape) * array.dtype.itemsize
@@ -158,7 +182,7 @@ def _members(group: Path) -> list[str]:
 
 def _metadata(path: Path) -> Any:
     """What an array says of itself; None: there is no array. Errors: NetError for what is no JSON."""
-    for name in ("zarr.json", ".zarray"):
+    for name in _DESCRIBED:
         file = path / name
         if not file.is_file():
             continue
