@@ -16,7 +16,7 @@ from netdsl.cuda.emulator.parse import Parameter, parse
 from netdsl.cuda.emulator.races import BlockRaces
 from netdsl.cuda.emulator.translate import Program, translate
 
-LANES: Final = 8192
+LANES: Final = 16384
 """Lanes of a slice: whole blocks, at least one.  Their registers stay in a processor's cache."""
 
 MAX_SHARED: Final = 227 * 1024
