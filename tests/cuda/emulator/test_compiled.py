@@ -199,4 +199,7 @@ def test_the_texts_are_what_numba_cuda_compiles():
         pytest.skip("numba-cuda is not installed")
     sources = pytest.importorskip("tests.cuda.emulator.ptx.sources", exc_type=ImportError)
     for name in NAMES:
-        assert sources.compiled(name) == text(name)
+        found = sources.compiled(name)
+        if found.splitlines()[0] != text(name).splitlines()[0]:
+            pytest.skip("another release of the CUDA toolkit compiled the texts")
+        assert found == text(name)

@@ -291,6 +291,16 @@ FLOATS = {
     "rcp.rn.f32 %f5, %f2;": (lambda a, b: quotient(1.0, a), 0),
     "ex2.approx.f32 %f5, %f2;": (function(np.exp2), 3e-7),
     "lg2.approx.f32 %f5, %f2;": (function(np.log2), 3e-7),
+    "sin.approx.f32 %f5, %f2;": (function(np.sin), 3e-7),
+    "cos.approx.f32 %f5, %f2;": (function(np.cos), 3e-7),
+    "cvt.f64.f32 %fd1, %f2; cvt.f64.f32 %fd2, %f3; div.rn.f64 %fd3, %fd1, %fd2; cvt.rn.f32.f64 %f5, %fd3;": (
+        quotient,
+        0,
+    ),
+    "cvt.f64.f32 %fd1, %f2; cvt.f64.f32 %fd2, %f3; fma.rn.f64 %fd3, %fd1, %fd2, %fd1; cvt.rn.f32.f64 %f5, %fd3;": (
+        lambda a, b: a * b + a,
+        2e-7,
+    ),
     "tanh.approx.f32 %f5, %f2;": (function(np.tanh), 3e-7),
     "setp.lt.f32 %p1, %f2, %f3; selp.f32 %f5, 0f3F800000, 0f00000000, %p1;": (lambda a, b: float(a < b), 0),
     "setp.geu.f32 %p1, %f2, %f3; selp.f32 %f5, 0f3F800000, 0f00000000, %p1;": (

@@ -69,6 +69,24 @@ def test_whole_warps(code):
         assert got == [WARPS[code](n, n // 32 * 32) for n in range(64)]
 
 
+def test_generic_addresses_and_instructions_without_effect():
+    """Generic pointers know their space; fences and hints change nothing in lock step."""
+    code = """mov.u32 %r7, s; cvt.u64.u32 %rd5, %r7; cvta.shared.u64 %rd6, %rd5; .local .align 4 .b8 own[4];
+    mov.u64 %rd7, own; cvta.local.u64 %rd8, %rd7; cvta.global.u64 %rd9, %rd1;
+    isspacep.shared %p1, %rd6; isspacep.local %p2, %rd8; isspacep.global %p3, %rd9; isspacep.shared %p4, %rd9;
+    st.u32 [%rd8], 5; ld.u32 %r4, [%rd8]; cvta.to.shared.u64 %rd12, %rd6;
+    cvt.u32.u64 %r5, %rd12; sub.u32 %r6, %r5, %r7;
+    membar.gl; fence.acq_rel.gpu; nanosleep.u32 20; prefetch.global.L2 [%rd1]; barrier.sync 0;
+    bar.warp.sync 0xffffffff;
+    selp.u32 %r2, 1, 0, %p1; selp.u32 %r3, 10, 0, %p2; add.u32 %r2, %r2, %r3; selp.u32 %r3, 100, 0, %p3;
+    add.u32 %r2, %r2, %r3; selp.u32 %r3, 1000, 0, %p4; add.u32 %r2, %r2, %r3; add.u32 %r2, %r2, %r4;
+    add.u32 %r2, %r2, %r6;"""
+    assert (
+        run(kernel(f"{code} {STORE}", 1, ".shared .align 4 .b8 s[4];"), [], OUT, block=64).tolist()
+        == [116] * 64
+    )
+
+
 def test_half_a_warp_votes_alone():
     code = "setp.lt.u32 %p1, %r50, 16; @!%p1 bra A; setp.lt.u32 %p2, %r50, 9;"
     code += "vote.sync.ballot.b32 %r2, %p2, 0xffff; bra B; A: mov.u32 %r2, 5; B:"

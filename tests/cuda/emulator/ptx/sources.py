@@ -1,6 +1,7 @@
 """The kernels whose PTX lies beside this file, as numba.cuda reads them; `python make.py` compiles them again."""
 
 import math
+import re
 
 from llvmlite import ir
 from numba import cuda, types
@@ -219,11 +220,11 @@ def compiled(name: str) -> str:
 
 def shortened(text: str, name: str) -> str:
     """Without the mangled names of numba, which hold hashes, and without the compiler's version."""
-    import re
-
     mangled = re.search(r"\.entry (\w+)\(", text)[1]
     text = text.replace(mangled, name)
     text = re.sub(r"_ZN08NumbaEnv\w+", "environment", text)
+    for number, shared in enumerate(dict.fromkeys(re.findall(r"_cudapy_smem_\d+", text)), 1):
+        text = re.sub(rf"\b{shared}\b", f"shared_{number}", text)
     text = re.sub(r'(\.file\s+\d+ )"[^"]*"', r'\1"sources.py"', text)
     lines = [line.rstrip() for line in text.splitlines() if not line.startswith("//")]
     return "\n".join(lines).strip() + "\n"
