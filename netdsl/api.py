@@ -51,7 +51,7 @@ class Network(elaborate.Network):
         """
         from netdsl.backend.registry import find_target
         from netdsl.elaborate.added import add_to_network
-        from netdsl.runtime import Gradient
+        from netdsl.runtime import Gradient, Program
         from netdsl.runtime.fresh import draw_weights
         from netdsl.train.inputs import label_check
 
@@ -60,6 +60,13 @@ class Network(elaborate.Network):
             raise NetError(Diagnostic("gradient", f"{self.name} has no loss", fix=fix))
         if not isinstance(of, str | None):
             raise TypeError(f'of is text, such as "logits[3]", not a {type(of).__name__}')
+        if not isinstance(share, Program | None):
+            hint = "Trainer.program, or what netdsl.compile gives"
+            raise TypeError(f"share is a program, such as {hint}, not a {type(share).__name__}")
+        if not isinstance(training, bool):
+            raise TypeError(f"training is True or False, not {training!r}")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+            raise TypeError(f"seed is a whole number, not {seed!r}")
         wanted = "loss" if of is None else of
         graph = add_to_network(self, wanted, "of")
         target = find_target(device or (share.device if share else "cpu"), threads=threads)

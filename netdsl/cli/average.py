@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import command, need_place, option
+from netdsl.cli.command import command, need_place, option, path
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.source import Diagnostic, NetError, counted
 
@@ -12,7 +12,7 @@ from netdsl.source import Diagnostic, NetError, counted
 @command(
     option(
         "models",
-        type=Path,
+        type=path,
         nargs="+",
         files="*",
         metavar="MODEL",
@@ -22,7 +22,7 @@ from netdsl.source import Diagnostic, NetError, counted
         "-o",
         "--output",
         dest="out",
-        type=Path,
+        type=path,
         required=True,
         files="*",
         metavar="FILE",

@@ -95,6 +95,13 @@ def at_least_1(word: str) -> int:
     return int(word)
 
 
+def path(word: str) -> Path:
+    """A `type` for files and folders; an empty word, such as of a variable that is not set, would be this folder."""
+    if not word:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return Path(word)
+
+
 #: what argparse adds to every command
 HELP = option("-h", "--help", action="help", help="show this help and exit")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from netdsl.backend.registry import NAMES
-from netdsl.cli.command import Choice, UsageError, at_least_1, option
+from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
 from netdsl.source import Diagnostic, NetError, counted, painted
 from netdsl.terminal import fitted
@@ -31,9 +31,9 @@ class Format(StrEnum):
     json = "json"
 
 
-FILE = option("file", type=Path, files="*.net", metavar="FILE", help="a .net file, or - for stdin")
+FILE = option("file", type=path, files="*.net", metavar="FILE", help="a .net file, or - for stdin")
 FILES = option(
-    "files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"
+    "files", type=path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"
 )
 SET = option(
     "--set",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import UsageError, command, need_place, option
+from netdsl.cli.command import UsageError, command, need_place, option, path
 from netdsl.cli.common import FILES, FORMAT, Format, diagnostics, print_json, writing
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SORTS = ("params", "macs", "flops")
     option(
         "--chart",
         dest="picture",
-        type=Path,
+        type=path,
         files="*.svg",
         metavar="FILE.svg",
         help="draw multiply-adds against parameters",

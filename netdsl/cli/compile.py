@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netdsl.backend.registry import check_device, find_target
-from netdsl.cli.command import Choice, UsageError, command, need_place, option
+from netdsl.cli.command import Choice, UsageError, command, need_place, option, path
 from netdsl.cli.common import (
     BATCH,
     DEVICE,
@@ -62,14 +62,14 @@ class Stage(StrEnum):
         "-o",
         "--output",
         dest="out",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="write an artifact (.netdsl) or an ONNX model (.onnx)",
     ),
     option(
         "--weights",
-        type=Path,
+        type=path,
         files="*.safetensors",
         metavar="CHECKPOINT",
         help="trained weights for what -o writes",

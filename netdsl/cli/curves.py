@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import UsageError, command, need_ending, option
+from netdsl.cli.command import UsageError, command, need_ending, option, path
 from netdsl.cli.common import diagnostics, print_page, writing
 from netdsl.cli.streams import has_colours
 from netdsl.cli.sweeps import tried_in
@@ -47,7 +47,7 @@ def _share(word: str) -> float:
 @command(
     option(
         "runs",
-        type=Path,
+        type=path,
         nargs="+",
         files="/",
         metavar="RUN",
@@ -57,7 +57,7 @@ def _share(word: str) -> float:
         "-o",
         "--output",
         dest="out",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="draw into a .svg or .png file instead of the terminal",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import Group, at_least_1, command, need_ending, option
+from netdsl.cli.command import Group, at_least_1, command, need_ending, option, path
 from netdsl.cli.common import (
     FILE,
     FORMAT,
@@ -56,7 +56,7 @@ def _folder(entry: Entry) -> str | None:
 
 @command(
     option("name", known=_names, metavar="NAME", help="a data set, such as mnist"),
-    option("--folder", type=Path, files="/", metavar="DIR", help="where to put it"),
+    option("--folder", type=path, files="/", metavar="DIR", help="where to put it"),
 )
 def get_(name: str, folder: Path | None) -> None:
     """Find a data set on this machine or download it, and check its checksums."""
@@ -83,7 +83,7 @@ def get_(name: str, folder: Path | None) -> None:
         "-n", dest="count", type=at_least_1, default=24, metavar="N", help="samples to draw (default: 24)"
     ),
     option(
-        "-o", "--output", dest="out", type=Path, files="*.png", metavar="FILE", help="default: NAME-SPLIT.png"
+        "-o", "--output", dest="out", type=path, files="*.png", metavar="FILE", help="default: NAME-SPLIT.png"
     ),
 )
 def show_(file: Path, settings: list[str], net: str | None, split: str, count: int, out: Path | None) -> None:

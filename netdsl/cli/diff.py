@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import command, option
+from netdsl.cli.command import command, option, path
 from netdsl.cli.common import FORMAT, Format, diagnostics, load_network, print_json
 
 
 @command(
-    option("before", type=Path, files="*.net", metavar="BEFORE", help="a .net file"),
+    option("before", type=path, files="*.net", metavar="BEFORE", help="a .net file"),
     option(
         "after",
-        type=Path,
+        type=path,
         files="*.net",
         metavar="AFTER",
         help="a .net file, or the same one with other settings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import UsageError, at_least_1, command, need_ending, option
+from netdsl.cli.command import UsageError, at_least_1, command, need_ending, option, path
 from netdsl.cli.common import FILE, NET, SET, diagnostics, load_network, writing
 
 FORMS = (".svg", ".html", ".dot")
@@ -18,7 +18,7 @@ FORMS = (".svg", ".html", ".dot")
         "-o",
         "--output",
         dest="out",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="a .svg, .html or .dot file; else SVG on stdout",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import UsageError, at_least_1, command, option
+from netdsl.cli.command import UsageError, at_least_1, command, option, path
 from netdsl.cli.common import (
     DEVICE,
     FILE,
@@ -38,7 +38,7 @@ SPLITS = ("test", "validation", "train")
     FILE,
     option(
         "checkpoints",
-        type=Path,
+        type=path,
         nargs="+",
         files="*",
         metavar="CHECKPOINT",
@@ -63,7 +63,7 @@ SPLITS = ("test", "validation", "train")
     ),
     option(
         "--out",
-        type=Path,
+        type=path,
         files="/",
         metavar="DIR",
         help="folder for confusion.csv and errors.png (default: that of the checkpoint)",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netdsl.cli.command import command, option
+from netdsl.cli.command import command, option, path
 from netdsl.cli.common import diagnostics, writing
 
 
 @command(
-    option("files", type=Path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"),
+    option("files", type=path, files="*.net", nargs="+", metavar="FILE", help=".net files, or - for stdin"),
     option("--check", action="store_true", help="change nothing; exit 1 if a file would"),
 )
 def app(files: list[Path], check: bool) -> None:

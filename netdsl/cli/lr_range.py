@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import UsageError, command, need_ending, option
+from netdsl.cli.command import UsageError, command, need_ending, option, path
 from netdsl.cli.common import (
     DEVICE,
     FILE,
@@ -60,7 +60,7 @@ def _steps(word: str) -> int:
         "-o",
         "--output",
         dest="out",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="draw into a .svg or .png file instead of the terminal",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import at_least_1, command, need_place, option
+from netdsl.cli.command import at_least_1, command, need_place, option, path
 from netdsl.cli.common import (
     DEVICE,
     FORMAT,
@@ -26,14 +26,14 @@ from netdsl.terminal import terminal_width
 @command(
     option(
         "model",
-        type=Path,
+        type=path,
         files="*",
         metavar="MODEL",
         help="an artifact, a checkpoint, or the folder of a run or of folds",
     ),
     option(
         "inputs",
-        type=Path,
+        type=path,
         nargs="+",
         files="*",
         metavar="INPUT",
@@ -41,7 +41,7 @@ from netdsl.terminal import terminal_width
     ),
     option(
         "--out",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="write the outputs: .npz, .npy, .json, .csv for tables, .png or .jpg for pictures",
@@ -49,7 +49,7 @@ from netdsl.terminal import terminal_width
     option(
         "--with",
         dest="others",
-        type=Path,
+        type=path,
         nargs="+",
         default=[],
         files="*",

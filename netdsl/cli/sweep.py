@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from netdsl.cli.command import UsageError, at_least_1, command, option
+from netdsl.cli.command import UsageError, at_least_1, command, option, path
 from netdsl.cli.common import DEVICE, FILE, NET, diagnostics, load_network, parse_overrides, print_page
 from netdsl.cli.streams import ENDING, INTERRUPTED, columns, on_signals, say
 from netdsl.source import Diagnostic, NetError, counted
@@ -47,7 +47,7 @@ def _from_2(word: str) -> int:
     option("--seeds", type=_from_2, metavar="N", help="train each N times, with train.seed from 0 to N - 1"),
     option(
         "--out",
-        type=Path,
+        type=path,
         files="/",
         metavar="DIR",
         help="folder of the sweep (default: a new one in runs)",
@@ -80,7 +80,7 @@ def app(
     """
     from netdsl.backend.registry import find_target
     from netdsl.cli.runs import latest_run, new_run, run_name
-    from netdsl.sweep.manifest import MANIFEST
+    from netdsl.train.run_folder import SWEEP
 
     with diagnostics():
         find_target(device)
@@ -90,7 +90,7 @@ def app(
         if out is not None:
             _sweep(plan, out, resume, jobs, device)
         elif resume:
-            _sweep(plan, latest_run(name, lambda folder: (folder / MANIFEST).exists()), resume, jobs, device)
+            _sweep(plan, latest_run(name, lambda folder: (folder / SWEEP).exists()), resume, jobs, device)
         else:
             with new_run(name) as folder:
                 _sweep(plan, folder, resume, jobs, device)
@@ -245,16 +245,16 @@ def _fitting(file: Path, net: str | None, settings: Settings) -> Network:
 def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: str) -> None:
     """Train what is not done yet, then print the table."""
     from netdsl.sweep.jobs import Jobs
-    from netdsl.sweep.manifest import MANIFEST, Manifest, load_manifest, planned, save_manifest
+    from netdsl.sweep.manifest import Manifest, load_manifest, planned, save_manifest
     from netdsl.sweep.results import Attempt, is_done, row
     from netdsl.train.folds import has_begun
-    from netdsl.train.run_folder import hold
+    from netdsl.train.run_folder import SWEEP, Holds, hold
 
-    if not resume and (folder / MANIFEST).exists():
+    if not resume and (folder / SWEEP).exists():
         fix = "--resume goes on with it; another --out starts anew"
         raise NetError(Diagnostic("sweep", f"there is a sweep in {folder} already", fix=fix))
     runs = [{**trial, **s} for trial in plan.trials for s in _seeds(plan.seeds)]
-    with hold(folder, make=not resume):
+    with hold(folder, not resume, Holds.SWEEP):
         old = load_manifest(folder) if resume else None
         manifest = planned(old, Manifest(plan.digest, plan.net, plan.fixed, *plan.criterion, ()), runs)
         save_manifest(folder, manifest)

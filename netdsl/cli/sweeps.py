@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def is_sweep(path: Path) -> bool:
     """Whether a path is the folder of a sweep."""
-    from netdsl.sweep.manifest import MANIFEST
+    from netdsl.train.run_folder import SWEEP
 
-    return (path / MANIFEST).is_file()
+    return (path / SWEEP).is_file()
 
 
 def need_no_sweep(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import UsageError, command, option
+from netdsl.cli.command import UsageError, command, option, path
 from netdsl.cli.common import (
     DEVICE,
     FILE,
@@ -44,14 +44,14 @@ def _kinds(words: str) -> tuple[str, ...]:
     NET,
     option(
         "--out",
-        type=Path,
+        type=path,
         files="/",
         metavar="DIR",
         help="folder for checkpoints and metrics.jsonl (default: a new one, runs/NAME-N)",
     ),
     option(
         "--start",
-        type=Path,
+        type=path,
         files="*",
         metavar="FILE",
         help="weights to start from: a checkpoint, an artifact, safetensors, or a PyTorch state dict",
@@ -97,6 +97,7 @@ def app(
     from netdsl.train import Trainer
     from netdsl.train.cross_validation import fold_trainers
     from netdsl.train.folds import folds_of
+    from netdsl.train.run_folder import Holds, need_place
     from netdsl.train.sections import training_sections
 
     if not keep and (out is not None or resume):
@@ -106,6 +107,8 @@ def app(
     with diagnostics():
         target = find_target(device, threads=threads)
         sections = training_sections(load_network(file, settings, net))
+        if not resume:
+            need_place(out, Holds.FOLDS if folds_of(sections.network) else Holds.RUN)
         network = load_network(file, settings, net, sections.settings.batch)
         trainer = None
         if not folds_of(network):

@@ -10,9 +10,9 @@ from pathlib import Path
 from netdsl.files import atomic_write
 from netdsl.records import from_json, to_json
 from netdsl.source import Diagnostic, NetError
-from netdsl.train.run_folder import writing
+from netdsl.train.run_folder import SWEEP, writing
 
-MANIFEST, TABLE, CHART = "sweep.json", "table.csv", "chart.svg"
+TABLE, CHART = "table.csv", "chart.svg"
 _LARGEST = 2**26
 
 
@@ -44,12 +44,12 @@ def save_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `sweep.json`, and make the folder if it is missing. Errors: NetError where that cannot be done."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(folder / MANIFEST, (json.dumps(to_json(manifest), indent=1) + "\n").encode())
+        atomic_write(folder / SWEEP, (json.dumps(to_json(manifest), indent=1) + "\n").encode())
 
 
 def load_manifest(folder: Path) -> Manifest:
     """Read `sweep.json`. Errors: NetError for a file that is missing or something else."""
-    path = folder / MANIFEST
+    path = folder / SWEEP
     try:
         with path.open("rb") as file:
             manifest = from_json(Manifest, json.loads(file.read(_LARGEST)))

@@ -13,7 +13,7 @@ from netdsl.files import atomic_write
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.callback import Callback, need_callbacks
 from netdsl.train.folds import FOLDS, CrossValidation, fold_folder, folds_of, in_fold
-from netdsl.train.run_folder import LAST, finite, need_folder, writing
+from netdsl.train.run_folder import LAST, Holds, finite, need_folder, need_place, writing
 from netdsl.train.trainer import Trainer
 
 
@@ -95,6 +95,7 @@ def begin(out: Path | None, resume: bool) -> None:
                 message, "--set data.folds=none goes on with it" if is_run else "leave out --resume"
             )
     elif out is not None:
+        need_place(out, Holds.FOLDS)
         with writing(out):
             (out / FOLDS).unlink(missing_ok=True)
 

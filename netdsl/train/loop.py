@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
+from numbers import Real
 
 from netdsl.arrays import Array
 from netdsl.data import Batch, Batches, Loader
@@ -12,8 +13,10 @@ from netdsl.train.callback import Callback
 from netdsl.train.checkpoint import EpochResult, Progress
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.kept import give_back
-from netdsl.train.learning import Learning
+from netdsl.train.learning import HasRate, Learning
+from netdsl.train.make import FLOAT32_MAX, check_number
 from netdsl.train.measures import Values
+from netdsl.train.optimizers import Optimizer
 from netdsl.train.schedules import Clock
 from netdsl.train.transfer.start import Start
 from netdsl.train.turn import Grouping, Turn
@@ -145,11 +148,16 @@ class Loop:
         return p.history[-1]
 
     def _begin_batch(self, callback: Callback) -> None:
-        """Let a callback act before a step.  Raises ValueError where it freezes what is no weight."""
+        """Let a callback act before a step.  Raises ValueError for a rate, momentum or weight that cannot be."""
+        before = self.momentum
         callback.on_batch_begin(self)
+        kind = type(callback).__name__
+        self.lr = _number(f"{kind}: loop.lr", self.lr)
+        if self.momentum is not None and self.momentum is not before:
+            self.momentum = _number(f"{kind}: loop.momentum", self.momentum, 0.999999)
+            _check_moves(kind, self.learner.optimizer, self.momentum)
         names = self.frozen if isinstance(self.frozen, Set) else {repr(self.frozen)}
         if unknown := sorted(names - self._names):
-            kind = type(callback).__name__
             message = f"{kind} puts {unknown[0]} into loop.frozen, a set of names of weights"
             raise ValueError(f"{message}; there are {first_of(sorted(self._names), 6)}")
 
@@ -179,3 +187,20 @@ class Loop:
             except (Exception, SystemExit) as error:
                 self._failure = self._failure or error
                 self.stop()
+
+
+def _number(name: str, value: object, high: float = FLOAT32_MAX) -> float:
+    """What a callback gave as a float, NumPy's too; raises ValueError for what is none, or not from 0 to `high`."""
+    plain = float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+    return check_number(name, plain, 0, high)
+
+
+def _check_moves(kind: str, optimizer: HasRate, momentum: float) -> None:
+    """Raise ValueError where a callback sets a momentum that the optimiser does not keep."""
+    try:
+        moves = isinstance(optimizer, Optimizer) and optimizer.with_momentum(momentum) is optimizer
+    except ValueError:
+        moves = False
+    if not moves:
+        name = type(optimizer).__name__.lower()
+        raise ValueError(f"{kind} sets loop.momentum, and {name} with these settings keeps no momentum")

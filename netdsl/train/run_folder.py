@@ -7,20 +7,42 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from netdsl.files import atomic_write
+from netdsl.files import atomic_write, obstacle
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from netdsl.train.folds import FOLDS
 from netdsl.train.lock import locked
 from netdsl.train.run_log import LOG
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
+SWEEP = "sweep.json"
+"""The file in the folder of a sweep that says what each of its runs trains."""
+
+
+class Holds(StrEnum):
+    """What a folder is of."""
+
+    RUN = "a training"
+    FOLDS = "a cross-validation"
+    SWEEP = "a sweep"
+
+
+_MARKS = {Holds.RUN: (LAST, LOG), Holds.FOLDS: (f"fold-1/{LAST}", FOLDS), Holds.SWEEP: (SWEEP,)}
+
+
 def need_folder(value: object, function: str) -> None:
-    """Raise TypeError where the folder of a run is something else, such as the arrays to train on."""
+    """Check the folder of a run.
+
+    Raises TypeError for something else, such as the arrays to train on, NetError for an empty name.
+    """
+    if isinstance(value, str) and not value:
+        raise NetError(Diagnostic("output", f"{function}: the name of the folder is empty"))
     if value is not None and not isinstance(value, str | os.PathLike):
         hint = 'arrays are named, data={"image": images, "label": labels}'
         raise TypeError(f"{function}: out is the path of a folder, not a {type(value).__name__}; {hint}")
@@ -35,6 +57,24 @@ def snapshots_in(folder: Path) -> list[Path]:
     """The snapshots of a run, in order."""
     found = [p for p in folder.glob(snapshot("*")) if p.stem.removeprefix("snapshot-").isdecimal()]
     return sorted(found, key=lambda p: int(p.stem.removeprefix("snapshot-")))
+
+
+def need_place(folder: Path | None, own: Holds) -> None:
+    """Raise NetError where a folder cannot be made, or is that of something else than `own`."""
+    if folder is None:
+        return
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            break
+        if place.exists() or place.is_symlink():
+            kind = "a file" if place.exists() else "a link to what is not there"
+            raise NetError(
+                Diagnostic("output", f"{place} is {kind}, not a folder", fix="name a folder by --out DIR")
+            )
+    for other, names in _MARKS.items():
+        if other is not own and any((folder / name).exists() for name in names):
+            message = f"{folder} is the folder of {other}: {own} has one of its own"
+            raise NetError(Diagnostic("output", message, fix="name another folder by --out DIR"))
 
 
 class RunFolder:
@@ -54,6 +94,9 @@ class RunFolder:
         folder = self._folder
         if folder is None:
             return
+        for path in (folder / LAST, folder / BEST, folder / LOG, *snapshots_in(folder)):
+            if reason := obstacle(path):
+                raise NetError(Diagnostic("output", f"cannot write into {folder}: {reason}"))
         with writing(folder):
             for name in (LAST, BEST, LOG, snapshot("*")):
                 # Temporary files of a run that was killed.
@@ -93,11 +136,13 @@ class RunFolder:
 
 
 @contextmanager
-def hold(folder: Path | None, make: bool) -> Iterator[None]:
+def hold(folder: Path | None, make: bool, own: Holds = Holds.RUN) -> Iterator[None]:
     """Lock a folder against other training runs; with `make`, create it if it is missing.
 
-    Errors: NetError when one is at work there, or when it cannot be written to.
+    Errors: NetError when one is at work there, when it cannot be written to, or is of something else than `own`.
     """
+    if make:
+        need_place(folder, own)
     with ExitStack() as stack:
         if folder is not None and (make or folder.is_dir()):
             with writing(folder):

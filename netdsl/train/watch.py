@@ -42,6 +42,8 @@ Watched = dict[str, dict[str, float]]
 def need_kinds(kinds: Collection[str]) -> tuple[str, ...]:
     """The kinds in the order of `KINDS`, one of them as a text too; raises ValueError for one that there is not."""
     kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not isinstance(kinds, Collection) or not all(isinstance(kind, str) for kind in kinds):
+        raise TypeError(f"watch is a list of names, of {', '.join(KINDS)}, not {kinds!r}")
     for kind in kinds:
         if kind not in KINDS:
             near = suggest(kind, KINDS)

@@ -77,3 +77,60 @@ def test_a_gradient_of_what_is_no_text(network):
 def test_labels_of_a_function_are_an_array(labels):
     with pytest.raises(NetError, match=r"label (needs shape|makes no array)|no samples in label"):
         from_function(lambda k: np.zeros(4), labels=labels)
+
+
+class Sets(Callback):
+    def __init__(self, name, value):
+        self.name, self.value = name, value
+
+    def on_batch_begin(self, loop):
+        setattr(loop, self.name, self.value)
+
+
+@pytest.mark.parametrize("value", ["x", None, -1, np.nan, np.inf, True, np.zeros(1)])
+def test_a_rate_is_a_number_from_0(network, tmp_path, value):
+    with pytest.raises(ValueError, match=r"Sets: loop\.lr must be a (finite )?number from 0 up, not "):
+        netdsl.Trainer(network, tmp_path / "run", data=ARRAYS, callbacks=[Sets("lr", value)]).fit()
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("value", [0, 0.1, np.float32(0.1), np.float64(0.1), np.int64(1)])
+def test_numbers_of_numpy_are_rates(network, value):
+    found = netdsl.Trainer(network, data=ARRAYS, callbacks=[Sets("lr", value)]).fit()
+    assert found.history[-1].lr == float(value)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd(momentum = 0.9)", "adam(lr = 0.01)"])
+def test_a_momentum_is_a_share(network, tmp_path, optimizer):
+    network = netdsl.load(tmp_path / "a.net", settings={"train.optimizer": optimizer})
+    for value in ("x", -0.1, 1.5, np.nan):
+        with pytest.raises(ValueError, match=r"Sets: loop\.momentum must be a (finite )?number from 0 to"):
+            netdsl.Trainer(network, data=ARRAYS, callbacks=[Sets("momentum", value)]).fit()
+    netdsl.Trainer(network, data=ARRAYS, callbacks=[Sets("momentum", 0.5)]).fit()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "lbfgs"])
+def test_a_momentum_that_is_not_kept_is_refused(network, tmp_path, optimizer):
+    network = netdsl.load(tmp_path / "a.net", settings={"train.optimizer": optimizer})
+    with pytest.raises(ValueError, match=rf"Sets sets loop\.momentum, and {optimizer} .*keeps no momentum"):
+        netdsl.Trainer(network, data=ARRAYS, callbacks=[Sets("momentum", 0.5)]).fit()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"share": 3}, "share is a program, such as Trainer.program, .* not a int"),
+        ({"seed": "a"}, "seed is a whole number, not 'a'"),
+        ({"seed": 1.5}, "seed is a whole number, not 1.5"),
+        ({"training": "x"}, "training is True or False, not 'x'"),
+    ],
+)
+def test_what_a_gradient_takes(network, given, message):
+    with pytest.raises(TypeError, match=message):
+        network.gradient(**given)
+
+
+@pytest.mark.parametrize("watch", [3, None, [3]])
+def test_watch_is_names(network, watch):
+    with pytest.raises(TypeError, match="watch is a list of names, of gradients, weights"):
+        netdsl.Trainer(network, data=ARRAYS, watch=watch)
