@@ -360,7 +360,7 @@ def test_a_new_run_replaces_an_old_one_and_its_remains(tmp_path):
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NetError, match="cannot write into"):
+    with pytest.raises(NetError, match="is a file, not a folder"):
         Trainer(network(), tmp_path / "file" / "out", plan()).fit()
 
 
