@@ -101,7 +101,7 @@ def new_run(name: str) -> Iterator[Path]:
 
 def latest_run(name: str, is_run: Callable[[Path], bool] | None = None) -> Path:
     """The folder of the newest run of this name that left a checkpoint, or for which `is_run` holds."""
-    from netdsl.train.folds import has_begun
+    from netdsl.train.run_folder import has_begun
 
     runs = [(n, folder) for n, folder in _numbered(name) if (is_run or has_begun)(folder)]
     if not runs:

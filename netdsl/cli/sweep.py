@@ -247,8 +247,7 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
     from netdsl.sweep.jobs import Jobs
     from netdsl.sweep.manifest import Manifest, load_manifest, planned, save_manifest
     from netdsl.sweep.results import Attempt, is_done, row
-    from netdsl.train.folds import has_begun
-    from netdsl.train.run_folder import SWEEP, Holds, hold
+    from netdsl.train.run_folder import SWEEP, Holds, has_begun, hold
 
     if not resume and (folder / SWEEP).exists():
         fix = "--resume goes on with it; another --out starts anew"

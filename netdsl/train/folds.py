@@ -39,13 +39,6 @@ def fold_folder(out: Path | None, number: int) -> Path | None:
     return None if out is None else out / f"fold-{number}"
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether a training, or that of its first fold, left a checkpoint to go on from."""
-    from netdsl.train.run_folder import LAST
-
-    return any((f / LAST).exists() for f in (folder, folder / "fold-1"))
-
-
 def ends_of_folds(folder: Path) -> list[dict[str, Any]]:
     """What each fold came to, as `folds.json` says. Errors: NetError for a file that cannot be read or is another."""
     path = folder / FOLDS

@@ -77,6 +77,11 @@ def need_place(folder: Path | None, own: Holds) -> None:
             raise NetError(Diagnostic("output", message, fix="name another folder by --out DIR"))
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a training, or that of its first fold, left a checkpoint to go on from."""
+    return any((f / LAST).exists() for f in (folder, folder / "fold-1"))
+
+
 class RunFolder:
     """The files of one run; without a folder it writes nowhere.
 
