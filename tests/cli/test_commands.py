@@ -6,18 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netdsl.cli.main import COMMANDS, main
+from netdsl.cli.main import COMMANDS
+from tests.calls import call
 
 ROOT = Path(__file__).parent.parent.parent
 LENET = str(ROOT / "examples" / "lenet5.net")
 DIGITS = str(ROOT / "examples" / "digits.net")
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    out, err = capsys.readouterr()
-    return caught.value.code or 0, out, err
 
 
 def test_help_names_every_command(capsys):

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from netdsl.cli.main import main
+from tests.calls import call
 
 
 @pytest.fixture(autouse=True)
@@ -27,27 +27,20 @@ def runs(tmp_path, monkeypatch):
         (tmp_path / name / "metrics.jsonl").write_text(text + '{"event": "epo')
 
 
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main(["curves", *words])
-    out, err = capsys.readouterr()
-    return caught.value.code, out, err
-
-
 def names(svg):
     return [e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_two_runs_in_one_picture(capsys, tmp_path):
-    assert call(capsys, "a", "b", "-o", "c.svg")[:2] == (0, "drawn to c.svg\n")
+    assert call(capsys, "curves", "a", "b", "-o", "c.svg")[:2] == (0, "drawn to c.svg\n")
     found = names((tmp_path / "c.svg").read_text())
     assert found[:4] == ["a train", "a validation", "b train", "b validation"] and {"loss", "acc"} <= {*found}
-    assert call(capsys, "a", "a/metrics.jsonl", "-o", "c.png")[0] == 0
+    assert call(capsys, "curves", "a", "a/metrics.jsonl", "-o", "c.png")[0] == 0
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_in_text(capsys):
-    code, out, _ = call(capsys, "a", "--only", "loss", "--smooth", "0.5", "--log")
+    code, out, _ = call(capsys, "curves", "a", "--only", "loss", "--smooth", "0.5", "--log")
     assert code == 0 and "  loss\n" in out and "acc" not in out and "epoch\n" in out
 
 
@@ -64,13 +57,13 @@ def test_in_text(capsys):
 def test_what_cannot_be_drawn_is_told(capsys, tmp_path, words, status, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "metrics.jsonl").write_text("")
-    code, out, err = call(capsys, *words)
+    code, out, err = call(capsys, "curves", *words)
     assert (code, out) == (status, "") and message in err
     assert not [*tmp_path.glob("c.*")]
 
 
 def test_without_a_watch_it_says_how_to_record_one(capsys):
-    code, _, err = call(capsys, "a", "--watch")
+    code, _, err = call(capsys, "curves", "a", "--watch")
     assert code == 1 and "a has no record of the inside of the network" in err
     assert "netdsl train FILE --watch gradients,weights,activations" in err
 
@@ -78,5 +71,5 @@ def test_without_a_watch_it_says_how_to_record_one(capsys):
 def test_shares_that_are_0_throughout_do_not_go_below_it(capsys, tmp_path):
     lines = [{"event": "watch", "epoch": k, "dead": {"relu1": 0.0}} for k in (1, 2)]
     (tmp_path / "a/metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    code, out, _ = call(capsys, "a", "--watch")
+    code, out, _ = call(capsys, "curves", "a", "--watch")
     assert code == 0 and "share of dead channels" in out and "-0" not in out

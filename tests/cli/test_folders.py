@@ -10,6 +10,7 @@ import pytest
 import netdsl
 from netdsl.cli.main import main
 from netdsl.source import NetError
+from tests.calls import call
 
 TEXT = """net Small(width = 8) {
   input image: [8, 8, 1]
@@ -43,14 +44,6 @@ def trained(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def here(trained, monkeypatch):
     monkeypatch.chdir(trained)
-
-
-def call(capsys, *words):
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main([*words])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 def test_curves_of_a_folder_are_those_of_the_runs_in_it(capsys):

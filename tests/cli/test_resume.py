@@ -5,20 +5,13 @@ from pathlib import Path
 import pytest
 
 from netdsl.cli.main import main
+from tests.calls import call
 
 TEXT = """net Small { input image: [8, 8, 1]; output logits = image -> flatten -> dense(8) -> relu -> dense(10) }
 data { train = digits.train; subset = 100; validation = 0.2 }
 train { loss = cross_entropy(logits, label); epochs = 2; batch = 16; start = "w.safetensors" }
 """
 FOLDS = ["--set", "data.validation=none", "--set", "data.folds=2"]
-
-
-def call(capsys, *words):
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main(["train", *words])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +66,7 @@ def trained(tmp_path_factory):
 def test_what_is_not_gone_on_with(capsys, trained, monkeypatch, words, message):
     monkeypatch.chdir(trained)
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-    code, _, err = call(capsys, *words, "--resume")
+    code, _, err = call(capsys, "train", *words, "--resume")
     assert code == 1 and message in " ".join(err.split()), err
     assert {
         path: path.read_bytes() for path in Path().rglob("*") if path.is_file() and path.name != ".lock"
@@ -83,13 +76,15 @@ def test_what_is_not_gone_on_with(capsys, trained, monkeypatch, words, message):
 def test_folds_that_are_done_stay(capsys, trained, monkeypatch):
     monkeypatch.chdir(trained)
     before = Path("folds/folds.json").read_bytes()
-    assert call(capsys, "small.net", "--out", "folds", *FOLDS, "--resume")[0] == 0
+    assert call(capsys, "train", "small.net", "--out", "folds", *FOLDS, "--resume")[0] == 0
     assert Path("folds/folds.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("more", [[], FOLDS])
 def test_errors_of_start_point_at_the_command_line(capsys, trained, monkeypatch, more):
     monkeypatch.chdir(trained)
-    code, _, err = call(capsys, "start.net", "--no-save", "--start", "no.safetensors", *more)
+    code, _, err = call(capsys, "train", "start.net", "--no-save", "--start", "no.safetensors", *more)
     assert code == 1 and "--> the command line:1:9" in err and "start.net" not in err
-    assert "start.net:3" in call(capsys, "start.net", "--no-save", *more)[2]  # that of the file points there
+    assert (
+        "start.net:3" in call(capsys, "train", "start.net", "--no-save", *more)[2]
+    )  # that of the file points there

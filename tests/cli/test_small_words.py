@@ -5,19 +5,12 @@ import sys
 
 import pytest
 
-from netdsl.cli.main import main
 from netdsl.cli.progress import start_text
 from netdsl.source import counted
 from netdsl.train.checkpoint import Progress
+from tests.calls import call
 
 NET = "net N { input x: [4]\n output y = x -> dense(3) }\n"
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return caught.value.code or 0, out, " ".join(err.split())
 
 
 @pytest.mark.parametrize(

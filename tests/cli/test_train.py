@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netdsl.cli.main import main
+from tests.calls import call
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.net"
 SMALL = ("--set", "train.epochs=1", "--set", "width=4")
@@ -19,13 +19,6 @@ SMALL = ("--set", "train.epochs=1", "--set", "width=4")
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main([str(w) for w in words])
-    out, err = capsys.readouterr()
-    return caught.value.code, out, err
 
 
 def test_a_run_gets_a_folder_of_its_own_and_its_commands_work(capsys, folder):

@@ -11,19 +11,13 @@ from PIL import Image
 
 from netdsl.cli.main import main
 from netdsl.data import load_split
+from tests.calls import call
 
 SMALL = """
 net Small {{ input image: {shape}; output logits = image -> flatten -> dense({classes}) }}
 data {{ train = {data}; {more} }}
 train {{ loss = cross_entropy(logits, label); optimizer = adam(lr = 0.01); epochs = {epochs}; batch = {batch} }}
 """
-
-
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return caught.value.code or 0, out, err
 
 
 def train(capsys, folder, data, shape="[8, 8, 1]", classes=10, more="", epochs=1, batch=32):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from netdsl.cli.main import main
 from netdsl.source import NetError
 from netdsl.sweep.jobs import Jobs
 from netdsl.sweep.manifest import load_manifest
+from tests.calls import call
 from tests.terminal.room import CTRL_C, Terminal
 
 NET = """net Small(hidden = 4) {
@@ -32,20 +32,13 @@ def file(tmp_path, monkeypatch):
     return "small.net"
 
 
-def call(capsys, *words):
-    with pytest.raises(SystemExit) as caught:
-        main(["sweep", "small.net", *words])
-    out, err = capsys.readouterr()
-    return caught.value.code, out, err
-
-
 def table(folder):
     return list(csv.DictReader((Path(folder) / "table.csv").open()))
 
 
 def test_failures_are_told_and_the_rest_goes_on_with_any_number_of_jobs(capsys):
     words = ["--set", "train.optimizer=sgd(lr = 1e25),adam(lr = 0.01)", "--folds", "2"]
-    code, out, _ = call(capsys, *words, "--jobs", "1", "--out", "one")
+    code, out, _ = call(capsys, "sweep", "small.net", *words, "--jobs", "1", "--out", "one")
     assert code == 0 and out.startswith(
         "2 folds take the place of data.validation\n2 trials, 1 at a time, in one\n[1/2]"
     )
@@ -62,11 +55,11 @@ def test_failures_are_told_and_the_rest_goes_on_with_any_number_of_jobs(capsys):
     ET.fromstring(Path("one/chart.svg").read_text())
     # What is done is not repeated, and the table is the same; two at a time too.
     before = Path("one/run-2/fold-1/last.safetensors").stat().st_mtime_ns
-    code, again, _ = call(capsys, *words, "--jobs", "2", "--out", "one", "--resume")
+    code, again, _ = call(capsys, "sweep", "small.net", *words, "--jobs", "2", "--out", "one", "--resume")
     assert code == 0 and "2 trials, 1 done, 1 at a time" in again
     assert Path("one/run-2/fold-1/last.safetensors").stat().st_mtime_ns == before
     assert again[again.index(" trial ") :] == out[out.index(" trial ") :]
-    call(capsys, *words, "--jobs", "2", "--out", "two")
+    call(capsys, "sweep", "small.net", *words, "--jobs", "2", "--out", "two")
     assert Path("two/table.csv").read_bytes() == Path("one/table.csv").read_bytes()
 
 
@@ -90,7 +83,7 @@ def test_failures_are_told_and_the_rest_goes_on_with_any_number_of_jobs(capsys):
     ],
 )
 def test_all_values_are_checked_before_the_first_training(capsys, words, status, message):
-    code, out, err = call(capsys, *words)
+    code, out, err = call(capsys, "sweep", "small.net", *words)
     assert (code, out) == (status, "") and message in err
     assert [p.name for p in Path().iterdir()] == ["small.net"]
 
@@ -100,7 +93,7 @@ def test_a_combination_that_does_not_fit_keeps_no_other(capsys, tmp_path):
     """Each value fits somewhere; one combination does not."""
     text = NET.replace("hidden = 4)", "hidden = 4, deep = 1)")
     Path("small.net").write_text(text.replace("  output", "  assert hidden * deep < 9\n  output"))
-    code, out, _ = call(capsys, "--set", "hidden=3,6", "--set", "deep=1,2")
+    code, out, _ = call(capsys, "sweep", "small.net", "--set", "hidden=3,6", "--set", "deep=1,2")
     assert (
         code == 0 and "trial 4: this does not hold: hidden * deep < 9" in out and out.count(": done\n") == 3
     )
@@ -160,5 +153,5 @@ def test_a_killed_training_is_told(tmp_path):
 
 
 def test_one_trial_with_several_seeds(capsys):
-    code, out, _ = call(capsys, "--set", "hidden=8", "--seeds", "2", "--out", "s")
+    code, out, _ = call(capsys, "sweep", "small.net", "--set", "hidden=8", "--seeds", "2", "--out", "s")
     assert code == 0 and "1 trial, 2 trainings" in out and "± " in out and not Path("s/chart.svg").exists()

@@ -10,9 +10,9 @@ from PIL import Image
 
 import netdsl
 from netdsl.cli.confusion import matrix_csv, matrix_lines, mistake_lines
-from netdsl.cli.main import main
 from netdsl.data import load_split
 from netdsl.train.examine import Judged
+from tests.calls import call
 
 TEXT = """net Small {{ input image: [8, 8, 1]; output logits = image -> flatten -> dense({outputs}) }}
 data {{ train = digits.train; test = digits.test; validation = 0.1; subset = 300 }}
@@ -21,14 +21,8 @@ eval {{ batch = 50 }}
 """
 
 
-def call(*words):
-    with pytest.raises(SystemExit) as ended:
-        main([*map(str, words)])
-    return ended.value.code
-
-
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
 
@@ -37,7 +31,7 @@ def run(tmp_path, monkeypatch):
         words = [
             w for name, value in settings.items() for w in ("--set", f"{name.replace('_', '.')}={value}")
         ]
-        assert not call("train", "small.net", "--out", "run", *words)
+        assert call(capsys, "train", "small.net", "--out", "run", *words)[0] == 0
         return "run/best.safetensors"
 
     return train
@@ -55,9 +49,8 @@ def test_the_matrix_and_the_mistakes(run, capsys, tmp_path):
     wanted = np.zeros((10, 10), int)
     for t, row in zip(true, p, strict=True):
         wanted[t, row.argmax()] += 1
-    capsys.readouterr()
-    assert not call("eval", "small.net", path, "--confusion", "--errors", "25")
-    out = capsys.readouterr().out
+    code, out, _ = call(capsys, "eval", "small.net", path, "--confusion", "--errors", "25")
+    assert code == 0
     with Path("run/confusion.csv").open() as file:
         head, *rows = csv.reader(file)
     assert head == ["true", *map(str, range(10))]
@@ -74,10 +67,10 @@ def test_the_matrix_and_the_mistakes(run, capsys, tmp_path):
     sample = load_split("digits", "test")["image"][k].reshape(8, 8) / 16
     first = image[8 : 8 + 120, 8 : 8 + 120].reshape(8, 15, 8, 15).mean(axis=(1, 3)) / 255
     assert np.abs(first - sample).max() < 0.01
-    assert not call(
-        "eval", "small.net", path, "--confusion", "--errors", "3", "--format", "json", "--out", "x"
-    )
-    found = json.loads(capsys.readouterr().out)
+    words = "--confusion", "--errors", "3", "--format", "json", "--out", "x"
+    code, out, _ = call(capsys, "eval", "small.net", path, *words)
+    found = json.loads(out)
+    assert code == 0
     assert found["confusion"]["logits"]["matrix"] == wanted.tolist()
     assert [m["sample"] for m in found["errors"]["logits"]] == wrong[:3]
     assert found["errors"]["logits"][0]["probability_of_true"] == pytest.approx(p[k, true[k]])
@@ -86,10 +79,9 @@ def test_the_matrix_and_the_mistakes(run, capsys, tmp_path):
 
 def test_rows_of_shares_and_ensembles(run, capsys):
     path = run(loss="mse(softmax(logits), one_hot(label, 10)) + 0 * cross_entropy(logits, label)")
-    assert not call("eval", "small.net", path, path, "--confusion")
+    code, out, _ = call(capsys, "eval", "small.net", path, path, "--confusion")
     p, true = softmax(path)
-    out = capsys.readouterr().out
-    assert "mean of 2 models" in out
+    assert code == 0 and "mean of 2 models" in out
     with Path("run/confusion.csv").open() as file:
         matrix = [[int(n) for n in row[1:]] for row in list(csv.reader(file))[1:]]
     assert np.trace(matrix) == (p.argmax(axis=1) == true).sum()
@@ -97,9 +89,9 @@ def test_rows_of_shares_and_ensembles(run, capsys):
 
 def test_what_is_about_no_classes_is_told(run, capsys):
     path = run(outputs=1, loss="mse(logits, label)")
-    assert call("eval", "small.net", path, "--confusion") == 1
-    assert "no output of the network is about classes" in capsys.readouterr().err
-    assert call("eval", "small.net", path, "--out", "x") == 2
+    code, _, err = call(capsys, "eval", "small.net", path, "--confusion")
+    assert code == 1 and "no output of the network is about classes" in err
+    assert call(capsys, "eval", "small.net", path, "--out", "x")[0] == 2
 
 
 def test_mistakes_in_files_are_named(tmp_path, monkeypatch, capsys):
