@@ -22,6 +22,7 @@ EXTRAS = {
     "onnx": "onnx",
     "soundfile": "sound",
     "zarr": "zarr",
+    "numba-cuda": "gpu",
     "tensorboard": "tensorboard",
 }
 """The optional libraries, as pip calls them, and the extras of netdsl that ask for them."""

@@ -47,7 +47,7 @@ def test_libraries_are_named_by_themselves(monkeypatch):
     lines = [f"{line}; extra == '{extra}'" for extra, asked in extras.items() for line in asked]
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
     for library in EXTRAS:
-        assert "netdsl" not in install_hint(library) and ">=" in install_hint(library)
+        assert "netdsl" not in install_hint(library) and "=" in install_hint(library)
 
     def absent(name):
         raise metadata.PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""`map` and copies on the GPU: the source of their kernels, run thread by thread, against NumPy."""
+"""`map` and copies on the GPU against NumPy: their source run thread by thread, and as PTX that is emulated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from netdsl.scalar import (
 from netdsl.scalar.expr import Binary, Unary
 from netdsl.scalar.operators import COMPARE, FLOAT_ONLY
 from netdsl.schedule import View
-from tests.cuda.thread import run
+from tests.cuda.thread import run_by_thread
 
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 X, Y = Arg(0), Arg(1)
@@ -50,7 +50,18 @@ FLOATS = np.float32(EDGES + ANGLES)
 INTEGERS = np.array([0, 1, -1, 2, -3, 7, 2**62, -(2**63), 5, 2**63 - 1])
 
 
-def computed(op, *arrays):
+@pytest.fixture(params=["threads", "ptx"])
+def run(request):
+    """What runs launches over buffers."""
+    if request.param == "threads":
+        return run_by_thread
+    pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
+    from tests.cuda.emulated import run_emulated
+
+    return run_emulated
+
+
+def computed(run, op, *arrays):
     """What the kernels of a primitive write, for dense operands."""
     types = [TensorType(a.shape, DTYPES[a.dtype.name]) for a in arrays]
     results = op.infer(*types)
@@ -63,10 +74,10 @@ def computed(op, *arrays):
     return [(b.view(bool) if t.dtype == "bool" else b).reshape(t.shape) for b, t in found]
 
 
-def check(op, *arrays, ulps=0):
+def check(run, op, *arrays, ulps=0):
     """Equal to the meaning in float64, up to units in the last place of float32."""
     wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
-    for found, exact in zip(computed(op, *arrays), op.reference(*wide), strict=True):
+    for found, exact in zip(computed(run, op, *arrays), op.reference(*wide), strict=True):
         if found.dtype != np.float32:
             np.testing.assert_array_equal(found, exact)
             continue
@@ -78,70 +89,70 @@ def check(op, *arrays, ulps=0):
 
 
 @pytest.mark.parametrize("op", [*FLOAT_ONLY, "neg", "abs", "sign"])
-def test_functions_of_a_float(op):
-    check(Map((Unary(op, X),)), FLOATS, ulps=3)
+def test_functions_of_a_float(run, op):
+    check(run, Map((Unary(op, X),)), FLOATS, ulps=3)
 
 
 @pytest.mark.parametrize("op", ["neg", "abs", "sign", "float", "not"])
-def test_functions_of_an_integer(op):
-    check(Map((Unary(op, X),)), INTEGERS)
+def test_functions_of_an_integer(run, op):
+    check(run, Map((Unary(op, X),)), INTEGERS)
 
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "max", "min", "pow", *COMPARE])
-def test_pairs_of_floats(op):
-    check(Map((Binary(op, X, Y),)), FLOATS[:, None], FLOATS[::2], ulps=1)
+def test_pairs_of_floats(run, op):
+    check(run, Map((Binary(op, X, Y),)), FLOATS[:, None], FLOATS[::2], ulps=1)
 
 
 @pytest.mark.parametrize("op", ["floordiv", "mod"])
-def test_division_of_floats_rounds_down(op):
+def test_division_of_floats_rounds_down(run, op):
     a, b = (
         np.array([7, -7, 5.5, -0.5, 0, 1e6], np.float32),
         np.array([2, -2, 0.25, 3, np.inf, -np.inf], np.float32),
     )
-    check(Map((Binary(op, X, Y),)), a[:, None], b)
+    check(run, Map((Binary(op, X, Y),)), a[:, None], b)
 
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "max", "min", "floordiv", "mod", *COMPARE])
-def test_pairs_of_integers(op):
-    check(Map((Binary(op, X, Y),)), INTEGERS[:, None], INTEGERS)
+def test_pairs_of_integers(run, op):
+    check(run, Map((Binary(op, X, Y),)), INTEGERS[:, None], INTEGERS)
 
 
-def test_powers_of_integers():
-    check(Map((X**Y,)), INTEGERS[:, None], np.array([0, 1, 2, 3, 63]))
+def test_powers_of_integers(run):
+    check(run, Map((X**Y,)), INTEGERS[:, None], np.array([0, 1, 2, 3, 63]))
 
 
-def test_a_negative_power_of_an_integer_is_zero():
-    (found,) = computed(Map((X**Y,)), np.array([2, 3]), np.array([-1, -5]))
+def test_a_negative_power_of_an_integer_is_zero(run):
+    (found,) = computed(run, Map((X**Y,)), np.array([2, 3]), np.array([-1, -5]))
     assert found.tolist() == [0, 0]
 
 
-def test_casts():
+def test_casts(run):
     finite = np.array([0.0, -0.9, 2.9, -3.5, 1e10, np.nan], np.float32)
-    assert computed(Map((cast_int(X),)), finite)[0].tolist() == [0, 0, 2, -3, 10_000_000_000, 0]
+    assert computed(run, Map((cast_int(X),)), finite)[0].tolist() == [0, 0, 2, -3, 10_000_000_000, 0]
     ends = np.array([1e30, -np.inf], np.float32)
-    assert computed(Map((cast_int(X),)), ends)[0].tolist() == [2**63 - 1, -(2**63)]
-    check(Map((cast_float(X < 1.0), cast_int(X < 1.0))), FLOATS)
+    assert computed(run, Map((cast_int(X),)), ends)[0].tolist() == [2**63 - 1, -(2**63)]
+    check(run, Map((cast_float(X < 1.0), cast_int(X < 1.0))), FLOATS)
 
 
-def test_conditions():
+def test_conditions(run):
     a, b = np.array([True, True, False, False]), np.array([True, False, True, False])
-    check(Map((logical_and(X, Y), logical_or(X, Y), logical_not(X), where(X, 2.0, Arg(1)))), a, b)
+    check(run, Map((logical_and(X, Y), logical_or(X, Y), logical_not(X), where(X, 2.0, Arg(1)))), a, b)
 
 
-def test_random_numbers_and_coordinates_of_a_space_with_merged_axes():
+def test_random_numbers_and_coordinates_of_a_space_with_merged_axes(run):
     key = np.array(7 << 32 | 3)
-    check(Map((Uniform(5, X), Uniform(5, X, 1) + Index(1)), (3, 2, 5)), key, ulps=1)
-    check(Map((X * 10 + Index(2),)), np.arange(30).reshape(3, 2, 5))
+    check(run, Map((Uniform(5, X), Uniform(5, X, 1) + Index(1)), (3, 2, 5)), key, ulps=1)
+    check(run, Map((X * 10 + Index(2),)), np.arange(30).reshape(3, 2, 5))
 
 
-def test_a_negative_key():
-    check(Map((Uniform(2**31, X),), (40,)), np.array(-5))
+def test_a_negative_key(run):
+    check(run, Map((Uniform(2**31, X),), (40,)), np.array(-5))
 
 
 @pytest.mark.parametrize("shapes", [((4, 1, 5), (3, 1)), ((), (2, 3)), ((1, 7), (6, 1)), ((0, 3), (3,))])
-def test_operands_broadcast(shapes):
+def test_operands_broadcast(run, shapes):
     rng = np.random.default_rng(0)
-    check(Map((X - Y,)), *(rng.standard_normal(s).astype(np.float32) for s in shapes))
+    check(run, Map((X - Y,)), *(rng.standard_normal(s).astype(np.float32) for s in shapes))
 
 
 @pytest.mark.parametrize(
@@ -153,13 +164,13 @@ def test_operands_broadcast(shapes):
         (Pad((1, 2), (1, 1), (4, 6)), [(2, 3)]),
     ],
 )
-def test_copies(op, shapes):
+def test_copies(run, op, shapes):
     rng = np.random.default_rng(0)
-    check(op, *(rng.standard_normal(s).astype(np.float32) for s in shapes))
+    check(run, op, *(rng.standard_normal(s).astype(np.float32) for s in shapes))
 
 
-def test_more_threads_than_one_block_has():
-    check(Map((X + 1.0,)), np.arange(700, dtype=np.float32))
+def test_more_threads_than_one_block_has(run):
+    check(run, Map((X + 1.0,)), np.arange(700, dtype=np.float32))
 
 
 def test_more_elements_than_an_index_counts():

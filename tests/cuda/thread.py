@@ -48,7 +48,7 @@ LIBDEVICE = SimpleNamespace(
 )
 
 
-def run(launches: Sequence[Launch], arrays: Mapping[int, np.ndarray]) -> None:
+def run_by_thread(launches: Sequence[Launch], arrays: Mapping[int, np.ndarray]) -> None:
     """Run launches over flat arrays by buffer; every element that is stored must have the type of its array."""
     for launch in launches:
         cuda = SimpleNamespace(blockIdx=SimpleNamespace(x=0), threadIdx=SimpleNamespace(x=0))

@@ -1,0 +1,81 @@
+"""From the source of a kernel to PTX: the only file that knows `numba.cuda`.
+
+A GPU is not needed, only the compiler that the package carries.  What is kept on disk is the PTX, by the source, the
+architecture and the versions of the compilers.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import linecache
+import math
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+from netdsl.cache import Cache
+from netdsl.cuda.step import Parameter, Source
+from netdsl.extras import need
+from netdsl.source import Diagnostic, NetError
+
+CACHE = Cache("cuda")
+_COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm")
+_TYPES = ("float32", "int32", "int64", "uint8", "uint32", "uint64", "boolean")
+
+
+def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
+    """The PTX of a kernel for cards of a compute capability, such as (9, 0), and newer ones.
+
+    Errors: NetError where numba-cuda is not installed.
+    """
+    key = hashlib.sha256(repr((source.text, source.parameters, capability, _versions())).encode()).hexdigest()
+    kept = CACHE.load(key)
+    if kept is not None:
+        return kept.decode()
+    made = _compiled(source, capability)
+    CACHE.store(key, made.encode())
+    return made
+
+
+def _compiled(source: Source, capability: tuple[int, int]) -> str:
+    cuda = _numba_cuda()
+    names: dict[str, Any] = {"cuda": cuda, "libdevice": cuda.libdevice, "math": math}
+    names |= {name: getattr(cuda.types, name) for name in _TYPES}
+    file = f"<kernel {source.key}>"
+    # numba.cuda and tracebacks find the lines there.
+    linecache.cache[file] = (len(source.text), None, source.text.splitlines(keepends=True), file)
+    # Text that this package wrote from numbers and operators of its own; numba.cuda compiles functions, no text.
+    exec(compile(source.text, file, "exec"), names)
+    signature = cuda.types.void(*(_type(cuda.types, p) for p in source.parameters))
+    ptx, _ = cuda.compile(
+        names["kernel"], signature, cc=capability, device=False, abi="numba", output="ptx", lineinfo=True
+    )
+    return str(ptx)
+
+
+def _type(types: ModuleType, parameter: Parameter) -> Any:
+    element = {"f32": types.float32, "i64": types.int64, "u32": types.uint32, "bool": types.uint8}
+    if parameter.to is not None:
+        return types.CPointer(element[parameter.to])
+    assert parameter.kind is not None
+    return element[parameter.kind]
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    need("numba_cuda", "numba-cuda", "compiling for a GPU", "device")
+    return tuple(metadata.version(name) for name in _COMPILERS)
+
+
+@functools.cache
+def _numba_cuda() -> Any:
+    """`numba.cuda` of the package numba-cuda, not that which Numba carries and no longer keeps up."""
+    need("numba_cuda", "numba-cuda", "compiling for a GPU", "device")
+    cuda = importlib.import_module("numba.cuda")
+    if "numba_cuda" not in str(cuda.__file__):
+        message = f"numba.cuda was found in {cuda.__file__}, which is that of Numba itself"
+        raise NetError(Diagnostic("device", message, fix="install numba-cuda beside numba, not elsewhere"))
+    importlib.import_module("numba.cuda.libdevice")
+    return cuda
