@@ -1,4 +1,7 @@
-"""Arithmetic that NumPy lacks, as ufuncs: fused multiply-add, rounded once, and flushing of denormal numbers."""
+"""Arithmetic that NumPy lacks, as ufuncs: fused multiply-add, rounded once, and flushing of denormal numbers.
+
+They are compiled when this is imported and not kept: what Numba keeps is a pickle beside the sources.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +35,19 @@ def _flushed(typing: Any, x: Any) -> Any:
     return types.float32(types.float32), generate
 
 
-@vectorize(["float32(float32, float32, float32)", "float64(float64, float64, float64)"], cache=True)
+@vectorize(["float32(float32, float32, float32)", "float64(float64, float64, float64)"])
 def fma(a: Any, b: Any, c: Any) -> Any:
     """`a * b + c`, rounded once."""
     return _fma(a, b, c)
 
 
-@vectorize(["float32(float32)"], cache=True)
+@vectorize(["float32(float32)"])
 def flush(x: Any) -> Any:
     """Denormal numbers become zero and keep their sign."""
     return _flushed(x)
 
 
-@vectorize(["float32(float32, float32, float32)"], cache=True)
+@vectorize(["float32(float32, float32, float32)"])
 def fma_flush(a: Any, b: Any, c: Any) -> Any:
     """`a * b + c` of flushed numbers, rounded once and flushed."""
     return _flushed(_fma(_flushed(a), _flushed(b), _flushed(c)))
@@ -61,7 +64,7 @@ def _negative(typing: Any, x: Any) -> Any:
     return types.boolean(x), generate
 
 
-@vectorize(["float32(float32, float32)", "float64(float64, float64)"], cache=True)
+@vectorize(["float32(float32, float32)", "float64(float64, float64)"])
 def smaller(a: Any, b: Any) -> Any:
     """The smaller number; -0 is below +0, and a number is preferred to NaN."""
     if a < b or b != b or (a == b and _negative(a)):
@@ -69,7 +72,7 @@ def smaller(a: Any, b: Any) -> Any:
     return b
 
 
-@vectorize(["float32(float32, float32)", "float64(float64, float64)"], cache=True)
+@vectorize(["float32(float32, float32)", "float64(float64, float64)"])
 def larger(a: Any, b: Any) -> Any:
     """The larger number; +0 is above -0, and a number is preferred to NaN."""
     if a > b or b != b or (a == b and not _negative(a)):
