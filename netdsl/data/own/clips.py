@@ -145,8 +145,8 @@ class Wav(FileSource):
         lengths = [-(-h.frames * rate // h.rate) for h in headers]
         for path, length in zip(files, lengths, strict=True):
             if length != lengths[0]:
-                seconds = [f"{n / rate:.3g}" for n in (lengths[0], length)]
-                message = f"the sounds differ in length: {files[0]} is {seconds[0]} s, {path} {seconds[1]} s"
+                first, other = (f"{n / rate:.3g} s ({n:,} samples)" for n in (lengths[0], length))
+                message = f"the sounds differ in length: {files[0]} is {first}, {path} {other}"
                 usual = f"{sorted(lengths)[len(lengths) // 2] / rate:.2g}"
                 fix = f"seconds = {usual} fills shorter ones up with silence and takes the beginning of longer ones"
                 raise data_error(message, fix=fix)

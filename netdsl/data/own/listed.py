@@ -110,7 +110,8 @@ def _place(file: Path, text: str, line: int, outside: bool) -> Path:
     leaves = Path(text).is_absolute() or PureWindowsPath(text).drive or Path(inside).parts[:1] == ("..",)
     if not text or "\0" in text or (leaves and not outside):
         message = f"line {line} of {file} has the path {brief(text) or 'of nothing'}"
-        fix = "outside = true allows paths that leave the folder of the list" if text else None
+        allowed = text and "\0" not in text
+        fix = "outside = true allows paths that leave the folder of the list" if allowed else None
         raise data_error(message + (", which leaves the folder of the list" if leaves else ""), fix=fix)
     return file.parent / text
 

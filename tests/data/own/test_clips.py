@@ -149,7 +149,7 @@ def test_clips_of_a_folder(tmp_path):
 def test_what_differs_is_named(tmp_path):
     clips(tmp_path / "clips", 2, 8000, (0.1, 0.3))
     with pytest.raises(
-        NetError, match=r"differ in length: .*000.wav is 0.\d+ s, .*001.wav 0.\d+ s"
+        NetError, match=r"differ in length: .*000.wav is 0.\d+ s \(.* samples\), .*001.wav 0.\d+ s \("
     ) as caught:
         Wav("clips").outline(tmp_path)
     assert caught.value.diagnostics[0].fix.startswith("seconds = 0.")

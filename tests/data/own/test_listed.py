@@ -69,6 +69,13 @@ def test_lists_that_are_wrong(base, row, message):
         Images("list.csv").outline(base)
 
 
+def test_a_path_that_no_file_can_have_gets_no_advice_to_look_outside(base):
+    listed(base, ["pics/a\0b.png,a", "pics/cross/0000.png,b"])
+    with pytest.raises(NetError, match=r"line 2 of .* has the path") as caught:
+        Images("list.csv").outline(base)
+    assert caught.value.diagnostics[0].fix is None
+
+
 def test_paths_may_leave_the_folder_where_that_is_asked_for(base):
     (base / "lists").mkdir()
     listed(base / "lists", ["../pics/cross/0000.png,a", f"{base}/pics/cross/0001.png,b"])
