@@ -164,7 +164,7 @@ def test_what_is_advised_works(room, given):
         ("data.augment", "[cutout(0)]", "size of cutout must be a whole number from 1", ""),
         ("data.augment", "[rotate(15), p = 0.5]", "unexpected `=`", "rotate(15, p = 0.5)"),
         ("data.augment", "[flip, p = 0.5]", "unexpected `=`", "flip(p = 0.5)"),
-        ("data.augment", "[rotate(15, p = 50%)]", "unexpected `)`", "write 0.5"),
+        ("data.augment", "[rotate(15, p = 50%)]", "`50%` is no number", "write 0.5"),
         ("data.augment", "[rotate(lots)]", "degrees is lots, and nothing is called so", "it takes a number"),
         ("data.augment", "[rotate(15, border = reflct)]", "border of rotate is one of constant, reflect", ""),
         (
@@ -173,7 +173,7 @@ def test_what_is_advised_works(room, given):
             "interpolation is linear",
             "did you mean bilinear?",
         ),
-        ("data.validation", "20%", "ends too early", "write 0.2"),
+        ("data.validation", "20%", "`20%` is no number", "write 0.2"),
         ("data.classes", "[a, b]", "classes is a list of names", 'in quotes: "a"'),
         ("train.optimizer", "l-bfgs", "l-bfgs is no name", "did you mean lbfgs?"),
         (

@@ -108,16 +108,16 @@ net P {
 data { train = folder("pics"); validation = 0.5; preprocess = [resize(4)] }
 train { loss = cross_entropy(logits, label); epochs = 1; batch = 4 }
 """)
-    assert not call("train", "p.net", "--out", "r")
-    capsys.readouterr()
+    assert call(capsys, "train", "p.net", "--out", "r")[0] == 0
     words = ["eval", "p.net", "r", "--errors", "9", "--on", "validation"]
-    assert not call(*words, "--format", "json")
-    found = json.loads(capsys.readouterr().out)["errors"]["logits"]
-    assert found and all(
-        Path(m["name"]).is_file() and Path(m["name"]).parent.name == m["true"] for m in found
-    )
-    assert not call(*words)
-    assert f"  {found[0]['name']}: " in capsys.readouterr().out
+    code, out, _ = call(capsys, *words, "--format", "json")
+    found = json.loads(out)["errors"]["logits"]
+    assert code == 0 and found
+    for mistake in found:
+        file = Path(mistake["name"])
+        assert file.is_file() and file.parent.name == mistake["true"]
+    code, out, _ = call(capsys, *words)
+    assert code == 0 and f"  {found[0]['name']}: " in out
 
 
 def judged(true, probabilities, ignored=None, classes=("cat", "dog")):
