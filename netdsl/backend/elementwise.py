@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from netdsl.backend.axes import elements
@@ -27,7 +28,7 @@ class Elementwise:
     reads: tuple[View, ...]
     writes: tuple[View, ...]
 
-    @property
+    @cached_property
     def used(self) -> dict[int, int]:
         """The operands of the tape that are read, and the number of each among those."""
         return {old: new for new, old in enumerate(self.tape.args())}

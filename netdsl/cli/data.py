@@ -90,15 +90,15 @@ def show_(file: Path, settings: list[str], net: str | None, split: str, count: i
     """Say what the data of a file is, and draw samples with labels, before and after augmentation."""
     from netdsl.train.show import show_data
 
-    path = out or Path(f"{file.stem}-{split}.png")
-    need_ending(path, (".png", ".PNG"))
+    sheet = out or Path(f"{file.stem}-{split}.png")
+    need_ending(sheet, (".png", ".PNG"))
     with diagnostics():
         network = load_network(file, settings, net)
         with waiting("reading the data"):
             shown = show_data(network, split, count)
         print_page("\n".join(shown.lines))
         for number, (name, cells) in enumerate(shown.cells.items()):
-            _draw(cells, path if number == 0 else path.with_stem(f"{path.stem}-{name}"))
+            _draw(cells, sheet if number == 0 else sheet.with_stem(f"{sheet.stem}-{name}"))
         if not shown.cells:
             print_page("no sheet is drawn: the samples are no pictures, sounds or other grids of numbers")
 

@@ -72,7 +72,6 @@ def _versions() -> tuple[str, ...]:
 @functools.cache
 def _numba_cuda() -> Any:
     """`numba.cuda` of the package numba-cuda, not that which Numba carries and no longer keeps up."""
-    need("numba_cuda", "numba-cuda", "compiling for a GPU", "device")
     cuda = importlib.import_module("numba.cuda")
     if "numba_cuda" not in str(cuda.__file__):
         message = f"numba.cuda was found in {cuda.__file__}, which is that of Numba itself"

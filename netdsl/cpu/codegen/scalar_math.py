@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from llvmlite import ir
 
+from netdsl.backend.two_over_pi import two_over_pi
 from netdsl.cpu.codegen.emit import F32, F64, I32, I64, Emitter, Value
 
 _LN2_HI, _LN2_LO = 0.693359375, -2.12194440e-4
@@ -358,19 +359,8 @@ class ElementaryFunctions:
 
 
 def _chunks(count: int) -> tuple[float, ...]:
-    """2/pi in pieces of 24 bits, from the digits of pi by Machin's formula in integers."""
-    scale = 1 << 320
-
-    def arctan_inverse(n: int) -> int:
-        total, term, k = 0, scale // n, 0
-        while term:
-            total += (-1) ** k * (term // (2 * k + 1))
-            term //= n * n
-            k += 1
-        return total
-
-    pi = 4 * (4 * arctan_inverse(5) - arctan_inverse(239))
-    rest = (2 * scale << 256) // pi
+    """2/pi in pieces of 24 bits."""
+    rest = two_over_pi(256)
     pieces = []
     for k in range(1, count + 1):
         shift = 256 - 24 * k

@@ -9,26 +9,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 
+from netdsl.backend.two_over_pi import two_over_pi
 from netdsl.cuda.codegen.lines import Lines
 
 #: 32-bit words of the binary fraction of 2/pi, behind 32 zeros
 _WORDS = 8
 
 
-def _two_over_pi() -> tuple[int, ...]:
-    """From the digits of pi by Machin's formula in integers."""
-    scale = 1 << 32 * (_WORDS + 2)
-
-    def arctan_inverse(n: int) -> int:
-        total, term, k = 0, scale // n, 0
-        while term:
-            total += (-1) ** k * (term // (2 * k + 1))
-            term //= n * n
-            k += 1
-        return total
-
-    pi = 4 * (4 * arctan_inverse(5) - arctan_inverse(239))
-    fraction = (2 * scale << 32 * (_WORDS - 1)) // pi
+def _words() -> tuple[int, ...]:
+    fraction = two_over_pi(32 * (_WORDS - 1))
     return (0, *(fraction >> 32 * k & 0xFFFFFFFF for k in reversed(range(_WORDS - 1))))
 
 
@@ -102,7 +91,7 @@ def _reduced(out: Lines, x: str) -> tuple[str, str]:
     mantissa = out.let(f"uint64(({bits} & int32(0x7FFFFF)) | int32(0x800000))")
     first = out.let(f"(({bits} >> int32(23)) & int32(255)) - int32(120)")
     word, shift = out.let(f"{first} >> int32(5)"), out.let(f"uint64({first} & int32(31))")
-    table = _two_over_pi()
+    table = _words()
     words = [_chosen(out, word, table[k : k + 5]) for k in range(4)]
     pairs = [f"((({a} << uint64(32)) | {b}) << {shift})" for a, b in itertools.pairwise(words)]
     high, middle, low = (out.let(f"{pair} >> uint64(32)") for pair in pairs)

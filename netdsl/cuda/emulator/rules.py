@@ -93,7 +93,7 @@ def product(i: Instruction, modifiers: Set[str], kinds: tuple[str, ...], added: 
 
 def carried(i: Instruction, modifiers: Set[str], kinds: tuple[str, ...]) -> Operation | None:
     """`add.cc`, `addc`, `sub.cc`, `subc`, `mad.cc`, `madc`: arithmetic of several words."""
-    name = i.opcode.removesuffix("c") if i.opcode not in ("sub",) else "sub"
+    name = i.opcode.removesuffix("c")
     kind = f"u{kinds[-1][1:]}"
     chained, out = i.opcode in ("addc", "subc", "madc"), "cc" in modifiers
     halves: Function = bits.multiply_high if "hi" in modifiers else operator.mul

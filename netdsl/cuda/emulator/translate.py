@@ -185,7 +185,7 @@ class Translator:
             spaces = {m.split("::")[0] for m in i.modifiers} & set(SPACES)
             if not spaces or space in spaces:
                 widths += [DTYPES[k].itemsize for k in split(i)[1]] or [4]
-        return min(*widths, 8, 8) if widths else 0
+        return min(*widths, 8) if widths else 0
 
     def _slot(self, i: Instruction, operand: Operand, kind: str) -> int:
         """The slot of an operand that is read as a type."""
