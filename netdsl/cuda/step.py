@@ -6,21 +6,23 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from netdsl.backend.step import Slot
 from netdsl.scalar.operators import Dtype
 
 Kind = Literal["f32", "i64", "u32"]
+Element: TypeAlias = Dtype | Literal["u32"]
+"""What an address leads to: elements of a tensor, or the words of a kernel's own tables."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a kernel: a number, or the address of elements of a dtype."""
+    """A parameter of a kernel: a number, or the address of elements."""
 
     name: str
     kind: Kind | None = None
-    to: Dtype | None = None
+    to: Element | None = None
 
 
 @dataclass(frozen=True)

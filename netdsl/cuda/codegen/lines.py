@@ -6,8 +6,11 @@ the network; nothing of a file goes into it but numbers and the operators of `ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import dedent
+
+from netdsl.cuda.step import Parameter
 
 
 class Lines:
@@ -21,6 +24,11 @@ class Lines:
     def add(self, line: str) -> None:
         """One more line."""
         self._lines.append("    " * self._depth + line)
+
+    def write(self, text: str) -> None:
+        """Several lines, indented to each other as they are in the text."""
+        for line in dedent(text).strip("\n").splitlines():
+            self.add(line)
 
     def let(self, expression: str) -> str:
         """Compute a value; returns its name."""
@@ -36,6 +44,12 @@ class Lines:
         self._depth += 1
         yield
         self._depth -= 1
+
+    @contextmanager
+    def kernel(self, parameters: Sequence[Parameter]) -> Iterator[None]:
+        """The lines of the kernel."""
+        with self.block(f"def kernel({', '.join(p.name for p in parameters)})"):
+            yield
 
     def text(self) -> str:
         """All of it."""

@@ -48,7 +48,7 @@ def map_source(program: Tape, used: dict[int, int], dims: int, dtypes: Sequence[
     pointers = [Parameter(f"p{k}", to=dtype) for k, dtype in enumerate(dtypes)]
     parameters = (*pointers, *nest_parameters(dims, len(dtypes) + len(counters)))
     out = Lines()
-    with out.block(f"def kernel({', '.join(p.name for p in parameters)})"):
+    with out.kernel(parameters):
         flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
         with out.block(f"if {flat} < count"):
             at = coordinates(out, flat, dims)
