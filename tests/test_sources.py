@@ -24,8 +24,6 @@ CALLED_FROM_OUTSIDE = {
     "hvp",
     "reference_training",
     "reference_updates",
-    # What the device cuda will call once it is there; until then tests do.
-    "compile_ptx",
 }
 #: special methods, and methods found by a name that is put together: actions of the parser, roles of a contraction
 BY_PREFIX = re.compile(r"__|on_|_(sum_)?(forward|backward_data|backward_weights)$")

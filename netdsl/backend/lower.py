@@ -72,6 +72,16 @@ class Lowered(Generic[S]):
                 spans[b] = (spans.get(b, (k, k))[0], k)
         return spans
 
+    def freed(self) -> list[list[int]]:
+        """The buffers that are free before each call, and after the last: not used yet, or not any more."""
+        freed: list[list[int]] = [[] for _ in range(len(self.calls) + 2)]
+        begin = len(self.prepare)
+        for b, (first, last) in self.spans().items():
+            if not first < begin <= last:  # what runs find prepared stays
+                freed[0 if first < begin else begin].append(b)
+                freed[last + 1].append(b)
+        return freed[:-1]
+
 
 def lower(schedule: Schedule, target: Target[S]) -> Lowered[S]:
     """Plan every call; LookupError for a primitive, a case of one, or a dtype that the target has no kernel for."""

@@ -18,21 +18,11 @@ else:
     Device = Any
 
 #: the module of each target, in which `TARGET` is its class
-TARGETS: Mapping[str, str] = {"cpu": "netdsl.cpu.target", "reference": "netdsl.reference.target"}
-#: what is said of devices that are not there yet
-MISSING: Mapping[str, str] = {"cuda": "this version of netdsl cannot compute on CUDA devices yet"}
-NAMES = ("cpu", "cuda", "reference")
-
-
-def check_device(name: str) -> None:
-    """Raise NetError for a device that this version cannot compute on, without importing those it can."""
-    if name in MISSING:
-        fix = "--device cpu computes on this machine's processors"
-        raise NetError(Diagnostic("device", MISSING[name], fix=fix))
-    if name not in TARGETS:
-        near = suggest(name, NAMES)
-        fix = f"did you mean {near}?" if near else f"the devices are {', '.join(TARGETS)}"
-        raise NetError(Diagnostic("device", f"no device is called {name}", fix=fix))
+TARGETS: Mapping[str, str] = {
+    "cpu": "netdsl.cpu.target",
+    "cuda": "netdsl.cuda.target",
+    "reference": "netdsl.reference.target",
+}
 
 
 def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
@@ -41,7 +31,10 @@ def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
     Raises NetError for a device that is not there, and for an option or a value of one that it does not have.
     """
     if isinstance(device, str):
-        check_device(device)
+        if device not in TARGETS:
+            near = suggest(device, TARGETS)
+            fix = f"did you mean {near}?" if near else f"the devices are {', '.join(TARGETS)}"
+            raise NetError(Diagnostic("device", f"no device is called {device}", fix=fix))
         kind = importlib.import_module(TARGETS[device]).TARGET
     elif isinstance(device, importlib.import_module("netdsl.backend.target").Target):
         kind = type(device)

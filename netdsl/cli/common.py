@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netdsl.backend.registry import NAMES
+from netdsl.backend.registry import TARGETS
 from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
 from netdsl.source import Diagnostic, NetError, counted, painted
@@ -58,10 +58,10 @@ THREADS = option(
 )
 DEVICE = option(
     "--device",
-    choices=NAMES,
+    choices=tuple(TARGETS),
     default="cpu",
     metavar="DEVICE",
-    help="what computes: cpu (default), reference (NumPy, slow, for checking), or cuda, which is not there yet",
+    help="what computes: cpu (default), cuda (an NVIDIA GPU), or reference (NumPy, slow, for checking)",
 )
 
 

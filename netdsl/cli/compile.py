@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netdsl.backend.registry import check_device, find_target
+from netdsl.backend.registry import find_target
 from netdsl.cli.command import Choice, UsageError, command, need_place, option, path
 from netdsl.cli.common import (
     BATCH,
@@ -109,7 +109,6 @@ def app(
         raise UsageError("-o writes a file, --emit and --explain print something else instead")
     need_place(out, "-o")
     with diagnostics(form):
-        check_device(device)
         if emit is Stage.tree:
             print(_tree(file))
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from netdsl.cli.command import command
 from netdsl.cli.common import FORMAT, Format, print_json, print_page
+from netdsl.source import NetError
 
 
 @command(FORMAT)
@@ -21,10 +22,13 @@ def app(form: Format) -> None:
 
 
 def gather() -> dict[str, Any]:
-    """The facts, by name: what every device says of itself, and what is missing of the others."""
-    from netdsl.backend.registry import MISSING, TARGETS, find_target
+    """The facts, by name: what every device says of itself, or why it is not there."""
+    from netdsl.backend.registry import TARGETS, find_target
 
     facts: dict[str, Any] = {"python": platform.python_version()}
     for name in TARGETS:
-        facts |= find_target(name).facts()
-    return {**facts, **MISSING}
+        try:
+            facts |= find_target(name).facts()
+        except NetError as error:
+            facts[name] = f"none: {error.diagnostics[0].message}"
+    return facts

@@ -30,13 +30,19 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
 
     Errors: NetError where numba-cuda is not installed.
     """
-    key = hashlib.sha256(repr((source.text, source.parameters, capability, _versions())).encode()).hexdigest()
+    key = key_of(source, capability, "ptx")
     kept = CACHE.load(key)
     if kept is not None:
         return kept.decode()
     made = _compiled(source, capability)
     CACHE.store(key, made.encode())
     return made
+
+
+def key_of(source: Source, capability: tuple[int, int], form: str) -> str:
+    """What a form of a kernel is kept under: its content, the card and the compilers."""
+    content = (source.text, source.parameters, capability, form, _versions())
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _compiled(source: Source, capability: tuple[int, int]) -> str:
@@ -65,7 +71,7 @@ def _type(types: ModuleType, parameter: Parameter) -> Any:
 
 @functools.cache
 def _versions() -> tuple[str, ...]:
-    need("numba_cuda", "numba-cuda", "compiling for a GPU", "device")
+    need("numba_cuda", "numba-cuda", "computing on a GPU", "device")
     return tuple(metadata.version(name) for name in _COMPILERS)
 
 

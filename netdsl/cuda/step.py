@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,9 @@ from netdsl.scalar.operators import Dtype
 Kind = Literal["f32", "i64", "u32"]
 Element: TypeAlias = Dtype | Literal["u32"]
 """What an address leads to: elements of a tensor, or the words of a kernel's own tables."""
+
+FORMATS: Mapping[Kind, str] = {"f32": "f", "i64": "q", "u32": "I"}
+"""The kinds of numbers as `struct` writes them."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,22 @@ class Source:
         """A hash of the content."""
         return hashlib.sha256(repr((self.text, self.parameters)).encode()).hexdigest()[:24]
 
+    def pack(self, values: Mapping[str, int | float]) -> bytes:
+        """The block of arguments as a launch takes it: each on a multiple of its size."""
+        block = b""
+        for p in self.parameters:
+            form = FORMATS[p.kind] if p.kind is not None else "Q"
+            data = struct.pack(f"<{form}", values[p.name])
+            block += bytes(-len(block) % len(data)) + data
+        return block
+
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel over a grid of blocks of threads; `values` are its arguments by name but for the addresses."""
+    """A kernel over a grid of blocks of threads; `values` are its arguments by name but for the addresses.
+
+    `shared` is the dynamic shared memory of a block, `scratch` the memory that launches of a call share, in bytes.
+    """
 
     title: str
     source: Source
@@ -49,3 +65,4 @@ class Launch:
     values: Mapping[str, int | float]
     slots: Mapping[str, Slot]
     scratch: int = 0
+    shared: int = 0

@@ -109,16 +109,13 @@ def _memory(spot: Spot) -> HostMemory:
 
 
 def _freed(lowered: Lowered[ReferenceStep], where: Mapping[int, Spot]) -> list[list[Array]]:
-    """The bytes that are free before each call, and after the last: before their first use, and after their last."""
-    freed: list[list[Array]] = [[] for _ in range(len(lowered.calls) + 2)]
-    begin = len(lowered.prepare)
-    for b, (first, last) in lowered.spans().items():
+    """The bytes of the buffers that are free before each call, and after the last."""
+
+    def raw(b: int) -> Array:
         start = where[b].offset
-        raw = _memory(where[b]).bytes[start : start + lowered.buffers[b].type.nbytes]
-        if not first < begin <= last:  # what runs find prepared stays
-            freed[0 if first < begin else begin].append(raw)
-            freed[last + 1].append(raw)
-    return freed[:-1]
+        return _memory(where[b]).bytes[start : start + lowered.buffers[b].type.nbytes]
+
+    return [[raw(b) for b in buffers] for buffers in lowered.freed()]
 
 
 class _Executable(Executable):

@@ -16,9 +16,8 @@ def network():
 
 
 REFUSED = {
-    "a device that is not there yet": (("cuda", {}), "cannot compute on CUDA devices yet"),
     "a near name": (("cpuu", {}), "no device is called cpuu(.|\n)*did you mean cpu"),
-    "another name": (("abacus", {}), "no device is called abacus(.|\n)*the devices are cpu, reference"),
+    "another name": (("abacus", {}), "no device is called abacus(.|\n)*the devices are cpu, cuda, reference"),
     "an option of another device": (
         ("reference", {"threads": 2}),
         "reference has no option threads: .* poison",

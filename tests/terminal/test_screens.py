@@ -22,6 +22,6 @@ SHOWN = {
 @pytest.mark.parametrize("columns", [80, 40])
 @pytest.mark.parametrize("name", SHOWN)
 def test_the_screen(folder, golden, name, columns):
-    status, terminal = show(SHOWN[name], columns, folder=folder)
+    status, terminal = show(SHOWN[name], columns, folder=folder, env={"NETDSL_CUDA": "imagined"})
     assert status == {"diagnostic": 1, "device": 1, "usage": 2}.get(name, 0)
     golden(SCREENS / f"{name}_{columns}.txt", terminal.text)

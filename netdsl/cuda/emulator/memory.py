@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -146,6 +147,19 @@ class DeviceMemory(Space):
                 f"{int(missing.sum()):,} of {size:,} bytes were not written, the first at {where:#x}"
             )
         return self.data[start : start + size].copy()
+
+    def read_strided(
+        self, address: int, shape: Sequence[int], dtype: np.dtype[Any], strides: Sequence[int]
+    ) -> np.ndarray[Any, Any]:
+        """A copy of elements that lie `strides` bytes apart, and of nothing between them."""
+        steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+        if not all(shape):
+            return np.zeros(tuple(shape), dtype)
+        start = self._range(address, sum(steps) + dtype.itemsize)
+        states = np.ndarray((*shape, dtype.itemsize), np.uint8, self.state, start, (*strides, 1))
+        if missing := int((states & INITIALISED == 0).sum()):
+            raise HostAccessError(f"{missing:,} of {states.size:,} bytes at {address:#x} were not written")
+        return np.ndarray(tuple(shape), dtype, self.data, start, tuple(strides)).copy()
 
     def fill(self, address: int, value: int, count: int, width: int = 1) -> None:
         """Write `count` elements of `width` bytes, each `value`."""

@@ -1,0 +1,108 @@
+"""What a card must offer: memory, kernels, and a stream in which they run in order.
+
+There are two: `driver` has the GPUs of this machine, `emulated` executes the same PTX on the processor.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.backend.memory import Array
+from netdsl.cuda.step import Source
+from netdsl.ir import TensorType
+from netdsl.source import Diagnostic, NetError
+
+VARIABLE = "NETDSL_CUDA"
+"""The variable of the environment that says which cards there are: "emulated", or nothing for real ones."""
+
+
+@dataclass(frozen=True)
+class BoundLaunch:
+    """A launch whose kernel is loaded and whose arguments are bytes.
+
+    `dead` are ranges of memory, address and size, that nobody reads any more when it starts: a card that checks
+    poisons them.
+    """
+
+    title: str
+    function: Any
+    blocks: int
+    threads: int
+    shared: int
+    arguments: bytes
+    dead: tuple[tuple[int, int], ...] = ()
+
+
+class Card(ABC):
+    """One GPU.  Its methods raise NetError where the card or its driver refuses."""
+
+    #: compute capability, such as (9, 0)
+    capability: tuple[int, int]
+
+    @abstractmethod
+    def capacity(self) -> int:
+        """Bytes of memory."""
+
+    @abstractmethod
+    def allocate(self, size: int) -> int:
+        """The address of zeroed memory, a multiple of 256."""
+
+    @abstractmethod
+    def free(self, address: int) -> None:
+        """Give memory back."""
+
+    @abstractmethod
+    def write(self, address: int, array: Array) -> None:
+        """Copy the elements of an array of the host, row-major, behind all that was launched."""
+
+    @abstractmethod
+    def read(self, address: int, t: TensorType, strides: Sequence[int]) -> Array:
+        """Copy elements that lie `strides` bytes apart to the host, when all that was launched is done."""
+
+    @abstractmethod
+    def load(self, source: Source, shared: int) -> Any:
+        """The kernel of a source, for launches with so many bytes of dynamic shared memory."""
+
+    @abstractmethod
+    def run(self, launches: Sequence[BoundLaunch]) -> None:
+        """Run launches one after the other, and return when the last is done."""
+
+    @abstractmethod
+    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
+        """What runs the same launches again and again, and returns when the last is done."""
+
+    @abstractmethod
+    def facts(self) -> Mapping[str, Any]:
+        """What `netdsl doctor` says of it."""
+
+
+def emulated() -> bool:
+    """Whether the environment asks for cards that are emulated; NetError for what it cannot ask for."""
+    asked = os.environ.get(VARIABLE, "")
+    if asked not in ("", "emulated"):
+        text = f"{VARIABLE} is {asked!r}, which is no kind of card"
+        fix = f"{VARIABLE}=emulated executes kernels on the processor; leave it out for the GPUs of this machine"
+        raise NetError(Diagnostic("device", text, fix=fix))
+    return asked == "emulated"
+
+
+def find_card(number: int) -> Card:
+    """A card of this machine by number, or an emulated one; NetError where there is none."""
+    return _card(number, emulated())
+
+
+@functools.cache
+def _card(number: int, checked: bool) -> Card:
+    # Imported when it is asked for: one needs a driver, the other loads the emulator.
+    if checked:
+        from netdsl.cuda.emulated import EmulatedCard
+
+        return EmulatedCard(number)
+    from netdsl.cuda.driver import DriverCard
+
+    return DriverCard(number)

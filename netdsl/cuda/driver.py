@@ -1,0 +1,254 @@
+"""The GPUs of this machine, by NVIDIA's driver: the only file that knows `cuda.bindings`.
+
+Kernels are compiled by `numba.cuda`, but not launched by it: a launch through it takes several times as long, and it
+records no graphs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import os
+import re
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netdsl.backend.memory import Array
+from netdsl.cuda.card import VARIABLE, BoundLaunch, Card
+from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.cubin import compile_cubin
+from netdsl.cuda.step import Source
+from netdsl.extras import need
+from netdsl.ir import TensorType
+from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.source import Diagnostic, NetError, counted
+
+OLDEST = (7, 5)
+"""The compute capability of the oldest cards that the compiler writes code for."""
+
+PLAIN_SHARED = 48 * 1024
+"""Bytes of dynamic shared memory that a kernel may have without asking."""
+
+_ENTRY = re.compile(r"\.entry\s+([\w$]+)")
+_EMULATE = f"{VARIABLE}=emulated executes kernels on the processor, slowly, for checking"
+
+
+class DriverCard(Card):
+    """One GPU; its launches run in one stream."""
+
+    def __init__(self, number: int) -> None:
+        self._driver = _driver()
+        self._process = os.getpid()
+        self._open(number)
+        self._functions: dict[str, Any] = {}
+
+    def _open(self, number: int) -> None:
+        call, driver = self._call, self._driver
+        count = _cards(driver)
+        if number >= count:
+            raise _nothing(f"this machine has {counted(count, 'GPU')}, and none of number {number}")
+        device = call("cuDeviceGet", number)
+        name = call("cuDeviceGetName", 128, device).split(b"\0")[0].decode()
+        kinds = driver.CUdevice_attribute
+        major = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
+        minor = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
+        self.capability = (major, minor)
+        if self.capability < OLDEST:
+            raise _nothing(
+                f"{name} has compute capability {major}.{minor}, kernels are made for 7.5 and newer"
+            )
+        self._name, self._total = name, int(call("cuDeviceTotalMem", device))
+        self._context = call("cuDevicePrimaryCtxRetain", device)
+        self._enter()
+        self._stream = call("cuStreamCreate", driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        """Call the driver; NetError with its own words where it fails."""
+        error, *found = getattr(self._driver, name)(*arguments)
+        if error != self._driver.CUresult.CUDA_SUCCESS:
+            raise self._refused(name, error)
+        return found[0] if found else None
+
+    def _refused(self, name: str, error: Any) -> NetError:
+        said = self._driver.cuGetErrorString(error)[1]
+        text = said.decode() if isinstance(said, bytes) else str(error)
+        if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
+            return NetError(Diagnostic("memory", f"{self._name} has no memory left: {text}"))
+        return NetError(Diagnostic("device", f"the CUDA driver refuses {name}: {text}"))
+
+    def _enter(self) -> None:
+        """Make the card the one of this thread."""
+        if os.getpid() != self._process:
+            text = "a process that is forked cannot use the GPU of its parent"
+            raise NetError(
+                Diagnostic("device", text, fix='start it by the method "spawn" of multiprocessing')
+            )
+        self._call("cuCtxSetCurrent", self._context)
+
+    def capacity(self) -> int:
+        """Bytes of memory."""
+        return self._total
+
+    def allocate(self, size: int) -> int:
+        """The address of zeroed memory."""
+        self._enter()
+        try:
+            address = self._call("cuMemAlloc", max(1, size))
+        except NetError as error:
+            free, _ = self._driver.cuMemGetInfo()[1:]
+            text = f"{size / 2**30:.2f} GiB are needed, {self._name} has {free / 2**30:.2f} GiB of"
+            text += f" {self._total / 2**30:.1f} GiB free"
+            raise NetError(Diagnostic("memory", text, fix="a smaller batch needs less")) from error
+        self._call("cuMemsetD8Async", address, 0, max(1, size), self._stream)
+        return int(address)
+
+    def free(self, address: int) -> None:
+        """Give memory back; a process that was forked has none of it."""
+        if os.getpid() == self._process:
+            self._enter()
+            self._wait("giving memory back")
+            self._call("cuMemFree", address)
+
+    def write(self, address: int, array: Array) -> None:
+        """Copy the elements of an array of the host, row-major."""
+        if array.nbytes:
+            self._enter()
+            self._call("cuMemcpyHtoDAsync", address, array.ctypes.data, array.nbytes, self._stream)
+
+    def read(self, address: int, t: TensorType, strides: Sequence[int]) -> Array:
+        """Copy elements to the host, and what lies between them where there are gaps."""
+        dtype = np.dtype(NUMPY_DTYPE[t.dtype])
+        if not t.size:
+            return np.zeros(t.shape, dtype)
+        size = sum((n - 1) * s for n, s in zip(t.shape, strides, strict=True)) + dtype.itemsize
+        raw = np.empty(size, np.uint8)
+        self._enter()
+        self._call("cuMemcpyDtoHAsync", raw.ctypes.data, address, size, self._stream)
+        self._wait("copying results")
+        return np.array(np.ndarray(t.shape, dtype, raw, 0, tuple(strides)))
+
+    def load(self, source: Source, shared: int) -> Any:
+        """The function of a kernel, as machine code of this card."""
+        key = source.key
+        if key not in self._functions:
+            self._enter()
+            code = compile_cubin(source, self.capability)
+            found = _ENTRY.search(compile_ptx(source, self.capability))
+            assert found is not None
+            module = self._call("cuModuleLoadData", code)
+            self._functions[key] = self._call("cuModuleGetFunction", module, found[1].encode())
+        if shared > PLAIN_SHARED:
+            kind = self._driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            self._call("cuFuncSetAttribute", self._functions[key], kind, shared)
+        return self._functions[key]
+
+    def run(self, launches: Sequence[BoundLaunch]) -> None:
+        """Run launches one after the other."""
+        self._enter()
+        for launch in launches:
+            self._launch(launch)
+        self._wait(launches[0].title if len(launches) == 1 else "a run")
+
+    def _launch(self, launch: BoundLaunch) -> None:
+        data = ctypes.create_string_buffer(launch.arguments, len(launch.arguments))
+        size = ctypes.c_size_t(len(launch.arguments))
+        extra = (ctypes.c_void_p * 5)(1, ctypes.addressof(data), 2, ctypes.addressof(size), 0)
+        grid, block = (launch.blocks, 1, 1), (launch.threads, 1, 1)
+        where = (launch.shared, self._stream, 0, ctypes.addressof(extra))
+        self._call("cuLaunchKernel", launch.function, *grid, *block, *where)
+
+    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
+        """A CUDA graph of the launches, which costs the host one call for all of them."""
+        if not launches:
+            return lambda: None
+        self._enter()
+        driver, call = self._driver, self._call
+        call(
+            "cuStreamBeginCapture",
+            self._stream,
+            driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
+        )
+        try:
+            for launch in launches:
+                self._launch(launch)
+        finally:
+            graph = call("cuStreamEndCapture", self._stream)
+        made = call("cuGraphInstantiate", graph, 0)
+        call("cuGraphDestroy", graph)
+        replay = _Replay(self, made)
+        weakref.finalize(replay, self._forget, made).atexit = False
+        return replay
+
+    def _forget(self, graph: Any) -> None:
+        if os.getpid() == self._process:
+            self._enter()
+            self._call("cuGraphExecDestroy", graph)
+
+    def replay(self, graph: Any) -> None:
+        """Run a recorded graph, and return when it is done."""
+        self._enter()
+        self._call("cuGraphLaunch", graph, self._stream)
+        self._wait("a run")
+
+    def _wait(self, what: str) -> None:
+        try:
+            self._call("cuStreamSynchronize", self._stream)
+        except NetError as error:
+            text = f"the GPU failed in {what}: {error.diagnostics[0].message}"
+            raise NetError(
+                Diagnostic("device", text, fix=f"{_EMULATE}, and names the line that fails")
+            ) from error
+
+    def facts(self) -> Mapping[str, Any]:
+        """The card, its memory and its driver."""
+        version = self._call("cuDriverGetVersion")
+        capability = f"sm_{self.capability[0]}{self.capability[1]}"
+        return {
+            "gpu": f"{self._name}, {capability}, {self._total / 2**30:.1f} GiB",
+            "cuda_driver": f"CUDA {version // 1000}.{version % 1000 // 10}",
+        }
+
+
+class _Replay:
+    """Calls a recorded graph."""
+
+    def __init__(self, card: DriverCard, graph: Any) -> None:
+        self._card, self._graph = card, graph
+
+    def __call__(self) -> None:
+        self._card.replay(self._graph)
+
+
+@functools.cache
+def _driver() -> Any:
+    """`cuda.bindings.driver`, initialised; NetError where there is no driver, or one that is too old."""
+    need("numba_cuda", "numba-cuda", "computing on a GPU", "device")
+    driver = importlib.import_module("cuda.bindings.driver")
+    pathfinder = importlib.import_module("cuda.pathfinder")
+    try:
+        (error,) = driver.cuInit(0)
+    except pathfinder.DynamicLibNotFoundError:
+        raise _nothing("no NVIDIA driver is found on this machine") from None
+    if error == driver.CUresult.CUDA_ERROR_NO_DEVICE:
+        raise _nothing("the NVIDIA driver finds no GPU")
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise _nothing(f"the NVIDIA driver does not start: {driver.cuGetErrorString(error)[1]!s}")
+    newest = int(driver.cuDriverGetVersion()[1])
+    made = int(importlib.import_module("cuda.bindings.nvjitlink").version()[0])
+    if newest // 1000 < made:
+        text = f"the NVIDIA driver knows CUDA {newest // 1000}.{newest % 1000 // 10}, kernels are made by CUDA {made}"
+        raise NetError(Diagnostic("device", text, fix="install a newer NVIDIA driver"))
+    return driver
+
+
+def _cards(driver: Any) -> int:
+    error, count = driver.cuDeviceGetCount()
+    return int(count) if error == driver.CUresult.CUDA_SUCCESS else 0
+
+
+def _nothing(text: str) -> NetError:
+    return NetError(Diagnostic("device", text, fix=f"--device cpu computes on the processor; {_EMULATE}"))

@@ -1,0 +1,96 @@
+"""A card that is emulated: the PTX of kernels on the processor, with every check, for machines without a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netdsl.backend.memory import Array
+from netdsl.cuda.card import BoundLaunch, Card
+from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.emulator import DeviceMemory, Emulator, KernelFault, OutOfMemory
+from netdsl.cuda.emulator.launch import Kernel
+from netdsl.cuda.step import Source
+from netdsl.ir import TensorType
+from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.source import Diagnostic, NetError
+
+CAPABILITY = (9, 0)
+CAPACITY = 8 << 30
+"""Bytes; the operating system gives pages when they are written."""
+
+
+class EmulatedCard(Card):
+    """Kernels run on NumPy lanes.  What no kernel has written is poisoned, and may not be read.
+
+    `seed` permutes the order of blocks and warps: a right program gives the same bits for any.
+    """
+
+    capability = CAPABILITY
+
+    def __init__(self, number: int, capacity: int = CAPACITY, seed: int = 0) -> None:
+        self.seed = seed
+        self.launched = 0
+        self._memory = DeviceMemory(number, capacity)
+        self._emulator = Emulator(self._memory)
+        self._kernels: dict[str, Kernel] = {}
+
+    def capacity(self) -> int:
+        """Bytes of memory."""
+        return int(self._memory.data.size)
+
+    def allocate(self, size: int) -> int:
+        """The address of memory that nobody has written: what a card zeroes, a program must not rely on."""
+        try:
+            return self._memory.allocate(size)
+        except OutOfMemory as error:
+            raise NetError(Diagnostic("memory", f"the emulated card has no room: {error}")) from None
+
+    def free(self, address: int) -> None:
+        """Give memory back."""
+        self._memory.free(address)
+
+    def write(self, address: int, array: Array) -> None:
+        """Copy the elements of an array of the host, row-major."""
+        self._memory.write(address, array)
+
+    def read(self, address: int, t: TensorType, strides: Sequence[int]) -> Array:
+        """Copy elements to the host; HostAccessError for those that nothing has written."""
+        return self._memory.read_strided(address, t.shape, np.dtype(NUMPY_DTYPE[t.dtype]), strides)
+
+    def load(self, source: Source, shared: int) -> Kernel:
+        """The kernel of a source."""
+        if source.key not in self._kernels:
+            module = self._emulator.load(compile_ptx(source, self.capability))
+            self._kernels[source.key] = module.kernel(module.kernels[0])
+        return self._kernels[source.key]
+
+    def run(self, launches: Sequence[BoundLaunch]) -> None:
+        """Run launches one after the other; NetError names the launch, and what its kernel did wrong."""
+        for launch in launches:
+            for address, size in launch.dead:
+                self._memory.poison(address, size)
+            try:
+                self._emulator.launch(
+                    launch.function,
+                    launch.blocks,
+                    launch.threads,
+                    launch.arguments,
+                    shared=launch.shared,
+                    seed=self.seed,
+                )
+            except KernelFault as fault:
+                raise NetError(Diagnostic("device", f"the kernel of {launch.title}: {fault}")) from fault
+            self.launched += 1
+
+    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
+        """The launches again."""
+        return lambda: self.run(launches)
+
+    def facts(self) -> Mapping[str, Any]:
+        """That it is none."""
+        return {
+            "gpu": f"emulated with NumPy {np.__version__}, sm_{''.join(map(str, self.capability))}, for checking"
+        }

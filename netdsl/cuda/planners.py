@@ -1,0 +1,25 @@
+"""The planner of each primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from netdsl.backend.elementwise import ELEMENTWISE
+from netdsl.backend.step import Plan
+from netdsl.cuda.kernels.map import plan_elementwise
+from netdsl.cuda.step import Launch
+from netdsl.ir import Op
+from netdsl.schedule import View
+
+Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Launch]]
+PLANNERS: Mapping[type, Planner] = {
+    **dict.fromkeys(ELEMENTWISE, plan_elementwise),
+}
+
+
+def plan(op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Launch]:
+    """The launches of a primitive; LookupError for one, or a case of one, that has no kernel."""
+    if type(op) not in PLANNERS:
+        raise LookupError(f"the primitive {op.name} has no CUDA kernel")
+    return Plan(tuple(PLANNERS[type(op)](op, operands, results)))

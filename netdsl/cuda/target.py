@@ -1,0 +1,112 @@
+"""CUDA: one GPU, whose kernels are written by this package and compiled by `numba.cuda`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from netdsl.backend.lower import Lowered
+from netdsl.backend.step import Plan
+from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
+from netdsl.compat import override
+from netdsl.cuda import planners, views
+from netdsl.cuda.card import BoundLaunch, Card, find_card
+from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.link import bind
+from netdsl.cuda.memory import CudaMemory
+from netdsl.cuda.step import Launch, Source
+from netdsl.ir import Node, Op
+from netdsl.passes.limits import Limits
+from netdsl.schedule import Side, View
+from netdsl.source import Diagnostic, NetError
+
+
+@dataclass(frozen=True)
+class CudaTarget(Target[Launch]):
+    """A GPU of this machine by its number, `index`; emulated where NETDSL_CUDA=emulated says so.
+
+    Errors: NetError where there is no such card, and where numba-cuda is missing.
+    """
+
+    name: ClassVar[str] = "cuda"
+    limits: ClassVar[Limits] = Limits(160, 12, ("forward", "backward_data"))
+    alignment: ClassVar[int] = 256
+
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.index, bool) or not isinstance(self.index, int) or self.index < 0:
+            text = f"a card is chosen by a whole number from 0, not {self.index!r}"
+            raise NetError(Diagnostic("device", text))
+        find_card(self.index)  # its errors belong here, not into the first program
+
+    @property
+    def card(self) -> Card:
+        """The card."""
+        return find_card(self.index)
+
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Launch]:
+        """The launches of a primitive; LookupError for one, or a case of one, without a kernel."""
+        return planners.plan(op, operands, results)
+
+    @override
+    def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:
+        return views.accepts(node, side, index, view)
+
+    def capacity(self) -> int:
+        """Bytes of memory of the card."""
+        return self.card.capacity()
+
+    def allocate(self, size: int) -> CudaMemory:
+        """Zeroed memory."""
+        return CudaMemory(self.card, size)
+
+    def link(
+        self, lowered: Lowered[Launch], where: Mapping[int, Spot], scratch: Sequence[Spot]
+    ) -> Executable:
+        """Compile and load the kernels, and give them their addresses."""
+        card = self.card
+        prepare, run = bind(card, lowered, where, scratch)
+        sources = {s.source.key: s.source for call in lowered.calls for s in call.steps}
+        return _Executable(card, list(sources.values()), prepare, run)
+
+    def facts(self) -> dict[str, Any]:
+        """The card, its driver and the compilers."""
+        return dict(self.card.facts())
+
+
+class _Executable(Executable):
+    """Launches of both phases; those of a run are recorded once and replayed."""
+
+    def __init__(
+        self,
+        card: Card,
+        sources: Sequence[Source],
+        prepare: Sequence[BoundLaunch],
+        run: Sequence[BoundLaunch],
+    ) -> None:
+        self._card, self._sources, self._prepare, self._run = card, sources, prepare, run
+        self._replay = card.record(run)
+        self.count, self.kernels = len(run), Kernels(len(sources))
+
+    def prepare(self) -> None:
+        """Compute what depends on weights alone."""
+        self._card.run(self._prepare)
+
+    def run(self) -> None:
+        """Run all steps once."""
+        self._replay()
+
+    def run_step(self, number: int) -> None:
+        """Run one step."""
+        self._card.run(self._run[number : number + 1])
+
+    def listing(self, form: Listing) -> str:
+        """The source of the kernels, or their PTX."""
+        if form == "ir":
+            return "\n".join(source.text for source in self._sources)
+        return "\n".join(compile_ptx(source, self._card.capability) for source in self._sources)
+
+
+TARGET = CudaTarget
