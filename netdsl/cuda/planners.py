@@ -7,14 +7,18 @@ from typing import Any
 
 from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
+from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.cuda.step import Launch
 from netdsl.ir import Op
+from netdsl.primitives import Gather, ScatterAdd
 from netdsl.schedule import View
 
 Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Launch]]
 PLANNERS: Mapping[type, Planner] = {
     **dict.fromkeys(ELEMENTWISE, plan_elementwise),
+    Gather: plan_gather,
+    ScatterAdd: plan_gather,
 }
 
 
