@@ -9,6 +9,7 @@ from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
+from netdsl.cuda.kernels.scatter_add import plan_scatter_add
 from netdsl.cuda.step import Launch
 from netdsl.ir import Op
 from netdsl.primitives import Gather, ScatterAdd
@@ -18,7 +19,7 @@ Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Launch]]
 PLANNERS: Mapping[type, Planner] = {
     **dict.fromkeys(ELEMENTWISE, plan_elementwise),
     Gather: plan_gather,
-    ScatterAdd: plan_gather,
+    ScatterAdd: plan_scatter_add,
 }
 
 
