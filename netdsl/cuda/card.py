@@ -5,8 +5,6 @@ There are two: `driver` has the GPUs of this machine, `emulated` executes the sa
 
 from __future__ import annotations
 
-import functools
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,6 @@ from typing import Any
 from netdsl.backend.memory import Array
 from netdsl.cuda.step import Source
 from netdsl.ir import TensorType
-from netdsl.source import Diagnostic, NetError
 
 VARIABLE = "NETDSL_CUDA"
 """The variable of the environment that says which cards there are: "emulated", or nothing for real ones."""
@@ -79,30 +76,3 @@ class Card(ABC):
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
         """What `netdsl doctor` says of it."""
-
-
-def emulated() -> bool:
-    """Whether the environment asks for cards that are emulated; NetError for what it cannot ask for."""
-    asked = os.environ.get(VARIABLE, "")
-    if asked not in ("", "emulated"):
-        text = f"{VARIABLE} is {asked!r}, which is no kind of card"
-        fix = f"{VARIABLE}=emulated executes kernels on the processor; leave it out for the GPUs of this machine"
-        raise NetError(Diagnostic("device", text, fix=fix))
-    return asked == "emulated"
-
-
-def find_card(number: int) -> Card:
-    """A card of this machine by number, or an emulated one; NetError where there is none."""
-    return _card(number, emulated())
-
-
-@functools.cache
-def _card(number: int, checked: bool) -> Card:
-    # Imported when it is asked for: one needs a driver, the other loads the emulator.
-    if checked:
-        from netdsl.cuda.emulated import EmulatedCard
-
-        return EmulatedCard(number)
-    from netdsl.cuda.driver import DriverCard
-
-    return DriverCard(number)

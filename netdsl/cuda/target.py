@@ -11,7 +11,8 @@ from netdsl.backend.step import Plan
 from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
 from netdsl.compat import override
 from netdsl.cuda import planners, views
-from netdsl.cuda.card import BoundLaunch, Card, find_card
+from netdsl.cuda.card import BoundLaunch, Card
+from netdsl.cuda.cards import find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.link import bind
 from netdsl.cuda.memory import CudaMemory

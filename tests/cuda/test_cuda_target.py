@@ -10,7 +10,7 @@ import pytest
 
 import netdsl
 from netdsl.backend.target import Spot
-from netdsl.cuda import card
+from netdsl.cuda import cards
 from netdsl.ir import TensorType
 from netdsl.primitives import Input, PrimitiveBuilder
 from netdsl.runtime import Program
@@ -27,9 +27,9 @@ from netdsl.cuda.memory import CudaMemory
 def emulated(monkeypatch):
     """The emulated card number 0."""
     monkeypatch.setenv("NETDSL_CUDA", "emulated")
-    card._card.cache_clear()
-    yield card.find_card(0)
-    card._card.cache_clear()
+    cards._card.cache_clear()
+    yield cards.find_card(0)
+    cards._card.cache_clear()
 
 
 def chain(n=5):
