@@ -27,16 +27,19 @@ class Divisor:
         return Divisor(-(-(1 << 31 + bits) // d), 31 + bits)
 
 
-def nest_parameters(dims: int, streams: int) -> list[Parameter]:
-    """The sizes of all axes but the first as divisors, and the strides of each stream."""
-    found = [Parameter("count", "u32")]
+def nest_parameters(dims: int, streams: int, name: str = "") -> list[Parameter]:
+    """The size of a space, those of all axes but the first as divisors, and the strides of each stream.
+
+    `name` tells apart the spaces of a kernel that has several.
+    """
+    found = [Parameter(f"{name}count", "u32")]
     for k in range(1, dims):
-        found += [Parameter(f"size{k}", "u32"), Parameter(f"factor{k}", "u32"), Parameter(f"shift{k}", "u32")]
-    found += [Parameter(f"stride{s}_{k}", "i64") for s in range(streams) for k in range(dims)]
+        found += [Parameter(f"{name}{part}{k}", "u32") for part in ("size", "factor", "shift")]
+    found += [Parameter(f"{name}stride{s}_{k}", "i64") for s in range(streams) for k in range(dims)]
     return found
 
 
-def nest_values(axes: Sequence[Axis], items: Sequence[int]) -> dict[str, int]:
+def nest_values(axes: Sequence[Axis], items: Sequence[int], name: str = "") -> dict[str, int]:
     """The arguments of `nest_parameters`; strides are in elements of `items` bytes."""
     count = 1
     values: dict[str, int] = {}
@@ -44,22 +47,28 @@ def nest_values(axes: Sequence[Axis], items: Sequence[int]) -> dict[str, int]:
         count *= axis.size
         if k:
             d = Divisor.of(axis.size)
-            values |= {f"size{k}": axis.size, f"factor{k}": d.factor, f"shift{k}": d.shift}
-        values |= {f"stride{s}_{k}": b // i for s, (b, i) in enumerate(zip(axis.strides, items, strict=True))}
-    return {"count": count, **values}
+            values |= {f"{name}size{k}": axis.size, f"{name}factor{k}": d.factor, f"{name}shift{k}": d.shift}
+        for s, (b, i) in enumerate(zip(axis.strides, items, strict=True)):
+            values[f"{name}stride{s}_{k}"] = b // i
+    return {f"{name}count": count, **values}
 
 
-def coordinates(out: Lines, flat: str, dims: int) -> list[str]:
+def coordinates(out: Lines, flat: str, dims: int, name: str = "") -> list[str]:
     """The coordinate along each axis of a flat index, row-major."""
     found: list[str] = []
     rest = flat
     for k in reversed(range(1, dims)):
-        q = out.let(f"uint32((uint64({rest}) * uint64(factor{k})) >> uint64(shift{k}))")
-        found.append(out.let(f"uint32({rest} - {q} * size{k})"))
+        q = quotient(out, rest, f"{name}factor{k}", f"{name}shift{k}")
+        found.append(out.let(f"uint32({rest} - {q} * {name}size{k})"))
         rest = q
     return [rest, *reversed(found)]
 
 
-def place(out: Lines, stream: int, at: Sequence[str]) -> str:
+def quotient(out: Lines, n: str, factor: str, shift: str) -> str:
+    """A number divided by what `Divisor` was made of."""
+    return out.let(f"uint32((uint64({n}) * uint64({factor})) >> uint64({shift}))")
+
+
+def place(out: Lines, stream: int, at: Sequence[str], name: str = "") -> str:
     """The element of a stream at coordinates."""
-    return out.let(" + ".join(f"int64({c}) * stride{stream}_{k}" for k, c in enumerate(at)))
+    return out.let(" + ".join(f"int64({c}) * {name}stride{stream}_{k}" for k, c in enumerate(at)))
