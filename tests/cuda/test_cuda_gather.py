@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
 
+from netdsl.cuda.kernels import scatter_add
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.scatter_add import plan_scatter_add
 from netdsl.ir import TensorType
@@ -83,3 +84,32 @@ def check_added(op, x, places):
 def test_scatter_add(shape, axis, index):
     x = numbers((*shape[:axis], *index, *shape[axis + 1 :]), "f32")
     check_added(ScatterAdd(axis, shape[axis]), x, indices(shape[axis], index))
+
+
+@pytest.mark.parametrize(
+    ("places", "size", "shape", "rest"),
+    [
+        (70, 5, (2,), (3,)),  # a thread for each sum
+        (700, 5, (), (2,)),  # a warp
+        (2100, 300, (), ()),  # two digits
+        (5000, 2, (2,), (9,)),  # long runs
+    ],
+)
+def test_scatter_add_of_a_sorted_index(monkeypatch, places, size, shape, rest):
+    monkeypatch.setattr(scatter_add, "SHORT", 0)
+    check_added(ScatterAdd(len(shape), size), numbers((*shape, places, *rest), "f32"), indices(size, places))
+
+
+def test_what_is_chosen_depends_on_sizes():
+    def launches(places, size, columns):
+        types = TensorType((places, columns)), TensorType((places,), "i64")
+        views = [View.dense(k, t) for k, t in enumerate((*types, TensorType((size, columns))))]
+        return [
+            launch.title.split(": ")[-1]
+            for launch in plan_scatter_add(ScatterAdd(0, size), views[:2], views[2:])
+        ]
+
+    assert launches(128, 1000, 1) == ["scatter_add 128 to 1000 x 1"]
+    assert launches(2000, 50_000, 512) == ["sort 1 x 2000", "find rows", "sum"]
+    assert launches(70_000, 400, 1)[-2:] == ["find rows", "sum"]
+    assert len(launches(70_000, 50_000, 512)) == 9

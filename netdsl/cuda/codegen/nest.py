@@ -53,6 +53,11 @@ def nest_values(axes: Sequence[Axis], items: Sequence[int], name: str = "") -> d
     return {f"{name}count": count, **values}
 
 
+def space_values(*space: int) -> dict[str, int]:
+    """The arguments of `nest_parameters` without streams, for a space of these sizes."""
+    return nest_values([Axis(n, False, ()) for n in space], [])
+
+
 def coordinates(out: Lines, flat: str, dims: int, name: str = "") -> list[str]:
     """The coordinate along each axis of a flat index, row-major."""
     found: list[str] = []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
-from netdsl.backend.axes import Axis, elements
+from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, nest_values
+from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Gather
@@ -29,7 +28,7 @@ def plan_gather(op: Gather, operands: Sequence[View], results: Sequence[View]) -
         raise LookupError(f"gather of {count:_} units; a kernel takes {MOST:_} at most")
     if not count:
         return []
-    values = nest_values([Axis(n, False, ()) for n in space], []) | {"size": size}
+    values = space_values(*space) | {"size": size}
     slots = {"x": Slot(x), "index": Slot(index), "out": Slot(y, written=True)}
     title = f"gather {index.type.size} of {size} x {elements(x.shape[op.axis + 1 :])}"
     return [Launch(title, _source(unit), -(-count // THREADS), THREADS, values, slots)]
@@ -42,7 +41,6 @@ def _units(columns: int, x: View, y: View) -> tuple[int, Dtype]:
     return (columns * x.item // wide, "i64") if whole else (columns, x.type.dtype)
 
 
-@functools.cache
 def _source(unit: Dtype) -> Source:
     pointers = (Parameter("x", to=unit), Parameter("index", to="i64"), Parameter("out", to=unit))
     parameters = (*pointers, *nest_parameters(3, 0), Parameter("size", "i64"))

@@ -1,0 +1,199 @@
+"""Long rows of keys sorted on the GPU by 8 bits after the other, by counting, in three launches each.
+
+A tile of a row is counted, the counts of all tiles are added up, and each element goes to its place; equal ones keep
+their order (as Merrill and Grimshaw 2011).
+"""
+
+from __future__ import annotations
+
+from netdsl.backend.step import Slot
+from netdsl.cuda.codegen.lines import Lines
+from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
+from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, words
+from netdsl.cuda.step import Launch, Parameter, Source
+
+THREADS = 256
+TILE = 2048
+EACH = TILE // THREADS
+DIGIT = 8
+"""Bits that a pass sorts by; a block has a thread for each of their 256 values."""
+
+
+def sort_digits(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -> tuple[list[Launch], Pairs]:
+    """Sort rows of `size` keys of a number of bits."""
+    source, target = Pairs.new(scratch, rows * size), Pairs.new(scratch, rows * size)
+    tiles = -(-size // TILE)
+    counts, totals = scratch.words(rows * tiles << DIGIT), scratch.words(rows << DIGIT)
+    launches = [_write_keys(keys, rows, size, source)]
+    for digit in range(0, bits, DIGIT):
+        values = space_values(rows, tiles) | {"size": size, "digit": digit}
+        moved = source.slots("in") | target.slots("out", written=True)
+        moved |= {"counts": Slot(counts), "totals": Slot(totals)}
+        counted = {"in_keys": Slot(source.keys), "counts": Slot(counts, written=True)}
+        summed = {"counts": Slot(counts, written=True), "totals": Slot(totals, written=True)}
+        launches += [
+            Launch("sort count", _count(), rows * tiles, THREADS, values, counted),
+            Launch("sort scan", _scan(), rows << DIGIT, THREADS, {"tiles": tiles}, summed),
+            Launch("sort move", _move(), rows * tiles, THREADS, values, moved),
+        ]
+        source, target = target, source
+    return launches, source
+
+
+def _write_keys(keys: Keys, rows: int, size: int, target: Pairs) -> Launch:
+    parameters = (*keys.parameters, *words("out_keys", "out_places"), *nest_parameters(2, 0))
+    out = Lines()
+    with out.kernel(parameters):
+        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
+        with out.block(f"if {flat} < count"):
+            _, place = coordinates(out, flat, 2)
+            key, place = keys.write(out, flat, place)
+            out.add(f"out_keys[{flat}] = {key}")
+            out.add(f"out_places[{flat}] = {place}")
+    values = {**space_values(rows, size), **keys.values}
+    slots = {**keys.slots, **target.slots("out", written=True)}
+    source = Source(out.text(), parameters)
+    return Launch("sort keys", source, -(-rows * size // THREADS), THREADS, values, slots)
+
+
+_TILE_NUMBERS = (Parameter("size", "u32"), Parameter("digit", "u32"))
+
+
+def _ranked(out: Lines, kept: bool) -> None:
+    """Count the digits of each warp's 256 elements in `table`; `kept`: how many equal ones are before each."""
+    row, tile = coordinates(out, "uint32(cuda.blockIdx.x)", 2)
+    out.write(f"""
+        table = cuda.shared.array({TILE}, uint32)
+        row = {row}
+        tile = {tile}
+        start = uint64(row) * uint64(size)
+        thread = uint32(cuda.threadIdx.x)
+        lane = uint32(thread & uint32(31))
+        warp = uint32(thread & uint32(0xE0)) << uint32(3)
+        before = uint32(uint32(uint32(1) << lane) - uint32(1))
+        own = uint32(tile * uint32({TILE}) + warp + lane)
+        for k in range({EACH}):
+            table[thread + uint32(k) * uint32({THREADS})] = uint32(0)
+        cuda.syncthreads()
+    """)
+    if kept:
+        out.add(f"ranks = cuda.local.array({EACH}, uint32)")
+    with out.block(f"for k in range({EACH})"):
+        out.write("""
+            place = uint32(own + uint32(k) * uint32(32))
+            value = uint32(256)
+            if place < size:
+                value = uint32(uint32(in_keys[start + uint64(place)] >> digit) & uint32(255))
+            equal = uint32(cuda.match_any_sync(uint32(0xFFFFFFFF), value))
+            rank = uint32(cuda.popc(uint32(equal & before)))
+            found = uint32(0)
+            if place < size:
+                found = table[warp + value]
+            cuda.syncwarp()
+            if (place < size) & (rank == uint32(0)):
+                table[warp + value] = uint32(found + uint32(cuda.popc(equal)))
+            cuda.syncwarp()
+        """)
+        if kept:
+            out.add("ranks[k] = uint32(found + rank)")
+    out.add("cuda.syncthreads()")
+
+
+def _count() -> Source:
+    """How often each digit occurs in a tile, by row, digit and tile."""
+    parameters = (*words("in_keys", "counts"), *nest_parameters(2, 0), *_TILE_NUMBERS)
+    out = Lines()
+    with out.kernel(parameters):
+        _ranked(out, kept=False)
+        out.write(f"""
+            total = uint32(0)
+            for k in range({EACH}):
+                total = uint32(total + table[thread + uint32(k) * uint32({THREADS})])
+            at = (uint64(row) * uint64({THREADS}) + uint64(thread)) * uint64(size1) + uint64(tile)
+            counts[at] = total
+        """)
+    return Source(out.text(), parameters)
+
+
+# `sum` of all threads up to this one; `line` is shared memory.
+_SUMMED = f"""
+    line[thread] = sum
+    cuda.syncthreads()
+    by = uint32(1)
+    while by < uint32({THREADS}):
+        if thread >= by:
+            sum = uint32(sum + line[thread - by])
+        cuda.syncthreads()
+        line[thread] = sum
+        cuda.syncthreads()
+        by = uint32(by << uint32(1))
+"""
+
+
+def _scan() -> Source:
+    """For each row and digit how often it occurs in the tiles before, and in all: a block each."""
+    parameters = (*words("counts", "totals"), Parameter("tiles", "u32"))
+    out = Lines()
+    with out.kernel(parameters):
+        out.write(f"""
+            line = cuda.shared.array({THREADS}, uint32)
+            thread = uint32(cuda.threadIdx.x)
+            start = uint64(cuda.blockIdx.x) * uint64(tiles)
+            total = uint32(0)
+            first = uint32(0)
+        """)
+        with out.block("while first < tiles"):
+            out.write("""
+                tile = uint32(first + thread)
+                own = uint32(0)
+                if tile < tiles:
+                    own = counts[start + uint64(tile)]
+                sum = own
+            """)
+            out.write(_SUMMED)
+            out.write(f"""
+                if tile < tiles:
+                    counts[start + uint64(tile)] = uint32(total + sum - own)
+                total = uint32(total + line[{THREADS - 1}])
+                cuda.syncthreads()
+                first = uint32(first + uint32({THREADS}))
+            """)
+        out.write("""
+            if thread == uint32(0):
+                totals[cuda.blockIdx.x] = total
+        """)
+    return Source(out.text(), parameters)
+
+
+def _move() -> Source:
+    """Every element to its place by a digit, those with equal digits in the order that they have."""
+    pointers = words("in_keys", "in_places", "out_keys", "out_places", "counts", "totals")
+    parameters = (*pointers, *nest_parameters(2, 0), *_TILE_NUMBERS)
+    out = Lines()
+    with out.kernel(parameters):
+        _ranked(out, kept=True)
+        out.write(f"""
+            line = cuda.shared.array({THREADS}, uint32)
+            at = uint64(row) * uint64({THREADS}) + uint64(thread)
+            own = totals[at]
+            sum = own
+        """)
+        out.write(_SUMMED)
+        out.write(f"""
+            begin = uint32(sum - own + counts[at * uint64(size1) + uint64(tile)])
+            for k in range({EACH}):
+                cell = uint32(thread + uint32(k) * uint32({THREADS}))
+                found = table[cell]
+                table[cell] = begin
+                begin = uint32(begin + found)
+            cuda.syncthreads()
+            for k in range({EACH}):
+                place = uint32(tile * uint32({TILE}) + warp + lane + uint32(k) * uint32(32))
+                if place < size:
+                    key = in_keys[start + uint64(place)]
+                    value = uint32(uint32(key >> digit) & uint32(255))
+                    target = start + uint64(uint32(table[warp + value] + ranks[k]))
+                    out_keys[target] = key
+                    out_places[target] = in_places[start + uint64(place)]
+        """)
+    return Source(out.text(), parameters)
