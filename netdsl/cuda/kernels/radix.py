@@ -84,7 +84,7 @@ def _ranked(out: Lines, kept: bool) -> None:
             value = uint32(256)
             if place < size:
                 value = uint32(uint32(in_keys[start + uint64(place)] >> digit) & uint32(255))
-            equal = uint32(cuda.match_any_sync(uint32(0xFFFFFFFF), value))
+            equal = uint32(cuda.match_any_sync(uint32(0xFFFFFFFF), int32(value)))
             rank = uint32(cuda.popc(uint32(equal & before)))
             found = uint32(0)
             if place < size:
