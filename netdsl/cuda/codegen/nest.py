@@ -27,6 +27,23 @@ class Divisor:
         return Divisor(-(-(1 << 31 + bits) // d), 31 + bits)
 
 
+def divisor_parameters(name: str) -> list[Parameter]:
+    """A number that is divided by, and what it is multiplied with and shifted by instead."""
+    return [Parameter(name, "u32"), Parameter(f"{name}_factor", "u32"), Parameter(f"{name}_shift", "u32")]
+
+
+def divisor_values(name: str, value: int) -> dict[str, int]:
+    """The arguments of `divisor_parameters`."""
+    d = Divisor.of(value)
+    return {name: value, f"{name}_factor": d.factor, f"{name}_shift": d.shift}
+
+
+def divided(out: Lines, n: str, name: str) -> tuple[str, str]:
+    """The quotient and the remainder of a uint32 below 2^31 by the number of a name."""
+    quotient = out.let(f"uint32((uint64({n}) * uint64({name}_factor)) >> uint64({name}_shift))")
+    return quotient, out.let(f"uint32({n} - {quotient} * {name})")
+
+
 def nest_parameters(dims: int, streams: int, name: str = "") -> list[Parameter]:
     """The size of a space, those of all axes but the first as divisors, and the strides of each stream.
 
@@ -34,7 +51,7 @@ def nest_parameters(dims: int, streams: int, name: str = "") -> list[Parameter]:
     """
     found = [Parameter(f"{name}count", "u32")]
     for k in range(1, dims):
-        found += [Parameter(f"{name}{part}{k}", "u32") for part in ("size", "factor", "shift")]
+        found += divisor_parameters(f"{name}size{k}")
     found += [Parameter(f"{name}stride{s}_{k}", "i64") for s in range(streams) for k in range(dims)]
     return found
 
@@ -46,8 +63,7 @@ def nest_values(axes: Sequence[Axis], items: Sequence[int], name: str = "") -> d
     for k, axis in enumerate(axes):
         count *= axis.size
         if k:
-            d = Divisor.of(axis.size)
-            values |= {f"{name}size{k}": axis.size, f"{name}factor{k}": d.factor, f"{name}shift{k}": d.shift}
+            values |= divisor_values(f"{name}size{k}", axis.size)
         for s, (b, i) in enumerate(zip(axis.strides, items, strict=True)):
             values[f"{name}stride{s}_{k}"] = b // i
     return {f"{name}count": count, **values}
@@ -61,17 +77,10 @@ def space_values(*space: int) -> dict[str, int]:
 def coordinates(out: Lines, flat: str, dims: int, name: str = "") -> list[str]:
     """The coordinate along each axis of a flat index, row-major."""
     found: list[str] = []
-    rest = flat
     for k in reversed(range(1, dims)):
-        q = quotient(out, rest, f"{name}factor{k}", f"{name}shift{k}")
-        found.append(out.let(f"uint32({rest} - {q} * {name}size{k})"))
-        rest = q
-    return [rest, *reversed(found)]
-
-
-def quotient(out: Lines, n: str, factor: str, shift: str) -> str:
-    """A number divided by what `Divisor` was made of."""
-    return out.let(f"uint32((uint64({n}) * uint64({factor})) >> uint64({shift}))")
+        flat, rest = divided(out, flat, f"{name}size{k}")
+        found.append(rest)
+    return [flat, *reversed(found)]
 
 
 def place(out: Lines, stream: int, at: Sequence[str], name: str = "") -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.backend.tape import Tape, tape
-from netdsl.cuda.codegen.nest import MOST, Divisor, nest_values
+from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
 from netdsl.cuda.kernels.reduce_source import THREADS, Tile, reduce_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
@@ -127,9 +127,9 @@ class _Nest:
         views = (*self.reads, out)
         items = [v.item for v in views] + [1] * (len(axes[0].strides) - len(views))
         steps = -(-self.length // tile.step)
-        divisor = Divisor.of(self.groups)
-        values = {"chunk": -(-steps // parts) * tile.step, "groups": self.groups, "partial": size}
-        values |= {"factor": divisor.factor, "shift": divisor.shift}
+        values = {"chunk": -(-steps // parts) * tile.step, "partial": size} | divisor_values(
+            "groups", self.groups
+        )
         values |= nest_values(kept, items, "k") | nest_values(_sized(reduced), items, "r")
         values["rcount"] = self.length
         dtypes = [v.type.dtype for v in views]

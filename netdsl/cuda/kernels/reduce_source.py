@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.fold import WARP, Fold
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import coordinates, nest_parameters, place, quotient
+from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
 from netdsl.cuda.codegen.scalar import Printer
 from netdsl.cuda.codegen.streams import Streams, element
 from netdsl.cuda.step import Parameter, Source
@@ -71,8 +71,7 @@ class _Writer:
 
     def source(self) -> Source:
         """The parameters: addresses, both nests, elements and groups of results of a part, partial results."""
-        numbers = [Parameter(name, "u32") for name in ("chunk", "groups", "factor", "shift")]
-        numbers += [Parameter("partial", "i64")]
+        numbers = [Parameter("chunk", "u32"), *divisor_parameters("groups"), Parameter("partial", "i64")]
         if self.tile.lanes:
             numbers += [Parameter(f"lane{s}", "i64") for s in range(self.streams.count)]
         nests = nest_parameters(self.kept, self.streams.count, "k")
@@ -86,8 +85,7 @@ class _Writer:
         """Threads beyond the last result repeat it, since all lanes take part in a shuffle, and store nothing."""
         out, tile = self.out, self.tile
         thread, block = out.let("uint32(cuda.threadIdx.x)"), out.let("uint32(cuda.blockIdx.x)")
-        part = quotient(out, block, "factor", "shift")
-        group = out.let(f"uint32({block} - {part} * groups)")
+        part, group = divided(out, block, "groups")
         low, high = (
             out.let(f"{thread} & uint32({self._fast - 1})"),
             out.let(f"{thread} // uint32({self._fast})"),
