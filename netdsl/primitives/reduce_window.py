@@ -163,7 +163,7 @@ class ReduceWindowGrad(Windows):
             for cut in self.cuts(g.shape[1:-1]):
                 out[cut] += share
         else:
-            x, open_ = self.padded(arrays[0], -np.inf), np.ones(g.shape, np.bool_)
+            x, open_ = self.padded(arrays[0], np.nan), np.ones(g.shape, np.bool_)
             for cut in self.cuts(g.shape[1:-1]):
                 hit = open_ & (x[cut] == arrays[1])
                 out[cut] += np.where(hit, g, 0)

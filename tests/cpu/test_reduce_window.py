@@ -1,5 +1,7 @@
 """Windows and their gradients against the NumPy meaning."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -100,3 +102,14 @@ def test_the_first_of_equal_cells_gets_the_gradient():
     want = np.zeros((1, 4, 4, 5), np.float32)
     want[:, ::2, ::2] = 1
     np.testing.assert_array_equal(got, want)
+
+
+def test_padding_gets_no_gradient_where_all_cells_are_minus_infinity():
+    x = np.full((1, 4, 4, 5), -np.inf, np.float32)
+    op = ReduceWindow("max", *POOLS["3x3 s2 p1"])
+    y, g = np.full((1, 2, 2, 5), -np.inf, np.float32), np.ones((1, 2, 2, 5), np.float32)
+    np.testing.assert_array_equal(run_primitive(op, [x])[0], y)
+    grad = ReduceWindowGrad(*dataclasses.astuple(op), input=(4, 4))
+    (got,) = run_primitive(grad, [x, y, g])
+    np.testing.assert_array_equal(got, grad.reference(x, y, g)[0])
+    assert got.sum() == g.sum()
