@@ -10,16 +10,29 @@ from netdsl.backend.step import Plan
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.cuda.kernels.non_max_suppression import plan_suppress
+from netdsl.cuda.kernels.reduce import plan_reduce
+from netdsl.cuda.kernels.reduce_window import plan_window
 from netdsl.cuda.kernels.scatter_add import plan_scatter_add
 from netdsl.cuda.kernels.top_k import plan_top
 from netdsl.cuda.step import Launch
 from netdsl.ir import Op
-from netdsl.primitives import Gather, NonMaxSuppression, ScatterAdd, TopK
+from netdsl.primitives import (
+    Gather,
+    NonMaxSuppression,
+    Reduce,
+    ReduceWindow,
+    ReduceWindowGrad,
+    ScatterAdd,
+    TopK,
+)
 from netdsl.schedule import View
 
 Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Launch]]
 PLANNERS: Mapping[type, Planner] = {
     **dict.fromkeys(ELEMENTWISE, plan_elementwise),
+    Reduce: plan_reduce,
+    ReduceWindow: plan_window,
+    ReduceWindowGrad: plan_window,
     Gather: plan_gather,
     ScatterAdd: plan_scatter_add,
     TopK: plan_top,

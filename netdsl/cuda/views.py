@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netdsl.ir import Node
-from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
+from netdsl.primitives import Concat, Map, Pad, Reduce, ReduceWindow, ReduceWindowGrad, Slice, Transpose
 from netdsl.schedule import Layout, Side, View
 
 #: the loosest layout of operands and of results; kernels that are not listed take dense views only
@@ -15,10 +15,16 @@ TAKES: Mapping[type, tuple[Layout, Layout]] = {
     Slice: (Layout.STRIDED, Layout.STRIDED),
     Pad: (Layout.STRIDED, Layout.STRIDED),
     Transpose: (Layout.STRIDED, Layout.STRIDED),
+    Reduce: (Layout.STRIDED, Layout.STRIDED),
+    ReduceWindow: (Layout.STRIDED, Layout.STRIDED),
+    ReduceWindowGrad: (Layout.STRIDED, Layout.STRIDED),
 }
 
 
 def accepts(node: Node, side: Side, index: int, view: View) -> bool:
-    """Whether the kernel of a node takes a view as this operand or result."""
+    """Whether the kernel of a node takes a view as this operand or result, and loses less than a copy costs."""
     reads, writes = TAKES.get(type(node.op), (Layout.DENSE, Layout.DENSE))
-    return view.layout <= (reads if side == "operand" else writes)
+    if view.layout > (reads if side == "operand" else writes):
+        return False
+    # Windows read a cell several times, so that a copy pays where neighbouring channels are no neighbours.
+    return not isinstance(node.op, ReduceWindow | ReduceWindowGrad) or view.strides[-1] == view.item
