@@ -12,6 +12,8 @@ from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.cuda.kernels.non_max_suppression import plan_suppress
 from netdsl.cuda.kernels.reduce import plan_reduce
 from netdsl.cuda.kernels.reduce_window import plan_window
+from netdsl.cuda.kernels.roi_reduce import plan_region
+from netdsl.cuda.kernels.roi_reduce_grad import plan_region_grad
 from netdsl.cuda.kernels.scatter_add import plan_scatter_add
 from netdsl.cuda.kernels.top_k import plan_top
 from netdsl.cuda.step import Launch
@@ -22,6 +24,8 @@ from netdsl.primitives import (
     Reduce,
     ReduceWindow,
     ReduceWindowGrad,
+    RoiReduce,
+    RoiReduceGrad,
     ScatterAdd,
     TopK,
 )
@@ -37,6 +41,8 @@ PLANNERS: Mapping[type, Planner] = {
     ScatterAdd: plan_scatter_add,
     TopK: plan_top,
     NonMaxSuppression: plan_suppress,
+    RoiReduce: plan_region,
+    RoiReduceGrad: plan_region_grad,
 }
 
 

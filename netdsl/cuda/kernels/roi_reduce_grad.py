@@ -14,7 +14,14 @@ from dataclasses import replace
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import Divisor, coordinates, nest_parameters, quotient, space_values
+from netdsl.cuda.codegen.nest import (
+    coordinates,
+    divided,
+    divisor_parameters,
+    divisor_values,
+    nest_parameters,
+    space_values,
+)
 from netdsl.cuda.kernels.keys import LAST, Scratch, words
 from netdsl.cuda.kernels.roi_reduce import (
     PARAMETERS,
@@ -62,9 +69,7 @@ def plan_region_grad(op: RoiReduceGrad, operands: Sequence[View], results: Seque
         slots |= lists
     m = geometry
     values = m.values(m.n, m.h, m.w, m.blocks, m.step)
-    for axis, size in (("p", m.p), ("q", m.q)):
-        d = Divisor.of(max(size, 1))
-        values |= {axis: size, f"{axis}_factor": d.factor, f"{axis}_shift": d.shift}
+    values |= divisor_values("p", max(m.p, 1)) | divisor_values("q", max(m.q, 1))
     source = _pixels(op.kind, op.split, m.each)
     launches.append(Launch("pixels", source, -(-values["count"] // THREADS), THREADS, values, slots))
     title = f"{op.name} {op.kind} {'x'.join(map(str, g.shape[1:]))} @ {m.h}x{m.w}"
@@ -156,9 +161,7 @@ _LISTED = (
     *(Parameter(name, to="f32") for name in ("rows", "columns", "g", "out")),
     *words("rows_list", "rows_count", "columns_list", "columns_count"),
 )
-
-
-_CELLS = tuple(Parameter(f"{name}{part}", "u32") for name in "pq" for part in ("", "_factor", "_shift"))
+_CELLS = (*divisor_parameters("p"), *divisor_parameters("q"))
 
 
 def _pixels(kind: str, split: bool, each: int) -> Source:
@@ -186,14 +189,12 @@ def _pixels(kind: str, split: bool, each: int) -> Source:
                 at = uint32(0)
             """)
             if split:
-                out.add(f"block_row = {quotient(out, block, 'q_factor', 'q_shift')}")
-                out.add(f"block_column = uint32({block} - block_row * q)")
+                block_row, block_column = divided(out, block, "q")
             with out.block("while at < lines"):
                 out.add("cell_row = rows_list[down + int64(at)]")
-                region = quotient(out, "cell_row", "p_factor", "p_shift")
+                region, cell_p = divided(out, "cell_row", "p")
                 out.write(f"""
                     begin = uint32({region} * q)
-                    cell_p = uint32(cell_row - {region} * p)
                     skips = first < ends
                     while skips:
                         skips = columns_list[along + int64(first)] < begin
@@ -201,8 +202,8 @@ def _pixels(kind: str, split: bool, each: int) -> Source:
                             first = uint32(first + uint32(1))
                             skips = first < ends
                 """)
-                with out.block("if cell_p == block_row") if split else nullcontext():
-                    _region(out, kind, split, each, (n, y, across, channel))
+                with out.block(f"if {cell_p} == {block_row}") if split else nullcontext():
+                    _region(out, kind, each, (n, y, across, channel), block_column if split else None)
                 out.add("at = uint32(at + uint32(1))")
             out.write(f"""
                 own = (line * int64(width) + int64({across})) * int64(pixel)
@@ -214,8 +215,8 @@ def _pixels(kind: str, split: bool, each: int) -> Source:
     return Source(out.text(), parameters)
 
 
-def _region(out: Lines, kind: str, split: bool, each: int, at: Sequence[str]) -> None:
-    """Add what the cells of a row of a region give to a pixel: those of its columns that have a weight there."""
+def _region(out: Lines, kind: str, each: int, at: Sequence[str], only: str | None) -> None:
+    """Add what a row of cells of a region gives to a pixel: those with a weight there, or `only` that of a column."""
     n, y, across, channel = at
     out.write(f"""
         row = int64({n}) * int64(regions) * int64(p) + int64(cell_row)
@@ -229,7 +230,7 @@ def _region(out: Lines, kind: str, split: bool, each: int, at: Sequence[str]) ->
             cell_q = uint32(cell_column - begin)
             goes = cell_q < q
         """)
-        with out.block("if goes & (cell_q == block_column)" if split else "if goes"):
+        with out.block(f"if goes & (cell_q == {only})" if only else "if goes"):
             out.write(f"""
                 column = int64({n}) * int64(regions) * int64(q) + int64(cell_column)
                 wx = columns[column * int64(width) + int64({across})]
