@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import inspect
 import linecache
 import math
 from importlib import metadata
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from netdsl.cache import Cache
+from netdsl.cuda.intrinsics import intrinsics
 from netdsl.cuda.step import Parameter, Source
 from netdsl.extras import need
 from netdsl.source import Diagnostic, NetError
@@ -41,28 +43,35 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
 
 def key_of(source: Source, capability: tuple[int, int], form: str) -> str:
     """What a form of a kernel is kept under: its content, the card and the compilers."""
-    content = (source.text, source.parameters, capability, form, _versions())
+    content = (source.text, source.parameters, source.bounds, capability, form, _versions(), _own())
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _compiled(source: Source, capability: tuple[int, int]) -> str:
     cuda = _numba_cuda()
     names: dict[str, Any] = {"cuda": cuda, "libdevice": cuda.libdevice, "math": math}
-    names |= {name: getattr(cuda.types, name) for name in _TYPES}
+    names |= {name: getattr(cuda.types, name) for name in _TYPES} | _intrinsics()
     file = f"<kernel {source.key}>"
     # numba.cuda and tracebacks find the lines there.
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(keepends=True), file)
     # Text that this package wrote from numbers and operators of its own; numba.cuda compiles functions, no text.
     exec(compile(source.text, file, "exec"), names)
     signature = cuda.types.void(*(_type(cuda.types, p) for p in source.parameters))
+    # No lineinfo: it doubles the time, and NVVM makes invalid names for some of the variables.
     ptx, _ = cuda.compile(
-        names["kernel"], signature, cc=capability, device=False, abi="numba", output="ptx", lineinfo=True
+        names["kernel"],
+        signature,
+        cc=capability,
+        device=False,
+        abi="numba",
+        output="ptx",
+        launch_bounds=source.bounds,
     )
     return str(ptx)
 
 
 def _type(types: ModuleType, parameter: Parameter) -> Any:
-    element = {"f32": types.float32, "i64": types.int64, "u32": types.uint32, "bool": types.uint8}
+    element = {"f32": types.float32, "i32": types.int32, "i64": types.int64, "u32": types.uint32, "bool": types.uint8}
     if parameter.to is not None:
         return types.CPointer(element[parameter.to])
     assert parameter.kind is not None
@@ -73,6 +82,18 @@ def _type(types: ModuleType, parameter: Parameter) -> Any:
 def _versions() -> tuple[str, ...]:
     need("numba_cuda", "numba-cuda", "computing on a GPU", "device")
     return tuple(metadata.version(name) for name in _COMPILERS)
+
+
+@functools.cache
+def _own() -> str:
+    """A hash of the instructions that this package adds."""
+    return hashlib.sha256(inspect.getsource(intrinsics).encode()).hexdigest()
+
+
+@functools.cache
+def _intrinsics() -> dict[str, Any]:
+    modules = ("numba.cuda.extending", "llvmlite.ir")
+    return intrinsics(_numba_cuda(), *map(importlib.import_module, modules))
 
 
 @functools.cache

@@ -12,11 +12,11 @@ from typing import Literal, TypeAlias
 from netdsl.backend.step import Slot
 from netdsl.scalar.operators import Dtype
 
-Kind = Literal["f32", "i64", "u32"]
+Kind = Literal["f32", "i32", "i64", "u32"]
 Element: TypeAlias = Dtype | Literal["u32"]
 """What an address leads to: elements of a tensor, or the words of a kernel's own tables."""
 
-FORMATS: Mapping[Kind, str] = {"f32": "f", "i64": "q", "u32": "I"}
+FORMATS: Mapping[Kind, str] = {"f32": "f", "i32": "i", "i64": "q", "u32": "I"}
 """The kinds of numbers as `struct` writes them."""
 
 
@@ -31,15 +31,20 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Source:
-    """The source of a kernel: the Python function `kernel` over its parameters, which `numba.cuda` compiles."""
+    """The source of a kernel: the Python function `kernel` over its parameters, which `numba.cuda` compiles.
+
+    `bounds` are the most threads of a block, and how many blocks of them a multiprocessor shall hold: what a thread
+    may have of registers follows from these.
+    """
 
     text: str
     parameters: tuple[Parameter, ...]
+    bounds: tuple[int, int] | None = None
 
     @cached_property
     def key(self) -> str:
         """A hash of the content."""
-        return hashlib.sha256(repr((self.text, self.parameters)).encode()).hexdigest()[:24]
+        return hashlib.sha256(repr((self.text, self.parameters, self.bounds)).encode()).hexdigest()[:24]
 
     def pack(self, values: Mapping[str, int | float]) -> bytes:
         """The block of arguments as a launch takes it: each on a multiple of its size."""

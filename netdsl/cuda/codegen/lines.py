@@ -32,10 +32,14 @@ class Lines:
 
     def let(self, expression: str) -> str:
         """Compute a value; returns its name."""
-        name = f"v{self._names}"
-        self._names += 1
+        name = self.fresh()
         self.add(f"{name} = {expression}")
         return name
+
+    def fresh(self) -> str:
+        """A name that nothing has."""
+        self._names += 1
+        return f"v{self._names - 1}"
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:

@@ -1,0 +1,78 @@
+"""The tiles of a product of matrices, and which one fits: from sizes alone, so that bits are the same on every card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WARP_ROWS, WARP_COLUMNS = 4, 8
+WARP = 32
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows, columns and terms of a block; each thread sums `high` rows of `wide` columns.
+
+    A warp is 4 threads high and 8 wide.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    high: int
+    wide: int
+    blocks: int
+    """Blocks that a multiprocessor holds at once."""
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.rows * self.columns // (self.high * self.wide)
+
+    @property
+    def warp_rows(self) -> int:
+        """Rows of a warp."""
+        return WARP_ROWS * self.high
+
+    @property
+    def warps_across(self) -> int:
+        """Warps side by side."""
+        return self.columns // (WARP_COLUMNS * self.wide)
+
+
+TILES = {
+    Tile(128, 128, 8, 8, 8, 2): 1.0,
+    Tile(128, 64, 8, 8, 8, 4): 0.9,
+    Tile(64, 64, 16, 4, 4, 2): 0.7,
+    Tile(128, 32, 16, 8, 4, 4): 0.65,
+    Tile(32, 32, 8, 4, 4, 8): 0.45,
+}
+"""The share of its peak that a full multiprocessor reaches with a tile, by the reads of shared memory it takes."""
+
+PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+PROCESSORS = 132
+START = 64
+"""Terms that take as long as beginning and ending a tile."""
+LAUNCH = 300_000
+"""Multiply-adds of one multiprocessor in the time of one more launch."""
+ADD = 58
+"""Multiply-adds of one multiprocessor in the time that it writes and reads one element of a part."""
+
+
+def cut(rows: int, columns: int, terms: int, groups: int) -> tuple[Tile, int]:
+    """The tile, and in how many parts the terms are summed, by a model of the time that some 132 processors take."""
+    choices = [(tile, _parts(terms, tile, wanted)) for tile in TILES for wanted in PARTS]
+    return min(choices, key=lambda c: _time(*c, rows, columns, terms, groups))
+
+
+def _parts(terms: int, tile: Tile, wanted: int) -> int:
+    """The parts that are not empty when so many are wanted."""
+    chunks = max(1, -(-terms // tile.depth))
+    return -(-chunks // -(-chunks // wanted))
+
+
+def _time(tile: Tile, parts: int, rows: int, columns: int, terms: int, groups: int) -> float:
+    """In multiply-adds of one processor."""
+    blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * groups * parts
+    block = (terms / parts + START) * tile.rows * tile.columns / TILES[tile]
+    second = LAUNCH + ADD * parts * rows * columns * groups / PROCESSORS if parts > 1 else 0
+    return -(-blocks // PROCESSORS) * block + second

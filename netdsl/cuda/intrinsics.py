@@ -1,0 +1,58 @@
+"""What `numba.cuda` has no function for: instructions that a kernel's source calls by name.
+
+`load4(p, i)` reads four float32 from element `i` on with one instruction, a tuple; `store4(p, i, a, b, c, d)` writes
+them.  `p` is a pointer or an array of shared memory, `i` an int32; the address is a multiple of 16 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+LANES = 4
+BYTES = 16
+
+
+def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions by name, made with `numba.cuda`, its module `extending` and `llvmlite.ir`."""
+    types = cuda.types
+    vector = ir.VectorType(ir.FloatType(), LANES)
+
+    def address(context: Any, builder: Any, kind: Any, value: Any, index: Any) -> Any:
+        start = (
+            value
+            if isinstance(kind, types.CPointer)
+            else context.make_array(kind)(context, builder, value).data
+        )
+        return builder.bitcast(builder.gep(start, [index]), vector.as_pointer())
+
+    def lane(k: int) -> Any:
+        return ir.Constant(ir.IntType(32), k)
+
+    @extending.intrinsic
+    def load4(typing: Any, p: Any, i: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            found = builder.load(address(context, builder, signature.args[0], *arguments))
+            found.align = BYTES
+            return context.make_tuple(
+                builder,
+                signature.return_type,
+                [builder.extract_element(found, lane(k)) for k in range(LANES)],
+            )
+
+        return types.UniTuple(types.float32, LANES)(p, types.int32), generate
+
+    @extending.intrinsic
+    def store4(typing: Any, p: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value = ir.Constant(vector, ir.Undefined)
+            for k, element in enumerate(arguments[2:]):
+                value = builder.insert_element(value, element, lane(k))
+            place = address(context, builder, signature.args[0], *arguments[:2])
+            builder.store(value, place).align = BYTES
+            return context.get_dummy_value()
+
+        return types.void(p, types.int32, *[types.float32] * LANES), generate
+
+    return {"load4": load4, "store4": store4}
