@@ -71,7 +71,13 @@ def _compiled(source: Source, capability: tuple[int, int]) -> str:
 
 
 def _type(types: ModuleType, parameter: Parameter) -> Any:
-    element = {"f32": types.float32, "i32": types.int32, "i64": types.int64, "u32": types.uint32, "bool": types.uint8}
+    element = {
+        "f32": types.float32,
+        "i32": types.int32,
+        "i64": types.int64,
+        "u32": types.uint32,
+        "bool": types.uint8,
+    }
     if parameter.to is not None:
         return types.CPointer(element[parameter.to])
     assert parameter.kind is not None

@@ -30,7 +30,6 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
     def lane(k: int) -> Any:
         return ir.Constant(ir.IntType(32), k)
 
-    @extending.intrinsic
     def load4(typing: Any, p: Any, i: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             found = builder.load(address(context, builder, signature.args[0], *arguments))
@@ -43,7 +42,6 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
 
         return types.UniTuple(types.float32, LANES)(p, types.int32), generate
 
-    @extending.intrinsic
     def store4(typing: Any, p: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             value = ir.Constant(vector, ir.Undefined)
@@ -55,4 +53,4 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
 
         return types.void(p, types.int32, *[types.float32] * LANES), generate
 
-    return {"load4": load4, "store4": store4}
+    return {f.__name__: extending.intrinsic(f) for f in (load4, store4)}

@@ -131,7 +131,7 @@ class Contract(Op):
         return np.pad(x, ((0, 0), *self.pad, (0, 0)))
 
     def _grouped(self, a: Array) -> Array:
-        return a.reshape(*a.shape[:-1], self.groups, -1)
+        return a.reshape(*a.shape[:-1], self.groups, a.shape[-1] // self.groups)
 
     def _sum_forward(self, x: Array, w: Array, shape: tuple[int, ...]) -> Array:
         y = np.zeros(self._grouped(np.empty(shape, np.bool_)).shape, np.result_type(x, w))

@@ -14,11 +14,12 @@ class Streams:
     """The streams of a tape by number: the operands that are read, the results, then the counters.
 
     `dtypes` are those of operands and results; a counter is a coordinate of the space or the flat index.
+    The operands before number `first` are none: the kernel computes them itself.
     """
 
-    def __init__(self, program: Tape, dtypes: Sequence[Dtype]) -> None:
+    def __init__(self, program: Tape, dtypes: Sequence[Dtype], first: int = 0) -> None:
         self.dtypes = dtypes
-        self._used = {old: new for new, old in enumerate(program.args())}
+        self._used = {old: new for new, old in enumerate(k for k in program.args() if k >= first)}
         self._counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
 
     @property

@@ -7,7 +7,7 @@ sums lie in shared memory by then, so that the expression is in the source once 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.step import Slot
@@ -15,7 +15,7 @@ from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, nest_values, place
 from netdsl.cuda.codegen.scalar import Printer
-from netdsl.cuda.kernels.map import element, stored
+from netdsl.cuda.codegen.streams import Streams, stored
 from netdsl.cuda.step import Parameter
 from netdsl.ir import TensorType
 from netdsl.scalar import Arg, Expr
@@ -25,9 +25,9 @@ from netdsl.schedule import View, dense_strides
 
 @dataclass(frozen=True)
 class Finish:
-    """What a source needs to know: streams are the operands that are read, the result and the counters.
+    """What a source needs to know: the tape, whose operand 0 is the sum, and the dtypes of its streams.
 
-    Operand 0 of the tape is the sum.  The rows of the result are `dims` axes, its channels one more.
+    The rows of the result are `dims` axes, its channels one more.
     """
 
     tape: Tape
@@ -35,37 +35,28 @@ class Finish:
     dims: int
 
     @property
-    def used(self) -> dict[int, int]:
-        """The operands that are read, the sum apart, and the number of the stream of each."""
-        return {old: new for new, old in enumerate(k for k in self.tape.args() if k)}
-
-    @property
-    def counters(self) -> list[tuple[str, int]]:
-        """The coordinates that are used, and the flat index where random numbers are drawn."""
-        return [("index", a) for a in self.tape.axes()] + ([("flat", 0)] if self.tape.random() else [])
+    def streams(self) -> Streams:
+        """The streams of the tape; operand 0 is the sum."""
+        return Streams(self.tape, self.dtypes, 1)
 
     def parameters(self) -> list[Parameter]:
         """Pointers, sizes and strides."""
-        pointers = [Parameter(f"p{k}", to=dtype) for k, dtype in enumerate(self.dtypes)]
-        starts = [Parameter(f"start{k}", "i64") for k in range(len(self.counters))]
-        streams = len(self.dtypes) + len(self.counters)
-        return [*pointers, *starts, *nest_parameters(self.dims + 1, streams)]
+        streams = self.streams
+        starts = [Parameter(f"start{k}", "i64") for k in range(len(self.dtypes), streams.count)]
+        return [*streams.pointers(), *starts, *nest_parameters(self.dims + 1, streams.count)]
 
     def emit(self, out: Lines, total: str, row: str, column: str, shift: str = "") -> None:
         """Compute and store an element; row and column are uint32, `shift` is added to its place."""
         at = [*coordinates(out, row, self.dims), column]
         result = len(self.dtypes) - 1
 
-        def leaf(kind: str, number: int) -> str:
-            if kind == "arg" and number == 0:
-                return total
-            if kind == "arg":
-                return element(out, self.used[number], self.dtypes[self.used[number]], at)
-            k = self.counters.index((kind, number))
-            found = out.let(f"start{k} + {place(out, result + 1 + k, at)}")
-            return found if kind == "index" else out.let(f"uint32({found})")
+        def found(stream: int) -> str:
+            element = place(out, stream, at)
+            return out.let(f"start{stream} + {element}") if stream > result else element
 
-        (value,) = Printer(out, leaf).print(self.tape)
+        leaf = self.streams.leaf(out, found)
+        printer = Printer(out, lambda kind, k: total if (kind, k) == ("arg", 0) else leaf(kind, k))
+        (value,) = printer.print(self.tape)
         out.add(f"p{result}[{place(out, result, at)}{shift}] = {stored(value, self.dtypes[result])}")
 
 
@@ -82,19 +73,18 @@ def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: B
     """The end of a contraction over a box of the result; operands are those of the epilogue."""
     sources: tuple[Dtype, ...] = ("f32", *(v.type.dtype for v in operands))
     program = tape([Arg(0) if epilogue is None else epilogue], sources, [result.type.dtype])
-    finish = Finish(program, (), 1)
-    views = [box.of(operands[k - 1], result.shape) for k in finish.used]
-    views.append(box.of(result, result.shape))
-    counters = [_counter(kind, axis, result.shape) for kind, axis in finish.counters]
-    starts = [sum(f * s for f, s in zip(box.first, strides, strict=True)) for strides in counters]
-    steps = [tuple(d * s for d, s in zip(box.step, strides, strict=True)) for strides in counters]
-    streams = [*(v.strides for v in views), *steps]
-    items = [*(v.item for v in views), *[1] * len(steps)]
+    read = [operands[k - 1] for k in program.args() if k]
+    views = [box.of(v, result.shape) for v in (*read, result)]
+    counters = [tuple(int(k == a) for k in range(len(result.shape))) for a in program.axes()]
+    counters += [dense_strides(result.shape, 1)] if program.random() else []
+    streams = [*(v.strides for v in views), *map(box.steps, counters)]
+    items = [*(v.item for v in views), *[1] * len(counters)]
     rows = axes_of(box.count[:-1], [s[:-1] for s in streams])
     columns = Axis(box.count[-1], False, tuple(s[-1] for s in streams))
-    values = nest_values([*rows, columns], items) | {f"start{k}": start for k, start in enumerate(starts)}
-    slots = {f"p{k}": Slot(v, k == len(views) - 1) for k, v in enumerate(views)}
-    return Ending(replace(finish, dtypes=tuple(v.type.dtype for v in views), dims=len(rows)), values, slots)
+    values = nest_values([*rows, columns], items)
+    values |= {f"start{k}": box.start(c) for k, c in enumerate(counters, len(views))}
+    slots = {f"p{k}": Slot(v, k == len(read)) for k, v in enumerate(views)}
+    return Ending(Finish(program, tuple(v.type.dtype for v in views), len(rows)), values, slots)
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,10 @@ class Box:
         spread = View(view.buffer, TensorType(tuple(space), view.type.dtype), view.over(space), view.offset)
         return spread.sliced(self.first, self.step, self.count)
 
+    def start(self, strides: Sequence[int]) -> int:
+        """What something with strides over the result has gained at the first element."""
+        return sum(f * s for f, s in zip(self.first, strides, strict=True))
 
-def _counter(kind: str, axis: int, space: Sequence[int]) -> tuple[int, ...]:
-    """What a counter gains along each axis of the result."""
-    return dense_strides(space, 1) if kind == "flat" else tuple(int(k == axis) for k in range(len(space)))
+    def steps(self, strides: Sequence[int]) -> tuple[int, ...]:
+        """What it gains along each axis of the box."""
+        return tuple(d * s for d, s in zip(self.step, strides, strict=True))

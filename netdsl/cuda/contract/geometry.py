@@ -58,8 +58,8 @@ def backward(
     """The axes of the correlations of y that give x, one for each phase of the stride."""
     steps = zip(op.stride, op.pad, op.dilation, strict=True)
     axes = [
-        [_phase(r, *sizes, step, lo, dilation) for r in range(min(step, sizes[0]))]
-        for *sizes, (step, (lo, _), dilation) in zip(x, kernel, y, steps, strict=True)
+        [_phase(r, size, taps, count, step, lo, dilation) for r in range(min(step, size))]
+        for size, taps, count, (step, (lo, _), dilation) in zip(x, kernel, y, steps, strict=True)
     ]
     yield from itertools.product(*axes)
 

@@ -90,7 +90,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Place:
-    """What a row or a term adds to the address, the condition for it, and what it adds to coordinates of the pixel."""
+    """What a row or a term adds to the address and to coordinates of the pixel, and the condition for it to be."""
 
     offset: str
     inside: str

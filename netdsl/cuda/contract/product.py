@@ -107,9 +107,7 @@ class _Reader:
 
     def _steps(self, first: str, several: bool) -> list[str]:
         count = self.reads if several else 1
-        return [
-            self.out.let(f"int32({first} + {k * self.outer})") if k else first for k in range(count)
-        ]
+        return [self.out.let(f"int32({first} + {k * self.outer})") if k else first for k in range(count)]
 
     def read(self, first: str, end: str) -> None:
         """Read a chunk from term `first` on; zero from `end` on and in the padding."""
@@ -124,8 +122,8 @@ class _Reader:
     def _read(self, row: Place, term: Place) -> list[str]:
         out, name = self.out, self.operand.name
         pairs = zip(row.coordinates, term.coordinates, strict=True) if self.operand.bounds else ()
-        inside = [f"(uint32({p} + {q}) < bound{a})" for a, (p, q) in enumerate(pairs)]
-        inside = out.let(" & ".join([row.inside, term.inside, *inside]))
+        bounds = [f"(uint32({p} + {q}) < bound{a})" for a, (p, q) in enumerate(pairs)]
+        inside = out.let(" & ".join([row.inside, term.inside, *bounds]))
         at = out.let(f"int32({self.group} + {row.offset} + {term.offset})")
         names = [out.fresh() for _ in range(self.width)]
         with out.block(f"if {inside}"):
@@ -160,7 +158,7 @@ class _Writer:
     def text(self) -> str:
         """The source."""
         out, tile = self.out, self.tile
-        with out.block(f"def kernel({', '.join(p.name for p in self.product.parameters())})"):
+        with out.kernel(self.product.parameters()):
             size = max(2 * self.half, tile.warp_rows * tile.columns)
             out.add(f"shared = cuda.shared.array({size}, float32, 16)")
             sizes = (("sums", tile.high * tile.wide), ("left", tile.high), ("right", tile.wide))
@@ -268,7 +266,7 @@ def part_sums(finish: Finish) -> Source:
         *finish.parameters(),
     )
     out = Lines()
-    with out.block(f"def kernel({', '.join(p.name for p in parameters)})"):
+    with out.kernel(parameters):
         flat = out.let("uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)")
         with out.block(f"if {flat} < count"):
             out.add(f"at, total = int64({flat}), float32(0.0)")

@@ -103,7 +103,9 @@ class _Correlation:
         width, channels = kernel.shape[-1], kernel.shape[-2]
         if self.flat:
             ones = [1] * len(self.own)
-            kernel = kernel.sliced([*(x.kernel_first for x in self.own), 0, 0], [*ones, 1, 1], [*ones, channels, width])
+            kernel = kernel.sliced(
+                [*(x.kernel_first for x in self.own), 0, 0], [*ones, 1, 1], [*ones, channels, width]
+            )
         a = Operand("a", self._pixels("a_row"), self._taps("a_term"), _wide(self.source, self.channels))
         term = Index("b_term", "unit") if self.flat else self._kernel_taps("b_term", kernel)
         b = Operand("b", self._linear("b_column", width), term, _wide(kernel, self.channels))

@@ -1,4 +1,4 @@
-"""The tiles of a product of matrices, and which one fits: from sizes alone, so that bits are the same on every card."""
+"""The tiles of a product of matrices, and which one fits: by sizes alone, so that all cards compute the same bits."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ADD = 58
 def cut(rows: int, columns: int, terms: int, groups: int) -> tuple[Tile, int]:
     """The tile, and in how many parts the terms are summed, by a model of the time that some 132 processors take."""
     choices = [(tile, _parts(terms, tile, wanted)) for tile in TILES for wanted in PARTS]
-    return min(choices, key=lambda c: _time(*c, rows, columns, terms, groups))
+    return min(choices, key=lambda c: _time(c[0], c[1], rows, columns, terms, groups))
 
 
 def _parts(terms: int, tile: Tile, wanted: int) -> int:
