@@ -7,6 +7,7 @@ from typing import Any
 
 from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
+from netdsl.cuda.contract.plan import plan_contract
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.cuda.kernels.non_max_suppression import plan_suppress
@@ -19,6 +20,7 @@ from netdsl.cuda.kernels.top_k import plan_top
 from netdsl.cuda.step import Launch
 from netdsl.ir import Op
 from netdsl.primitives import (
+    Contract,
     Gather,
     NonMaxSuppression,
     Reduce,
@@ -34,6 +36,7 @@ from netdsl.schedule import View
 Planner = Callable[[Any, Sequence[View], Sequence[View]], list[Launch]]
 PLANNERS: Mapping[type, Planner] = {
     **dict.fromkeys(ELEMENTWISE, plan_elementwise),
+    Contract: plan_contract,
     Reduce: plan_reduce,
     ReduceWindow: plan_window,
     ReduceWindowGrad: plan_window,

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from netdsl.cuda.contract.plan import accepts as contract_accepts
 from netdsl.ir import Node
-from netdsl.primitives import Concat, Map, Pad, Reduce, ReduceWindow, ReduceWindowGrad, Slice, Transpose
+from netdsl.primitives import (
+    Concat,
+    Contract,
+    Map,
+    Pad,
+    Reduce,
+    ReduceWindow,
+    ReduceWindowGrad,
+    Slice,
+    Transpose,
+)
 from netdsl.schedule import Layout, Side, View
 
 #: the loosest layout of operands and of results; kernels that are not listed take dense views only
@@ -23,6 +34,8 @@ TAKES: Mapping[type, tuple[Layout, Layout]] = {
 
 def accepts(node: Node, side: Side, index: int, view: View) -> bool:
     """Whether the kernel of a node takes a view as this operand or result, and loses less than a copy costs."""
+    if isinstance(node.op, Contract):
+        return contract_accepts(node, side, index, view)
     reads, writes = TAKES.get(type(node.op), (Layout.DENSE, Layout.DENSE))
     if view.layout > (reads if side == "operand" else writes):
         return False
