@@ -12,6 +12,7 @@ from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
 from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, words
 from netdsl.cuda.step import Launch, Parameter, Source
 
+WARP = 32
 THREADS = 256
 TILE = 2048
 EACH = TILE // THREADS
@@ -26,6 +27,7 @@ def sort_digits(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -
     counts, totals = scratch.words(rows * tiles << DIGIT), scratch.words(rows << DIGIT)
     launches = [_write_keys(keys, rows, size, source)]
     for digit in range(0, bits, DIGIT):
+        lines = {"count": rows << DIGIT, "tiles": tiles}
         values = space_values(rows, tiles) | {"size": size, "digit": digit}
         moved = source.slots("in") | target.slots("out", written=True)
         moved |= {"counts": Slot(counts), "totals": Slot(totals)}
@@ -33,7 +35,7 @@ def sort_digits(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -
         summed = {"counts": Slot(counts, written=True), "totals": Slot(totals, written=True)}
         launches += [
             Launch("sort count", _count(), rows * tiles, THREADS, values, counted),
-            Launch("sort scan", _scan(), rows << DIGIT, THREADS, {"tiles": tiles}, summed),
+            Launch("sort scan", _scan(), (rows << DIGIT) * WARP // THREADS, THREADS, lines, summed),
             Launch("sort move", _move(), rows * tiles, THREADS, values, moved),
         ]
         source, target = target, source
@@ -115,53 +117,50 @@ def _count() -> Source:
     return Source(out.text(), parameters)
 
 
-# `sum` of all threads up to this one; `line` is shared memory.
+# `total` of the values `own` of all lanes of a warp up to this one.
 _SUMMED = f"""
-    line[thread] = sum
-    cuda.syncthreads()
+    total = own
     by = uint32(1)
-    while by < uint32({THREADS}):
-        if thread >= by:
-            sum = uint32(sum + line[thread - by])
-        cuda.syncthreads()
-        line[thread] = sum
-        cuda.syncthreads()
+    while by < uint32({WARP}):
+        other = uint32(cuda.shfl_up_sync(uint32(0xFFFFFFFF), int32(total), by))
+        if lane >= by:
+            total = uint32(total + other)
         by = uint32(by << uint32(1))
 """
 
 
 def _scan() -> Source:
-    """For each row and digit how often it occurs in the tiles before, and in all: a block each."""
-    parameters = (*words("counts", "totals"), Parameter("tiles", "u32"))
+    """For each row and digit how often it occurs in the tiles before, and in all: a warp each."""
+    parameters = (*words("counts", "totals"), Parameter("count", "u32"), Parameter("tiles", "u32"))
     out = Lines()
     with out.kernel(parameters):
         out.write(f"""
-            line = cuda.shared.array({THREADS}, uint32)
-            thread = uint32(cuda.threadIdx.x)
-            start = uint64(cuda.blockIdx.x) * uint64(tiles)
-            total = uint32(0)
+            lane = uint32(cuda.threadIdx.x & {WARP - 1})
+            line = uint32(cuda.blockIdx.x * {THREADS // WARP} + (cuda.threadIdx.x >> 5))
+            start = uint64(line) * uint64(tiles)
+            before = uint32(0)
             first = uint32(0)
         """)
-        with out.block("while first < tiles"):
+        with out.block("if line < count"):
+            with out.block("while first < tiles"):
+                out.write("""
+                    tile = uint32(first + lane)
+                    own = uint32(0)
+                    if tile < tiles:
+                        own = counts[start + uint64(tile)]
+                """)
+                out.write(_SUMMED)
+                out.write(f"""
+                    if tile < tiles:
+                        counts[start + uint64(tile)] = uint32(before + total - own)
+                    last = cuda.shfl_sync(uint32(0xFFFFFFFF), int32(total), {WARP - 1})
+                    before = uint32(before + uint32(last))
+                    first = uint32(first + uint32({WARP}))
+                """)
             out.write("""
-                tile = uint32(first + thread)
-                own = uint32(0)
-                if tile < tiles:
-                    own = counts[start + uint64(tile)]
-                sum = own
+                if lane == uint32(0):
+                    totals[line] = before
             """)
-            out.write(_SUMMED)
-            out.write(f"""
-                if tile < tiles:
-                    counts[start + uint64(tile)] = uint32(total + sum - own)
-                total = uint32(total + line[{THREADS - 1}])
-                cuda.syncthreads()
-                first = uint32(first + uint32({THREADS}))
-            """)
-        out.write("""
-            if thread == uint32(0):
-                totals[cuda.blockIdx.x] = total
-        """)
     return Source(out.text(), parameters)
 
 
@@ -173,14 +172,19 @@ def _move() -> Source:
     with out.kernel(parameters):
         _ranked(out, kept=True)
         out.write(f"""
-            line = cuda.shared.array({THREADS}, uint32)
+            line = cuda.shared.array({THREADS // WARP}, uint32)
             at = uint64(row) * uint64({THREADS}) + uint64(thread)
             own = totals[at]
-            sum = own
         """)
         out.write(_SUMMED)
         out.write(f"""
-            begin = uint32(sum - own + counts[at * uint64(size1) + uint64(tile)])
+            if lane == uint32({WARP - 1}):
+                line[thread >> uint32(5)] = total
+            cuda.syncthreads()
+            begin = uint32(total - own + counts[at * uint64(size1) + uint64(tile)])
+            for k in range({THREADS // WARP - 1}):
+                if uint32(k) < (thread >> uint32(5)):
+                    begin = uint32(begin + line[k])
             for k in range({EACH}):
                 cell = uint32(thread + uint32(k) * uint32({THREADS}))
                 found = table[cell]

@@ -75,7 +75,7 @@ def _tile(keys: Keys, to_result: bool) -> Source:
                 at = out.let(f"uint64({row}) * uint64(size) + uint64({place})")
                 key, place = keys.write(out, at, place)
                 out.add(f"both = (uint64({key}) << uint64(32)) | uint64({place})")
-            out.add("tile[slot] = both")
+            out.add(f"tile[{_bank('slot')}] = both")
         out.write(_BITONIC)
         with out.block(f"for k in range({EACH})"):
             out.write(f"""
@@ -83,14 +83,20 @@ def _tile(keys: Keys, to_result: bool) -> Source:
                 piece = uint32(uint32(base + slot) >> log)
                 place = uint32(slot & uint32(width - uint32(1)))
                 at = uint64(piece) * uint64(first) + uint64(place)
+                both = tile[{_bank("slot")}]
             """)
             with out.block("if (piece < count) & (place < first)"):
                 if to_result:
-                    out.add(f"out[at] = int64(tile[slot] & uint64({LAST}))")
+                    out.add(f"out[at] = int64(both & uint64({LAST}))")
                 else:
-                    out.add("out_keys[at] = uint32(tile[slot] >> uint64(32))")
-                    out.add("out_places[at] = uint32(tile[slot])")
+                    out.add("out_keys[at] = uint32(both >> uint64(32))")
+                    out.add("out_places[at] = uint32(both)")
     return Source(out.text(), parameters)
+
+
+def _bank(slot: str) -> str:
+    """Where an element lies: every second 16 backwards, so that no step of 1 to 8 meets a bank twice."""
+    return f"uint32({slot} ^ uint32(uint32(uint32({slot} >> uint32(4)) & uint32(1)) * uint32(15)))"
 
 
 # Every piece rises at last: in the merges before, its halves rise and fall in turn.
@@ -104,9 +110,11 @@ _BITONIC = f"""
                 pair = uint32(thread + uint32(k) * uint32({THREADS}))
                 low = uint32(uint32(pair << uint32(1)) - (pair & uint32(step - uint32(1))))
                 high = uint32(low + step)
+                rises = ((low & run) == uint32(0)) | (run == width)
+                low = {_bank("low")}
+                high = {_bank("high")}
                 a = tile[low]
                 b = tile[high]
-                rises = ((low & run) == uint32(0)) | (run == width)
                 if (a > b) == rises:
                     tile[low] = b
                     tile[high] = a
