@@ -10,7 +10,7 @@ import numpy as np
 
 from netdsl.backend.step import SCRATCH
 from netdsl.cuda.compiler import compile_ptx
-from netdsl.cuda.emulator import DeviceMemory, Emulator
+from netdsl.cuda.emulator import DeviceMemory, Emulator, Statistics
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
@@ -23,11 +23,15 @@ UNWANTED = re.compile(r"\.f64|\.local|\bcall\b")
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 
 
-def run_emulated(launches: Sequence[Launch], arrays: Mapping[int, np.ndarray], seed: int = 0) -> None:
+def run_emulated(
+    launches: Sequence[Launch], arrays: Mapping[int, np.ndarray], seed: int = 0, *, conflicts: bool = False
+) -> list[Statistics]:
     """Run launches over flat arrays by buffer, under the checks of the emulator; `seed` orders the threads.
 
-    Memory of the call is there beside the arrays, and nothing is written in it.
+    Memory of the call is there beside the arrays, and nothing is written in it.  Conflicts of banks are counted if
+    wanted.
     """
+    found = []
     memory = DeviceMemory(0, CAPACITY)
     emulator = Emulator(memory)
     places = {buffer: memory.allocate(max(1, array.nbytes)) for buffer, array in arrays.items()}
@@ -44,9 +48,11 @@ def run_emulated(launches: Sequence[Launch], arrays: Mapping[int, np.ndarray], s
             places[views[p.name].buffer] + views[p.name].offset if p.to else launch.values[p.name]
             for p in launch.source.parameters
         ]
-        emulator.launch(kernel, launch.blocks, launch.threads, kernel.pack(values), seed=seed)
+        grid = launch.blocks, launch.threads
+        found.append(emulator.launch(kernel, *grid, kernel.pack(values), seed=seed, bank_conflicts=conflicts))
     for buffer, array in arrays.items():
         array[:] = memory.read(places[buffer], array.nbytes).view(array.dtype)
+    return found
 
 
 def emulated(plan: Callable[..., Sequence[Launch]], op: Any, *arrays: np.ndarray) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from netdsl.cuda.kernels.top_k import plan_top
 from netdsl.ir import TensorType
 from netdsl.primitives import TopK
 from netdsl.schedule import View
-from tests.cuda.emulated import emulated
+from tests.cuda.emulated import emulated, run_emulated
 
 ODD = np.float32([np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45])
 
@@ -42,6 +42,15 @@ def test_rows(shape, count, odd):
 @pytest.mark.parametrize("order", [1, -1])
 def test_sorted_rows(order):
     check(np.arange(3000, dtype=np.float32)[None, ::order], 2500)
+
+
+def test_no_step_of_a_sort_meets_a_bank_twice():
+    x = np.random.default_rng(0).uniform(size=2048).astype(np.float32)
+    views = [View.dense(0, TensorType((1, 2048))), View.dense(1, TensorType((1, 5), "i64"))]
+    arrays = {0: x, 1: np.zeros(5, np.int64)}
+    (found,) = run_emulated(plan_top(TopK(5), views[:1], views[1:]), arrays, conflicts=True)
+    assert found.bank_conflicts == 0
+    assert arrays[1].tolist() == np.argsort(-x)[:5].tolist()
 
 
 def test_too_many_elements():
