@@ -150,7 +150,7 @@ def may_import(path: Path, library: str) -> bool:
     """Compilers are for the devices that they are made for."""
     if library.startswith("numba.cuda"):
         return path == ROOT / "cuda" / "compiler.py"
-    return room(path) in ("cpu", "native") or library.split(".")[0] not in ("numba", "llvmlite")
+    return room(path) in ("cpu", "native", "cuda") or library.split(".")[0] not in ("numba", "llvmlite")
 
 
 def test_compilers_are_imported_by_the_devices_that_they_are_made_for():

@@ -13,16 +13,22 @@ import inspect
 import linecache
 import math
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from netdsl.backend.kernel_cache import Sources
+from netdsl.backend.tape import Tape
 from netdsl.cache import Cache
+from netdsl.cuda.codegen.scalar import emit, types_of
 from netdsl.cuda.intrinsics import intrinsics
 from netdsl.cuda.step import Parameter, Source
 from netdsl.extras import need
 from netdsl.source import Diagnostic, NetError
 
 CACHE = Cache("cuda")
+#: what shapes the code of tapes beside the tapes themselves
+_PRINTERS = Sources([Path(__file__).parents[1] / "native", Path(__file__).parent / "codegen"])
 _COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm")
 _TYPES = ("float32", "int32", "int64", "uint8", "uint32", "uint64", "boolean")
 
@@ -43,7 +49,8 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
 
 def key_of(source: Source, capability: tuple[int, int], form: str) -> str:
     """What a form of a kernel is kept under: its content, the card and the compilers."""
-    content = (source.text, source.parameters, source.bounds, capability, form, _versions(), _own())
+    printers = _PRINTERS.digest if source.tapes else ""
+    content = (source.key, capability, form, _versions(), _own(), printers)
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
@@ -51,6 +58,7 @@ def _compiled(source: Source, capability: tuple[int, int]) -> str:
     cuda = _numba_cuda()
     names: dict[str, Any] = {"cuda": cuda, "libdevice": cuda.libdevice, "math": math}
     names |= {name: getattr(cuda.types, name) for name in _TYPES} | _intrinsics()
+    names |= {f"tape{k}": _tape(cuda, program) for k, program in enumerate(source.tapes)}
     file = f"<kernel {source.key}>"
     # numba.cuda and tracebacks find the lines there.
     linecache.cache[file] = (len(source.text), None, source.text.splitlines(keepends=True), file)
@@ -68,6 +76,22 @@ def _compiled(source: Source, capability: tuple[int, int]) -> str:
         launch_bounds=source.bounds,
     )
     return str(ptx)
+
+
+def _tape(cuda: Any, program: Tape) -> Any:
+    """The function of a tape: from a tuple of values to a tuple."""
+    taken, given = (
+        cuda.types.Tuple([getattr(cuda.types, name) for name in names]) for names in types_of(program)
+    )
+
+    def typed(context: Any, values: Any) -> Any:  # numba.cuda calls it by position, with types
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            values = [builder.extract_value(arguments[0], k) for k in range(len(taken))]
+            return context.make_tuple(builder, given, emit(program, builder, values))
+
+        return given(taken), generate
+
+    return importlib.import_module("numba.cuda.extending").intrinsic(typed)
 
 
 def _type(types: ModuleType, parameter: Parameter) -> Any:

@@ -74,8 +74,7 @@ class DriverCard(Card):
         return found[0] if found else None
 
     def _refused(self, name: str, error: Any) -> NetError:
-        said = self._driver.cuGetErrorString(error)[1]
-        text = said.decode() if isinstance(said, bytes) else str(error)
+        text = _words(self._driver, error)
         if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             return NetError(Diagnostic("memory", f"{self._name} has no memory left: {text}"))
         return NetError(Diagnostic("device", f"the CUDA driver refuses {name}: {text}"))
@@ -230,19 +229,25 @@ def _driver() -> Any:
     driver = importlib.import_module("cuda.bindings.driver")
     pathfinder = importlib.import_module("cuda.pathfinder")
     try:
-        (error,) = driver.cuInit(0)
+        error, *_ = driver.cuInit(0)
     except pathfinder.DynamicLibNotFoundError:
         raise _nothing("no NVIDIA driver is found on this machine") from None
     if error == driver.CUresult.CUDA_ERROR_NO_DEVICE:
         raise _nothing("the NVIDIA driver finds no GPU")
     if error != driver.CUresult.CUDA_SUCCESS:
-        raise _nothing(f"the NVIDIA driver does not start: {driver.cuGetErrorString(error)[1]!s}")
+        raise _nothing(f"the NVIDIA driver does not start: {_words(driver, error)}")
     newest = int(driver.cuDriverGetVersion()[1])
     made = int(importlib.import_module("cuda.bindings.nvjitlink").version()[0])
     if newest // 1000 < made:
         text = f"the NVIDIA driver knows CUDA {newest // 1000}.{newest % 1000 // 10}, kernels are made by CUDA {made}"
         raise NetError(Diagnostic("device", text, fix="install a newer NVIDIA driver"))
     return driver
+
+
+def _words(driver: Any, error: Any) -> str:
+    """What the driver says of an error."""
+    said = driver.cuGetErrorString(error)[1]
+    return said.decode() if isinstance(said, bytes) else str(error)
 
 
 def _cards(driver: Any) -> int:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Literal, TypeAlias
 
 from netdsl.backend.step import Slot
+from netdsl.backend.tape import Tape
 from netdsl.scalar.operators import Dtype
 
 Kind = Literal["f32", "i32", "i64", "u32"]
@@ -33,6 +34,7 @@ class Parameter:
 class Source:
     """The source of a kernel: the Python function `kernel` over its parameters, which `numba.cuda` compiles.
 
+    It computes the tapes by the names `tape0`, `tape1`, ..., of a tuple of what they take, as a tuple.
     `bounds` are the most threads of a block, and how many blocks of them a multiprocessor shall hold: what a thread
     may have of registers follows from these.
     """
@@ -40,11 +42,13 @@ class Source:
     text: str
     parameters: tuple[Parameter, ...]
     bounds: tuple[int, int] | None = None
+    tapes: tuple[Tape, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """A hash of the content."""
-        return hashlib.sha256(repr((self.text, self.parameters, self.bounds)).encode()).hexdigest()[:24]
+        content = (self.text, self.parameters, self.bounds, self.tapes)
+        return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
 
     def pack(self, values: Mapping[str, int | float]) -> bytes:
         """The block of arguments as a launch takes it: each on a multiple of its size."""

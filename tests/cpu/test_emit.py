@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from netdsl.cpu.codegen.emit import F32, I32
+from netdsl.native.emit import F32, I32
 
 LANES = pytest.mark.parametrize("lanes", [4, 8, 16])
 

@@ -1,4 +1,4 @@
-"""`map` and copies on the GPU against NumPy: their source run thread by thread, and as PTX that is emulated."""
+"""`map` and copies on the GPU against NumPy: as PTX that is emulated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from netdsl.scalar import (
 from netdsl.scalar.expr import Binary, Unary
 from netdsl.scalar.operators import COMPARE, FLOAT_ONLY
 from netdsl.schedule import View
-from tests.cuda.thread import run_by_thread
 
 DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 X, Y = Arg(0), Arg(1)
@@ -50,11 +49,9 @@ FLOATS = np.float32(EDGES + ANGLES)
 INTEGERS = np.array([0, 1, -1, 2, -3, 7, 2**62, -(2**63), 5, 2**63 - 1])
 
 
-@pytest.fixture(params=["threads", "ptx"])
-def run(request):
+@pytest.fixture
+def run():
     """What runs launches over buffers."""
-    if request.param == "threads":
-        return run_by_thread
     pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
     from tests.cuda.emulated import run_emulated
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from llvmlite import ir
 
 from netdsl.backend.kernel_cache import Sources
-from netdsl.cpu.codegen.emit import Emitter
+from netdsl.native.emit import Emitter
 from netdsl.native.library import CACHE, ENTRY_ARGUMENTS, AnyKernel, Library, NumbaKernel, leave, once
 
 __all__ = ["CACHE", "SOURCES", "AnyKernel", "Kernel", "KernelLibrary", "NumbaKernel", "leave", "once"]
@@ -29,7 +29,7 @@ class Kernel:
 
     def write(self, function: ir.Function, lanes: int) -> None:
         """Fill in the body."""
-        emitter = Emitter(function, lanes)
+        emitter = Emitter(ir.IRBuilder(function.append_basic_block("entry")), function.args, lanes)
         self.emit(emitter)
         emitter.b.ret_void()
 

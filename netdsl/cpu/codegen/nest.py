@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from netdsl.backend.arguments import Address, Arguments, Block, BlockLayout, Ints, extended
 from netdsl.backend.axes import Axis
 from netdsl.backend.step import Slot
-from netdsl.cpu.codegen.emit import Emitter, Value
+from netdsl.native.emit import Emitter, Value
 
 _NESTS: dict[tuple[type[Block], int, int, int], BlockLayout] = {}
 

@@ -10,12 +10,12 @@ infinities and NaN go where C99 sends them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from llvmlite import ir
 
 from netdsl.backend.two_over_pi import two_over_pi
-from netdsl.cpu.codegen.emit import F32, F64, I32, I64, Emitter, Value
+from netdsl.native.emit import F32, F64, I32, I64, Value
+from netdsl.native.functions import Functions
 
 _LN2_HI, _LN2_LO = 0.693359375, -2.12194440e-4
 _LOG_HI, _LOG_LO = 6.9313812256e-01, 9.0580006145e-06
@@ -43,38 +43,11 @@ _ERF_LARGE = (
 _SQRT_HALF_BITS, _ONE_BITS = 0x3F3504F3, 0x3F800000
 
 
-class ElementaryFunctions:
+class ElementaryFunctions(Functions):
     """The functions over the vectors of one kernel; every method takes and gives f32 vectors."""
-
-    def __init__(self, e: Emitter) -> None:
-        self.e, self.b = e, e.b
-
-    # --- short words -----------------------------------------------------------------------------
-
-    def const(self, like: Value, value: float) -> Value:
-        """The same number in every lane of a vector of the type of `like`."""
-        return self.e.constant(like.type, value)
-
-    def poly(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """Horner's rule, highest power first."""
-        total = self.const(x, coefficients[0])
-        for c in coefficients[1:]:
-            total = self.e.fma(total, x, self.const(x, c))
-        return total
-
-    def where(self, condition: Value, a: Value, b: Value) -> Value:
-        """Select by lane."""
-        return self.b.select(condition, a, b)
-
-    def less(self, x: Value, bound: float) -> Value:
-        """`x < bound`, False for NaN."""
-        return self.b.fcmp_ordered("<", x, self.const(x, bound))
 
     def _ints(self, x: Value, element: ir.Type = I32) -> Value:
         return self.e.bits(x, element)
-
-    def _nan(self, x: Value) -> Value:
-        return self.b.fcmp_unordered("uno", x, x)
 
     def _clamp(self, x: Value, low: float, high: float) -> Value:
         """Between two bounds; NaN stays, because the first operand of both wins when unordered."""
@@ -306,56 +279,18 @@ class ElementaryFunctions:
 
     # --- small -----------------------------------------------------------------------------------
 
-    def absolute(self, x: Value) -> Value:
-        """|x|."""
-        return self.e.math("fabs", x)
+    def to_i64(self, x: Value, kind: ir.Type) -> Value:
+        """The integer towards zero (plain fptosi would be undefined out of its range)."""
+        lanes = kind.count
+        name = f"llvm.fptosi.sat.v{lanes}i64.v{lanes}f32"
+        f = self.b.module.globals.get(name)
+        if f is None:
+            f = ir.Function(self.b.module, ir.FunctionType(kind, [x.type]), name)
+        return self.b.call(f, [x])
 
     def copysign(self, size: Value, sign: Value) -> Value:
         """The size of one with the sign of the other."""
         return self.e.math("copysign", size, sign)
-
-    def sign(self, x: Value) -> Value:
-        """-1, 0 or 1; 0 for both zeros, NaN for NaN, as in NumPy."""
-        b, zero = self.b, self.const(x, 0.0)
-        y = self.where(b.fcmp_ordered("<", x, zero), self.const(x, -1.0), self.where(self._nan(x), x, zero))
-        return self.where(b.fcmp_ordered(">", x, zero), self.const(x, 1.0), y)
-
-    def maximum(self, x: Value, y: Value) -> Value:
-        """The larger; NaN when either is NaN, as `numpy.maximum`."""
-        x, y = (y, x) if isinstance(x, ir.Constant) else (x, y)
-        return self._either(self.e.maximum(x, y), y)
-
-    def minimum(self, x: Value, y: Value) -> Value:
-        """The smaller; NaN when either is NaN, as `numpy.minimum`."""
-        x, y = (y, x) if isinstance(x, ir.Constant) else (x, y)
-        return self._either(self.e.minimum(x, y), y)
-
-    def _either(self, best: Value, y: Value) -> Value:
-        # `best` keeps a NaN of the first operand; a number as second operand needs no look.
-        if isinstance(y, ir.Constant) and not math.isnan(y.constant[0].constant):
-            return best
-        return self.where(self._nan(y), y, best)
-
-    def floordiv(self, x: Value, y: Value) -> tuple[Value, Value]:
-        """floor(x / y) and the remainder, which has the sign of y, as NumPy's divmod.
-
-        Exact where |x / y| < 2^23; beyond, the quotient is the nearest float.
-        """
-        b, zero = self.b, self.const(x, 0.0)
-        q = self.e.math("floor", b.fdiv(x, y))
-        r = self.e.math("fma", b.fneg(q), y, x)
-        size = self.absolute(y)
-        endless = b.fcmp_ordered("==", size, self.const(x, math.inf))
-        q, r = self.where(endless, zero, q), self.where(endless, x, r)
-        wrong = b.and_(
-            b.fcmp_ordered("!=", r, zero),
-            b.xor(b.fcmp_ordered("<", r, zero), b.fcmp_ordered("<", y, zero)),
-        )
-        q = self.where(wrong, b.fsub(q, self.const(x, 1.0)), q)
-        r = self.where(wrong, b.fadd(r, y), r)
-        over = b.fcmp_ordered(">=", self.absolute(r), size)
-        over = b.and_(over, b.not_(endless))
-        return self.where(over, b.fadd(q, self.const(x, 1.0)), q), self.where(over, b.fsub(r, y), r)
 
 
 def _chunks(count: int) -> tuple[float, ...]:

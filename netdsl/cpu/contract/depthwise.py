@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.backend.arguments import layout_of
-from netdsl.cpu.codegen.emit import Emitter, Fields, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import DepthwiseCall, Tap
+from netdsl.native.emit import Emitter, Fields, Value
 
 # Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.
 PIXELS, VECTORS = 6, 1

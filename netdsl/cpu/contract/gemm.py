@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.cpu.codegen.emit import F32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import ODD_MULTIPLES, GemmCall
 from netdsl.native import host
+from netdsl.native.emit import F32, Emitter, Value
 
 
 def a_rows(stride: int) -> list[int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netdsl.cpu.codegen.emit import F32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
+from netdsl.native.emit import F32, Emitter, Value
 
 
 def kernels() -> dict[str, Kernel]:

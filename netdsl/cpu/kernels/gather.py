@@ -10,13 +10,13 @@ from llvmlite import ir
 from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
-from netdsl.cpu.codegen.emit import I1, I64, Emitter, Fields, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
-from netdsl.cpu.codegen.scalar import ELEMENT
 from netdsl.cpu.kernels.map import load_elements, store_elements
 from netdsl.cpu.step import Generated, Step
 from netdsl.ir.types import ITEM_SIZE
+from netdsl.native.emit import I1, I64, Emitter, Fields, Value
+from netdsl.native.scalar import ELEMENT
 from netdsl.primitives import Gather, ScatterAdd
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View

@@ -16,13 +16,14 @@ from netdsl.backend.axes import Axis, axes_of, elements
 from netdsl.backend.elementwise import Elementwise, elementwise
 from netdsl.backend.step import Slot
 from netdsl.backend.tape import Tape
-from netdsl.cpu.codegen.emit import I8, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import nest_arguments, nest_layout, share
-from netdsl.cpu.codegen.scalar import ELEMENT, Printer
+from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
 from netdsl.cpu.step import Generated, Step
 from netdsl.ir import Op
 from netdsl.ir.types import ITEM_SIZE
+from netdsl.native.emit import I8, I32, I64, Emitter, Value
+from netdsl.native.scalar import ELEMENT, Printer
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View
 
@@ -157,7 +158,7 @@ class _Inner:
             step = self.steps[stream]
             return ramp(e, e.add(at[stream], e.mul(index, step)), step, wide=kind == "index")
 
-        results = Printer(e, e.lanes, leaf).print(self.program)
+        results = Printer(ElementaryFunctions(e), e.lanes, leaf).print(self.program)
         for k, value in enumerate(results):
             stream = self.reads + k
             dtype = self.dtypes[stream]

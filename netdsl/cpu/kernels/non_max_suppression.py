@@ -12,10 +12,10 @@ from llvmlite import ir
 
 from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.step import SCRATCH, Slot, start_of
-from netdsl.cpu.codegen.emit import F32, I32, I64, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.step import Generated, Step
+from netdsl.native.emit import F32, I32, I64, Emitter, Value
 from netdsl.native.host import LANES
 from netdsl.primitives import NonMaxSuppression
 from netdsl.schedule import View

@@ -19,14 +19,15 @@ from netdsl.backend.arguments import Block
 from netdsl.backend.axes import Axis, axes_of, elements
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.backend.tape import Tape, tape
-from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import nest_arguments, share
-from netdsl.cpu.codegen.scalar import ELEMENT, Printer
+from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
 from netdsl.cpu.kernels.map import Streams, load_elements, ramp, splat_element, store_elements
 from netdsl.cpu.step import Generated, Step
 from netdsl.ir import TensorType
 from netdsl.ir.types import ITEM_SIZE
+from netdsl.native.emit import Emitter, Value
+from netdsl.native.scalar import ELEMENT, Printer
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
 from netdsl.scalar.operators import Dtype
@@ -305,7 +306,7 @@ class _Emit:
 
     def _combine(self, a: Value, b: Value) -> Value:
         op = {"sum": "add"}.get(self.kind, self.kind)
-        return Printer(self.e, self.e.lanes, _no_leaf).combine(op, a, b, self.result)
+        return Printer(ElementaryFunctions(self.e), self.e.lanes, _no_leaf).combine(op, a, b, self.result)
 
     def _values(self, at: list[Value], index: Value, count: Value | None) -> Value:
         """The expression for a vector of elements along the innermost axis."""
@@ -323,7 +324,7 @@ class _Emit:
             start = e.add(at[stream], e.mul(index, strides[stream]))
             return ramp(e, start, strides[stream], wide=kind == "index")
 
-        (value,) = Printer(e, e.lanes, leaf).print(self.program)
+        (value,) = Printer(ElementaryFunctions(e), e.lanes, leaf).print(self.program)
         return value
 
 

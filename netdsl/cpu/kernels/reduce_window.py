@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 from netdsl.backend.arguments import Address, Arguments, Block, Three
 from netdsl.backend.step import Slot
-from netdsl.cpu.codegen.emit import Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.step import Generated, Step
+from netdsl.native.emit import Emitter, Value
 from netdsl.primitives import ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import View
 

@@ -13,12 +13,12 @@ from llvmlite import ir
 
 from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.step import Slot
-from netdsl.cpu.codegen.emit import F32, I32, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.kernels.map import load_elements, store_elements
 from netdsl.cpu.kernels.reduce_window import larger
 from netdsl.cpu.step import Generated, Step
+from netdsl.native.emit import F32, I32, Emitter, Value
 from netdsl.primitives import RoiReduce, RoiReduceGrad
 from netdsl.schedule import View
 

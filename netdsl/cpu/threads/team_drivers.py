@@ -13,9 +13,9 @@ from collections.abc import Callable
 from llvmlite import ir
 
 from netdsl.backend.arguments import Block
-from netdsl.cpu.codegen.emit import I8, I32, I64, VOID, Emitter, Value
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
+from netdsl.native.emit import I8, I32, I64, VOID, Emitter, Value
 
 SPINS_AT_BARRIER = 2000
 SPINS_BEFORE_SLEEP = 20_000

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netdsl.cuda.codegen.functions import number
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.scalar import TYPE, Printer
+from netdsl.cuda.codegen.scalar import TYPE, combined, number
 from netdsl.scalar.operators import Dtype
 
 WARP = 32
@@ -46,7 +45,7 @@ class Fold:
         if self.dtype == "bool":
             return out.let(f"{a} {'|' if self.kind == 'max' else '&'} {b}")
         op = {"sum": "add"}.get(self.kind, self.kind)
-        return Printer(out, _no_leaf).combine(op, a, b, self.dtype)
+        return combined(out, op, a, b, self.dtype)
 
     def pairwise(self, out: Lines, values: Sequence[str], left: int = 1) -> list[str]:
         """A number of values that is a power of 2 becomes `left`, each half onto the other."""
@@ -88,7 +87,3 @@ class Fold:
                     below, above = out.let(f"shared[{at}]"), out.let(f"shared[{at} + uint32({threads})]")
                     out.add(f"shared[{at}] = {self.pair(out, below, above)}")
         return [out.let(f"shared[{at}]") for at in places]
-
-
-def _no_leaf(kind: str, number: int) -> str:
-    raise LookupError(f"{kind} {number} outside of an expression")

@@ -1,16 +1,21 @@
-"""Elementary functions of float32 as lines for `numba.cuda`: libdevice where it has them, without float64.
+"""Elementary functions of float32 on the GPU: NVIDIA's libdevice where it has them, without float64.
 
-Every function takes names of float32 values and returns one.  sin and cos are our own: those of libdevice keep a
-table in local memory for large arguments, which costs registers of kernels that never see one.
+sin and cos are our own: those of libdevice keep a table in local memory for large arguments, which costs registers of
+kernels that never see one.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Sequence
+
+from llvmlite import ir
 
 from netdsl.backend.two_over_pi import two_over_pi
-from netdsl.cuda.codegen.lines import Lines
+from netdsl.compat import override
+from netdsl.native.emit import F32, I32, I64, Value
+from netdsl.native.functions import Functions
 
 #: 32-bit words of the binary fraction of 2/pi, behind 32 zeros
 _WORDS = 8
@@ -21,160 +26,137 @@ def _words() -> tuple[int, ...]:
     return (0, *(fraction >> 32 * k & 0xFFFFFFFF for k in reversed(range(_WORDS - 1))))
 
 
-def number(value: float) -> str:
-    """A float32 literal."""
-    return f"float32({value!r})" if value - value == 0 else f"float32({_SPECIAL[str(value)]})"
+class DeviceFunctions(Functions):
+    """The functions over the float32 of one thread."""
 
+    def _call(self, name: str, result: ir.Type, *values: Value) -> Value:
+        """A function of libdevice."""
+        f = self.b.module.globals.get(f"__nv_{name}")
+        if f is None:
+            kind = ir.FunctionType(result, [v.type for v in values])
+            f = ir.Function(self.b.module, kind, f"__nv_{name}")
+        return self.b.call(f, values)
 
-_SPECIAL = {"inf": "math.inf", "-inf": "-math.inf", "nan": "math.nan"}
+    def exp(self, x: Value) -> Value:
+        """e^x."""
+        return self._call("expf", F32, x)
 
+    def expm1(self, x: Value) -> Value:
+        """e^x - 1."""
+        return self._call("expm1f", F32, x)
 
-def polynomial(out: Lines, x: str, coefficients: tuple[float, ...]) -> str:
-    """Horner's rule, highest power first."""
-    total = number(coefficients[0])
-    for c in coefficients[1:]:
-        total = out.let(f"libdevice.fmaf({total}, {x}, {number(c)})")
-    return total
+    def log(self, x: Value) -> Value:
+        """The natural logarithm."""
+        return self._call("logf", F32, x)
 
+    def log1p(self, x: Value) -> Value:
+        """log(1 + x)."""
+        return self._call("log1pf", F32, x)
 
-def absolute(out: Lines, x: str) -> str:
-    """|x|."""
-    return out.let(f"libdevice.fabsf({x})")
+    def tanh(self, x: Value) -> Value:
+        """The hyperbolic tangent."""
+        return self._call("tanhf", F32, x)
 
+    def erf(self, x: Value) -> Value:
+        """The error function."""
+        return self._call("erff", F32, x)
 
-def sign(out: Lines, x: str) -> str:
-    """-1, 0 or 1; 0 for both zeros, NaN for NaN, as in NumPy."""
-    below = out.let(f"{number(-1.0)} if {x} < {number(0.0)} else {x} if {x} != {x} else {number(0.0)}")
-    return out.let(f"{number(1.0)} if {x} > {number(0.0)} else {below}")
+    def pow(self, x: Value, y: Value) -> Value:
+        """x^y."""
+        return self._call("powf", F32, x, y)
 
+    def sigmoid(self, x: Value) -> Value:
+        """1 / (1 + e^-x) without overflow."""
+        b, one = self.b, self.const(x, 1.0)
+        z = self.exp(self.negate(self.absolute(x)))
+        return b.fdiv(self.where(self.less(x, 0.0), z, one), b.fadd(one, z))
 
-def sigmoid(out: Lines, x: str) -> str:
-    """1 / (1 + e^-x) without overflow."""
-    z = out.let(f"libdevice.expf(-libdevice.fabsf({x}))")
-    top = out.let(f"{z} if {x} < {number(0.0)} else {number(1.0)}")
-    return out.let(f"{top} / ({number(1.0)} + {z})")
+    def to_i64(self, x: Value, kind: ir.Type) -> Value:
+        """The integer towards zero."""
+        return self.where(self.is_nan(x), ir.Constant(kind, 0), self._call("float2ll_rz", kind, x))
 
+    @override
+    def negate(self, x: Value) -> Value:
+        # libnvvm reads the LLVM IR of a time that had no fneg.
+        return self.b.fsub(self.const(x, -0.0), x)
 
-def maximum(out: Lines, x: str, y: str) -> str:
-    """The larger; NaN when either is NaN, as `numpy.maximum`."""
-    return out.let(f"{x} if ({x} > {y}) | ({x} != {x}) else {y}")
+    @override
+    def absolute(self, x: Value) -> Value:
+        return self._call("fabsf", F32, x)
 
+    @override
+    def sqrt(self, x: Value) -> Value:
+        return self._call("sqrtf", F32, x)
 
-def minimum(out: Lines, x: str, y: str) -> str:
-    """The smaller; NaN when either is NaN, as `numpy.minimum`."""
-    return out.let(f"{x} if ({x} < {y}) | ({x} != {x}) else {y}")
+    @override
+    def floor(self, x: Value) -> Value:
+        return self._call("floorf", F32, x)
 
+    @override
+    def ceil(self, x: Value) -> Value:
+        return self._call("ceilf", F32, x)
 
-def divided(out: Lines, x: str, y: str) -> tuple[str, str]:
-    """floor(x / y) and the remainder, which has the sign of y, as NumPy's divmod.
+    @override
+    def round(self, x: Value) -> Value:
+        return self._call("rintf", F32, x)
 
-    Exact where |x / y| < 2^23; beyond, the quotient is the nearest float.
-    """
-    zero, one = number(0.0), number(1.0)
-    size = absolute(out, y)
-    endless = out.let(f"{size} == {number(float('inf'))}")
-    whole = out.let(f"libdevice.floorf({x} / {y})")
-    q = out.let(f"{zero} if {endless} else {whole}")
-    r = out.let(f"{x} if {endless} else libdevice.fmaf(-{whole}, {y}, {x})")
-    wrong = out.let(f"({r} != {zero}) & (({r} < {zero}) != ({y} < {zero}))")
-    q, r = out.let(f"{q} - {one} if {wrong} else {q}"), out.let(f"{r} + {y} if {wrong} else {r}")
-    over = out.let(f"(libdevice.fabsf({r}) >= {size}) & ({size} != {number(float('inf'))})")
-    return out.let(f"{q} + {one} if {over} else {q}"), out.let(f"{r} - {y} if {over} else {r}")
+    def sin(self, x: Value) -> Value:
+        """The sine, exact reduction for every float32."""
+        y = self._circular(x, 0)
+        negative = self.b.icmp_signed("<", self.e.bits(x, I32), ir.Constant(I32, 0))
+        return self.where(negative, self.negate(y), y)
 
+    def cos(self, x: Value) -> Value:
+        """The cosine, exact reduction for every float32."""
+        return self._circular(x, 1)
 
-def _reduced(out: Lines, x: str) -> tuple[str, str]:
-    """|x| = quadrant pi/2 + r modulo 2 pi, |r| <= pi/4 (Payne and Hanek 1983): the quadrant as int32, and r.
+    def _circular(self, x: Value, turn: int) -> Value:
+        """The sine of |x| + turn pi/2; NaN of infinities."""
+        b = self.b
+        quadrant, r = self._reduced(x)
+        quadrant = b.add(quadrant, ir.Constant(I32, turn))
+        square = b.fmul(r, r)
+        sine = self.poly(square, (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1))
+        sine = self.e.fma(b.fmul(sine, square), r, r)
+        cosine = self.poly(
+            square, (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5, 1.0)
+        )
+        y = self.where(self._bit(quadrant, 1), cosine, sine)
+        y = self.where(self._bit(quadrant, 2), self.negate(y), y)
+        return self.where(self.less(self.absolute(x), math.inf), y, b.fsub(x, x))
 
-    The 24 bits of |x| times 96 bits of 2/pi, from that on whose products are not multiples of 4; in integers.
-    """
-    bits = out.let(f"libdevice.float_as_int({x})")
-    mantissa = out.let(f"uint64(({bits} & int32(0x7FFFFF)) | int32(0x800000))")
-    first = out.let(f"(({bits} >> int32(23)) & int32(255)) - int32(120)")
-    word, shift = out.let(f"{first} >> int32(5)"), out.let(f"uint64({first} & int32(31))")
-    table = _words()
-    words = [_chosen(out, word, table[k : k + 5]) for k in range(4)]
-    pairs = [f"((({a} << uint64(32)) | {b}) << {shift})" for a, b in itertools.pairwise(words)]
-    high, middle, low = (out.let(f"{pair} >> uint64(32)") for pair in pairs)
-    carry = out.let(f"({mantissa} * {low}) >> uint64(32)")
-    below = out.let(f"{mantissa} * {middle} + {carry}")
-    product = out.let(f"(({mantissa} * {high}) << uint64(32)) + {below}")
-    quadrant = out.let(f"({product} + uint64(0x2000000000000000)) >> uint64(62)")
-    rest = out.let(f"int64({product} - ({quadrant} << uint64(62)))")
-    turned = out.let(f"libdevice.ll2float_rn({rest}) * {number(1.5707963267948966 * 2.0**-62)}")
-    small = out.let(f"libdevice.fabsf({x}) < {number(0.75)}")
-    r = out.let(f"libdevice.fabsf({x}) if {small} else {turned}")
-    return out.let(f"int32(0) if {small} else int32({quadrant})"), r
+    def _bit(self, n: Value, mask: int) -> Value:
+        return self.b.icmp_signed("!=", self.b.and_(n, ir.Constant(I32, mask)), ir.Constant(I32, 0))
 
+    def _reduced(self, x: Value) -> tuple[Value, Value]:
+        """|x| = quadrant pi/2 + r modulo 2 pi, |r| <= pi/4 (Payne and Hanek 1983): the quadrant as i32, and r.
 
-def _chosen(out: Lines, index: str, values: tuple[int, ...]) -> str:
-    """One of several words, without a table in memory."""
-    text = f"uint64({values[-1]:#x})"
-    for k in reversed(range(len(values) - 1)):
-        text = f"uint64({values[k]:#x}) if {index} == int32({k}) else {text}"
-    return out.let(text)
+        The 24 bits of |x| times 96 bits of 2/pi, from that on whose products are not multiples of 4; in integers.
+        """
+        b, bits, size = self.b, self.e.bits(x, I32), self.absolute(x)
+        low = b.or_(b.and_(bits, ir.Constant(I32, 0x7FFFFF)), ir.Constant(I32, 0x800000))
+        mantissa = b.zext(low, I64)
+        exponent = b.and_(b.lshr(bits, ir.Constant(I32, 23)), ir.Constant(I32, 255))
+        first = b.sub(exponent, ir.Constant(I32, 120))
+        word = b.ashr(first, ir.Constant(I32, 5))
+        shift = b.zext(b.and_(first, ir.Constant(I32, 31)), I64)
+        table, half = _words(), ir.Constant(I64, 32)
+        words = [self._chosen(word, table[k : k + 5]) for k in range(4)]
+        pairs = [b.shl(b.or_(b.shl(m, half), n), shift) for m, n in itertools.pairwise(words)]
+        high, middle, lower = (b.lshr(pair, half) for pair in pairs)
+        below = b.add(b.mul(mantissa, middle), b.lshr(b.mul(mantissa, lower), half))
+        product = b.add(b.shl(b.mul(mantissa, high), half), below)
+        quadrant = b.lshr(b.add(product, ir.Constant(I64, 1 << 61)), ir.Constant(I64, 62))
+        rest = b.sub(product, b.shl(quadrant, ir.Constant(I64, 62)))
+        turned = b.fmul(b.sitofp(rest, F32), ir.Constant(F32, math.pi / 2 * 2.0**-62))
+        small = self.less(size, 0.75)
+        turns = self.where(small, ir.Constant(I32, 0), b.trunc(quadrant, I32))
+        return turns, self.where(small, size, turned)
 
-
-def _circular(out: Lines, x: str, turn: int) -> str:
-    """The sine of |x| + turn pi/2; NaN of infinities."""
-    quadrant, r = _reduced(out, x)
-    quadrant = out.let(f"{quadrant} + int32({turn})")
-    square = out.let(f"{r} * {r}")
-    sine = polynomial(out, square, (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1))
-    sine = out.let(f"libdevice.fmaf({sine} * {square}, {r}, {r})")
-    cosine = polynomial(
-        out, square, (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2, -0.5)
-    )
-    cosine = out.let(f"libdevice.fmaf({cosine}, {square}, {number(1.0)})")
-    y = out.let(f"{cosine} if ({quadrant} & int32(1)) != int32(0) else {sine}")
-    y = out.let(f"-{y} if ({quadrant} & int32(2)) != int32(0) else {y}")
-    return out.let(f"{y} if libdevice.fabsf({x}) < {number(float('inf'))} else {x} - {x}")
-
-
-def sin(out: Lines, x: str) -> str:
-    """The sine, exact reduction for every float32."""
-    y = _circular(out, x, 0)
-    return out.let(f"-{y} if libdevice.float_as_int({x}) < int32(0) else {y}")
-
-
-def cos(out: Lines, x: str) -> str:
-    """The cosine, exact reduction for every float32."""
-    return _circular(out, x, 1)
-
-
-def _library(name: str) -> Callable[[Lines, str], str]:
-    """A function of libdevice."""
-    return lambda out, x: out.let(f"libdevice.{name}({x})")
-
-
-UNARY: Mapping[str, Callable[[Lines, str], str]] = {
-    "abs": absolute,
-    "neg": lambda out, x: out.let(f"-{x}"),
-    "sign": sign,
-    "exp": _library("expf"),
-    "expm1": _library("expm1f"),
-    "log": _library("logf"),
-    "log1p": _library("log1pf"),
-    "sqrt": _library("sqrtf"),
-    "sin": sin,
-    "cos": cos,
-    "tanh": _library("tanhf"),
-    "sigmoid": sigmoid,
-    "erf": _library("erff"),
-    "floor": _library("floorf"),
-    "ceil": _library("ceilf"),
-    "round": _library("rintf"),
-}
-"""The functions of one float32, by their names in `netdsl.scalar`."""
-
-BINARY: Mapping[str, Callable[[Lines, str, str], str]] = {
-    "add": lambda out, x, y: out.let(f"{x} + {y}"),
-    "sub": lambda out, x, y: out.let(f"{x} - {y}"),
-    "mul": lambda out, x, y: out.let(f"{x} * {y}"),
-    "div": lambda out, x, y: out.let(f"{x} / {y}"),
-    "max": maximum,
-    "min": minimum,
-    "pow": lambda out, x, y: out.let(f"libdevice.powf({x}, {y})"),
-    "floordiv": lambda out, x, y: divided(out, x, y)[0],
-    "mod": lambda out, x, y: divided(out, x, y)[1],
-}
-"""The arithmetic of two float32, by name."""
+    def _chosen(self, index: Value, values: Sequence[int]) -> Value:
+        """One of several words, without a table in memory."""
+        found: Value = ir.Constant(I64, values[-1])
+        for k in reversed(range(len(values) - 1)):
+            here = self.b.icmp_signed("==", index, ir.Constant(I32, k))
+            found = self.where(here, ir.Constant(I64, values[k]), found)
+        return found

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from textwrap import dedent
 
-from netdsl.cuda.step import Parameter
+from netdsl.backend.tape import Tape
+from netdsl.cuda.step import Parameter, Source
 
 
 class Lines:
@@ -20,6 +21,7 @@ class Lines:
         self._lines: list[str] = []
         self._depth = 0
         self._names = 0
+        self.tapes: list[Tape] = []
 
     def add(self, line: str) -> None:
         """One more line."""
@@ -41,6 +43,16 @@ class Lines:
         self._names += 1
         return f"v{self._names - 1}"
 
+    def call(self, program: Tape, values: Sequence[str]) -> list[str]:
+        """Compute a tape of values; the names of its results."""
+        if program not in self.tapes:
+            self.tapes.append(program)
+        names = [f"v{self._names + k}" for k in range(len(program.results))]
+        self._names += len(names)
+        given = "".join(f"{v}, " for v in values)
+        self.add(f"{', '.join(names)}, = tape{self.tapes.index(program)}(({given}))")
+        return names
+
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
         """The lines of a function, a loop or a condition: `with lines.block("if i < n"):`."""
@@ -54,6 +66,10 @@ class Lines:
         """The lines of the kernel."""
         with self.block(f"def kernel({', '.join(p.name for p in parameters)})"):
             yield
+
+    def source(self, parameters: Sequence[Parameter], bounds: tuple[int, int] | None = None) -> Source:
+        """The kernel, with the tapes that it calls."""
+        return Source(self.text(), tuple(parameters), bounds, tuple(self.tapes))
 
     def text(self) -> str:
         """All of it."""

@@ -14,7 +14,7 @@ from netdsl.backend.step import Slot
 from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, nest_values, place
-from netdsl.cuda.codegen.scalar import Printer
+from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, stored
 from netdsl.cuda.step import Parameter
 from netdsl.ir import TensorType
@@ -55,8 +55,9 @@ class Finish:
             return out.let(f"start{stream} + {element}") if stream > result else element
 
         leaf = self.streams.leaf(out, found)
-        printer = Printer(out, lambda kind, k: total if (kind, k) == ("arg", 0) else leaf(kind, k))
-        (value,) = printer.print(self.tape)
+        (value,) = evaluated(
+            out, self.tape, lambda kind, k: total if (kind, k) == ("arg", 0) else leaf(kind, k)
+        )
         out.add(f"p{result}[{place(out, result, at)}{shift}] = {stored(value, self.dtypes[result])}")
 
 

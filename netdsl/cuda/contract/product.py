@@ -76,7 +76,7 @@ class Product:
 
     def source(self) -> Source:
         """The kernel."""
-        return Source(_Writer(self).text(), self.parameters(), (self.tile.threads, self.tile.blocks))
+        return _Writer(self).source()
 
 
 class _Reader:
@@ -155,8 +155,8 @@ class _Writer:
         self.b = _Reader(self.out, product.b, tile.columns, tile, tile.depth * self.a.pitch)
         self.half = tile.depth * (self.a.pitch + self.b.pitch)
 
-    def text(self) -> str:
-        """The source."""
+    def source(self) -> Source:
+        """The kernel."""
         out, tile = self.out, self.tile
         with out.kernel(self.product.parameters()):
             size = max(2 * self.half, tile.warp_rows * tile.columns)
@@ -169,7 +169,7 @@ class _Writer:
             self.b.prepare(self.first_column, "columns", self.group)
             self._chunks()
             self._store()
-        return out.text()
+        return out.source(self.product.parameters(), (tile.threads, tile.blocks))
 
     def _where(self) -> None:
         """The tile, the group and the part of the terms of this block, and where the thread is in the tile."""
@@ -275,7 +275,7 @@ def part_sums(finish: Finish) -> Source:
                 out.add("at += part_step")
             row, column = divided(out, flat, "channels")
             finish.emit(out, "total", row, column)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def low(x: str, power: int) -> str:

@@ -57,4 +57,4 @@ def _source(unit: Dtype) -> Source:
                     value = x[(int64({outer}) * size + row) * int64(size2) + int64({column})]
                 out[{flat}] = value
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)

@@ -13,7 +13,7 @@ from netdsl.backend.step import Slot
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, nest_values, place
-from netdsl.cuda.codegen.scalar import Printer
+from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, stored
 from netdsl.cuda.step import Launch, Source
 from netdsl.ir import Op
@@ -53,6 +53,6 @@ def map_source(program: Tape, dims: int, dtypes: Sequence[Dtype]) -> Source:
         with out.block(f"if {flat} < count"):
             at = coordinates(out, flat, dims)
             leaf = streams.leaf(out, lambda stream: place(out, stream, at))
-            for k, name in enumerate(Printer(out, leaf).print(program), streams.reads):
+            for k, name in enumerate(evaluated(out, program, leaf), streams.reads):
                 out.add(f"p{k}[{place(out, k, at)}] = {stored(name, dtypes[k])}")
-    return Source(out.text(), parameters)
+    return out.source(parameters)

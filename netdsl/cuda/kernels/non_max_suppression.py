@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from netdsl.backend.step import Slot
-from netdsl.cuda.codegen.functions import maximum, minimum
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.scalar import combined
 from netdsl.cuda.kernels.keys import LAST, Keys, Pairs, Scratch, falling, words
 from netdsl.cuda.kernels.sort import sort_rows
 from netdsl.cuda.step import Launch, Parameter, Source
@@ -77,14 +77,16 @@ def _candidates(op: NonMaxSuppression, scores: View) -> Keys:
 def _area(out: Lines, x1: str, y1: str, x2: str, y2: str) -> str:
     """0 of a box that is none; rounded by itself, as on the CPU."""
     zero = "float32(0.0)"
-    sides = [maximum(out, out.let(f"{high} - {low}"), zero) for low, high in ((x1, x2), (y1, y2))]
+    sides = [
+        combined(out, "max", out.let(f"{high} - {low}"), zero, "f32") for low, high in ((x1, x2), (y1, y2))
+    ]
     return out.let(f"libdevice.fmul_rn({sides[0]}, {sides[1]})")
 
 
 def _overlap(out: Lines, a: Sequence[str], b: Sequence[str]) -> str:
     """Whether two boxes with their areas overlap too much; not where both are empty."""
-    low = [maximum(out, p, q) for p, q in zip(a[:2], b[:2], strict=True)]
-    high = [minimum(out, p, q) for p, q in zip(a[2:4], b[2:4], strict=True)]
+    low = [combined(out, "max", p, q, "f32") for p, q in zip(a[:2], b[:2], strict=True)]
+    high = [combined(out, "min", p, q, "f32") for p, q in zip(a[2:4], b[2:4], strict=True)]
     common = _area(out, *low, *high)
     return out.let(f"{common} / ({a[4]} + {b[4]} - {common}) > iou")
 
@@ -146,7 +148,7 @@ def _drop() -> Source:
                 out[result + int64(rest)] = int64(-1)
                 rest = uint32(rest + uint32({THREADS}))
         """)
-    return Source(out.text(), _PARAMETERS)
+    return out.source(_PARAMETERS)
 
 
 def _load(out: Lines) -> None:

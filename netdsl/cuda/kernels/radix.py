@@ -54,7 +54,7 @@ def _write_keys(keys: Keys, rows: int, size: int, target: Pairs) -> Launch:
             out.add(f"out_places[{flat}] = {place}")
     values = {**space_values(rows, size), **keys.values}
     slots = {**keys.slots, **target.slots("out", written=True)}
-    source = Source(out.text(), parameters)
+    source = out.source(parameters)
     return Launch("sort keys", source, -(-rows * size // THREADS), THREADS, values, slots)
 
 
@@ -114,7 +114,7 @@ def _count() -> Source:
             at = (uint64(row) * uint64({THREADS}) + uint64(thread)) * uint64(size1) + uint64(tile)
             counts[at] = total
         """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 # `total` of the values `own` of all lanes of a warp up to this one.
@@ -161,7 +161,7 @@ def _scan() -> Source:
                 if lane == uint32(0):
                     totals[line] = before
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _move() -> Source:
@@ -200,4 +200,4 @@ def _move() -> Source:
                     out_keys[target] = key
                     out_places[target] = in_places[start + uint64(place)]
         """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)

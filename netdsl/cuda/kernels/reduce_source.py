@@ -9,7 +9,7 @@ from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.fold import WARP, Fold
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
-from netdsl.cuda.codegen.scalar import Printer
+from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, element
 from netdsl.cuda.step import Parameter, Source
 from netdsl.scalar.operators import Dtype
@@ -79,7 +79,7 @@ class _Writer:
         parameters = (*self.streams.pointers(), *numbers, *nests)
         with self.out.kernel(parameters):
             self._body()
-        return Source(self.out.text(), parameters)
+        return self.out.source(parameters)
 
     def _body(self) -> None:
         """Threads beyond the last result repeat it, since all lanes take part in a shuffle, and store nothing."""
@@ -188,7 +188,7 @@ class _Writer:
 
     def _add(self, into: str, index: str, within: str, leaf: Callable[[str, int], str]) -> None:
         out, fold = self.out, self.fold
-        (value,) = Printer(out, leaf).print(self.program)
+        (value,) = evaluated(out, self.program, leaf)
         kept = out.let(f"{fold.element(value)} if {within} else {fold.neutral}")
         out.add(f"{into}[{index}] = {fold.pair(out, out.let(f'{into}[{index}]'), kept)}")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from netdsl.cuda.codegen.functions import maximum, number
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
+from netdsl.cuda.codegen.scalar import combined, number
 from netdsl.cuda.step import Parameter, Source
 
 THREADS = 256
@@ -70,7 +70,7 @@ class _Writer:
                     for t in self.there
                 }
                 self.body(at)
-        return Source(out.text(), tuple(parameters))
+        return out.source(parameters)
 
     def body(self, at: Sequence[str]) -> None:
         """The lines of a thread, whose result is at these coordinates."""
@@ -178,7 +178,7 @@ class _Forward(_Writer):
         with self.channels():
             old, new = out.let("total[v]"), out.let("seen[v]")
             if self.w.kind == "max":
-                out.add(f"total[v] = {maximum(out, old, new)}")
+                out.add(f"total[v] = {combined(out, 'max', old, new, 'f32')}")
             else:
                 out.add(f"total[v] = {old} + ({new} if {within} else float32(0))")
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
-from netdsl.cuda.codegen.functions import maximum
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.scalar import combined
 from netdsl.cuda.kernels.keys import Scratch, words
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.primitives import RoiReduce
@@ -131,7 +131,7 @@ def _spans() -> Source:
                     spans[int64(line) * int64(2)] = low
                     spans[int64(line) * int64(2) + int64(1)] = high
         """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 VISITED = (
@@ -211,7 +211,7 @@ def _cells(kind: str, split: bool, each: int) -> Source:
                 with out.block(f"for k in range({each})"):
                     seen = out.let("x[pixel_at + int64(far[k])]")
                     if kind == "max":
-                        out.add(f"totals[k] = {maximum(out, 'totals[k]', seen)}")
+                        out.add(f"totals[k] = {combined(out, 'max', 'totals[k]', seen, 'f32')}")
                     else:
                         out.add(f"totals[k] = libdevice.fmaf(weight, {seen}, totals[k])")
             value = "totals[k] if some else float32(0.0)" if kind == "max" else "totals[k]"
@@ -222,4 +222,4 @@ def _cells(kind: str, split: bool, each: int) -> Source:
                     if {is_own(at[4])}:
                         out[cell + int64(far[k])] = {value}
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)

@@ -121,7 +121,7 @@ def _lists() -> Source:
                 if lane == uint32(0):
                     counts[flat] = total
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _places(split: bool, each: int) -> Source:
@@ -154,7 +154,7 @@ def _places(split: bool, each: int) -> Source:
                     if {is_own(at[4])}:
                         found[own + int64(far[k])] = places[k]
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 _LISTED = (
@@ -212,7 +212,7 @@ def _pixels(kind: str, split: bool, each: int) -> Source:
                     if {is_own(channel)}:
                         out[own + int64(far[k])] = totals[k]
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _region(out: Lines, kind: str, each: int, at: Sequence[str], only: str | None) -> None:

@@ -87,7 +87,7 @@ def _find(found: Pairs, size: int, places: int, starts: View) -> Launch:
         """)
     slots = {"keys": Slot(found.keys), "starts": Slot(starts, written=True)}
     values = {"size": size, "places": places}
-    source = Source(out.text(), parameters)
+    source = out.source(parameters)
     return Launch("find rows", source, -(-(size + 1) // THREADS), THREADS, values, slots)
 
 
@@ -118,7 +118,7 @@ def _walk() -> Source:
                     place = uint32(place + uint32(1))
                 out[{flat}] = total
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _sum() -> Source:
@@ -149,7 +149,7 @@ def _sum() -> Source:
                     at = uint32(at + uint32(1))
                 out[{flat}] = total
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _sum_of_warp() -> Source:
@@ -180,4 +180,4 @@ def _sum_of_warp() -> Source:
                 if lane == uint32(0):
                     out[flat] = total
             """)
-    return Source(out.text(), parameters)
+    return out.source(parameters)

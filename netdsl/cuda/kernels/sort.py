@@ -91,7 +91,7 @@ def _tile(keys: Keys, to_result: bool) -> Source:
                 else:
                     out.add("out_keys[at] = uint32(both >> uint64(32))")
                     out.add("out_places[at] = uint32(both)")
-    return Source(out.text(), parameters)
+    return out.source(parameters)
 
 
 def _bank(slot: str) -> str:

@@ -11,7 +11,7 @@ from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
 from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, falling, keys_of, words
 from netdsl.cuda.kernels.sort import THREADS, TILE, sort_rows, sort_tiles
-from netdsl.cuda.step import Launch, Parameter, Source
+from netdsl.cuda.step import Launch, Parameter
 from netdsl.primitives import TopK
 from netdsl.schedule import View
 
@@ -62,5 +62,5 @@ def _first(found: Pairs, rows: int, size: int, count: int, result: Slot) -> Laun
             out.add(f"out[{flat}] = int64(places[uint64({row}) * uint64(size) + uint64({place})])")
     values = space_values(rows, count) | {"size": size}
     slots = {"places": Slot(found.places), "out": result}
-    source = Source(out.text(), parameters)
+    source = out.source(parameters)
     return Launch("take", source, -(-rows * count // THREADS), THREADS, values, slots)

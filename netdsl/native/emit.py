@@ -99,12 +99,11 @@ class _Words(Sequence[Value]):
 
 
 class Emitter:
-    """Emits one kernel: `args` are its int64 arguments, `b` the IRBuilder for what has no helper here."""
+    """Emits one kernel: `args` are its arguments, `b` the IRBuilder for what has no helper here."""
 
-    def __init__(self, function: ir.Function, lanes: int) -> None:
-        self.function, self.lanes = function, lanes
-        self.args: tuple[Value, ...] = tuple(function.args)
-        self.b = ir.IRBuilder(function.append_basic_block("entry"))
+    def __init__(self, builder: ir.IRBuilder, args: Sequence[Value], lanes: int) -> None:
+        self.b, self.lanes = builder, lanes
+        self.args: tuple[Value, ...] = tuple(args)
         self.f32s, self.i32s, self.masks = (ir.VectorType(t, lanes) for t in (F32, I32, I1))
         self.bytes = 4 * lanes
 

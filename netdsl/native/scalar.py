@@ -1,4 +1,4 @@
-"""Prints tapes of scalar expressions as vector code.
+"""Prints tapes of scalar expressions as LLVM IR, for every device that LLVM has code for.
 
 The meaning is that of `netdsl.scalar.evaluate`: literals have the types of the tree, a float operand makes
 both floats, `max` and `min` give NaN when either operand is NaN, integers wrap, and an integer divided by
@@ -14,27 +14,27 @@ import numpy as np
 from llvmlite import ir
 
 from netdsl.backend.tape import Instruction, Tape
-from netdsl.cpu.codegen.emit import F32, I1, I32, I64, Emitter, Value
-from netdsl.cpu.codegen.scalar_math import ElementaryFunctions
+from netdsl.native.emit import F32, I1, I32, I64, Value
+from netdsl.native.functions import Functions
 from netdsl.scalar.operators import Dtype
 
 ELEMENT: Mapping[str, ir.Type] = {"f32": F32, "i64": I64, "bool": I1}
 
 
 class Printer:
-    """Writes a tape into a kernel, for vectors of `width` elements.
+    """Writes a tape into a kernel, for vectors of `width` elements, or for scalars where it is 0.
 
-    `leaf(kind, number)` gives the values from outside: ("arg", operand), ("index", axis) as an i64 vector
-    and ("flat", 0) as the i32 vector of flat indices modulo 2^32.
+    `leaf(kind, number)` gives the values from outside: ("arg", operand), ("index", axis) as i64 and ("flat", 0) as
+    the flat index modulo 2^32, an i32.
     """
 
-    def __init__(self, e: Emitter, width: int, leaf: Callable[[str, int], Value]) -> None:
-        self.e, self.b, self.width, self.leaf = e, e.b, width, leaf
-        self.math = ElementaryFunctions(e)
+    def __init__(self, functions: Functions, width: int, leaf: Callable[[str, int], Value]) -> None:
+        self.math, self.e, self.b = functions, functions.e, functions.b
+        self.width, self.leaf = width, leaf
 
-    def kind(self, dtype: str) -> ir.VectorType:
-        """The vector type of a dtype."""
-        return ir.VectorType(ELEMENT[dtype], self.width)
+    def kind(self, element: ir.Type) -> ir.Type:
+        """The type of values of an element."""
+        return ir.VectorType(element, self.width) if self.width else element
 
     def print(self, program: Tape) -> list[Value]:
         """Emit all lines; the values of the results."""
@@ -72,7 +72,7 @@ class Printer:
         raise TypeError(f"no code for {line.op} of {len(kids)} operands")
 
     def _literal(self, text: str, dtype: Dtype) -> Value:
-        kind = self.kind(dtype)
+        kind = self.kind(ELEMENT[dtype])
         if dtype == "f32":
             with np.errstate(over="ignore"):
                 return self.e.constant(kind, float(np.float32(float(text))))
@@ -82,7 +82,7 @@ class Printer:
         """Another type: floats to integers towards zero, numbers to bool by `!= 0`."""
         if source == target:
             return x
-        kind = self.kind(target)
+        kind = self.kind(ELEMENT[target])
         match source, target:
             case "bool", "i64":
                 return self.b.zext(x, kind)
@@ -94,15 +94,7 @@ class Printer:
                 return self.b.icmp_signed("!=", x, ir.Constant(x.type, None))
             case "f32", "bool":
                 return self.b.fcmp_unordered("!=", x, ir.Constant(x.type, None))
-        return self._to_i64(x, kind)
-
-    def _to_i64(self, x: Value, kind: ir.VectorType) -> Value:
-        """f32 to i64; saturates, NaN is 0 (plain fptosi would be undefined)."""
-        name = f"llvm.fptosi.sat.v{self.width}i64.v{self.width}f32"
-        f = self.b.module.globals.get(name)
-        if f is None:
-            f = ir.Function(self.b.module, ir.FunctionType(kind, [x.type]), name)
-        return self.b.call(f, [x])
+        return self.math.to_i64(x, kind)
 
     # --- one operand -----------------------------------------------------------------------------
 
@@ -127,14 +119,10 @@ class Printer:
     def _unary_float(self, op: str, x: Value) -> Value:
         match op:
             case "neg":
-                return self.b.fneg(x)
+                return self.math.negate(x)
             case "abs":
                 return self.math.absolute(x)
-            case "sqrt" | "floor" | "ceil":
-                return self.e.math(op, x)
-            case "round":
-                return self.e.math("rint", x)
-            case "sign" | "exp" | "expm1" | "log" | "log1p" | "sin" | "cos" | "tanh" | "sigmoid" | "erf":
+            case _ if op in _FUNCTIONS:
                 return cast(Callable[[Value], Value], getattr(self.math, op))(x)
         raise TypeError(f"no code for {op} of f32")
 
@@ -226,7 +214,7 @@ class Printer:
 
     def _threefry(self, key: Value, stream: int) -> tuple[Value, Value]:
         """Threefry-2x32-20 of counters (flat index, stream) under an i64 key; as in scalar/evaluate.py."""
-        b, kind = self.b, ir.VectorType(I32, self.width)
+        b, kind = self.b, self.kind(I32)
         high = b.trunc(b.lshr(key, self.e.constant(key.type, 32)), kind)
         low = b.trunc(key, kind)
         keys = [high, low, b.xor(b.xor(high, low), self.e.constant(kind, 0x1BD11BDA))]
@@ -242,7 +230,10 @@ class Printer:
 
     def _unit(self, bits: Value) -> Value:
         top = self.b.lshr(bits, self.e.constant(bits.type, 8))
-        return self.b.fmul(self.e.to_float(top), self.e.constant(self.kind("f32"), 2.0**-24))
+        return self.b.fmul(self.e.to_float(top), self.e.constant(self.kind(F32), 2.0**-24))
 
 
+#: the operators of a float that are functions of their own name
+_FUNCTIONS = {"sqrt", "floor", "ceil", "round", "sign", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh"}
+_FUNCTIONS |= {"sigmoid", "erf"}
 _COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}

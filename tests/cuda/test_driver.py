@@ -1,0 +1,161 @@
+"""The GPUs of this machine: what is asked of the driver, and what is said where it refuses; no GPU is needed."""
+
+from __future__ import annotations
+
+import gc
+import os
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import netdsl
+from netdsl.runtime import Program
+
+pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
+from netdsl.cuda import cards, driver
+from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.cubin import compile_cubin
+from netdsl.cuda.kernels.map import plan_elementwise
+from netdsl.ir import TensorType
+from netdsl.primitives import Map
+from netdsl.scalar import Arg
+from netdsl.schedule import View
+from tests.cuda.fake_driver import FakeDriver, Result
+from tests.cuda.test_cuda_target import chain
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A machine with one card, whose driver takes PTX."""
+    found = FakeDriver()
+    install(monkeypatch, found)
+    yield found
+    cards._card.cache_clear()
+
+
+def install(monkeypatch, found):
+    monkeypatch.delenv("NETDSL_CUDA", raising=False)
+    monkeypatch.setattr(driver, "_driver", lambda: found)
+    monkeypatch.setattr(driver, "compile_cubin", lambda source, cc: compile_ptx(source, cc).encode())
+    cards._card.cache_clear()
+
+
+def test_a_run_is_one_call_for_all_launches(fake):
+    program = Program(chain(), "cuda")
+    x = np.linspace(-1, 1, 5).astype(np.float32)
+    np.testing.assert_allclose(program.run({"x": x})["z"], np.exp(x) * 2 + 1, rtol=1e-6)
+    fake.calls.clear()
+    np.testing.assert_allclose(program.run({"x": -x})["z"], np.exp(-x) * 2 + 1, rtol=1e-6)
+    assert fake.calls["cuGraphLaunch"] == 1 and not fake.calls["cuLaunchKernel"]
+    assert fake.calls["cuMemcpyHtoDAsync"] == 1 and fake.calls["cuMemcpyDtoHAsync"] == 2
+    program.profile({"x": x}, 3)
+    assert fake.calls["cuLaunchKernel"] == 3 * len(program.steps)
+
+
+def test_all_is_given_back(fake):
+    program = Program(chain(), "cuda")
+    program.run({"x": np.zeros(5, np.float32)})
+    assert fake.live
+    del program
+    gc.collect()
+    assert not fake.live
+
+
+def test_much_shared_memory_is_asked_for(fake):
+    card = cards.find_card(0)
+    views = [View.dense(k, TensorType((5,))) for k in range(2)]
+    (launch,) = plan_elementwise(Map((Arg(0),)), views[:1], views[1:])
+    card.load(launch.source, 48 * 1024)
+    assert not fake.attributes
+    card.load(launch.source, 100_000)
+    assert [value for _, value in fake.attributes] == [100_000]
+
+
+MACHINES = {
+    "no card": (FakeDriver(cards=0), 0, "this machine has 0 GPUs, and none of number 0"),
+    "no second card": (FakeDriver(), 1, "this machine has 1 GPU, and none of number 1"),
+    "an old card": (FakeDriver(capability=(6, 1)), 0, "Fake H200 has compute capability 6.1"),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_cards_that_are_not_there(monkeypatch, name):
+    found, index, message = MACHINES[name]
+    install(monkeypatch, found)
+    with pytest.raises(netdsl.NetError, match=message) as caught:
+        netdsl.device("cuda", index=index)
+    assert "--device cpu computes on the processor" in str(caught.value)
+
+
+def test_memory_that_is_not_there(monkeypatch):
+    install(monkeypatch, FakeDriver(capacity=1 << 20))
+    card = cards.find_card(0)
+    with pytest.raises(netdsl.NetError, match=r"0\.00 GiB are needed, Fake H200 has"):
+        card.allocate(1 << 21)
+    cards._card.cache_clear()
+
+
+def test_what_the_driver_says_is_told(fake):
+    program = Program(chain(), "cuda")
+    fake.fails["cuStreamSynchronize"] = Result.CUDA_ERROR_ILLEGAL_ADDRESS
+    with pytest.raises(netdsl.NetError, match=r"the GPU failed in a run: .*illegal_address") as caught:
+        program.run({"x": np.zeros(5, np.float32)})
+    assert "NETDSL_CUDA=emulated" in str(caught.value)
+    fake.fails = {"cuGraphLaunch": Result.CUDA_ERROR_INVALID_VALUE}
+    with pytest.raises(netdsl.NetError, match="the CUDA driver refuses cuGraphLaunch"):
+        program.run({"x": np.zeros(5, np.float32)})
+    fake.fails = {}
+
+
+def test_a_forked_process_has_no_card(fake, monkeypatch):
+    program = Program(chain(), "cuda")
+    parent = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+    with pytest.raises(netdsl.NetError, match="a process that is forked cannot use the GPU"):
+        program.run({"x": np.zeros(5, np.float32)})
+    before = set(fake.live)
+    del program
+    gc.collect()
+    assert fake.live == before  # it is the parent's
+
+
+DRIVERS = {
+    "no device": ({"cuInit": Result.CUDA_ERROR_NO_DEVICE}, "the NVIDIA driver finds no GPU"),
+    "broken": ({"cuInit": Result.CUDA_ERROR_UNKNOWN}, "the NVIDIA driver does not start: cuda_error_unknown"),
+    "old": ({}, r"the NVIDIA driver knows CUDA 12\.8, kernels are made by CUDA 13"),
+}
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_drivers_that_do_not_serve(monkeypatch, name):
+    found = FakeDriver()
+    found.fails, message = DRIVERS[name]
+    modules = {
+        "cuda.bindings.driver": found,
+        "cuda.bindings.nvjitlink": types.SimpleNamespace(version=lambda: (13, 5)),
+    }
+    if name == "old":
+        monkeypatch.setattr(found, "cuDriverGetVersion", lambda: (12080,))
+    real = driver.importlib.import_module
+    monkeypatch.setattr(driver.importlib, "import_module", lambda n: modules.get(n) or real(n))
+    driver._driver.cache_clear()
+    with pytest.raises(netdsl.NetError, match=message):
+        driver._driver()
+    driver._driver.cache_clear()
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a driver")
+def test_no_driver_at_all(monkeypatch):
+    monkeypatch.delenv("NETDSL_CUDA", raising=False)
+    driver._driver.cache_clear()
+    with pytest.raises(netdsl.NetError, match="no NVIDIA driver is found"):
+        netdsl.device("cuda")
+
+
+def test_code_for_every_generation():
+    views = [View.dense(k, TensorType((5,))) for k in range(2)]
+    (launch,) = plan_elementwise(Map((Arg(0) * 2.0,)), views[:1], views[1:])
+    made = {cc: compile_cubin(launch.source, cc) for cc in [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]}
+    assert all(code[:4] == b"\x7fELF" for code in made.values()) and len(set(made.values())) == 6
