@@ -24,6 +24,7 @@ ORDER = [
     "source",
     "limits",
     "machine",
+    "process",
     "files",
     "cache",
     "extras",

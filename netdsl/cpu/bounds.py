@@ -8,8 +8,7 @@ planners is not used. A `Rule` says for one driver what the fields of its block 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from netdsl.backend.arguments import Block, Ints, Pointer, Reading, Rows
 from netdsl.backend.step import Slot
@@ -25,8 +24,7 @@ class Broken(Exception):
     """An error in a step."""
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """What a step may touch, under a name for messages: all of a view, but nothing that lies in its gaps."""
 
     name: str

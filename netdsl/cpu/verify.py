@@ -39,11 +39,7 @@ class _Rooms:
     """What the steps of a call may touch: its operands and results as far as they lie in their buffers."""
 
     def __init__(self, call: LoweredCall[Step], buffers: Sequence[View]) -> None:
-        results, operands = (
-            [(f"{kind} {k}", view) for k, view in enumerate(views) if view.inside(buffers[view.buffer])]
-            for kind, views in (("result", call.results), ("operand", call.operands))
-        )
-        self._written, self._read = results, results + operands
+        self._call, self._buffers = call, buffers
         self._scratch = View.dense(SCRATCH, TensorType((call.scratch,), "bool"))
         self._packed = None if call.packed is None else View.dense(PACKED, buffers[call.packed].type)
 
@@ -56,9 +52,12 @@ class _Rooms:
             if self._packed is None:
                 raise Broken("it has no packed weights")
             return Room("packed", self._packed)
-        for name, view in self._written if slot.written else self._read:
-            if slot.view is view or slot.view.inside(view):
-                return Room(name, slot.view)
+        written, read = ("result", self._call.results), ("operand", self._call.operands)
+        for kind, views in (written,) if slot.written else (written, read):
+            for k, view in enumerate(views):
+                part = slot.view is view or slot.view.inside(view)
+                if part and view.inside(self._buffers[view.buffer]):
+                    return Room(f"{kind} {k}", slot.view)
         raise Broken(f"{slot.view} is no part of its operands and results")
 
 

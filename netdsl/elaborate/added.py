@@ -13,9 +13,9 @@ from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.lookup import need_defined
 from netdsl.elaborate.network import Network
 from netdsl.elaborate.overrides import parse_value
-from netdsl.elaborate.process import deep_recursion
 from netdsl.elaborate.values import describe
 from netdsl.ir import Graph, Value
+from netdsl.process import deep_recursion
 from netdsl.source import Diagnostic, NetError, Span
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse

@@ -15,12 +15,12 @@ from netdsl.elaborate.definitions import Definitions, collect
 from netdsl.elaborate.expressions import ExpressionEvaluator
 from netdsl.elaborate.naming import Naming
 from netdsl.elaborate.overrides import COMMAND_LINE, Overrides, Written
-from netdsl.elaborate.process import deep_recursion, no_collection
 from netdsl.elaborate.sections import SectionSetting, objectives, settings_of
 from netdsl.elaborate.statements import OUTPUTS, run
 from netdsl.ir import Graph, Value
 from netdsl.ir.settings import positive
 from netdsl.ops.initializers import resolve_initializers
+from netdsl.process import deep_recursion, no_collection
 from netdsl.source import Diagnostic, NetError, Note, Source, Span, suggest
 from netdsl.syntax import tree
 from netdsl.syntax.parse import parse

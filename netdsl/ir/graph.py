@@ -42,6 +42,8 @@ class Node:
     @property
     def outputs(self) -> tuple[Value, ...]:
         """The values that the node defines."""
+        if len(self.types) == 1:  # as nearly always
+            return (Value(self.id),)
         return tuple(Value(self.id, port) for port in range(len(self.types)))
 
 

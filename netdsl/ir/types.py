@@ -38,7 +38,7 @@ class TensorType:
     @property
     def nbytes(self) -> int:
         """Bytes when stored densely."""
-        return self.size * ITEM_SIZE[self.dtype]
+        return math.prod(self.shape) * ITEM_SIZE[self.dtype]
 
     def over_limits(self) -> str | None:
         """The limit that this type exceeds, in words; None if it exceeds none.  Nothing is allocated."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from netdsl.scalar import Arg, Binary, Expr, Unary
 from netdsl.scalar.algebra import ONE, ZERO, difference, product, quotient, total
-from netdsl.scalar.walk import children
+from netdsl.scalar.walk import children, walk
 
 
 def affine(e: Expr, arg: int) -> tuple[Expr, Expr] | None:
     """`(scale, shift)` with `e = scale * Arg(arg) + shift`, neither reading that operand; None when there is none."""
     found: dict[int, tuple[Expr, Expr] | None] = {}
-
-    def visit(x: Expr) -> tuple[Expr, Expr] | None:
-        if id(x) not in found:
-            found[id(x)] = _rule(x, [visit(k) for k in children(x)], arg)
-        return found[id(x)]
-
-    return visit(e)
+    for x in walk(e):
+        found[id(x)] = _rule(x, [found[id(k)] for k in children(x)], arg)
+    return found[id(e)]
 
 
 def _rule(x: Expr, kids: list[tuple[Expr, Expr] | None], arg: int) -> tuple[Expr, Expr] | None:

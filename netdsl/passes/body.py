@@ -41,7 +41,7 @@ class Body:
             substitute(x, lambda y: e if isinstance(y, Arg) and y.index in places else None)
             for x in self.exprs
         )
-        return replace(self, exprs=exprs, operands=(*self.operands, *operands))
+        return self._with(exprs, (*self.operands, *operands))
 
     def joined(self, other: Body) -> Body:
         """The expressions of both, those of this body first."""
@@ -49,7 +49,7 @@ class Body:
         exprs = tuple(
             substitute(e, lambda x: Arg(start + x.index) if isinstance(x, Arg) else None) for e in other.exprs
         )
-        return replace(self, exprs=(*self.exprs, *exprs), operands=(*self.operands, *other.operands))
+        return self._with((*self.exprs, *exprs), (*self.operands, *other.operands))
 
     def compact(self) -> Body:
         """The body with the operands that are used, each once, in the order of their first use."""
@@ -64,7 +64,10 @@ class Body:
             return x if x.index == index else Arg(index)
 
         exprs = tuple(substitute(e, leaf) for e in self.exprs)
-        return replace(self, exprs=exprs, operands=tuple(order))
+        return self._with(exprs, tuple(order))
+
+    def _with(self, exprs: tuple[Expr, ...], operands: tuple[Value, ...]) -> Body:
+        return Body(exprs, operands, self.space, self.leading)
 
     def _is_compact(self) -> bool:
         order = dict.fromkeys(range(self.leading))

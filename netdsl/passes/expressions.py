@@ -40,17 +40,12 @@ def simplified(e: Expr, args: tuple[Dtype, ...]) -> Expr:
     `args` are the types of the operands.  What only gradients heed, such as
     `stop_gradient`, goes: they are there already.  An equal expression comes back when there is nothing to do.
     """
+    typed = substitute(e, lambda x: _typed(x, args))
     done: dict[int, Expr] = {}
-
-    def visit(x: Expr) -> Expr:
-        if id(x) not in done:
-            kids = children(x)
-            new = [visit(k) for k in kids]
-            same = all(a is b for a, b in zip(kids, new, strict=True))
-            done[id(x)] = _node(x if same else rebuild(x, new), args) if kids else x
-        return done[id(x)]
-
-    return _bare(visit(substitute(e, lambda x: _typed(x, args))), args)
+    for x in walk(typed):
+        kids = children(x)
+        done[id(x)] = _node(rebuild(x, [done[id(k)] for k in kids]), args) if kids else x
+    return _bare(done[id(typed)], args)
 
 
 def _typed(x: Expr, args: tuple[Dtype, ...]) -> Expr | None:
@@ -66,7 +61,7 @@ def _bare(e: Expr, args: tuple[Dtype, ...]) -> Expr:
     for x in walk(e):
         kids = [done[id(k)] for k in children(x)]
         cast = isinstance(x, Unary) and isinstance(x.x, Arg) and x == _typed(x.x, args)
-        done[id(x)] = kids[0] if cast else rebuild(x, kids) if kids else x
+        done[id(x)] = kids[0] if cast else rebuild(x, kids)
     return done[id(e)]
 
 

@@ -21,6 +21,7 @@ from netdsl.passes.log import Log, Timing
 from netdsl.passes.merge_maps import MergeMaps
 from netdsl.passes.simplify import Simplify
 from netdsl.passes.sink_reshapes import SinkReshapes
+from netdsl.process import no_collection
 from netdsl.source import Diagnostic, NetError, suggest
 
 PASSES: tuple[type[Pass], ...] = (
@@ -84,6 +85,7 @@ class Pipeline:
                 stages.append(stage)
         return Pipeline(tuple(stages))
 
+    @no_collection()
     def run(self, graph: Graph, hooks: Hooks | None = None) -> Graph:
         """The graph after all passes.
 

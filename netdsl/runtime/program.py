@@ -16,6 +16,7 @@ from netdsl.backend.step import Step
 from netdsl.backend.target import Executable, Spot
 from netdsl.ir import Graph, TensorType
 from netdsl.machine import check_fits
+from netdsl.process import no_collection
 from netdsl.runtime.names import check_names, no_weight
 from netdsl.runtime.profile import StepTime
 from netdsl.runtime.workspace import Workspace
@@ -41,6 +42,7 @@ class Program:
     _leaves: dict[str, Tensor]
     _workspace: Workspace
 
+    @no_collection()
     def __init__(
         self,
         graph: Graph,

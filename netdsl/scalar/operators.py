@@ -31,6 +31,21 @@ COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGIC = ("and", "or")
 BINARY = (*ARITHMETIC, *COMPARE, *LOGIC)
 
+# The types of results; None where it is that of the operands.
+_UNARY_DTYPE: dict[str, Dtype | None] = {
+    **dict.fromkeys(UNARY),
+    **dict.fromkeys(FLOAT_ONLY, "f32"),
+    "not": "bool",
+    "int": "i64",
+    "float": "f32",
+}
+_BINARY_DTYPE: dict[str, Dtype | None] = {
+    **dict.fromkeys(BINARY),
+    **dict.fromkeys((*COMPARE, *LOGIC), "bool"),
+    "div": "f32",
+}
+_WIDTH: dict[Dtype, int] = {"bool": 0, "i64": 1, "f32": 2}
+
 
 def literal_dtype(value: Number) -> Dtype:
     """The type of a literal."""
@@ -39,24 +54,18 @@ def literal_dtype(value: Number) -> Dtype:
 
 def unary_dtype(op: str, x: Dtype) -> Dtype:
     """The type of a function of one operand; raises TypeError for an unknown name."""
-    if op not in UNARY:
+    if op not in _UNARY_DTYPE:
         raise TypeError(f"no scalar function is called {op}")
-    if op in ("not", "int", "float"):
-        table: dict[str, Dtype] = {"not": "bool", "int": "i64", "float": "f32"}
-        return table[op]
-    return "f32" if op in FLOAT_ONLY else x
+    return _UNARY_DTYPE[op] or x
 
 
 def binary_dtype(op: str, a: Dtype, b: Dtype) -> Dtype:
     """The type of a function of two operands; raises TypeError for an unknown name."""
-    if op not in BINARY:
+    if op not in _BINARY_DTYPE:
         raise TypeError(f"no scalar function is called {op}")
-    if op in COMPARE or op in LOGIC:
-        return "bool"
-    return "f32" if op == "div" else promote(promote(a, b), "i64")
+    return _BINARY_DTYPE[op] or promote(promote(a, b), "i64")
 
 
 def promote(a: Dtype, b: Dtype) -> Dtype:
     """The wider of two types."""
-    order: tuple[Dtype, ...] = ("bool", "i64", "f32")
-    return order[max(order.index(a), order.index(b))]
+    return a if _WIDTH[a] >= _WIDTH[b] else b

@@ -46,6 +46,8 @@ def execution_order(graph: Graph) -> tuple[Node, ...]:
     the cache.  Where two leaves each need the other's old value no such order exists; the node then keeps its
     place and the schedule copies.
     """
+    if not graph.updates:
+        return tuple(graph)
     import networkx
 
     place = {node.id: k for k, node in enumerate(graph)}

@@ -35,7 +35,9 @@ class View:
     @staticmethod
     def dense(buffer: int, t: TensorType, offset: int = 0) -> View:
         """A view without gaps."""
-        return View(buffer, t, dense_strides(t.shape, ITEM_SIZE[t.dtype]), offset)
+        view = View(buffer, t, dense_strides(t.shape, ITEM_SIZE[t.dtype]), offset)
+        vars(view)["layout"] = Layout.DENSE  # need not be found out
+        return view
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -100,7 +102,7 @@ class View:
     def reshaped(self, shape: Sequence[int]) -> View | None:
         """The elements in row-major order under another shape; None where this needs a copy."""
         t = TensorType(tuple(shape), self.type.dtype)
-        if not t.size:
+        if self.layout is Layout.DENSE:
             return View.dense(self.buffer, t, self.offset)
         pieces = _merged(self.shape, self.strides)
         left, step = 1, self.item
@@ -130,11 +132,12 @@ class View:
                 back -= (count - 1) * stride
             else:
                 reach += (count - 1) * stride
-        at = first - self._begin - back
-        if at < 0 or not self.type.size:
-            return False
         if self.layout is Layout.DENSE:
-            return at + back + reach + length <= self.type.nbytes
+            at = first - self.offset
+            return back <= at and at + reach + length <= self.type.nbytes
+        at = first - self._begin - back
+        if at < 0:
+            return False
         levels = self._levels
         strides = [s for s, _ in levels]
         last = _digits(at, strides)
@@ -150,7 +153,7 @@ class View:
         if self.layout is Layout.DENSE:
             return other.holds(self.offset, self.type.nbytes)
         *axes, (_, run) = self._levels
-        return not self.type.size or other.holds(self._begin, run, [(n, s) for s, n in axes])
+        return other.holds(self._begin, run, [(n, s) for s, n in axes])
 
     def overlaps(self, other: View) -> bool:
         """Whether two views share a byte; False is certain."""
