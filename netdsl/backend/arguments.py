@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ class BlockLayout:
     def first_of(self) -> Callable[[list[int]], tuple[int, ...]]:
         """The first word of each field, of all words of a block."""
         places = [field.word for field in self.fields.values()]
-        return lambda words: tuple([words[place] for place in places])
+        return operator.itemgetter(*places) if len(places) > 1 else lambda words: (words[places[0]],)
 
     def __getitem__(self, name: str) -> Field:
         if name not in self.fields:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from netdsl.cost import operation_work
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, walk
@@ -29,6 +30,7 @@ class Tape:
     lines: tuple[Instruction, ...]
     results: tuple[int, ...]
 
+    @cached_property
     def key(self) -> str:
         """A hash of the content."""
         return hashlib.sha256(repr((self.lines, self.results)).encode()).hexdigest()[:24]
@@ -52,6 +54,11 @@ class Tape:
 
 def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Sequence[Dtype]) -> Tape:
     """The tape of several expressions whose results are cast to `as_types`."""
+    return _tape(tuple(expressions), tuple(operands), tuple(as_types))
+
+
+@lru_cache(maxsize=8192)  # networks repeat their layers
+def _tape(expressions: tuple[Expr, ...], operands: tuple[Dtype, ...], as_types: tuple[Dtype, ...]) -> Tape:
     lines: list[Instruction] = []
     known: dict[Instruction, int] = {}
 

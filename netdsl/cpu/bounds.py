@@ -53,7 +53,8 @@ class Claims(Generic[B]):
     def positive(self, **values: int) -> None:
         """Counts that the driver divides by, or that a driver without work would not have."""
         for name, value in values.items():
-            self.need(value >= 1, f"{name} is {value}")
+            if value < 1:
+                raise Broken(f"{name} is {value}")
 
     def slot(self, field: str) -> Slot:
         """Where a field points."""
@@ -65,7 +66,8 @@ class Claims(Generic[B]):
     def dense(self, *fields: str) -> None:
         """The driver takes what lies there for dense."""
         for field in fields:
-            self.need(self.slot(field).view.layout is Layout.DENSE, f"{field} has gaps")
+            if self.slot(field).view.layout is not Layout.DENSE:
+                raise Broken(f"{field} has gaps")
 
     def reads(self, field: str, end: int, first: int = 0, over: Over = (), gaps: bool = False) -> None:
         """Bytes `first` to `end` from where a field points are read, and again at (count, stride) of `over`.
@@ -76,7 +78,8 @@ class Claims(Generic[B]):
 
     def writes(self, field: str, end: int, first: int = 0, over: Over = ()) -> None:
         """Bytes `first` to `end` from where a field points are written, and again at (count, stride) of `over`."""
-        self.need(self.slot(field).written, f"{field} points at what is only read, and is written")
+        if not self.slot(field).written:
+            raise Broken(f"{field} points at what is only read, and is written")
         self._inside("writes", field, first, end, over)
 
     def _inside(self, verb: str, field: str, first: int, end: int, over: Over, gaps: bool = False) -> None:

@@ -40,18 +40,17 @@ class _Rooms:
 
     def __init__(self, call: LoweredCall[Step], buffers: Sequence[View]) -> None:
         self._call, self._buffers = call, buffers
-        self._scratch = View.dense(SCRATCH, TensorType((call.scratch,), "bool"))
-        self._packed = None if call.packed is None else View.dense(PACKED, buffers[call.packed].type)
 
     def of(self, slot: Slot) -> Room:
         """The room of a slot; raises Broken where it has none."""
         number = slot.view.buffer
         if number == SCRATCH:
-            return Room("scratch", self._scratch)
+            return Room("scratch", View.dense(SCRATCH, TensorType((self._call.scratch,), "bool")))
         if number == PACKED:
-            if self._packed is None:
+            packed = self._call.packed
+            if packed is None:
                 raise Broken("it has no packed weights")
-            return Room("packed", self._packed)
+            return Room("packed", View.dense(PACKED, self._buffers[packed].type))
         written, read = ("result", self._call.results), ("operand", self._call.operands)
         for kind, views in (written,) if slot.written else (written, read):
             for k, view in enumerate(views):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
@@ -23,6 +24,7 @@ from netdsl.scalar import (
     total,
     walk,
 )
+from netdsl.scalar.operators import Dtype
 
 if TYPE_CHECKING:
     from netdsl.primitives.builder import PrimitiveBuilder
@@ -52,14 +54,19 @@ def common_shape(types: Sequence[TensorType], shape: tuple[int, ...] | None) -> 
 
 def check_expr(e: Expr, types: Sequence[TensorType], rank: int) -> TensorType:
     """The scalar type of an expression over the operands; raises ShapeError when it makes no sense."""
+    return TensorType((), _checked(e, tuple([t.dtype for t in types]), rank))
+
+
+@lru_cache(maxsize=8192)  # passes ask again for each node that they change
+def _checked(e: Expr, dtypes: tuple[Dtype, ...], rank: int) -> Dtype:
     parts = walk(e)
     try:
-        dtype = dtype_of_last(parts, [t.dtype for t in types])
+        dtype = dtype_of_last(parts, dtypes)
     except TypeError as error:
         raise ShapeError(str(error)) from None
     if any(type(x) is Index and not 0 <= x.axis < rank for x in parts):
         raise ShapeError(f"the expression uses an axis outside of rank {rank}")
-    return TensorType((), dtype)
+    return dtype
 
 
 @dataclass(frozen=True)

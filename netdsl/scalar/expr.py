@@ -89,12 +89,16 @@ class Lit(Expr):
     value: Number
 
     def __eq__(self, other: object) -> bool:
+        """As numbers are written: of one type, 0.0 is not -0.0, and NaN is itself."""
         if not isinstance(other, Lit):
             return False
-        return type(self.value) is type(other.value) and repr(self.value) == repr(other.value)
+        a, b = self.value, other.value
+        if type(a) is not type(b):
+            return False
+        return (a == b and (a != 0 or repr(a) == repr(b))) or (a != a and b != b)
 
     def __hash__(self) -> int:
-        return hash((type(self.value), repr(self.value)))
+        return hash(self.value) if self.value == self.value else 0  # Python's NaNs have different hashes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from netdsl.cpu.bounds import Claims, Rule
+from netdsl.cpu.bounds import Broken, Claims, Rule
 from netdsl.cpu.kernels.gather import GatherBlock
 from netdsl.cpu.kernels.map import MapBlock
 from netdsl.cpu.kernels.non_max_suppression import BEST, SuppressBlock
@@ -21,7 +21,8 @@ def _streams(c: Claims[Any], chunks: int, partial: int) -> None:
     for name, slot in c.step.slots.items():
         strides, item = getattr(c.args, name.replace("start", "strides")), slot.view.item
         inner = strides[-1]
-        c.need(inner in (0, item), f"elements {inner} bytes apart are taken for contiguous ones of {item}")
+        if inner not in (0, item):
+            raise Broken(f"elements {inner} bytes apart are taken for contiguous ones of {item}")
         over = list(zip(c.args.sizes, strides, strict=True))
         if slot.written:
             c.writes(name, item, 0, [*over, (chunks, partial)])

@@ -52,7 +52,7 @@ def _step(run: Elementwise) -> Step:
     reads = len(used)
     kinds = "".join("v" if s else "s" for s in axes[-1].strides[:reads])
     dtypes = [v.type.dtype for v in views]
-    key = f"map-{program.key()}-{len(axes)}-{kinds}-{','.join(dtypes)}"
+    key = f"map-{program.key}-{len(axes)}-{kinds}-{','.join(dtypes)}"
     emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), reads)
     block = nest_arguments(MapBlock, axes, [Slot(view, k >= reads) for k, view in enumerate(views)])
     block.fill(small=elements(space) * (1 + program.work()) < SMALL)

@@ -112,7 +112,7 @@ class _Nest:
         layout = "".join("r" if a.reduced else "k" for a in nest)
         kinds = "".join("v" if s else "s" for s in nest[-1].strides[: len(self.reads)])
         dtypes = tuple(v.type.dtype for v in (*self.reads, out))
-        key = f"{self.kind}-{self.program.key()}-{layout}-{kinds}-{','.join(dtypes)}"
+        key = f"{self.kind}-{self.program.key}-{layout}-{kinds}-{','.join(dtypes)}"
         emit = functools.partial(_Emit, self.kind, self.program, self.used, layout, kinds, dtypes)
         slots = [*map(Slot, self.reads), Slot(out, written=True)]
         block = nest_arguments(ReduceBlock, nest, slots)
