@@ -53,25 +53,29 @@ def widen(value: Array, mask: Array | None) -> Array:
     return full
 
 
+SPAN: Final = 64
+"""Bytes from the first to the last one of an access, for each that is touched, up to which all are looked at."""
+
+
 def locate(
     lanes: Lanes, i: Instruction, space: str, address: Array, width: int, need: int, active: Array
-) -> tuple[Space, Array]:
-    """Check an access of the active lanes to `width` bytes; return the memory and the offsets in it."""
+) -> tuple[Space, Array, int]:
+    """Check an access of the active lanes to `width` bytes; return the memory, the offsets in it and what flags all
+    of these bytes certainly have."""
     place = address.astype(np.int64)
-    if space == "global":
-        memory: Space = lanes.memory
-        inside = (place >= lanes.memory.base) & (place < lanes.memory.base + memory.data.size - 16)
-        offset = place - lanes.memory.base
-    elif space == "param":
-        memory, offset = lanes.parameters, place
-        inside = (place >= 0) & (place < memory.data.size - 16)
-    else:
-        shared = space == "shared"
-        memory, stride = (lanes.shared, lanes.shared_stride) if shared else (lanes.local, lanes.local_stride)
-        inside = (place >= 0) & (place <= stride - width)
-        offset = place + (lanes.shared_base[active] if shared else active * stride)
-    if width > 1 and (bad := place & (width - 1) != 0).any():
-        k = _first(bad)
+    memory, begin, end, rows = lanes.extent(space)
+    offset = place - begin if begin else place
+    if rows > 1:
+        offset = offset + (lanes.shared_base[active] if space == "shared" else active * end)
+    low, high = int(place.min()) - begin, int(place.max()) - begin + width
+    whole = width == 1 or not int(np.bitwise_or.reduce(place, axis=None)) & (width - 1)
+    if whole and low >= 0 and high <= end and high - low <= SPAN * width * active.size:
+        flags = memory.common(low, high, rows)
+        if flags & need == need:
+            return memory, offset, flags
+    inside = (place >= begin) & (place <= begin + end - width)
+    if not whole:
+        k = _first(place & (width - 1) != 0)
         lanes.fault(
             Misaligned, i, f"{space} address {int(_at(address, k)):#x}, width {width} bytes", int(active[k])
         )
@@ -84,7 +88,7 @@ def locate(
         good = good & (states & pattern(need, word) == pattern(need, word))
     if not good.all():
         _refuse(lanes, i, space, memory, address, offset, ~good, inside, width, need, active)
-    return memory, offset
+    return memory, offset, need
 
 
 def _first(bad: Array) -> int:
@@ -161,16 +165,22 @@ def load(
     if address.ndim == 0 and space in ("shared", "local"):
         address = np.broadcast_to(address, active.shape)
     width = dtype.itemsize * count
-    memory, offset = locate(lanes, i, space, address, width, READ, active)
+    memory, offset, _ = locate(lanes, i, space, address, width, READ, active)
     strong = not {"volatile", "acquire", "relaxed"}.isdisjoint(i.modifiers)
     if space == "shared" and lanes.races:
-        lanes.races.read(i, offset, width, np.full(active.shape, ATOMIC) if strong else lanes.agents[active])
+        lanes.races.read(i, offset, width, _agents(lanes.agents, ATOMIC, strong, mask))
         conflicts(lanes, offset, width, active)
     elif space == "global" and lanes.global_races:
-        agent = np.full(active.shape, -1) if strong else lanes.block_agents[active]
-        lanes.global_races.read(i, np.broadcast_to(offset, active.shape), width, agent)
+        agents = _agents(lanes.block_agents, -1, strong, mask)
+        lanes.global_races.read(i, np.broadcast_to(offset, active.shape), width, agents)
     view, index = memory.view(dtype), offset >> (dtype.itemsize.bit_length() - 1)
-    return [widen(view[index + k if k else index], mask) for k in range(count)]
+    return [widen(view.take(index + k if k else index), mask) for k in range(count)]
+
+
+def _agents(agents: Array, atomic: int, strong: bool, mask: Array | None) -> Array:
+    """Who the active lanes are in races; atomic and `volatile` accesses are all one."""
+    found = narrow(agents, mask)
+    return np.full_like(found, atomic) if strong else found
 
 
 def store(
@@ -184,7 +194,7 @@ def store(
     dtype = np.dtype(f"u{values[0].dtype.itemsize}")
     width = dtype.itemsize * len(values)
     address = np.broadcast_to(narrow(address, mask), active.shape)
-    memory, offset = locate(lanes, i, space, address, width, WRITE, active)
+    memory, offset, flags = locate(lanes, i, space, address, width, WRITE, active)
     view, index = memory.view(dtype), offset >> (dtype.itemsize.bit_length() - 1)
     for k, value in enumerate(values):
         bits = narrow(value, mask).view(dtype)
@@ -192,8 +202,8 @@ def store(
         if lanes.check_races and space != "local" and (bad := view[index + k] != bits).any():
             lane = int(active[_first(bad)])
             lanes.fault(DataRace, i, f"two threads store different values to one {space} element", lane)
-    strong = not {"volatile", "release", "relaxed"}.isdisjoint(i.modifiers)
-    _written(lanes, i, space, memory, offset, width, active, strong)
+    fresh = not flags & INITIALISED or (space == "shared" and bool(lanes.copies))
+    _written(lanes, i, space, memory, offset, width, mask, fresh)
 
 
 def _written(
@@ -203,22 +213,21 @@ def _written(
     memory: Space,
     offset: Array,
     width: int,
-    active: Array,
-    strong: bool,
+    mask: Array | None,
+    fresh: bool,
 ) -> None:
+    """Note a write; `fresh` where the bytes may not have been written before, or a copy may be on its way."""
     word = min(width, 8)
     states = memory.states(word)
-    for part in range(0, width, word):
-        states[(offset + part) >> (word.bit_length() - 1)] |= pattern(INITIALISED, word)
-        if space == "shared" and lanes.copies:
-            states[(offset + part) >> (word.bit_length() - 1)] &= ~pattern(IN_FLIGHT, word)
+    for part in range(0, width if fresh else 0, word):
+        at = (offset + part) >> (word.bit_length() - 1)
+        states[at] = states[at] & ~pattern(IN_FLIGHT, word) | pattern(INITIALISED, word)
+    strong = not {"volatile", "release", "relaxed"}.isdisjoint(i.modifiers)
     if space == "shared" and lanes.races:
-        agents = np.full(active.shape, ATOMIC) if strong else lanes.agents[active]
-        lanes.races.write(i, offset, width, agents)
-        conflicts(lanes, offset, width, active)
+        lanes.races.write(i, offset, width, _agents(lanes.agents, ATOMIC, strong, mask))
+        conflicts(lanes, offset, width, lanes.active(mask))
     elif space == "global" and lanes.global_races:
-        agents = np.full(active.shape, -1) if strong else lanes.block_agents[active]
-        lanes.global_races.write(i, offset, width, agents)
+        lanes.global_races.write(i, offset, width, _agents(lanes.block_agents, -1, strong, mask))
 
 
 def conflicts(lanes: Lanes, offset: Array, width: int, active: Array) -> None:
@@ -266,7 +275,7 @@ def atomic(
         return dtype.type(0)
     space, address = resolve(lanes, i, space, address, mask)
     address = np.broadcast_to(narrow(address, mask), active.shape)
-    memory, offset = locate(lanes, i, space, address, dtype.itemsize, UPDATE, active)
+    memory, offset, _ = locate(lanes, i, space, address, dtype.itemsize, UPDATE, active)
     view = memory.view(dtype)
     operands = [np.broadcast_to(narrow(v, mask), active.shape) for v in values]
     old = np.empty(active.shape, dtype)
@@ -294,7 +303,7 @@ def copy_async(
     if (bad := sizes > width).any():
         lanes.fault(KernelFault, i, f"the source has more than {width} bytes", int(active[_first(bad)]))
     address = np.broadcast_to(narrow(target, mask), active.shape)
-    memory, offset = locate(lanes, i, "shared", address, width, WRITE, active)
+    memory, offset, _ = locate(lanes, i, "shared", address, width, WRITE, active)
     data = np.zeros((active.size, width // 4), np.uint32)
     for each in np.unique(sizes):
         chosen = sizes == each

@@ -77,7 +77,7 @@ class Lanes:
             self.races = RaceLog(self.shared, granule, self.report_shared, self.warp_start)
         self.global_races = global_races
         self.agents = self.all + 1
-        self.block_agents = self.block_number + 1
+        self.block_agents = (self.block_number + 1).astype(np.int32)
         self.copies: list[tuple[Instruction, Array, Array, Array, Array]] = []
         self.committed = np.zeros(self.count, np.int64)
         self.kept: dict[Any, Any] = {}
@@ -131,6 +131,16 @@ class Lanes:
         layout[placement.dynamic_start : end] = FRESH
         self.shared.state.reshape(-1)[: self.shared_stride * self.blocks].reshape(self.blocks, -1)[:] = layout
         self.shared_base = self.block_index * self.shared_stride
+
+    def extent(self, space: str) -> tuple[Space, int, int, int]:
+        """The memory of a space, its first address, its bytes, and in how many parts, one for each block or lane."""
+        if space == "global":
+            return self.memory, self.memory.base, self.memory.data.size - 16, 1
+        if space == "shared":
+            return self.shared, 0, self.shared_stride, self.blocks
+        if space == "local":
+            return self.local, 0, self.local_stride, self.count
+        return self.parameters, 0, self.parameters.data.size - 16, 1
 
     # -- faults ---------------------------------------------------------------------------------------------
 

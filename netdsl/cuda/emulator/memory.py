@@ -46,6 +46,14 @@ class Space:
         """The states of `width` bytes as one word."""
         return self._view("state", np.dtype(f"u{width}"))
 
+    def common(self, low: int, high: int, rows: int = 1) -> int:
+        """The flags that bytes `low` to `high` have in all of `rows` equal parts; perhaps fewer, never more."""
+        parts = self.states(8).reshape(rows, -1)[:, low >> 3 : (high + 7) >> 3]
+        flags = int(np.bitwise_and.reduce(parts, axis=None))
+        for shift in (32, 16, 8):
+            flags &= flags >> shift
+        return flags & 0xFF
+
     def _view(self, name: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         key = (name, dtype)
         if key not in self._views:

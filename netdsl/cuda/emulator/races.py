@@ -123,7 +123,6 @@ class BlockRaces:
 
     def _granules(self, offset: Array, width: int, agent: Array) -> tuple[Array, Array]:
         granules, count = offset >> self._shift, width >> self._shift
-        agent = agent.astype(np.int32)
         if count <= 1:
             return granules, agent
         return (granules[:, None] + np.arange(count)).ravel(), np.repeat(agent, count)
@@ -147,10 +146,12 @@ class BlockRaces:
         self._check(self._writer, "write after write", instruction, granules, agents)
 
     def _note(self, table: Array, granules: Array, agents: Array) -> None:
-        before = table[granules]
-        table[granules] = np.where((before == 0) | (before == agents), agents, -2)
-        several = granules[(before != 0) & (before != agents) | (table[granules] != agents)]
-        table[several] = -2
+        before = table.take(granules)
+        new = (before != agents) & (before != -2)
+        if new.any():
+            granules, agents = granules[new], agents[new]
+            table[granules] = np.where(before[new] == 0, agents, -2)
+            table[granules[table[granules] != agents]] = -2
 
     def _check(
         self, table: Array, what: str, instruction: Instruction, granules: Array, agents: Array
