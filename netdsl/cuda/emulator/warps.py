@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from netdsl.cuda.emulator.accesses import load
-from netdsl.cuda.emulator.errors import InactiveLane, Misaligned
+from netdsl.cuda.emulator.errors import InactiveLane
 from netdsl.cuda.emulator.lanes import WARP, Lanes
 from netdsl.cuda.emulator.memory import Array
 from netdsl.cuda.emulator.operands import Instruction
@@ -163,38 +163,29 @@ def load_matrices(
 ) -> list[Array]:
     """`ldmatrix`: 8 x 8 matrices of 16 bits whose rows lie at the addresses of lanes 0 to 8 * count."""
     whole_warps(lanes, i, mask)
-    address, lane, result = lanes.full(address).astype(np.int64), lanes.warp_lane, []
-    for k in range(count):
-        if transposed:
-            rows = [address[lanes.warp_start + 8 * k + 2 * (lane & 3) + e] for e in (0, 1)]
-            _aligned(lanes, i, rows[0], mask)
-            low, high = (
-                load(lanes, i, "shared", row + 2 * (lane >> 2), np.dtype(np.uint16), 1, mask)[0]
-                for row in rows
-            )
-            result.append(low.astype(np.uint32) | high.astype(np.uint32) << np.uint32(16))
-        else:
-            row = address[lanes.warp_start + 8 * k + (lane >> 2)]
-            _aligned(lanes, i, row, mask)
-            result += load(lanes, i, "shared", row + 4 * (lane & 3), np.dtype(np.uint32), 1, mask)
-    return result
+    address, rows = lanes.full(address), lanes.everyone(mask) & (lanes.warp_lane < 8 * count)
+    words = np.stack(load(lanes, i, "shared", address, np.dtype(np.uint32), 4, rows), -1)
+    if lanes.races:  # a row goes to other lanes than that which says where it lies
+        others = lanes.agents[lanes.all ^ 1][rows]
+        lanes.races.read(i, address[rows].astype(np.int64) + lanes.shared_base[rows], 16, others)
+    elements = words.reshape(-1, 4, 32).view(np.uint16).reshape(-1, 4, 8, 8)
+    if transposed:
+        elements = np.ascontiguousarray(elements.transpose(0, 1, 3, 2))
+    found = elements.view(np.uint32).reshape(-1, 4, 32)
+    return [found[:, k].reshape(-1) for k in range(count)]
 
 
-def _aligned(lanes: Lanes, i: Instruction, row: Array, mask: Array | None) -> None:
-    bad = (row & 15 != 0) & lanes.everyone(mask)
-    if bad.any():
-        k = int(bad.argmax())
-        lanes.fault(Misaligned, i, f"shared address {int(row[k]):#x}: rows are aligned to 16 bytes", k)
-
-
-def _elements(register: Array, kind: str, warps: int) -> Array:
-    """The elements of a register of each lane as float32: warps, 8 groups, 4 lanes, elements."""
-    word = np.ascontiguousarray(register).reshape(warps, 8, 4)
+def _planes(registers: Sequence[Array], lanes: int, kind: str) -> Array:
+    """The elements of registers as float32: register, element, lane."""
+    words = np.stack(registers)
     if kind == "tf32":
-        return (word & np.uint32(0xFFFFE000)).view(np.float32)[..., None]
+        return (words & np.uint32(0xFFFFE000)).view(np.float32)[:, None]
     if kind == "bf16":
-        return np.stack([word << np.uint32(16), word & np.uint32(0xFFFF0000)], -1).view(np.float32)
-    return word.view(np.float16).reshape(warps, 8, 4, 2).astype(np.float32)
+        halves = np.empty((len(words), 2, lanes), np.uint32)
+        np.left_shift(words, np.uint32(16), out=halves[:, 0])
+        np.bitwise_and(words, np.uint32(0xFFFF0000), out=halves[:, 1])
+        return halves.view(np.float32)
+    return words.view(np.float16).reshape(-1, lanes, 2).transpose(0, 2, 1).astype(np.float32)
 
 
 def multiply(
@@ -208,15 +199,11 @@ def multiply(
 ) -> list[Array]:
     """`mma.sync` m16n8: products of bf16, f16 or tf32, added up in float32 (the order within is not a GPU's)."""
     whole_warps(lanes, i, mask)
-    warps = lanes.count // WARP
-    left, right, start = ([lanes.full(x) for x in group] for group in (a, b, c))
-    halves = len(a) // 2
-    rows = np.stack([_elements(r, kind, warps) for r in left]).reshape(halves, 2, warps, 8, 4, -1)
-    rows = rows.transpose(2, 1, 3, 0, 4, 5).reshape(warps, 16, -1)
-    columns = (
-        np.stack([_elements(r, kind, warps) for r in right]).transpose(1, 2, 0, 3, 4).reshape(warps, 8, -1)
-    )
-    sums = np.stack([x.reshape(warps, 8, 4) for x in start], -1).reshape(warps, 8, 4, 2, 2)
-    sums = sums.transpose(0, 3, 1, 2, 4).reshape(warps, 16, 8)
-    product = sums + rows @ columns.transpose(0, 2, 1)
-    return list(product.reshape(warps, 2, 8, 4, 2).transpose(1, 4, 0, 2, 3).reshape(4, -1))
+    left, right = (_planes([lanes.full(x) for x in group], lanes.count, kind) for group in (a, b))
+    # Half of K, upper or lower rows, element, warp, row or column, lane; K may be in any order that both have.
+    rows = left.reshape(len(b), 2, left.shape[1], -1, 8, 4).transpose(3, 1, 4, 0, 2, 5)
+    columns = right.reshape(len(b), right.shape[1], -1, 8, 4).transpose(2, 0, 1, 4, 3)
+    warps = len(columns)
+    product = rows.reshape(warps, 16, -1) @ columns.reshape(warps, -1, 8)
+    sums = product.reshape(warps, 2, 8, 4, 2).transpose(1, 4, 0, 2, 3).reshape(4, -1)
+    return [total + lanes.full(start) for total, start in zip(sums, c, strict=True)]
