@@ -2,6 +2,8 @@
 
 `load4(p, i)` reads four float32 from element `i` on with one instruction, a tuple; `store4(p, i, a, b, c, d)` writes
 them.  `p` is a pointer or an array of shared memory, `i` an int32; the address is a multiple of 16 bytes.
+`divided(n, d, factor, shift)` is the quotient and the remainder of uint32s, by multiplying; `place((c, ...), (s, ...))`
+is the sum of the products of uint32s and int64s.  Both could be text, but numba.cuda would infer every type in it.
 """
 
 from __future__ import annotations
@@ -53,4 +55,29 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
 
         return types.void(p, types.int32, *[types.float32] * LANES), generate
 
-    return {f.__name__: extending.intrinsic(f) for f in (load4, store4)}
+    word, double = ir.IntType(32), ir.IntType(64)
+
+    def divided(typing: Any, n: Any, d: Any, factor: Any, shift: Any) -> Any:
+        result = types.UniTuple(types.uint32, 2)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            given, divisor, *wide = arguments
+            by, places = (builder.zext(v, double) for v in wide)
+            quotient = builder.lshr(builder.mul(builder.zext(given, double), by), places)
+            quotient = builder.trunc(quotient, word)
+            rest = builder.sub(given, builder.mul(quotient, divisor))
+            return context.make_tuple(builder, result, [quotient, rest])
+
+        return result(*[types.uint32] * 4), generate
+
+    def place(typing: Any, at: Any, strides: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            total = ir.Constant(double, 0)
+            for k in range(len(at)):
+                c, s = (builder.extract_value(t, k) for t in arguments)
+                total = builder.add(total, builder.mul(builder.zext(c, double), s))
+            return total
+
+        return types.int64(types.UniTuple(types.uint32, len(at)), strides), generate
+
+    return {f.__name__: extending.intrinsic(f) for f in (load4, store4, divided, place)}

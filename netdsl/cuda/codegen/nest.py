@@ -40,8 +40,9 @@ def divisor_values(name: str, value: int) -> dict[str, int]:
 
 def divided(out: Lines, n: str, name: str) -> tuple[str, str]:
     """The quotient and the remainder of a uint32 below 2^31 by the number of a name."""
-    quotient = out.let(f"uint32((uint64({n}) * uint64({name}_factor)) >> uint64({name}_shift))")
-    return quotient, out.let(f"uint32({n} - {quotient} * {name})")
+    quotient, rest = out.fresh(), out.fresh()
+    out.add(f"{quotient}, {rest} = divided({n}, {name}, {name}_factor, {name}_shift)")
+    return quotient, rest
 
 
 def nest_parameters(dims: int, streams: int, name: str = "") -> list[Parameter]:
@@ -85,4 +86,5 @@ def coordinates(out: Lines, flat: str, dims: int, name: str = "") -> list[str]:
 
 def place(out: Lines, stream: int, at: Sequence[str], name: str = "") -> str:
     """The element of a stream at coordinates."""
-    return out.let(" + ".join(f"int64({c}) * {name}stride{stream}_{k}" for k, c in enumerate(at)))
+    strides = "".join(f"{name}stride{stream}_{k}, " for k in range(len(at)))
+    return out.let(f"place(({', '.join(at)},), ({strides}))")
