@@ -3,7 +3,8 @@
 `load4(p, i)` reads four float32 from element `i` on with one instruction, a tuple; `store4(p, i, a, b, c, d)` writes
 them.  `p` is a pointer or an array of shared memory, `i` an int32; the address is a multiple of 16 bytes.
 `divided(n, d, factor, shift)` is the quotient and the remainder of uint32s, by multiplying, and
-`place((c, ...), (s, ...))` sums the products of uint32s and int64s.  Both could be text, but numba.cuda would infer every type in it.
+`place((c, ...), (s, ...))` sums the products of uint32s and int64s.  Both could be text, but numba.cuda would infer
+every type in it.
 """
 
 from __future__ import annotations
