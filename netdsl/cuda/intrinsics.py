@@ -1,7 +1,7 @@
 """What `numba.cuda` has no function for: instructions that a kernel's source calls by name.
 
 `load4(p, i)` reads four float32 from element `i` on with one instruction, a tuple; `store4(p, i, a, b, c, d)` writes
-them.  `p` is a pointer or an array of shared memory, `i` an int32; the address is a multiple of 16 bytes.
+them.  `p` is a pointer or an array of shared memory, `i` an int32 or int64; the address is a multiple of 16 bytes.
 `divided(n, d, factor, shift)` is the quotient and the remainder of uint32s, by multiplying, and
 `place((c, ...), (s, ...))` sums the products of uint32s and int64s.  Both could be text, but numba.cuda would infer
 every type in it.
@@ -33,6 +33,9 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
     def lane(k: int) -> Any:
         return ir.Constant(ir.IntType(32), k)
 
+    def index(kind: Any) -> Any:
+        return kind if kind == types.int64 else types.int32
+
     def load4(typing: Any, p: Any, i: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             found = builder.load(address(context, builder, signature.args[0], *arguments))
@@ -43,7 +46,7 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
                 [builder.extract_element(found, lane(k)) for k in range(LANES)],
             )
 
-        return types.UniTuple(types.float32, LANES)(p, types.int32), generate
+        return types.UniTuple(types.float32, LANES)(p, index(i)), generate
 
     def store4(typing: Any, p: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -54,7 +57,7 @@ def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[
             builder.store(value, place).align = BYTES
             return context.get_dummy_value()
 
-        return types.void(p, types.int32, *[types.float32] * LANES), generate
+        return types.void(p, index(i), *[types.float32] * LANES), generate
 
     word, double = ir.IntType(32), ir.IntType(64)
 

@@ -33,8 +33,8 @@ def normal(*shape):
 
 @pytest.mark.parametrize("axes", [c for n in range(5) for c in itertools.combinations(range(4), n)])
 def test_all_axes(axes):
-    for kind in KINDS:
-        check(Reduce(kind, X, axes, keepdims=kind == "max"), normal(3, 5, 4, 11))
+    kind = KINDS[sum(axes) % 3]
+    check(Reduce(kind, X, axes, keepdims=kind == "max"), normal(3, 5, 4, 11))
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,7 @@ def test_functions_and_random_numbers():
     x = normal(60, 130)
     check(Reduce("sum", exp(X - Y), (1,)), x, x.max(1, keepdims=True))
     check(Reduce("sum", sin(X) * log(X * X + 1.0) + exp(sin(Y)), (0,)), x, normal(130))
+    check(Reduce("sum", sin(X), (0,)), normal(60, 12))
     check(Reduce("sum", where(Uniform(3, Y) < 0.5, X, 0.0), (0,)), x, np.array(5 << 32 | 7))
 
 
@@ -188,8 +189,8 @@ def test_operands_and_results_with_strides(axis, rows, columns):
 
 
 def test_too_long_for_a_kernel():
-    views = [View.dense(0, TensorType((2**17, 2**16))), View.dense(1, TensorType(()))]
-    with pytest.raises(LookupError, match="sum 131072x65536 over 0,1: a kernel takes 2_147_483_648"):
+    views = [View.dense(0, TensorType((2**18, 2**16))), View.dense(1, TensorType(()))]
+    with pytest.raises(LookupError, match="sum 262144x65536 over 0,1: a kernel takes 2_147_483_648"):
         plan_reduce(Reduce("sum", X, (0, 1)), views[:1], views[1:])
 
 

@@ -18,7 +18,8 @@ from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
-from netdsl.cuda.kernels.reduce_source import THREADS, Tile, reduce_source
+from netdsl.cuda.codegen.wide import WIDE, aligned
+from netdsl.cuda.kernels.reduce_source import THREADS, Lane, Tile, reduce_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
@@ -27,11 +28,14 @@ from netdsl.schedule import View, dense_strides
 
 #: blocks that fill a large GPU: eight for each of 128 multiprocessors
 FILL = 1024
+#: blocks below which multiprocessors have none
+FEW = 128
 #: parts below which a second launch costs more than it gains
 FEWEST = 4
-UNROLL = 4
-#: work of an expression, in additions, from which a thread computes one element at once
-HEAVY = 64
+#: work of an expression, in additions, times the elements that a thread computes at once
+WORK = 256
+#: numbers that a thread loads at once
+LOADS = 32
 
 
 def plan_reduce(op: Reduce, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
@@ -89,22 +93,56 @@ class _Nest:
         return axes_of(self.space, [*(v.over(self.space) for v in (*self.reads, out)), *counters], self.axes)
 
     @cached_property
+    def columns(self) -> bool:
+        """Whether neighbours in memory belong to neighbouring results."""
+        return not self.merged(self.out)[-1].reduced
+
+    @cached_property
+    def lanes(self) -> tuple[Lane, ...]:
+        """How the streams move along a vector of the innermost axis; empty where that is no gain."""
+        *outer, inner = self.merged(self.out)
+        if inner.size % WIDE or WIDE * self.program.work() > WORK:
+            return ()
+        found: list[Lane] = []
+        for k, view in enumerate(self.reads):
+            step = inner.strides[k]
+            if step == 0:
+                found.append("same")
+            elif step != view.item:
+                return ()
+            elif view.type.dtype != "f32":
+                found.append("each")
+            elif aligned(view.offset, *(axis.strides[k] for axis in outer)):
+                found.append("wide")
+            else:
+                return ()
+        found += ["each"] * (len(inner.strides) - len(found))
+        return tuple(found) if "wide" in found else ()
+
+    @cached_property
+    def results(self) -> int:
+        """Results, or vectors of them."""
+        return self.out.type.size // (WIDE if self.columns and self.lanes else 1)
+
+    @cached_property
     def length(self) -> int:
-        """Reduced elements of a result."""
-        return math.prod(self.space[k] for k in self.axes)
+        """Reduced elements of a result, or vectors of them."""
+        length = math.prod(self.space[k] for k in self.axes)
+        return length // (WIDE if not self.columns and self.lanes else 1)
 
     @cached_property
     def tile(self) -> Tile:
         """How threads are laid over the space."""
-        unroll = 1 if self.program.work() >= HEAVY else UNROLL
-        if self.merged(self.out)[-1].reduced:
-            return Tile(False, _row_team(self.out.type.size, self.length), unroll)
-        return Tile(True, _column_team(self.out.type.size, self.length), unroll)
+        team = (_column_team if self.columns else _row_team)(self.results, self.length)
+        width, most = (WIDE, 2) if self.lanes else (1, 4)
+        room = min(WORK // max(1, self.program.work()), LOADS // max(1, len(self.reads))) // width
+        unroll = next(u for u in (4, 2, 1) if u <= max(1, min(most, room)))
+        return Tile(self.columns, team, unroll, self.lanes)
 
     @property
     def groups(self) -> int:
         """Blocks that all results take."""
-        return -(-self.out.type.size // self.tile.results)
+        return -(-self.results // self.tile.results)
 
     @cached_property
     def parts(self) -> int:
@@ -117,21 +155,24 @@ class _Nest:
 
     def launch(self, out: View, parts: int, scratch: int = 0) -> Launch:
         """The launch that writes the result, or partial results one after the other."""
-        axes, tile, size = self.merged(out), self.tile, out.type.size
-        if size > MOST or self.length > MOST:
+        if self.results > MOST or self.length > MOST:
             raise LookupError(
                 f"{self.title}: a kernel takes {MOST:_} results, of {MOST:_} elements each, at most"
             )
-        kept = [a for a in axes if not a.reduced] or [Axis(1, False, (0,) * len(axes[0].strides))]
-        reduced = [a for a in axes if a.reduced] or [Axis(1, True, (0,) * len(axes[0].strides))]
-        views = (*self.reads, out)
+        views, axes, tile = (*self.reads, out), self.merged(out), self.tile
         items = [v.item for v in views] + [1] * (len(axes[0].strides) - len(views))
         steps = -(-self.length // tile.step)
-        values = {"chunk": -(-steps // parts) * tile.step, "partial": size} | divisor_values(
-            "groups", self.groups
-        )
-        values |= nest_values(kept, items, "k") | nest_values(_sized(reduced), items, "r")
-        values["rcount"] = self.length
+        values = {"chunk": -(-steps // parts) * tile.step, "partial": out.type.size}
+        values |= divisor_values("groups", self.groups)
+        if tile.lanes:
+            values |= {
+                f"lane{s}": b // i for s, (b, i) in enumerate(zip(axes[-1].strides, items, strict=True))
+            }
+            axes[-1] = _in_vectors(axes[-1])
+        none = (0,) * len(items)
+        kept = [a for a in axes if not a.reduced] or [Axis(1, False, none)]
+        reduced = [replace(a, size=max(1, a.size)) for a in axes if a.reduced] or [Axis(1, True, none)]
+        values |= nest_values(kept, items, "k") | nest_values(reduced, items, "r") | {"rcount": self.length}
         dtypes = [v.type.dtype for v in views]
         source = reduce_source(self.kind, self.program, dtypes, len(kept), len(reduced), tile)
         slots = {f"p{k}": Slot(v, k == len(self.reads)) for k, v in enumerate(views)}
@@ -145,22 +186,23 @@ class _Nest:
         )
 
 
-def _sized(axes: Sequence[Axis]) -> list[Axis]:
-    """Axes that can be divided by; nothing is reduced where one of them has no element."""
-    return [replace(a, size=max(1, a.size)) for a in axes]
+def _in_vectors(axis: Axis) -> Axis:
+    return replace(axis, size=axis.size // WIDE, strides=tuple(s * WIDE for s in axis.strides))
 
 
 def _row_team(results: int, length: int) -> int:
-    """Threads of a row: one where it is short, a part of a warp, a warp, or a block where rows are long or few."""
-    if length <= 8:
-        return 1
-    if length <= 64:
-        return 8
-    return 32 if length <= 512 or (length <= 4096 and results >= 8 * FILL) else THREADS
+    """Threads of a row: as many as read it together, and more where there are few rows, if it feeds them."""
+    if length > 4096:
+        return THREADS
+    team = 1 if length <= 4 else 8 if length <= 32 else 32
+    for larger in (8, 32, THREADS):
+        if larger > team and results * team < FEW * THREADS and larger <= 2 * length:
+            team = larger
+    return team
 
 
 def _column_team(results: int, length: int) -> int:
-    """Threads of a column, which have neighbours along the results: one where columns are short or many."""
-    if length <= 16 or results >= THREADS * FILL:
+    """Threads of a column: one where columns are short or fill a GPU; neighbours have other columns."""
+    if length < 16 or results >= FILL * THREADS:
         return 1
-    return 8 if length < 256 or results > 32 * FILL // 16 else 32
+    return 8 if length < 128 or results * 8 >= FEW * THREADS else 32

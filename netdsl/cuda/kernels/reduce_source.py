@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.fold import WARP, Fold
@@ -11,6 +12,7 @@ from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
 from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, element
+from netdsl.cuda.codegen.wide import WIDE, load_wide
 from netdsl.cuda.step import Parameter, Source
 from netdsl.scalar.operators import Dtype
 
@@ -18,8 +20,8 @@ THREADS = 256
 #: steps whose sum joins the total at once, so that long sums lose little
 BLOCK = 16
 
-Lane = str
-"""How a stream moves along the vector of a thread: "wide" (one load of 128 bits), "same" or "each"."""
+Lane = Literal["wide", "same", "each"]
+"""How a stream moves along the vector of a thread: one load of 128 bits, none, or by its stride."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Tile:
     @property
     def width(self) -> int:
         """Elements of a vector."""
-        return 4 if self.lanes else 1
+        return WIDE if self.lanes else 1
 
     @property
     def results(self) -> int:
@@ -120,7 +122,7 @@ class _Writer:
         self._fresh("total")
         for s, lane in enumerate(tile.lanes):
             if lane == "wide":
-                out.add(f"wide{s} = cuda.local.array(4, float32)")
+                out.add(f"wide{s} = cuda.local.array({WIDE}, float32)")
         with out.block(f"while at < {last}"):
             if (self.fold.kind, self.fold.dtype) != ("sum", "f32"):
                 self._step("total", last, bases)
@@ -168,12 +170,10 @@ class _Writer:
         same: dict[int, str] = {}
         for s in range(self.streams.reads):
             if lanes[s] == "wide":
-                loaded = out.let(f"load4(p{s}, {places[s]})")
-                for v in range(4):
-                    out.add(f"wide{s}[{v}] = {loaded}[{v}]")
+                load_wide(out, f"wide{s}", f"p{s}", places[s])
             elif lanes[s] == "same":
                 same[s] = element(out, f"p{s}[{places[s]}]", self.dtypes[s])
-        with out.block("for v in range(4)"):
+        with out.block(f"for v in range({WIDE})"):
 
             def along(stream: int) -> str:
                 return out.let(f"{places[stream]} + int64(v) * lane{stream}")
@@ -184,7 +184,7 @@ class _Writer:
                 text = f"wide{stream}[v]" if lanes[stream] == "wide" else f"p{stream}[{along(stream)}]"
                 return element(out, text, self.dtypes[stream])
 
-            self._add(into, "u * 4 + v", within, self.streams.leaf(out, along, load))
+            self._add(into, f"u * {WIDE} + v", within, self.streams.leaf(out, along, load))
 
     def _add(self, into: str, index: str, within: str, leaf: Callable[[str, int], str]) -> None:
         out, fold = self.out, self.fold

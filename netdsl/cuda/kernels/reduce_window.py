@@ -12,6 +12,7 @@ from dataclasses import replace
 from netdsl.backend.axes import Axis, elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
+from netdsl.cuda.codegen.wide import WIDE, wide
 from netdsl.cuda.kernels.reduce_window_source import THREADS, Windowing, gradient_source, window_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
@@ -36,7 +37,7 @@ def plan_window(
     tensors = {**dict(zip(names, operands, strict=True)), "out": result}
     here = [name for name in tensors if name == "out" or (name == "x" and not forward)]
     there = [name for name in tensors if name not in here]
-    width = 4 if all(_wide(view) for view in tensors.values()) else 1
+    width = WIDE if result.shape[-1] % WIDE == 0 and all(map(wide, tensors.values())) else 1
     axes = [_axis(size, k, [tensors[t] for t in here], width) for k, size in enumerate(result.shape)]
     count = elements(result.shape) // width
     title = (
@@ -44,8 +45,10 @@ def plan_window(
     )
     if count > MOST or any(_reach(tensors[t]) >= MOST for t in there):
         raise LookupError(f"{title}: a kernel takes {MOST:_} elements, and so many of a picture, at most")
-    windowing = Windowing(op.kind, len(op.size), op.include_pad, min(MOST_TAPS, op.size[-1]), width)
-    source = (window_source if forward else gradient_source)(windowing)
+    include_pad = op.include_pad and op.kind == "avg"
+    windowing = Windowing(op.kind, len(op.size), include_pad, width)
+    taps = min(MOST_TAPS, op.size[-1])
+    source = window_source(windowing, taps) if forward else gradient_source(windowing)
     spatial = (tensors["x"] if forward else result).shape[1:-1]
     values = _geometry(op, spatial) | nest_values(axes, [4] * len(here))
     for t in there:
@@ -63,11 +66,6 @@ def _lifted(op: ReduceWindow | ReduceWindowGrad) -> ReduceWindow | ReduceWindowG
 def _with_axis(view: View) -> View:
     (n, c), (first, channel) = view.shape, view.strides
     return replace(view, type=TensorType((n, 1, c), view.type.dtype), strides=(first, 0, channel))
-
-
-def _wide(view: View) -> bool:
-    """Whether four channels are one aligned access."""
-    return False
 
 
 def _axis(size: int, k: int, views: Sequence[View], width: int) -> Axis:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
 from netdsl.cuda.codegen.scalar import combined, number
+from netdsl.cuda.codegen.wide import load_wide
 from netdsl.cuda.step import Parameter, Source
 
 THREADS = 256
@@ -17,19 +18,18 @@ THREADS = 256
 
 @dataclass(frozen=True)
 class Windowing:
-    """What kernels of windows differ in: `taps` along the innermost axis are read at once, `width` channels too."""
+    """What kernels of windows differ in; `width` are the channels of a thread."""
 
     kind: str
     rank: int
     include_pad: bool
-    taps: int
     width: int
 
 
 @functools.cache
-def window_source(windowing: Windowing) -> Source:
-    """A thread for each window and vector of channels."""
-    return _Forward(windowing).source()
+def window_source(windowing: Windowing, taps: int) -> Source:
+    """A thread for each window and vector of channels; `taps` along the innermost axis are read at once."""
+    return _Forward(windowing, taps).source()
 
 
 @functools.cache
@@ -92,9 +92,7 @@ class _Writer:
         if self.w.width == 1:
             self.out.add(f"{into}[0] = {tensor}[{index}]")
             return
-        loaded = self.out.let(f"load4({tensor}, {index})")
-        for v in range(4):
-            self.out.add(f"{into}[{v}] = {loaded}[{v}]")
+        load_wide(self.out, into, tensor, index)
 
     def store(self, stream: int, name: str, at: Sequence[str]) -> None:
         """Write a vector of channels of a tensor that is `here`."""
@@ -137,6 +135,10 @@ class _Writer:
 class _Forward(_Writer):
     here, there = ("out",), ("x",)
 
+    def __init__(self, windowing: Windowing, taps: int) -> None:
+        super().__init__(windowing)
+        self.at_once = taps
+
     def body(self, at: Sequence[str]) -> None:
         out, w = self.out, self.w
         corners = [self.corner(k, o) for k, o in enumerate(at[1:-1])]
@@ -153,7 +155,7 @@ class _Forward(_Writer):
     def _axis(self, k: int, start: str, corners: Sequence[str], spans: Sequence[tuple[str, str]]) -> None:
         """The taps along an axis; those of the innermost some at a time, without a branch between their loads."""
         out, w, (first, stop) = self.out, self.w, spans[k]
-        taps = w.taps if k == w.rank - 1 else 1
+        taps = self.at_once if k == w.rank - 1 else 1
         tap = f"tap{k}"
         out.add(f"{tap} = {first}")
         with out.block(f"while {tap} < {stop}"):
