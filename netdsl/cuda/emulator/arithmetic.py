@@ -22,16 +22,12 @@ from netdsl.cuda.emulator.comparing import (
     test_class,
 )
 from netdsl.cuda.emulator.floating import (
-    absolute,
     either,
     extreme,
-    negative,
     of_floats,
     of_sign_bit,
-    reciprocal,
     reciprocal_root,
     rounded,
-    sign_of,
 )
 from netdsl.cuda.emulator.operands import DTYPES, Instruction
 from netdsl.cuda.emulator.rules import (
@@ -59,23 +55,27 @@ from netdsl.native.fused import fma, larger, smaller
 _ANY: Final = INTEGERS | BITS | {"b8", "u8", "s8"}
 _SUM: Final = ROUNDINGS | {"ftz", "sat", "cc"}
 _CARRY_RULE: Final = Rule(INTEGERS - {"s16", "u16"}, frozenset(["cc", "lo", "hi"]), carried)
-_MAD: Final = either(lambda i, m, k: product(i, m, k, True), of_floats(fma, 3))
+_NUMBERS: Final = INTEGERS | FLOATS
+_WORD: Final = frozenset(["b32"])
+_BOTH: Final = frozenset(["b32", "b64"])
+_SMALL: Final = frozenset(["s32", "u32"])
+_FLUSHED: Final = frozenset(["ftz"])
+_PRODUCT: Final = ROUNDINGS | {"ftz", "sat", "lo", "hi", "wide"}
+_EXTREME: Final = frozenset(["ftz", "NaN", "relu"])
+
+
+def _fused(i: Instruction, modifiers: Set[str], kinds: tuple[str, ...]) -> Operation:
+    """`fma`, and `mad` of floats."""
+    return Operation((kinds[-1],) * 3, (kinds[-1],), rounded(fma, "fma", kinds[-1], modifiers))
+
 
 RULES: Final[Mapping[str, Rule]] = {
-    "add": Rule(
-        INTEGERS | FLOATS, _SUM, either(of_integers(operator.add, 2, sign=False), of_floats(operator.add, 2))
-    ),
-    "sub": Rule(
-        INTEGERS | FLOATS, _SUM, either(of_integers(operator.sub, 2, sign=False), of_floats(operator.sub, 2))
-    ),
+    "add": Rule(_NUMBERS, _SUM, either(of_integers(operator.add, 2, sign=False), of_floats(operator.add, 2))),
+    "sub": Rule(_NUMBERS, _SUM, either(of_integers(operator.sub, 2, sign=False), of_floats(operator.sub, 2))),
     "mul": Rule(
-        INTEGERS | FLOATS,
-        ROUNDINGS | {"ftz", "sat", "lo", "hi", "wide"},
-        either(lambda i, m, k: product(i, m, k, False), of_floats(operator.mul, 2)),
+        _NUMBERS, _PRODUCT, either(lambda i, m, k: product(i, m, k, False), of_floats(operator.mul, 2))
     ),
-    "mad": Rule(
-        INTEGERS | SINGLE, ROUNDINGS | {"ftz", "sat", "lo", "hi", "wide", "cc"}, lambda i, m, k: _mad(i, m, k)
-    ),
+    "mad": Rule(INTEGERS | SINGLE, _PRODUCT | {"cc"}, either(lambda i, m, k: product(i, m, k, True), _fused)),
     "fma": Rule(FLOATS, ROUNDINGS | {"ftz", "sat", "relu"}, of_floats(fma, 3)),
     "div": Rule(
         INTEGERS | SINGLE,
@@ -86,32 +86,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "addc": _CARRY_RULE,
     "subc": _CARRY_RULE,
     "madc": _CARRY_RULE,
-    "mul24": Rule(frozenset(["s32", "u32"]), frozenset(["lo"]), of_integers(bits.multiply24, 2)),
-    "mad24": Rule(
-        frozenset(["s32", "u32"]),
-        frozenset(["lo"]),
-        of_integers(lambda a, b, c: bits.multiply24(a, b) + c, 3),
-    ),
+    "mul24": Rule(_SMALL, frozenset(["lo"]), of_integers(bits.multiply24, 2)),
+    "mad24": Rule(_SMALL, frozenset(["lo"]), of_integers(lambda a, b, c: bits.multiply24(a, b) + c, 3)),
     "sad": Rule(
         INTEGERS,
         EMPTY,
         lambda _i, _m, k: Operation((k[0], k[0], f"u{k[0][1:]}"), (f"u{k[0][1:]}",), bits.difference),
     ),
-    "dp4a": Rule(frozenset(["s32", "u32"]), EMPTY, dot_product),
-    "min": Rule(
-        INTEGERS | FLOATS, frozenset(["ftz", "NaN", "relu"]), extreme(smaller, np.minimum, np.minimum)
-    ),
-    "max": Rule(
-        INTEGERS | FLOATS, frozenset(["ftz", "NaN", "relu"]), extreme(larger, np.maximum, np.maximum)
-    ),
-    "neg": Rule(
-        INTEGERS | FLOATS, frozenset(["ftz"]), either(of_integers(negative, 1), of_sign_bit(operator.xor))
-    ),
-    "abs": Rule(
-        INTEGERS | FLOATS,
-        frozenset(["ftz"]),
-        either(of_integers(absolute, 1), of_sign_bit(lambda x, s: x & ~s)),
-    ),
+    "dp4a": Rule(_SMALL, EMPTY, dot_product),
+    "min": Rule(_NUMBERS, _EXTREME, extreme(smaller, np.minimum, np.minimum)),
+    "max": Rule(_NUMBERS, _EXTREME, extreme(larger, np.maximum, np.maximum)),
+    "neg": Rule(_NUMBERS, _FLUSHED, either(of_integers(operator.neg, 1), of_sign_bit(operator.xor))),
+    "abs": Rule(_NUMBERS, _FLUSHED, either(of_integers(np.abs, 1), of_sign_bit(lambda x, s: x & ~s))),
     "and": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.and_, 2)),
     "or": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.or_, 2)),
     "xor": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.xor, 2)),
@@ -119,21 +105,19 @@ RULES: Final[Mapping[str, Rule]] = {
     "cnot": Rule(BITS, EMPTY, of_integers(lambda a: (a == 0).astype(a.dtype), 1)),
     "shl": Rule(BITS, EMPTY, shift(bits.shift_left)),
     "shr": Rule(BITS | INTEGERS, EMPTY, shift(bits.shift_right)),
-    "shf": Rule(frozenset(["b32"]), frozenset(["l", "r", "wrap", "clamp"]), funnel_shift),
+    "shf": Rule(_WORD, frozenset(["l", "r", "wrap", "clamp"]), funnel_shift),
     "bfe": Rule(WORDS, EMPTY, field(bits.bit_extract, 1)),
-    "bfi": Rule(frozenset(["b32", "b64"]), EMPTY, field(bits.bit_insert, 2)),
-    "lop3": Rule(
-        frozenset(["b32"]), EMPTY, lambda _i, _m, _k: Operation(("u32",) * 4, ("u32",), bits.lookup)
-    ),
-    "prmt": Rule(
-        frozenset(["b32"]), EMPTY, lambda _i, _m, _k: Operation(("u32",) * 3, ("u32",), bits.permute_bytes)
-    ),
-    "popc": Rule(frozenset(["b32", "b64"]), EMPTY, of_integers(bits.bit_count, 1, result="u32")),
-    "clz": Rule(frozenset(["b32", "b64"]), EMPTY, of_integers(bits.leading_zeros, 1, result="u32")),
+    "bfi": Rule(_BOTH, EMPTY, field(bits.bit_insert, 2)),
+    "lop3": Rule(_WORD, EMPTY, lambda _i, _m, _k: Operation(("u32",) * 4, ("u32",), bits.lookup)),
+    "prmt": Rule(_WORD, EMPTY, lambda _i, _m, _k: Operation(("u32",) * 3, ("u32",), bits.permute_bytes)),
+    "popc": Rule(_BOTH, EMPTY, of_integers(bits.bit_count, 1, result="u32")),
+    "clz": Rule(_BOTH, EMPTY, of_integers(bits.leading_zeros, 1, result="u32")),
     "bfind": Rule(WORDS, frozenset(["shiftamt"]), find),
-    "brev": Rule(frozenset(["b32", "b64"]), EMPTY, of_integers(bits.reverse, 1)),
-    "copysign": Rule(SINGLE, EMPTY, lambda _i, _m, k: Operation((k[-1],) * 2, (k[-1],), sign_of)),
-    "rcp": Rule(SINGLE, APPROXIMATE | ROUNDINGS, of_floats(reciprocal, 1)),
+    "brev": Rule(_BOTH, EMPTY, of_integers(bits.reverse, 1)),
+    "copysign": Rule(
+        SINGLE, EMPTY, lambda _i, _m, k: Operation((k[-1],) * 2, (k[-1],), lambda a, b: np.copysign(b, a))
+    ),
+    "rcp": Rule(SINGLE, APPROXIMATE | ROUNDINGS, of_floats(np.reciprocal, 1)),
     "sqrt": Rule(SINGLE, APPROXIMATE | ROUNDINGS, of_floats(np.sqrt, 1)),
     "rsqrt": Rule(SINGLE, APPROXIMATE, of_floats(reciprocal_root, 1)),
     "ex2": Rule(FLOATS - {"f64"}, APPROXIMATE, of_floats(np.exp2, 1)),
@@ -144,17 +128,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "setp": Rule(INTEGERS | BITS | FLOATS, COMPARISONS | JOIN.keys() | {"ftz"}, compare),
     "set": Rule(INTEGERS | BITS | FLOATS, COMPARISONS | JOIN.keys() | {"ftz"}, set_value),
     "selp": Rule(INTEGERS | BITS | FLOATS, EMPTY, select),
-    "slct": Rule(INTEGERS | BITS | SINGLE, frozenset(["ftz"]), select_by_sign),
+    "slct": Rule(INTEGERS | BITS | SINGLE, _FLUSHED, select_by_sign),
     "testp": Rule(SINGLE, frozenset(TESTS), test_class),
     "cvt": Rule(_ANY - BITS - {"b8"} | FLOATS | {"tf32"}, MODES, conversion),
 }
-
-
-def _mad(i: Instruction, modifiers: Set[str], kinds: tuple[str, ...]) -> Operation | None:
-    if kinds[-1] in FLOATS:
-        return Operation((kinds[-1],) * 3, (kinds[-1],), rounded(fma, "fma", kinds[-1], modifiers))
-    found: Operation | None = _MAD(i, modifiers, kinds)
-    return found
 
 
 def split(i: Instruction) -> tuple[frozenset[str], tuple[str, ...]]:

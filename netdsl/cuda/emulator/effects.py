@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -113,20 +113,28 @@ def _is_space(i: Instruction) -> Effect:
 # -- warps --------------------------------------------------------------------------------------------------
 
 
+def _of_warp(
+    i: Instruction, function: Callable[..., Any], mode: str, reads: Sequence[str], writes: Sequence[str]
+) -> Effect:
+    """A function of `warps` with the types of what it reads and gives; the second result may find no taker."""
+    targets = items(i.operands[0])
+    if len(targets) > len(writes):
+        raise i.refuse(f"{i.opcode} gives {len(writes)} results")
+
+    def call(lanes: Lanes, mask: Array | None, *values: Array) -> Any:
+        found = function(lanes, i, mode, *values, mask)
+        return found if len(targets) == len(writes) else found[0]
+
+    taken, given = zip(i.operands[1:], reads, strict=True), zip(targets, writes, strict=False)
+    return Effect(tuple(taken), tuple(given), call, collective=True)
+
+
 def _shuffle(i: Instruction) -> Effect:
     expect(i, 5)
     mode = next((m for m in i.modifiers if m in ("up", "down", "bfly", "idx")), "")
     if i.modifiers != ("sync", mode, "b32"):
         raise i.refuse(f"the emulator knows no {i.name}")
-    value, b, c, wanted = i.operands[1:]
-
-    def function(lanes: Lanes, mask: Array | None, x: Array, by: Array, limits: Array, member: Array) -> Any:
-        found = warps.shuffle(lanes, i, mode, x, by, limits, member, mask)
-        return found if len(targets) > 1 else found[0]
-
-    targets = items(i.operands[0])
-    reads = ((value, "b32"), (b, "u32"), (c, "u32"), (wanted, "u32"))
-    return Effect(reads, tuple(zip(targets, ("b32", "pred"), strict=False)), function, collective=True)
+    return _of_warp(i, warps.shuffle, mode, ("b32", "u32", "u32", "u32"), ("b32", "pred"))
 
 
 def _vote(i: Instruction) -> Effect:
@@ -134,12 +142,7 @@ def _vote(i: Instruction) -> Effect:
     mode, kind = i.modifiers[1:3] if len(i.modifiers) == 3 else ("", "")
     if (mode, kind) not in (("all", "pred"), ("any", "pred"), ("uni", "pred"), ("ballot", "b32")):
         raise i.refuse(f"the emulator knows no {i.name}")
-    reads = ((i.operands[1], "pred"), (i.operands[2], "u32"))
-
-    def function(lanes: Lanes, mask: Array | None, predicate: Array, wanted: Array) -> Array:
-        return warps.vote(lanes, i, mode, predicate, wanted, mask)
-
-    return Effect(reads, ((i.operands[0], kind),), function, collective=True)
+    return _of_warp(i, warps.vote, mode, ("pred", "u32"), (kind,))
 
 
 def _match(i: Instruction) -> Effect:
@@ -147,14 +150,7 @@ def _match(i: Instruction) -> Effect:
     mode, kind = i.modifiers[0], i.modifiers[-1]
     if mode not in ("any", "all") or kind not in ("b32", "b64") or len(i.modifiers) != 3:
         raise i.refuse(f"the emulator knows no {i.name}")
-    targets = items(i.operands[0])
-
-    def function(lanes: Lanes, mask: Array | None, value: Array, wanted: Array) -> Any:
-        found = warps.match(lanes, i, mode, value, wanted, mask)
-        return found if len(targets) > 1 else found[0]
-
-    writes = tuple(zip(targets, ("b32", "pred"), strict=False))
-    return Effect(((i.operands[1], kind), (i.operands[2], "u32")), writes, function, collective=True)
+    return _of_warp(i, warps.match, mode, (kind, "u32"), ("b32", "pred"))
 
 
 def _reduce(i: Instruction) -> Effect:
@@ -162,13 +158,7 @@ def _reduce(i: Instruction) -> Effect:
     mode, kind = i.modifiers[1], i.modifiers[-1]
     if mode not in ("add", "min", "max", "and", "or", "xor") or kind not in ("u32", "s32", "b32"):
         raise i.refuse(f"the emulator knows no {i.name}")
-
-    def function(lanes: Lanes, mask: Array | None, value: Array, wanted: Array) -> Array:
-        return warps.reduce_warp(lanes, i, mode, value, wanted, mask)
-
-    return Effect(
-        ((i.operands[1], kind), (i.operands[2], "u32")), ((i.operands[0], kind),), function, collective=True
-    )
+    return _of_warp(i, warps.reduce_warp, mode, (kind, "u32"), (kind,))
 
 
 def _active(i: Instruction) -> Effect:

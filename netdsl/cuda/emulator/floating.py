@@ -141,21 +141,6 @@ def extreme(function: Function, integer: Function, propagating: Function) -> Any
     return make
 
 
-def sign_of(a: Array, b: Array) -> Array:
-    """`copysign`: the sign of `a`, the rest of `b`."""
-    return np.copysign(b, a)
-
-
-def negative(x: Array) -> Array:
-    """The opposite integer."""
-    return -x
-
-
-def absolute(x: Array) -> Array:
-    """The absolute value of an integer."""
-    return np.abs(x)
-
-
 def of_sign_bit(change: Function) -> Any:
     """`neg` and `abs` of floats: the sign bit alone, so that NaN and denormals stay; with .ftz they are flushed."""
 
@@ -175,11 +160,6 @@ def of_sign_bit(change: Function) -> Any:
         return Operation((f"b{8 * word}",), (f"b{8 * word}",), compute)
 
     return make
-
-
-def reciprocal(x: Array) -> Array:
-    """1 / x."""
-    return np.divide(x.dtype.type(1), x)
 
 
 def reciprocal_root(x: Array) -> Array:

@@ -110,11 +110,11 @@ def match(
     """The lanes of the warp with the same value (`any`), or all members if they agree (`all`), and whether."""
     members(lanes, i, wanted, mask)
     everyone, value = lanes.everyone(mask), lanes.full(value)
-    result = np.zeros(lanes.count, np.uint32)
-    for k in range(WARP):
-        other = np.minimum(lanes.warp_start + k, lanes.count - 1)
-        same = (value == value[other]) & everyone[other] & (lanes.warp_start == lanes.warp_start[other])
-        result |= np.where(same & (lanes.warp_lane[other] == k), np.uint32(1 << k), np.uint32(0))
+    warp = np.cumsum(lanes.warp_lane == 0) - 1
+    table, here = np.zeros((warp[-1] + 1, WARP), value.dtype), np.zeros((warp[-1] + 1, WARP), bool)
+    table[warp, lanes.warp_lane], here[warp, lanes.warp_lane] = value, everyone
+    same = (table[:, :, None] == table[:, None]) & here[:, None]
+    result = np.packbits(same, -1, "little").view("<u4")[warp, lanes.warp_lane, 0]
     if mode == "any":
         return result, result != 0
     agree = result == active_mask(lanes, mask)
