@@ -23,6 +23,7 @@ from netdsl.cache import Cache
 from netdsl.cuda.codegen.scalar import emit, types_of
 from netdsl.cuda.intrinsics import intrinsics
 from netdsl.cuda.step import Parameter, Source
+from netdsl.cuda.tile_intrinsics import tile_intrinsics
 from netdsl.extras import need
 from netdsl.source import Diagnostic, NetError
 
@@ -117,13 +118,15 @@ def _versions() -> tuple[str, ...]:
 @functools.cache
 def _own() -> str:
     """A hash of the instructions that this package adds."""
-    return hashlib.sha256(inspect.getsource(intrinsics).encode()).hexdigest()
+    text = "".join(map(inspect.getsource, (intrinsics, tile_intrinsics)))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @functools.cache
 def _intrinsics() -> dict[str, Any]:
     modules = ("numba.cuda.extending", "llvmlite.ir")
-    return intrinsics(_numba_cuda(), *map(importlib.import_module, modules))
+    made = [_numba_cuda(), *map(importlib.import_module, modules)]
+    return intrinsics(*made) | tile_intrinsics(*made)
 
 
 @functools.cache

@@ -30,6 +30,10 @@ MORE = {
     "common steps": ((1, 13, 9, 4), (3, 2), 4, (4, 2), ((1, 2), (0, 0)), (2, 4), 1),
     "empty padding": ((1, 1, 1, 3), (3, 3), 2, (1, 1), ((2, 2), (1, 1)), (1, 1), 1),
     "3-D wide": ((2, 3, 4, 5, 4), (2, 2, 3), 8, (1, 2, 2), ((1, 0), (0, 0), (1, 1)), (1, 1, 1), 1),
+    "depthwise wide": ((2, 7, 6, 12), (3, 2), 12, (2, 1), ((1, 1), (1, 0)), (1, 2), 12),
+    "depthwise of points": ((2, 3, 3, 8), (1, 1), 8, (1, 1), ((0, 0), (0, 0)), (1, 1), 8),
+    "depthwise 3-D": ((1, 4, 3, 3, 3), (2, 3, 1), 3, (1, 1, 2), ((0, 1), (1, 1), (0, 0)), (1, 1, 1), 3),
+    "depthwise in parts": ((2, 40, 40, 8), (3, 3), 8, (1, 1), ((1, 1), (1, 1)), (1, 1), 8),
     "no image": ((0, 4, 4, 4), (3, 3), 8, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "no feature": ((2, 4, 4, 4), (3, 3), 0, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
     "no channel": ((2, 4, 4, 0), (3, 3), 4, (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
@@ -72,16 +76,25 @@ def test_equals_the_definition(name, role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("tile", TILES, ids=lambda t: f"{t.rows}x{t.columns}x{t.depth}")
-@pytest.mark.parametrize("channels", [3, 4])
-def test_every_tile(tile, role, channels, monkeypatch):
-    """Sizes past a tile, and a rest of each; in parts too."""
-    x, features = (2, 9, 9, channels), 132 if channels == 4 else 67
-    if role == "backward_data":
-        x, features = (2, 9, 9, 132 if channels == 4 else 67), channels
-    monkeypatch.setattr(planning, "cut", lambda *sizes: (tile, 1))
-    op, a, b = case(role, x, (3, 3), features, (1, 1), ((1, 1), (1, 0)), (1, 1))
-    check(op, a, b)
+@pytest.mark.parametrize("number", range(len(TILES)))
+def test_every_tile(number, role, monkeypatch):
+    """Sizes past a tile, and a rest of each; channels four by four and one by one."""
+    wide = (number + ROLES.index(role)) % 2 == 0
+    few, many = (4, 132) if wide else (3, 67)
+    channels, features = (many, few) if role == "backward_data" else (few, many)
+    monkeypatch.setattr(planning, "cut", lambda *sizes: (list(TILES)[number], 1))
+    check(*case(role, (2, 9, 9, channels), (3, 3), features, (1, 1), ((1, 1), (1, 0)), (1, 1)))
+
+
+@pytest.mark.parametrize("role", ["forward", "backward_weights"])
+def test_no_bank_is_met_twice(role, monkeypatch):
+    monkeypatch.setattr(planning, "cut", lambda *sizes: (next(iter(TILES)), 1))
+    op, a, b = case(role, (2, 9, 9, 4), (3, 3), 132, (1, 1), ((1, 1), (1, 0)), (1, 1))
+    (y,) = op.infer(TensorType(a.shape), TensorType(b.shape))
+    views = [View.dense(k, t) for k, t in enumerate((TensorType(a.shape), TensorType(b.shape), y))]
+    buffers = {0: a.reshape(-1), 1: b.reshape(-1), 2: np.zeros(y.size, np.float32)}
+    (found,) = run_emulated(plan_contract(op, views[:2], views[2:]), buffers, conflicts=True)
+    assert found.bank_conflicts == 0
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -120,8 +133,10 @@ def further(kind, shape):
     return normal(*sizes, seed=7)
 
 
-@pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("name", EPILOGUES)
+ENDS = [*((name, "backward_data") for name in EPILOGUES), *(("a row's factor", role) for role in ROLES[::2])]
+
+
+@pytest.mark.parametrize(("name", "role"), ENDS)
 def test_epilogues(name, role):
     epilogue, kinds = EPILOGUES[name]
     plain, a, b = case(role, (2, 7, 6, 5), (3, 2), 6, (2, 1), ((1, 1), (0, 1)), (1, 1))

@@ -15,24 +15,35 @@ from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, nest_values, place
 from netdsl.cuda.codegen.scalar import evaluated
-from netdsl.cuda.codegen.streams import Streams, stored
+from netdsl.cuda.codegen.streams import Streams, element, stored
+from netdsl.cuda.intrinsics import BYTES, LANES
 from netdsl.cuda.step import Parameter
 from netdsl.ir import TensorType
 from netdsl.scalar import Arg, Expr
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View, dense_strides
 
+MOST_LINES = 40
+"""Of a tape that is printed for four channels at once; a longer one takes its time for computing, not for memory."""
+
 
 @dataclass(frozen=True)
 class Finish:
     """What a source needs to know: the tape, whose operand 0 is the sum, and the dtypes of its streams.
 
-    The rows of the result are `dims` axes, its channels one more.
+    The rows of the result are `dims` axes, its channels one more.  `wide` says for each operand that is read, and for
+    the result, whether four channels are read or written at once.
     """
 
     tape: Tape
     dtypes: tuple[Dtype, ...]
     dims: int
+    wide: tuple[bool, ...]
+
+    @property
+    def width(self) -> int:
+        """Channels that are computed at once."""
+        return LANES if self.wide[-1] else 1
 
     @property
     def streams(self) -> Streams:
@@ -45,20 +56,44 @@ class Finish:
         starts = [Parameter(f"start{k}", "i64") for k in range(len(self.dtypes), streams.count)]
         return [*streams.pointers(), *starts, *nest_parameters(self.dims + 1, streams.count)]
 
-    def emit(self, out: Lines, total: str, row: str, column: str, shift: str = "") -> None:
-        """Compute and store an element; row and column are uint32, `shift` is added to its place."""
-        at = [*coordinates(out, row, self.dims), column]
-        result = len(self.dtypes) - 1
+    def declare(self, out: Lines) -> None:
+        """Write what goes before any loop."""
+        for k, wide in enumerate(self.wide):
+            if wide:
+                out.add(f"e{k} = cuda.local.array({LANES}, float32)")
+
+    def emit(self, out: Lines, totals: Sequence[str], row: str, column: str, shift: str = "") -> None:
+        """Compute and store `width` channels; row and first column are uint32, `shift` is added to the place."""
+        result, rows = len(self.dtypes) - 1, coordinates(out, row, self.dims)
+        for k, wide in enumerate(self.wide[:-1]):
+            if wide:
+                out.add(f"take4(e{k}, 0, p{k}, int32({place(out, k, [*rows, column])}), 0)")
+        for q, total in enumerate(totals):
+            at = [*rows, out.let(f"uint32({column} + {q})") if q else column]
+            value = stored(self._value(out, total, q, at), self.dtypes[result])
+            target = f"e{result}[{q}]" if self.wide[-1] else f"p{result}[{place(out, result, at)}{shift}]"
+            out.add(f"{target} = {value}")
+        if self.wide[-1]:
+            out.add(f"put4(p{result}, int32({place(out, result, [*rows, column])}{shift}), e{result}, 0)")
+
+    def _value(self, out: Lines, total: str, lane: int, at: Sequence[str]) -> str:
+        """The element of a lane at coordinates."""
+        streams, result = self.streams, len(self.dtypes) - 1
 
         def found(stream: int) -> str:
-            element = place(out, stream, at)
-            return out.let(f"start{stream} + {element}") if stream > result else element
+            here = place(out, stream, at)
+            return out.let(f"start{stream} + {here}") if stream > result else here
 
-        leaf = self.streams.leaf(out, found)
+        def load(stream: int) -> str:
+            if self.wide[stream]:
+                return f"e{stream}[{lane}]"
+            return element(out, f"p{stream}[{found(stream)}]", self.dtypes[stream])
+
+        leaf = streams.leaf(out, found, load)
         (value,) = evaluated(
             out, self.tape, lambda kind, k: total if (kind, k) == ("arg", 0) else leaf(kind, k)
         )
-        out.add(f"p{result}[{place(out, result, at)}{shift}] = {stored(value, self.dtypes[result])}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -70,8 +105,11 @@ class Ending:
     slots: dict[str, Slot]
 
 
-def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: Box) -> Ending:
-    """The end of a contraction over a box of the result; operands are those of the epilogue."""
+def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: Box, channels: int) -> Ending:
+    """The end of a contraction over a box of the result, of which `channels` in a row belong to a group.
+
+    `operands` are those of the epilogue.
+    """
     sources: tuple[Dtype, ...] = ("f32", *(v.type.dtype for v in operands))
     program = tape([Arg(0) if epilogue is None else epilogue], sources, [result.type.dtype])
     read = [operands[k - 1] for k in program.args() if k]
@@ -85,7 +123,17 @@ def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: B
     values = nest_values([*rows, columns], items)
     values |= {f"start{k}": box.start(c) for k, c in enumerate(counters, len(views))}
     slots = {f"p{k}": Slot(v, k == len(read)) for k, v in enumerate(views)}
-    return Ending(Finish(program, tuple(v.type.dtype for v in views), len(rows)), values, slots)
+    wide = [v.strides[-1] == v.item and in_fours(v, channels) for v in views]
+    if not wide[-1] or len(program.lines) > MOST_LINES:
+        wide = [False] * len(views)
+    return Ending(Finish(program, tuple(v.type.dtype for v in views), len(rows), tuple(wide)), values, slots)
+
+
+def in_fours(view: View, channels: int) -> bool:
+    """Whether four neighbouring channels of a group can be read at once, wherever a group begins."""
+    steps = (s for n, s in zip(view.shape[:-1], view.strides[:-1], strict=True) if n > 1)
+    aligned = all(s % BYTES == 0 for s in (view.offset, *steps))
+    return view.type.dtype == "f32" and channels % LANES == 0 and aligned
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,18 @@ POINT = Axis(1, 1, 1, 0, 1, 1)
 """An axis of a single pixel."""
 
 
-def forward(op: Contract, x: Sequence[int], kernel: Sequence[int], y: Sequence[int]) -> tuple[Axis, ...]:
-    """The axes of the correlation of x that gives y; spatial sizes are given."""
+def correlations(
+    op: Contract, x: Sequence[int], kernel: Sequence[int], y: Sequence[int]
+) -> Iterator[tuple[Axis, ...]]:
+    """The axes of each correlation of a contraction; spatial sizes are given."""
+    if op.role == "backward_data":
+        yield from _backward(op, x, kernel, y)
+    else:
+        yield _forward(op, x, kernel, y)
+
+
+def _forward(op: Contract, x: Sequence[int], kernel: Sequence[int], y: Sequence[int]) -> tuple[Axis, ...]:
+    """The axes of the correlation of x that gives y."""
     steps = zip(op.stride, op.pad, op.dilation, strict=True)
     return tuple(
         Axis(size, count, step, -lo, taps, dilation)
@@ -52,7 +62,7 @@ def forward(op: Contract, x: Sequence[int], kernel: Sequence[int], y: Sequence[i
     )
 
 
-def backward(
+def _backward(
     op: Contract, x: Sequence[int], kernel: Sequence[int], y: Sequence[int]
 ) -> Iterator[tuple[Axis, ...]]:
     """The axes of the correlations of y that give x, one for each phase of the stride."""

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from netdsl.backend.step import SCRATCH, Slot, start_of
+from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.nest import MOST, divisor_values
-from netdsl.cuda.contract.finish import Box, Ending, ending
-from netdsl.cuda.contract.product import Product, part_sums
+from netdsl.cuda.contract.call import Call
+from netdsl.cuda.contract.depthwise import is_depthwise, plan_depthwise
+from netdsl.cuda.contract.finish import Ending
+from netdsl.cuda.contract.product import Product
 from netdsl.cuda.contract.roles import Work, works
+from netdsl.cuda.contract.sums import part_sums, partial
 from netdsl.cuda.contract.tiles import Tile, cut
 from netdsl.cuda.step import Launch
-from netdsl.ir import Node, TensorType
+from netdsl.ir import Node
 from netdsl.primitives import Contract
 from netdsl.schedule import Layout, Side, View
-
-SUM_THREADS = 256
 
 
 def accepts(node: Node, side: Side, index: int, view: View) -> bool:
@@ -42,47 +43,35 @@ def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View
             raise LookupError(f"{op.name} over {found:_} elements; a kernel takes {MOST:_} at most")
     if not result.type.size:
         return []
-    return [launch for work in works(op, operands, result) for launch in _launches(work)]
+    call = Call(op, tuple(operands), result)
+    if is_depthwise(call):
+        return plan_depthwise(call)
+    return [launch for work in works(call) for launch in _launches(call, work)]
 
 
-def _launches(work: Work) -> Iterator[Launch]:
+def _launches(call: Call, work: Work) -> Iterator[Launch]:
     """One launch, or those of parts of the sums and of the sum of the parts."""
-    tile, parts = cut(work.rows, work.columns, work.terms, work.groups)
+    groups = call.op.groups
+    tile, parts = cut(work.rows, work.columns, work.terms, groups)
     if parts == 1:
-        yield _product(work, tile, 1, work.ending)
+        yield _product(call, work, tile, 1, work.ending)
         return
-    channels = work.groups * work.columns
-    step = work.rows * channels
-    if parts * step > MOST:
-        raise LookupError(
-            f"{work.title} in {parts} parts of {step:_} elements; a kernel takes {MOST:_} at most"
-        )
-    sums = View.dense(SCRATCH, TensorType((work.rows, channels)))
-    yield _product(work, tile, parts, ending(None, (), sums, Box((0, 0), (1, 1), sums.shape)))
-    values = {**work.ending.values, "parts": parts, "part_step": step, **divisor_values("channels", channels)}
-    slots = {**work.ending.slots, "sums": Slot(start_of(SCRATCH))}
-    blocks = -(-step // SUM_THREADS)
-    yield Launch(
-        f"{work.title} sum",
-        part_sums(work.ending.finish),
-        blocks,
-        SUM_THREADS,
-        values,
-        slots,
-        4 * parts * step,
-    )
+    channels = groups * work.columns
+    yield _product(call, work, tile, parts, partial(call.title, work.rows, channels, work.columns, parts))
+    yield part_sums(call.title, work.ending, work.rows, channels, parts)
 
 
-def _product(work: Work, tile: Tile, parts: int, end: Ending) -> Launch:
+def _product(call: Call, work: Work, tile: Tile, parts: int, end: Ending) -> Launch:
     """The launch of a product of matrices; parts lie one after the other."""
     source = Product(work.a, work.b, tile, end.finish).source()
-    step = 0 if parts == 1 else work.rows * work.groups * work.columns
+    groups = call.op.groups
+    step = 0 if parts == 1 else work.rows * groups * work.columns
     tiles = {"row_tiles": -(-work.rows // tile.rows), "column_tiles": -(-work.columns // tile.columns)}
     chunks = -(-work.terms // tile.depth)
     values = {**work.values, **end.values, "rows": work.rows, "columns": work.columns, "terms": work.terms}
     values |= {"part_terms": -(-chunks // parts) * tile.depth, "part_step": step}
-    for name, value in {**tiles, "groups": work.groups}.items():
+    for name, value in {**tiles, "groups": groups}.items():
         values |= divisor_values(name, value)
     slots = {**end.slots, "a": Slot(work.views[0]), "b": Slot(work.views[1])}
-    blocks = math.prod(tiles.values()) * work.groups * parts
-    return Launch(work.title, source, blocks, tile.threads, values, slots, 4 * parts * step)
+    blocks = math.prod(tiles.values()) * groups * parts
+    return Launch(call.title, source, blocks, tile.threads, values, slots, 4 * parts * step)

@@ -16,9 +16,9 @@ from netdsl.cuda.codegen.nest import divided, divisor_parameters
 from netdsl.cuda.contract.finish import Finish
 from netdsl.cuda.contract.index import Index, Place
 from netdsl.cuda.contract.tiles import WARP, WARP_COLUMNS, Tile
+from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter, Source
 
-WIDTH = 4
 GAP = 4
 """Floats between rows of shared memory: those that store along the terms meet different banks."""
 
@@ -38,7 +38,7 @@ class Operand:
     @property
     def width(self) -> int:
         """Elements of a read."""
-        return WIDTH if self.wide else 1
+        return LANES if self.wide else 1
 
     @property
     def by_term(self) -> bool:
@@ -111,40 +111,34 @@ class _Reader:
 
     def read(self, first: str, end: str) -> None:
         """Read a chunk from term `first` on; zero from `end` on and in the padding."""
-        out = self.out
-        self.values: list[list[str]] = []
+        out, slot = self.out, 0
         for term in self._steps(self.term, not self.by_term):
             at = out.let(f"int32({first} + {term})")
-            there = self.operand.term.place(out, at, out.let(f"{at} < {end}"))
+            there = self.operand.term.place(out, at, f"({at} < {end})")
             for row in self.rows:
-                self.values.append(self._read(row, there))
+                self._read(slot, row, there)
+                slot += self.width
 
-    def _read(self, row: Place, term: Place) -> list[str]:
-        out, name = self.out, self.operand.name
+    def _read(self, slot: int, row: Place, term: Place) -> None:
+        name = self.operand.name
         pairs = zip(row.coordinates, term.coordinates, strict=True) if self.operand.bounds else ()
         bounds = [f"(uint32({p} + {q}) < bound{a})" for a, (p, q) in enumerate(pairs)]
-        inside = out.let(" & ".join([row.inside, term.inside, *bounds]))
-        at = out.let(f"int32({self.group} + {row.offset} + {term.offset})")
-        names = [out.fresh() for _ in range(self.width)]
-        with out.block(f"if {inside}"):
-            out.add(f"{', '.join(names)} = {f'load4({name}, {at})' if self.width > 1 else f'{name}[{at}]'}")
-        with out.block("else"):
-            out.add(f"{' = '.join(names)} = float32(0.0)")
-        return names
+        inside = " & ".join([row.inside, term.inside, *bounds])
+        at = f"int32({self.group} + {row.offset} + {term.offset})"
+        self.out.add(f"fetch{self.width}({name}_read, {slot}, {name}, {at}, {inside})")
 
     def store(self, half: str) -> None:
         """Store what was read to a half of shared memory, given by its first float."""
-        out = self.out
         step = self.outer * (1 if self.by_term else self.pitch)
-        for k, names in enumerate(self.values):
-            place = f"{self.place} + {half} + {k * step}"
-            if self.by_term:
-                for q, name in enumerate(names):
-                    out.add(f"shared[int32({place} + {q * self.pitch})] = {name}")
-            elif self.width > 1:
-                out.add(f"store4(shared, int32({place}), {', '.join(names)})")
+        name = f"{self.operand.name}_read"
+        for k in range(self.reads):
+            at, slot = f"int32({self.place} + {half} + {k * step})", k * self.width
+            if self.width == 1:
+                self.out.add(f"shared[{at}] = {name}[{slot}]")
+            elif self.by_term:
+                self.out.add(f"spread4(shared, {at}, {self.pitch}, {name}, {slot})")
             else:
-                out.add(f"shared[int32({place})] = {names[0]}")
+                self.out.add(f"put4(shared, {at}, {name}, {slot})")
 
 
 class _Writer:
@@ -161,9 +155,11 @@ class _Writer:
         with out.kernel(self.product.parameters()):
             size = max(2 * self.half, tile.warp_rows * tile.columns)
             out.add(f"shared = cuda.shared.array({size}, float32, 16)")
-            sizes = (("sums", tile.high * tile.wide), ("left", tile.high), ("right", tile.wide))
-            for name, count in sizes:
+            sizes = {"sums": tile.high * tile.wide, "left": tile.high, "right": tile.wide}
+            sizes |= {f"{r.operand.name}_read": r.reads * r.width for r in (self.a, self.b)}
+            for name, count in sizes.items():
                 out.add(f"{name} = cuda.local.array({count}, float32)")
+            self.product.finish.declare(out)
             self._where()
             self.a.prepare(self.first_row, "rows", self.group)
             self.b.prepare(self.first_column, "columns", self.group)
@@ -186,7 +182,7 @@ class _Writer:
         self.warp_row = out.let(f"int32({high('warp', tile.warps_across)})")
         self.lane_row = out.let(f"int32({high('lane', WARP_COLUMNS)} * {tile.high})")
         across = f"{low('warp', tile.warps_across)} * {WARP_COLUMNS * tile.wide}"
-        self.lane_column = out.let(f"int32({across} + {low('lane', WARP_COLUMNS)} * {WIDTH})")
+        self.lane_column = out.let(f"int32({across} + {low('lane', WARP_COLUMNS)} * {LANES})")
 
     def _chunks(self) -> None:
         out, tile = self.out, self.tile
@@ -214,68 +210,50 @@ class _Writer:
         warp = out.let(f"int32({self.warp_row} * {tile.warp_rows} + {self.lane_row})")
         a = out.let(f"int32({half} + {warp})")
         b = out.let(f"int32({half} + {self.b.start} + {self.lane_column})")
-        with out.block(f"for k in range({tile.depth})"):
-            self._fragment("left", tile.high, a, self.a.pitch, WIDTH)
-            self._fragment("right", tile.wide, b, self.b.pitch, WIDTH * WARP_COLUMNS)
-            with out.block(f"for i in range({tile.high})"), out.block(f"for j in range({tile.wide})"):
-                out.add(f"sums[i * {tile.wide} + j] += left[i] * right[j]")
+        for k in range(tile.depth):
+            self._fragment("left", tile.high, a, k * self.a.pitch, LANES)
+            self._fragment("right", tile.wide, b, k * self.b.pitch, LANES * WARP_COLUMNS)
+            out.add(f"outer{tile.high}x{tile.wide}(sums, left, right)")
 
-    def _fragment(self, name: str, count: int, start: str, pitch: int, apart: int) -> None:
-        for k in range(0, count, WIDTH):
-            names = ", ".join(f"{name}[{k + q}]" for q in range(WIDTH))
-            at = f"int32({start} + k * {pitch} + {k // WIDTH * apart})"
-            self.out.add(f"{names} = load4(shared, {at})")
+    def _fragment(self, name: str, count: int, start: str, row: int, apart: int) -> None:
+        for k in range(0, count, LANES):
+            self.out.add(f"take4({name}, {k}, shared, {start}, {row + k // LANES * apart})")
 
     def _store(self) -> None:
         """Warps side by side put their rows into shared memory, all threads store them."""
-        out, tile = self.out, self.tile
+        out, tile, finish = self.out, self.tile, self.product.finish
         shift = out.let(f"int64({self.part}) * part_step")
         with out.block(f"for warps in range({tile.rows // tile.warp_rows})"):
             out.add("cuda.syncthreads()")
             with out.block(f"if {self.warp_row} == warps"):
                 self._dump()
             out.add("cuda.syncthreads()")
-            out.add("at = thread")
+            out.add(f"at = int32(thread * {finish.width})")
             with out.block(f"while at < {tile.warp_rows * tile.columns}"):
                 inner = high("at", tile.columns)
                 row = out.let(f"int32({self.first_row} + warps * {tile.warp_rows} + {inner})")
                 column = out.let(f"int32({self.first_column} + {low('at', tile.columns)})")
                 with out.block(f"if ({row} < rows) & ({column} < columns)"):
-                    total = out.let("shared[at]")
-                    place = out.let(f"uint32({self.group} * columns + {column})")
-                    self.product.finish.emit(out, total, out.let(f"uint32({row})"), place, f" + {shift}")
-                out.add(f"at = int32(at + {tile.threads})")
+                    totals = self._totals(finish.width)
+                    channel = out.let(f"uint32({self.group} * columns + {column})")
+                    finish.emit(out, totals, out.let(f"uint32({row})"), channel, f" + {shift}")
+                out.add(f"at = int32(at + {tile.threads * finish.width})")
+
+    def _totals(self, width: int) -> list[str]:
+        """The sums that a thread stores together."""
+        if width == 1:
+            return [self.out.let("shared[at]")]
+        names = [self.out.fresh() for _ in range(width)]
+        self.out.add(f"{', '.join(names)} = load4(shared, at)")
+        return names
 
     def _dump(self) -> None:
         out, tile = self.out, self.tile
         with out.block(f"for i in range({tile.high})"):
-            for j in range(0, tile.wide, WIDTH):
-                apart = j // WIDTH * WIDTH * WARP_COLUMNS
-                at = f"int32(({self.lane_row} + i) * {tile.columns} + {self.lane_column} + {apart})"
-                sums = ", ".join(f"sums[i * {tile.wide} + {j + q}]" for q in range(WIDTH))
-                out.add(f"store4(shared, {at}, {sums})")
-
-
-def part_sums(finish: Finish) -> Source:
-    """The second pass over a product in parts: adds up the parts in their order, and finishes."""
-    parameters = (
-        Parameter("sums", to="f32"),
-        Parameter("parts", "i32"),
-        Parameter("part_step", "i64"),
-        *divisor_parameters("channels"),
-        *finish.parameters(),
-    )
-    out = Lines()
-    with out.kernel(parameters):
-        flat = out.let("uint32(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            out.add(f"at, total = int64({flat}), float32(0.0)")
-            with out.block("for part in range(parts)"):
-                out.add("total += sums[at]")
-                out.add("at += part_step")
-            row, column = divided(out, flat, "channels")
-            finish.emit(out, "total", row, column)
-    return out.source(parameters)
+            for j in range(0, tile.wide, LANES):
+                row = f"({self.lane_row} + i) * {tile.columns}"
+                at = f"int32({row} + {self.lane_column} + {j * WARP_COLUMNS})"
+                out.add(f"put4(shared, {at}, sums, i * {tile.wide} + {j})")
 
 
 def low(x: str, power: int) -> str:

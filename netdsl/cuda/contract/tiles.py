@@ -50,6 +50,8 @@ TILES = {
 
 PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 PROCESSORS = 132
+WAITING = 2
+"""Warps that wait at any time, of those that a processor holds."""
 START = 64
 """Terms that take as long as beginning and ending a tile."""
 LAUNCH = 300_000
@@ -73,6 +75,8 @@ def _parts(terms: int, tile: Tile, wanted: int) -> int:
 def _time(tile: Tile, parts: int, rows: int, columns: int, terms: int, groups: int) -> float:
     """In multiply-adds of one processor."""
     blocks = -(-rows // tile.rows) * -(-columns // tile.columns) * groups * parts
-    block = (terms / parts + START) * tile.rows * tile.columns / TILES[tile]
+    each = -(-blocks // PROCESSORS)
+    warps = min(each, tile.blocks) * tile.threads // WARP
+    block = (terms / parts + START) * tile.rows * tile.columns / (TILES[tile] * warps / (warps + WAITING))
     second = LAUNCH + ADD * parts * rows * columns * groups / PROCESSORS if parts > 1 else 0
-    return -(-blocks // PROCESSORS) * block + second
+    return each * block + second

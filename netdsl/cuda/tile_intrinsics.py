@@ -1,0 +1,139 @@
+"""Instructions of tiles, which a kernel's source calls by name as those of `intrinsics`.
+
+`p` is a pointer or an array of shared memory, `i` the int32 number of an element, `r` an array of a thread and `k` a
+constant index into it.  The address of what is read or written with one instruction is a multiple of 16 bytes.
+
+| call | what it does |
+|---|---|
+| `take4(r, k, p, i, o)` | `r[k:k + 4] = p[i + o:i + o + 4]` for a constant `o` |
+| `fetch4(r, k, p, i, c)`, `fetch1(r, k, p, i, c)` | `r[k:k + 4]`, or one element, `= p[i:i + 4]` if `c`, else zeros |
+| `put4(p, i, r, k)` | `p[i:i + 4] = r[k:k + 4]` |
+| `spread4(p, i, s, r, k)` | `p[i]`, `p[i + s]`, `p[i + 2 s]`, `p[i + 3 s]` `= r[k:k + 4]` |
+| `outer8x4(r, a, b)` and others | `r` of 8 x 4 grows by the products of `a` of 8 and `b` of 4, each rounded once |
+
+One call is one statement for `numba.cuda`, whose time grows with the number of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from netdsl.cuda.intrinsics import BYTES, LANES
+
+OUTER = ((8, 8), (8, 4), (4, 4))
+"""The sizes of products."""
+
+
+def tile_intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions by name, made with `numba.cuda`, its module `extending` and `llvmlite.ir`."""
+    types = cuda.types
+    vector = ir.VectorType(ir.FloatType(), LANES)
+
+    first = ir.Constant(ir.IntType(64), 0)
+
+    def lane(k: int) -> Any:
+        return ir.Constant(ir.IntType(32), k)
+
+    class Writer:
+        """Writes one call; `values` are its arguments."""
+
+        def __init__(self, context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> None:
+            self.context, self.builder, self.kinds, self.values = context, builder, signature.args, values
+
+        def at(self, memory: int, index: Any) -> Any:
+            """The address of an element of an argument."""
+            kind, value = self.kinds[memory], self.values[memory]
+            if not isinstance(kind, types.CPointer):
+                value = self.context.make_array(kind)(self.context, self.builder, value).data
+            return self.builder.gep(value, [index])
+
+        def read(self, memory: int, index: Any, count: int) -> list[Any]:
+            """Elements that lie one after the other, with one instruction."""
+            b, place = self.builder, self.at(memory, index)
+            if count == 1:
+                return [b.load(place)]
+            found = b.load(b.bitcast(place, vector.as_pointer()))
+            found.align = BYTES
+            return [b.extract_element(found, lane(k)) for k in range(count)]
+
+        def kept(self, memory: int, k: Any, count: int) -> list[Any]:
+            """Elements of an array of the thread."""
+            return [self.builder.load(self._own(memory, k, q)) for q in range(count)]
+
+        def keep(self, memory: int, k: Any, values: Sequence[Any]) -> Any:
+            """Elements of an array of the thread are set."""
+            for q, value in enumerate(values):
+                self.builder.store(value, self._own(memory, k, q))
+            return self.context.get_dummy_value()
+
+        def _own(self, memory: int, k: Any, q: int) -> Any:
+            return self.at(memory, self.builder.add(k, ir.Constant(k.type, q)))
+
+    def take4(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any) -> Any:
+        def generate(*call: Any) -> Any:
+            w = Writer(*call)
+            return w.keep(0, w.values[1], w.read(2, w.builder.add(w.values[3], w.values[4]), LANES))
+
+        return types.void(r, types.intp, p, types.int32, types.int32), generate
+
+    def fetching(count: int) -> Callable[..., Any]:
+        def fetch(typing: Any, r: Any, k: Any, p: Any, i: Any, c: Any) -> Any:
+            def generate(*call: Any) -> Any:
+                w = Writer(*call)
+                b, zero = w.builder, ir.Constant(ir.FloatType(), 0.0)
+                before = b.block
+                with b.if_then(w.values[4]):
+                    found, inside = w.read(2, w.values[3], count), b.block
+                values = [b.phi(ir.FloatType()) for _ in found]
+                for value, element in zip(values, found, strict=True):
+                    value.add_incoming(zero, before)
+                    value.add_incoming(element, inside)
+                return w.keep(0, w.values[1], values)
+
+            return types.void(r, types.intp, p, types.int32, types.boolean), generate
+
+        return fetch
+
+    def put4(typing: Any, p: Any, i: Any, r: Any, k: Any) -> Any:
+        def generate(*call: Any) -> Any:
+            w = Writer(*call)
+            value = ir.Constant(vector, ir.Undefined)
+            for q, element in enumerate(w.kept(2, w.values[3], LANES)):
+                value = w.builder.insert_element(value, element, lane(q))
+            place = w.builder.bitcast(w.at(0, w.values[1]), vector.as_pointer())
+            w.builder.store(value, place).align = BYTES
+            return w.context.get_dummy_value()
+
+        return types.void(p, types.int32, r, types.intp), generate
+
+    def spread4(typing: Any, p: Any, i: Any, s: Any, r: Any, k: Any) -> Any:
+        def generate(*call: Any) -> Any:
+            w = Writer(*call)
+            index = w.values[1]
+            for element in w.kept(3, w.values[4], LANES):
+                w.builder.store(element, w.at(0, index))
+                index = w.builder.add(index, w.values[2])
+            return w.context.get_dummy_value()
+
+        return types.void(p, types.int32, types.int32, r, types.intp), generate
+
+    def outer(high: int, wide: int) -> Callable[..., Any]:
+        def function(typing: Any, r: Any, a: Any, b: Any) -> Any:
+            def generate(*call: Any) -> Any:
+                w = Writer(*call)
+                left, right = w.kept(1, first, high), w.kept(2, first, wide)
+                sums = w.kept(0, first, high * wide)
+                products = [(x, y) for x in left for y in right]
+                grown = [w.builder.fma(x, y, z) for (x, y), z in zip(products, sums, strict=True)]
+                return w.keep(0, first, grown)
+
+            return types.void(r, a, b), generate
+
+        return function
+
+    functions = {"take4": take4, "put4": put4, "spread4": spread4}
+    functions |= {f"fetch{n}": fetching(n) for n in (1, LANES)}
+    functions |= {f"outer{high}x{wide}": outer(high, wide) for high, wide in OUTER}
+    return {name: extending.intrinsic(function) for name, function in functions.items()}
