@@ -19,6 +19,7 @@ from netdsl.ops import LIBRARY
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.builder import KEY
 from netdsl.runtime import Program
+from tests.cuda.card import emulated
 from tests.ops.extremes import LARGEST, TINY, extremes
 from tests.ops.samples import EXACT, GOOD, RANDOM, REFUSED, SEED, build, expanded, feeds_of, reference
 
@@ -109,22 +110,46 @@ WITHOUT = {"lp_pool": {LARGEST, TINY}} | {name: {LARGEST} for name in SQUARED}
 ON_DEVICES = {"cpu": find_target("cpu", threads=2), "reference": find_target("reference", poison=True)}
 
 
-@pytest.mark.parametrize("device", ON_DEVICES)
-@pytest.mark.parametrize("sample", GOOD, ids=str)
-def test_devices_equal_the_interpreter(sample, device):
+def equals_the_interpreter(sample, device):
     """In float32 as in float64: results and gradients."""
     _, primitives, base, names = expanded(sample)
-    got, expected = Compiled(sample, primitives, names, ON_DEVICES[device]).run(base)
+    got, expected = Compiled(sample, primitives, names, device).run(base)
     for name, array in expected.items():
         scale = max(1.0, float(np.abs(array).max(initial=0)))
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=2e-5 * scale, err_msg=name)
 
 
+@pytest.mark.parametrize("device", ON_DEVICES)
+@pytest.mark.parametrize("sample", GOOD, ids=str)
+def test_devices_equal_the_interpreter(sample, device):
+    equals_the_interpreter(sample, ON_DEVICES[device])
+
+
+#: each sample compiles kernels of its own, which takes a second or two the first time
+SOME = [pytest.param(s, marks=() if k % 12 == 0 else pytest.mark.slow) for k, s in enumerate(GOOD)]
+
+
+@pytest.mark.parametrize("sample", SOME, ids=str)
+def test_cuda_equals_the_interpreter(sample, monkeypatch):
+    """The PTX of every kernel, executed with every check of the emulator."""
+    equals_the_interpreter(sample, emulated(monkeypatch))
+
+
 @pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
 def test_cpu_kernels_at_extremes(sample):
+    right_at_extremes(sample, find_target("cpu", threads=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
+def test_cuda_kernels_at_extremes(sample, monkeypatch):
+    right_at_extremes(sample, emulated(monkeypatch))
+
+
+def right_at_extremes(sample, device):
     """For large, subnormal and equal operands and zeros too."""
     _, primitives, base, names = expanded(sample)
-    compiled = Compiled(sample, primitives, names, find_target("cpu", threads=1))
+    compiled = Compiled(sample, primitives, names, device)
     for label, numbers, feeds in extremes(sample, primitives, names, base):
         if not numbers & WITHOUT.get(sample.op.name, set()):
             with np.errstate(all="ignore"):
