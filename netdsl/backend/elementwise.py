@@ -15,7 +15,7 @@ from netdsl.backend.tape import Tape, tape
 from netdsl.ir import Op
 from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
 from netdsl.scalar import Arg, Lit
-from netdsl.schedule import View, dense_strides
+from netdsl.schedule import View
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Elementwise:
     @property
     def counters(self) -> list[tuple[int, ...]]:
         """What coordinates and the flat index gain along each axis."""
-        found = [tuple(int(k == axis) for k in range(len(self.space))) for axis in self.tape.axes()]
-        return [*found, dense_strides(self.space, 1)] if self.tape.random() else found
+        return self.tape.counter_strides(self.space)
 
 
 def elementwise(op: Op, operands: Sequence[View], results: Sequence[View]) -> list[Elementwise]:

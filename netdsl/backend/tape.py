@@ -11,6 +11,7 @@ from netdsl.cost import operation_work
 from netdsl.scalar import Arg, Binary, Expr, Index, Lit, Unary, Uniform, Where, walk
 from netdsl.scalar.operators import FIXED, Dtype
 from netdsl.scalar.walk import children, node_dtype
+from netdsl.schedule import dense_strides
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,26 @@ class Tape:
         """About how many additions an element costs."""
         return sum(operation_work(line.op) for line in self.lines if line.kids)
 
-    def axes(self) -> tuple[int, ...]:
-        """The axes whose coordinate is used, ascending."""
-        return tuple(sorted({int(line.detail[0]) for line in self.lines if line.op == "index"}))
-
     def args(self) -> tuple[int, ...]:
         """The operands that are read, ascending."""
         return tuple(sorted({int(line.detail[0]) for line in self.lines if line.op == "arg"}))
 
-    def random(self) -> bool:
-        """Whether random numbers are drawn, so that the flat index is needed."""
-        return any(line.op == "uniform" for line in self.lines)
+    def counters(self) -> list[tuple[str, int]]:
+        """The leaves that count elements: ("index", axis), ascending, and ("flat", 0), of which numbers are drawn."""
+        axes = sorted({int(line.detail[0]) for line in self.lines if line.op == "index"})
+        drawn = any(line.op == "uniform" for line in self.lines)
+        return [*(("index", axis) for axis in axes), *([("flat", 0)] if drawn else [])]
+
+    def counter_strides(self, space: Sequence[int]) -> list[tuple[int, ...]]:
+        """What each of the counters gains along each axis of a space."""
+        return [
+            dense_strides(space, 1) if kind == "flat" else tuple(int(k == axis) for k in range(len(space)))
+            for kind, axis in self.counters()
+        ]
+
+    def leaves(self) -> list[tuple[str, int]]:
+        """All that it takes: ("arg", operand), ascending, then the counters."""
+        return [*(("arg", k) for k in self.args()), *self.counters()]
 
 
 def tape(expressions: Sequence[Expr], operands: Sequence[Dtype], as_types: Sequence[Dtype]) -> Tape:

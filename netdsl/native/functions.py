@@ -49,10 +49,6 @@ class Functions(ABC):
         """The hyperbolic tangent."""
 
     @abstractmethod
-    def sigmoid(self, x: Value) -> Value:
-        """1 / (1 + e^-x)."""
-
-    @abstractmethod
     def erf(self, x: Value) -> Value:
         """The error function."""
 
@@ -114,6 +110,12 @@ class Functions(ABC):
     def is_nan(self, x: Value) -> Value:
         """Whether x is NaN."""
         return self.b.fcmp_unordered("uno", x, x)
+
+    def sigmoid(self, x: Value) -> Value:
+        """1 / (1 + e^-x) without overflow."""
+        one = self.const(x, 1.0)
+        z = self.exp(self.negate(self.absolute(x)))
+        return self.b.fdiv(self.where(self.less(x, 0.0), z, one), self.b.fadd(one, z))
 
     def sign(self, x: Value) -> Value:
         """-1, 0 or 1; 0 for both zeros, NaN for NaN, as in NumPy."""

@@ -93,13 +93,6 @@ class ElementaryFunctions(Functions):
         tiny = self.less(self.absolute(x), 1e-8)
         return self.where(tiny, x, b.fadd(y, y))
 
-    def sigmoid(self, x: Value) -> Value:
-        """1 / (1 + e^-x) without overflow; 2.5 ulp."""
-        one = self.const(x, 1.0)
-        z = self.exp(self.b.fneg(self.absolute(x)))
-        negative = self.less(x, 0.0)
-        return self.b.fdiv(self.where(negative, z, one), self.b.fadd(one, z))
-
     def tanh(self, x: Value) -> Value:
         """The hyperbolic tangent y / (y + 2) with y = e^2|x| - 1; 3 ulp, 1 ulp from 1 on, and 1 from 9.02 on.
 

@@ -81,7 +81,7 @@ def _emit(
     e: Emitter,
 ) -> None:
     """The nest: outer loops move all streams, the innermost one runs over vectors."""
-    counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
+    counters = program.counters()
     streams = Streams(e, MapBlock, dims, len(dtypes), len(counters))
     args, part, parts, workspace = e.args
     single = streams.block.small

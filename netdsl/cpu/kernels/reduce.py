@@ -31,7 +31,7 @@ from netdsl.native.scalar import ELEMENT, Printer
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
 from netdsl.scalar.operators import Dtype
-from netdsl.schedule import View, dense_strides
+from netdsl.schedule import View
 
 Span = tuple[Value, Value]  # first and one past the last index
 WORTH = 131_072  # elements below which a reduction is not cut
@@ -86,10 +86,7 @@ class _Nest:
         self.kind, self.program, self.space, self.axes, self.out = kind, program, space, axes, out
         self.used = {old: new for new, old in enumerate(program.args())}
         self.reads = [reads[k] for k in self.used]
-        counters = [tuple(int(k == axis) for k in range(len(space))) for axis in program.axes()]
-        if program.random():
-            counters.append(dense_strides(space, 1))
-        every = [*(v.over(space) for v in (*self.reads, out)), *counters]
+        every = [*(v.over(space) for v in (*self.reads, out)), *program.counter_strides(space)]
         self.streams = len(every)
         self.loops = _ordered(axes_of(space, every, axes), self.streams)
 
@@ -149,7 +146,7 @@ class _Emit:
     ) -> None:
         self.kind, self.program, self.used, self.layout, self.kinds = kind, program, used, layout, kinds
         self.dtypes, self.e, self.result = dtypes, e, dtypes[-1]
-        self.counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
+        self.counters = program.counters()
         self.out = len(dtypes) - 1
         self.streams = Streams(e, ReduceBlock, len(layout), len(dtypes), len(self.counters))
         self.columns = layout[-1] == "k"

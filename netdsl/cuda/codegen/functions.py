@@ -65,12 +65,6 @@ class DeviceFunctions(Functions):
         """x^y."""
         return self._call("powf", F32, x, y)
 
-    def sigmoid(self, x: Value) -> Value:
-        """1 / (1 + e^-x) without overflow."""
-        b, one = self.b, self.const(x, 1.0)
-        z = self.exp(self.negate(self.absolute(x)))
-        return b.fdiv(self.where(self.less(x, 0.0), z, one), b.fadd(one, z))
-
     def to_i64(self, x: Value, kind: ir.Type) -> Value:
         """The integer towards zero."""
         return self.where(self.is_nan(x), ir.Constant(kind, 0), self._call("float2ll_rz", kind, x))

@@ -30,7 +30,7 @@ Leaf = Callable[[str, int], str]
 
 def evaluated(out: Lines, program: Tape, leaf: Leaf) -> list[str]:
     """Compute a tape; the names of its results."""
-    return out.call(program, [leaf(kind, number) for kind, number in leaves(program)])
+    return out.call(program, [leaf(kind, number) for kind, number in program.leaves()])
 
 
 def combined(out: Lines, op: str, a: str, b: str, dtype: Dtype) -> str:
@@ -39,23 +39,17 @@ def combined(out: Lines, op: str, a: str, b: str, dtype: Dtype) -> str:
     return found
 
 
-def leaves(program: Tape) -> list[tuple[str, int]]:
-    """What a tape takes, in this order."""
-    found = [("arg", k) for k in program.args()] + [("index", a) for a in program.axes()]
-    return [*found, ("flat", 0)] if program.random() else found
-
-
 def types_of(program: Tape) -> tuple[list[str], list[str]]:
     """The types that a tape takes and gives, as numba.cuda calls them."""
     dtypes = {int(line.detail[0]): line.dtype for line in program.lines if line.op == "arg"}
     taken = {"index": "int64", "flat": "uint32"}
-    given = [taken.get(kind) or TYPE[dtypes[number]] for kind, number in leaves(program)]
+    given = [taken.get(kind) or TYPE[dtypes[number]] for kind, number in program.leaves()]
     return given, [TYPE[program.lines[r].dtype] for r in program.results]
 
 
 def emit(program: Tape, builder: ir.IRBuilder, values: list[Value]) -> list[Value]:
     """The code of a tape between the values that it takes and those that it gives."""
-    known: dict[Any, Value] = dict(zip(leaves(program), values, strict=True))
+    known: dict[Any, Value] = dict(zip(program.leaves(), values, strict=True))
     functions = DeviceFunctions(Emitter(builder, values, 1))
     return Printer(functions, 0, lambda kind, number: known[kind, number]).print(program)
 

@@ -20,7 +20,7 @@ class Streams:
     def __init__(self, program: Tape, dtypes: Sequence[Dtype], first: int = 0) -> None:
         self.dtypes = dtypes
         self._used = {old: new for new, old in enumerate(k for k in program.args() if k >= first)}
-        self._counters = [("index", a) for a in program.axes()] + ([("flat", 0)] if program.random() else [])
+        self._counters = program.counters()
 
     @property
     def count(self) -> int:

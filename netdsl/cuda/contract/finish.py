@@ -21,7 +21,7 @@ from netdsl.cuda.step import Parameter
 from netdsl.ir import TensorType
 from netdsl.scalar import Arg, Expr
 from netdsl.scalar.operators import Dtype
-from netdsl.schedule import View, dense_strides
+from netdsl.schedule import View
 
 MOST_LINES = 40
 """Of a tape that is printed for four channels at once; a longer one takes its time for computing, not for memory."""
@@ -114,8 +114,7 @@ def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: B
     program = tape([Arg(0) if epilogue is None else epilogue], sources, [result.type.dtype])
     read = [operands[k - 1] for k in program.args() if k]
     views = [box.of(v, result.shape) for v in (*read, result)]
-    counters = [tuple(int(k == a) for k in range(len(result.shape))) for a in program.axes()]
-    counters += [dense_strides(result.shape, 1)] if program.random() else []
+    counters = program.counter_strides(result.shape)
     streams = [*(v.strides for v in views), *map(box.steps, counters)]
     items = [*(v.item for v in views), *[1] * len(counters)]
     rows = axes_of(box.count[:-1], [s[:-1] for s in streams])

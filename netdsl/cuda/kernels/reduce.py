@@ -24,7 +24,7 @@ from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
 from netdsl.scalar import Arg
-from netdsl.schedule import View, dense_strides
+from netdsl.schedule import View
 
 #: blocks that fill a large GPU: eight for each of 128 multiprocessors
 FILL = 1024
@@ -87,9 +87,7 @@ class _Nest:
 
     def merged(self, out: View) -> list[Axis]:
         """The axes of the space with the strides of operands, result and counters."""
-        counters = [tuple(int(k == axis) for k in range(len(self.space))) for axis in self.program.axes()]
-        if self.program.random():
-            counters.append(dense_strides(self.space, 1))
+        counters = self.program.counter_strides(self.space)
         return axes_of(self.space, [*(v.over(self.space) for v in (*self.reads, out)), *counters], self.axes)
 
     @cached_property
