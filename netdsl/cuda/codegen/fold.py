@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netdsl.cuda.codegen.lines import Lines
@@ -47,43 +46,48 @@ class Fold:
         op = {"sum": "add"}.get(self.kind, self.kind)
         return combined(out, op, a, b, self.dtype)
 
-    def pairwise(self, out: Lines, values: Sequence[str], left: int = 1) -> list[str]:
-        """A number of values that is a power of 2 becomes `left`, each half onto the other."""
-        found = list(values)
-        while len(found) > left:
-            half = len(found) // 2
-            found = [self.pair(out, a, b) for a, b in zip(found[:half], found[half:], strict=True)]
-        return found
+    def halve(self, out: Lines, values: str, count: int, left: int) -> None:
+        """An array of a power of 2 of values becomes `left`, each half onto the other."""
+        while count > left:
+            count //= 2
+            with out.block(f"for i in range({count})"):
+                out.add(f"{values}[i] = {self.pair(out, f'{values}[i]', f'{values}[i + {count}]')}")
 
-    def lanes(self, out: Lines, value: str, width: int) -> str:
-        """The fold of `width` neighbouring lanes of a warp, in each of them; all lanes of the warp take part."""
-        while width > 1:
-            width //= 2
-            value = self.pair(out, value, out.let(f"cuda.shfl_xor_sync(0xFFFFFFFF, {value}, {width})"))
-        return value
+    def lanes(self, out: Lines, value: str, width: int) -> None:
+        """A variable becomes the fold of `width` neighbouring lanes of a warp; all lanes of the warp take part."""
+        out.add(f"distance = int32({width // 2})")
+        with out.block("while distance > int32(0)"):
+            other = out.let(f"cuda.shfl_xor_sync(0xFFFFFFFF, {value}, distance)")
+            out.add(f"{value} = {self.pair(out, value, other)}")
+            out.add("distance = int32(distance >> int32(1))")
 
-    def warps(self, out: Lines, value: str, thread: str, count: int) -> str:
-        """The fold of the values of `count` warps, which are a block, from one value a warp that all lanes hold."""
-        out.add(f"shared = cuda.shared.array({count}, {self.type})")
-        with out.block(f"if {thread} & uint32({WARP - 1}) == uint32(0)"):
-            out.add(f"shared[{thread} // uint32({WARP})] = {value}")
-        out.add("cuda.syncthreads()")
-        return self.lanes(out, out.let(f"shared[{thread} & uint32({count - 1})]"), count)
+    def warps(self, out: Lines, value: str, thread: str, count: int) -> None:
+        """A variable that is the same in all lanes becomes the fold of the `count` warps, which are a block."""
+        out.write(f"""
+            shared = cuda.shared.array({count}, {self.type})
+            if {thread} & uint32({WARP - 1}) == uint32(0):
+                shared[{thread} // uint32({WARP})] = {value}
+            cuda.syncthreads()
+            {value} = shared[{thread} & uint32({count - 1})]
+        """)
+        self.lanes(out, value, count)
 
-    def rows(self, out: Lines, values: Sequence[str], thread: str, threads: int, width: int) -> list[str]:
-        """The fold of the rows of a block, which are `width` threads each, in the threads of the first row.
+    def rows(self, out: Lines, values: str, count: int, thread: str, threads: int, width: int) -> None:
+        """An array of values becomes their fold over the rows of a block, of `width` threads each, in the first row.
 
         Each half of the threads onto the other: neighbours read neighbouring words, without conflicts of banks.
         """
-        out.add(f"shared = cuda.shared.array({len(values) * threads}, {self.type})")
-        places = [f"{thread} + uint32({k * threads})" for k in range(len(values))]
-        for at, value in zip(places, values, strict=True):
-            out.add(f"shared[{at}] = {value}")
-        while threads > width:
-            threads //= 2
+        out.write(f"""
+            shared = cuda.shared.array({count * threads}, {self.type})
+            for i in range({count}):
+                shared[{thread} + uint32(i) * uint32({threads})] = {values}[i]
+            half = uint32({threads // 2})
+        """)
+        with out.block(f"while half >= uint32({width})"):
             out.add("cuda.syncthreads()")
-            with out.block(f"if {thread} < uint32({threads})"):
-                for at in places:
-                    below, above = out.let(f"shared[{at}]"), out.let(f"shared[{at} + uint32({threads})]")
-                    out.add(f"shared[{at}] = {self.pair(out, below, above)}")
-        return [out.let(f"shared[{at}]") for at in places]
+            with out.block(f"if {thread} < half"), out.block(f"for i in range({count})"):
+                at = out.let(f"{thread} + uint32(i) * uint32({threads})")
+                out.add(f"shared[{at}] = {self.pair(out, f'shared[{at}]', f'shared[{at} + half]')}")
+            out.add("half = uint32(half >> uint32(1))")
+        with out.block(f"for i in range({count})"):
+            out.add(f"{values}[i] = shared[{thread} + uint32(i) * uint32({threads})]")

@@ -97,11 +97,12 @@ class _Writer:
         inside = out.let(f"{k} < kcount")
         at = coordinates(out, out.let(f"{k} if {inside} else uint32(kcount - uint32(1))"), self.kept, "k")
         bases = [place(out, s, at, "k") for s in range(self.streams.count)]
-        values = self._folded(self._walked(part, row, bases), thread)
+        self._walk(part, row, bases)
+        value = self._fold(thread)
         with out.block(f"if {inside} & ({row} == uint32(0))"):
             start = out.let(f"{bases[self.result]} + int64({part}) * partial")
-            for v, value in enumerate(values):
-                lane = f" + int64({v}) * lane{self.result}" if v else ""
+            lane = f" + int64(v) * lane{self.result}" if tile.lanes else ""
+            with out.block(f"for v in range({tile.width if tile.columns else 1})"):
                 stored = f"uint8({value})" if self.dtypes[-1] == "bool" else value
                 out.add(f"p{self.result}[{start}{lane}] = {stored}")
 
@@ -112,8 +113,8 @@ class _Writer:
 
     # --- a thread along its elements ----------------------------------------------------------------------
 
-    def _walked(self, part: str, row: str, bases: Sequence[str]) -> list[str]:
-        """The folds of a thread's elements, one for each element it takes at once."""
+    def _walk(self, part: str, row: str, bases: Sequence[str]) -> None:
+        """The folds of a thread's elements, `total`, one for each element it takes at once."""
         out, tile, count = self.out, self.tile, self.tile.unroll * self.tile.width
         first = out.let(f"uint32({part} * chunk)")
         end = out.let(f"uint32({first} + chunk)")
@@ -134,7 +135,6 @@ class _Writer:
                     self._step("part", last, bases)
                 with out.block(f"for i in range({count})"):
                     out.add("total[i] = total[i] + part[i]")
-        return [out.let(f"total[{i}]") for i in range(count)]
 
     def _fresh(self, name: str) -> None:
         count = self.tile.unroll * self.tile.width
@@ -194,12 +194,18 @@ class _Writer:
 
     # --- threads of a result --------------------------------------------------------------------------------
 
-    def _folded(self, values: list[str], thread: str) -> list[str]:
-        """The results of a thread, where it is the first of their team."""
-        out, fold, tile = self.out, self.fold, self.tile
+    def _fold(self, thread: str) -> str:
+        """The results of a thread, where it is the first of their team; `total[v]` are those of columns."""
+        out, fold, tile, count = self.out, self.fold, self.tile, self.tile.unroll * self.tile.width
         if tile.columns:
-            values = fold.pairwise(out, values, tile.width)
-            return fold.rows(out, values, thread, THREADS, tile.results) if tile.team > 1 else values
-        (value,) = fold.pairwise(out, values)
-        value = fold.lanes(out, value, min(tile.team, WARP))
-        return [fold.warps(out, value, thread, tile.team // WARP) if tile.team > WARP else value]
+            fold.halve(out, "total", count, tile.width)
+            if tile.team > 1:
+                fold.rows(out, "total", tile.width, thread, THREADS, tile.results)
+            return "total[v]" if tile.lanes else "total[0]"
+        fold.halve(out, "total", count, 1)
+        out.add("value = total[0]")
+        if tile.team > 1:
+            fold.lanes(out, "value", min(tile.team, WARP))
+        if tile.team > WARP:
+            fold.warps(out, "value", thread, tile.team // WARP)
+        return "value"
