@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,9 +66,13 @@ class Translator:
         self.blocks = self._split()
         self._place()
         self.effects = [[effect(i) for i in block.instructions] for block in self.blocks]
+        self.touched = [
+            [self._registers(i, e) for i, e in zip(block.instructions, effects, strict=True)]
+            for block, effects in zip(self.blocks, self.effects, strict=True)
+        ]
         exposed, known = self._exposed(), self._assigned()
-        for block, effects in zip(self.blocks, self.effects, strict=True):
-            self._translate(block, effects, exposed, known[block.number])
+        for block in self.blocks:
+            self._translate(block, exposed, known[block.number])
 
     def program(self) -> Program:
         """The result."""
@@ -241,10 +245,9 @@ class Translator:
     def _exposed(self) -> set[int]:
         """Registers that carry values from one block to another; all others need no mask."""
         exposed: set[int] = set()
-        for block, effects in zip(self.blocks, self.effects, strict=True):
+        for block, touched in zip(self.blocks, self.touched, strict=True):
             written: set[int] = set()
-            for i, found in zip(block.instructions, effects, strict=True):
-                reads, writes = self._registers(i, found)
+            for i, (reads, writes) in zip(block.instructions, touched, strict=True):
                 exposed |= (reads | (writes if i.guard else set())) - written
                 written |= writes
             exposed |= self._ends(block) - written
@@ -252,10 +255,7 @@ class Translator:
 
     def _assigned(self) -> list[set[int]]:
         """For each block, the registers that some way to it has written."""
-        written = [
-            {slot for i, e in zip(b.instructions, es, strict=True) for slot in self._registers(i, e)[1]}
-            for b, es in zip(self.blocks, self.effects, strict=True)
-        ]
+        written = [{slot for _, writes in touched for slot in writes} for touched in self.touched]
         known: list[set[int]] = [set() for _ in self.blocks]
         changed = set(range(len(self.blocks)))
         while changed:
@@ -270,12 +270,10 @@ class Translator:
                     changed.add(target)
         return known
 
-    def _translate(
-        self, block: BasicBlock, effects: Sequence[Effect], exposed: set[int], known: set[int]
-    ) -> None:
+    def _translate(self, block: BasicBlock, exposed: set[int], known: set[int]) -> None:
         written: set[int] = set()
-        for i, found in zip(block.instructions, effects, strict=True):
-            reads, writes = self._registers(i, found)
+        effects, touched = self.effects[block.number], self.touched[block.number]
+        for i, found, (reads, writes) in zip(block.instructions, effects, touched, strict=True):
             missing = reads - known - written - {self.carry}
             if missing:
                 block.steps.append(unwritten(i))
