@@ -14,11 +14,11 @@ from netdsl.cuda import planners, views
 from netdsl.cuda.card import BoundLaunch, Card
 from netdsl.cuda.cards import find_card
 from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.limits import CudaLimits
 from netdsl.cuda.link import bind
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.step import Launch, Source
 from netdsl.ir import Node, Op
-from netdsl.passes.limits import Limits
 from netdsl.schedule import Side, View
 from netdsl.source import Diagnostic, NetError
 
@@ -31,7 +31,7 @@ class CudaTarget(Target[Launch]):
     """
 
     name: ClassVar[str] = "cuda"
-    limits: ClassVar[Limits] = Limits(160, 12, ("forward", "backward_data"))
+    limits: ClassVar[CudaLimits] = CudaLimits()
     alignment: ClassVar[int] = 256
 
     index: int = 0

@@ -11,7 +11,9 @@ from netdsl.backend.step import SCRATCH
 from netdsl.cuda.contract import plan as planning
 from netdsl.cuda.contract.plan import accepts, plan_contract
 from netdsl.cuda.contract.tiles import TILES, cut
+from netdsl.cuda.target import CudaTarget
 from netdsl.ir import Node, TensorType, Value
+from netdsl.passes.limits import Limits
 from netdsl.primitives import Contract
 from netdsl.scalar import Arg, Index, Lit, Uniform, cast_float, exp, maximum, tanh, where
 from netdsl.schedule import View
@@ -134,6 +136,14 @@ def further(kind, shape):
 
 
 ENDS = [*((name, "backward_data") for name in EPILOGUES), *(("a row's factor", role) for role in ROLES[::2])]
+
+
+def test_the_log_of_passes_counts_every_epilogue_as_saved():
+    op = Contract("forward", epilogue=tanh(SUM * X1))
+    types = [TensorType(s) for s in ((4, 8), (8, 6), (6,))]
+    assert CudaTarget.limits.fuses(op, types, *op.infer(*types)) and not Limits().fuses(
+        op, types, TensorType((4, 6))
+    )
 
 
 @pytest.mark.parametrize(("name", "role"), ENDS)

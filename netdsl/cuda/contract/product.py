@@ -165,7 +165,8 @@ class _Writer:
             self.b.prepare(self.first_column, "columns", self.group)
             self._chunks()
             self._store()
-        return out.source(self.product.parameters(), (tile.threads, tile.blocks))
+        blocks = tile.blocks if self.product.a.wide else tile.narrow_blocks
+        return out.source(self.product.parameters(), (tile.threads, blocks))
 
     def _where(self) -> None:
         """The tile, the group and the part of the terms of this block, and where the thread is in the tile."""
