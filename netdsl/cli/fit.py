@@ -40,7 +40,9 @@ def fit(trainer: Trainer, resume: bool, go_on: GoOn) -> FitResult:
         message = f"{cannot_print(error)}, and training has stopped"
         fail([Diagnostic("output", message, fix=" ".join(_kept(trainer, go_on)))])
     if result.interrupted:
-        say("\n".join([f"interrupted in epoch {result.epochs + 1}", *_kept(trainer, go_on)]))
+        over = result.epochs == trainer.settings.epochs
+        when = "after the last epoch" if over else f"in epoch {result.epochs + 1}"
+        say("\n".join([f"interrupted {when}", *_kept(trainer, go_on)]))
         raise SystemExit(128 + signals[0] if signals else INTERRUPTED)
     return result
 

@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from netdsl.train import Trainer
 from tests.calls import call
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.net"
@@ -78,6 +80,14 @@ def test_a_device_that_is_not_there_is_answered_in_words(monkeypatch, capsys, fo
     assert code == 1 and "NETDSL_CUDA is 'imagined'" in err
     code, _, err = call(capsys, command, DIGITS, *more, "--device", "tpu")
     assert code == 2 and "'cpu', 'cuda'" in err
+
+
+def test_an_end_behind_the_last_epoch_names_no_epoch_more(monkeypatch, capsys, folder):
+    """As when the test set is read."""
+    fit = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", lambda self, resume: replace(fit(self, resume), interrupted=True))
+    code, _, err = call(capsys, "train", DIGITS, *SMALL)
+    assert code == 130 and "interrupted after the last epoch\nsaved in " in err
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ MANY = 128
 
 
 @dataclass(frozen=True)
-class Geometry:
+class RegionSizes:
     """P x Q cells of R regions of N maps of H x W; `c` channels of a cell, `blocks` times as many of a map."""
 
     n: int
@@ -40,10 +40,10 @@ class Geometry:
     blocks: int
 
     @staticmethod
-    def of(cells: View, map_: View, split: bool) -> Geometry:
+    def of(cells: View, map_: View, split: bool) -> RegionSizes:
         """That of the cells of a map."""
         n, r, p, q, c = cells.shape
-        return Geometry(n, r, p, q, c, map_.shape[1], map_.shape[2], p * q if split else 1)
+        return RegionSizes(n, r, p, q, c, map_.shape[1], map_.shape[2], p * q if split else 1)
 
     @property
     def each(self) -> int:
@@ -74,7 +74,7 @@ def plan_region(op: RoiReduce, operands: Sequence[View], results: Sequence[View]
     (x, rows, columns), (y,) = operands, results
     if not y.type.size:
         return []
-    geometry, scratch = Geometry.of(y, x, op.split), Scratch()
+    geometry, scratch = RegionSizes.of(y, x, op.split), Scratch()
     launches, spans = find_spans(rows, columns, scratch)
     slots = spans | {"x": Slot(x), "out": Slot(y, written=True)}
     launches.append(over_cells(op.name, _cells(op.kind, op.split, geometry.each), geometry, slots))
@@ -82,7 +82,7 @@ def plan_region(op: RoiReduce, operands: Sequence[View], results: Sequence[View]
     return [replace(launch, title=f"{title}: {launch.title}", scratch=scratch.size) for launch in launches]
 
 
-def over_cells(title: str, source: Source, g: Geometry, slots: dict[str, Slot]) -> Launch:
+def over_cells(title: str, source: Source, g: RegionSizes, slots: dict[str, Slot]) -> Launch:
     """A launch over cells and channels."""
     values = g.values(g.n, g.r, g.p, g.q, g.step)
     return Launch(title, source, -(-values["count"] // THREADS), THREADS, values, slots)

@@ -28,7 +28,7 @@ from netdsl.cuda.kernels.roi_reduce import (
     THREADS,
     VISITED,
     WARP,
-    Geometry,
+    RegionSizes,
     channels_of,
     find_spans,
     is_own,
@@ -48,7 +48,7 @@ def plan_region_grad(op: RoiReduceGrad, operands: Sequence[View], results: Seque
     (rows, columns, g), (dx,) = operands[:3], results
     if not dx.type.size:
         return []
-    geometry, scratch = Geometry.of(g, dx, op.split), Scratch()
+    geometry, scratch = RegionSizes.of(g, dx, op.split), Scratch()
     launches: list[Launch] = []
     slots = {"rows": Slot(rows), "columns": Slot(columns), "g": Slot(g), "out": Slot(dx, written=True)}
     if op.kind == "max" and g.type.size:
