@@ -20,7 +20,7 @@ from netdsl.ir.types import TensorType
 from netdsl.limits import MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
 from netdsl.scalar import parse_expr
 from netdsl.source import Diagnostic, NetError, Source, Span, brief, counted
-from netdsl.syntax.grammar import parser_of
+from netdsl.syntax.grammar import GRAPHS, parser_of
 
 _ARRAY_DTYPES = ("float32", "float64", "int64", "bool")
 
@@ -36,7 +36,7 @@ def parse_graph(text: str, ops: Mapping[str, type[Op]], name: str = "graph text"
             Diagnostic("limit", f"{name} has {len(text):_} characters, at most {MAX_GRAPH_TEXT:_} are read")
         )
     try:
-        tree = parser_of("ir.lark", maybe_placeholders=False).parse(text)
+        tree = parser_of(GRAPHS).parse(text)
     except UnexpectedInput as error:
         at = error.pos_in_stream or 0
         raise NetError(

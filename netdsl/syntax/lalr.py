@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from lark import Lark, Token, Tree, UnexpectedToken
 
-from netdsl.syntax.grammar import parser_of
+from netdsl.syntax.grammar import LANGUAGE, parser_of
 from netdsl.syntax.scan import Lexeme
 
 _KINDS = {"word": "NAME", "number": "NUMBER", "string": "STRING", "newline": "_NL", "end": "$END"}
@@ -52,7 +52,7 @@ def parse(code: Sequence[Lexeme]) -> Tree[Token]:
 
 def language_parser() -> Lark:
     """The parser of `.net` files."""
-    return parser_of("netdsl.lark", start="file", lexer="basic")
+    return parser_of(LANGUAGE)
 
 
 @functools.cache

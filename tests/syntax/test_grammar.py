@@ -8,15 +8,13 @@ import pytest
 
 from netdsl.source import NetWarning, Source
 from netdsl.syntax import grammar
-from netdsl.syntax.grammar import grammar_text, parser_of
+from netdsl.syntax.grammar import LANGUAGE, key_of, parser_of, table_of
 from netdsl.syntax.lalr import language_parser
 from netdsl.syntax.parse import parse
 
-OPTIONS = {"start": "file", "lexer": "basic"}
-
 
 def made():
-    return parser_of.__wrapped__("netdsl.lark", **OPTIONS)
+    return parser_of.__wrapped__(LANGUAGE)
 
 
 @pytest.fixture
@@ -32,7 +30,7 @@ def entry(cache):
 
 def test_grammar_has_no_conflicts(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.DEBUG, logger=lark.logger.name):
-        lark.Lark(grammar_text("netdsl.lark"), start="file", parser="lalr", lexer="basic", debug=True)
+        lark.Lark(LANGUAGE.text(), start="file", parser="lalr", lexer="basic", debug=True)
     assert "onflict" not in caplog.text
 
 
@@ -51,6 +49,21 @@ def test_another_version_of_lark_makes_its_own(cache, monkeypatch):
     monkeypatch.setattr(lark, "__version__", "9.0")
     made()
     assert len([p for p in cache.rglob("*") if p.is_file()]) == 2
+
+
+def test_a_wheel_has_the_tables(cache, tmp_path, monkeypatch):
+    """Nothing is made and nothing is kept at the first start; a damaged file costs time alone."""
+    shipped = tmp_path / "_grammar"
+    shipped.mkdir()
+    (shipped / LANGUAGE.file).write_text(LANGUAGE.text(), encoding="utf-8")
+    table = shipped / key_of(LANGUAGE)
+    table.write_bytes(table_of(LANGUAGE))
+    monkeypatch.setattr(grammar, "SHIPPED", shipped)
+    with monkeypatch.context() as context:
+        context.setattr(lark.Lark, "__init__", None)
+        assert made().rules and not cache.exists()
+    table.write_bytes(table.read_bytes()[:999])
+    assert made().rules and entry(cache).name == table.name
 
 
 @pytest.mark.parametrize(
