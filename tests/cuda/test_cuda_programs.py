@@ -18,7 +18,7 @@ from tests.random_graphs import random_graph
 from tests.runtime.test_views import compare, drawn
 
 DIGITS = str(Path(__file__).parents[2] / "examples" / "digits.net")
-SEEDS = [pytest.param(k, marks=() if k < 2 else pytest.mark.slow) for k in range(50)]
+SEEDS = [pytest.param(k, marks=() if k < 2 else pytest.mark.emulated) for k in range(50)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

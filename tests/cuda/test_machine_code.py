@@ -39,7 +39,7 @@ NETWORKS = {
 }
 QUICK = ("lenet5", "inference", (9, 0))
 CASES = [
-    pytest.param(name, mode, card, marks=() if (name, mode, card) == QUICK else pytest.mark.slow)
+    pytest.param(name, mode, card, marks=() if (name, mode, card) == QUICK else pytest.mark.emulated)
     for name in NETWORKS
     for mode in ("inference", "training")
     for card in (CARDS if name == "lenet5" else [(9, 0)])

@@ -126,7 +126,7 @@ def test_devices_equal_the_interpreter(sample, device):
 
 
 #: each sample compiles kernels of its own, which takes a second or two the first time
-SOME = [pytest.param(s, marks=() if k % 12 == 0 else pytest.mark.slow) for k, s in enumerate(GOOD)]
+SOME = [pytest.param(s, marks=() if k % 12 == 0 else pytest.mark.emulated) for k, s in enumerate(GOOD)]
 
 
 @pytest.mark.parametrize("sample", SOME, ids=str)
@@ -140,7 +140,7 @@ def test_cpu_kernels_at_extremes(sample):
     right_at_extremes(sample, find_target("cpu", threads=1))
 
 
-@pytest.mark.slow
+@pytest.mark.emulated
 @pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
 def test_cuda_kernels_at_extremes(sample, monkeypatch):
     right_at_extremes(sample, emulated(monkeypatch))
