@@ -30,5 +30,8 @@ def gather() -> dict[str, Any]:
         try:
             facts |= find_target(name).facts()
         except NetError as error:
-            facts[name] = f"none: {error.diagnostics[0].message}"
+            (problem, *_) = error.diagnostics
+            if problem.code != "device":  # a wrong setting of the environment is no lack of a device
+                raise
+            facts[name] = f"none: {problem.message}"
     return facts
