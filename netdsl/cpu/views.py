@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.ir import Node
-from netdsl.primitives import (
-    Concat,
-    Contract,
-    Map,
-    Pad,
-    Reduce,
-    ReduceWindow,
-    ReduceWindowGrad,
-    Slice,
-    Transpose,
-)
+from netdsl.primitives import Contract, Map, Reduce, ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import Layout, Side, View
 
 # The loosest layout of operands and of results; kernels that are not listed take dense views only.
 TAKES: Mapping[type, tuple[Layout, Layout]] = {
-    Map: (Layout.STRIDED, Layout.STRIDED),
-    Concat: (Layout.STRIDED, Layout.STRIDED),
-    Slice: (Layout.STRIDED, Layout.STRIDED),
-    Pad: (Layout.STRIDED, Layout.STRIDED),
-    Transpose: (Layout.STRIDED, Layout.STRIDED),
+    **dict.fromkeys(ELEMENTWISE, (Layout.STRIDED, Layout.STRIDED)),
     Reduce: (Layout.STRIDED, Layout.DENSE),
     Contract: (Layout.ROWS, Layout.ROWS),
     ReduceWindow: (Layout.ROWS, Layout.ROWS),

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.cuda.contract.plan import accepts as contract_accepts
 from netdsl.ir import Node
-from netdsl.primitives import (
-    Concat,
-    Contract,
-    Map,
-    Pad,
-    Reduce,
-    ReduceWindow,
-    ReduceWindowGrad,
-    Slice,
-    Transpose,
-)
+from netdsl.primitives import Contract, Reduce, ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import Layout, Side, View
 
 #: the loosest layout of operands and of results; kernels that are not listed take dense views only
 TAKES: Mapping[type, tuple[Layout, Layout]] = {
-    Map: (Layout.STRIDED, Layout.STRIDED),
-    Concat: (Layout.STRIDED, Layout.STRIDED),
-    Slice: (Layout.STRIDED, Layout.STRIDED),
-    Pad: (Layout.STRIDED, Layout.STRIDED),
-    Transpose: (Layout.STRIDED, Layout.STRIDED),
+    **dict.fromkeys(ELEMENTWISE, (Layout.STRIDED, Layout.STRIDED)),
     Reduce: (Layout.STRIDED, Layout.STRIDED),
     ReduceWindow: (Layout.STRIDED, Layout.STRIDED),
     ReduceWindowGrad: (Layout.STRIDED, Layout.STRIDED),

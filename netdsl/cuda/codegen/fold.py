@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netdsl.cuda.codegen.lines import Lines
+from netdsl.cuda.codegen.nest import WARP
 from netdsl.cuda.codegen.scalar import TYPE, combined, number
 from netdsl.scalar.operators import Dtype
-
-WARP = 32
 
 
 @dataclass(frozen=True)

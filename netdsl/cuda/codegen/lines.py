@@ -47,8 +47,7 @@ class Lines:
         """Compute a tape of values; the names of its results."""
         if program not in self.tapes:
             self.tapes.append(program)
-        names = [f"v{self._names + k}" for k in range(len(program.results))]
-        self._names += len(names)
+        names = [self.fresh() for _ in program.results]
         given = "".join(f"{v}, " for v in values)
         self.add(f"{', '.join(names)}, = tape{self.tapes.index(program)}(({given}))")
         return names

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from netdsl.backend.axes import Axis
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.step import Parameter
 
+THREADS = 256
+"""Of a block of most kernels."""
+WARP = 32
 MOST = 2**31
 """Elements of a space: indices are uint32, and divided by multiplying."""
 
@@ -82,6 +86,14 @@ def coordinates(out: Lines, flat: str, dims: int, name: str = "") -> list[str]:
         flat, rest = divided(out, flat, f"{name}size{k}")
         found.append(rest)
     return [flat, *reversed(found)]
+
+
+@contextmanager
+def each_element(out: Lines, dims: int) -> Iterator[tuple[str, list[str]]]:
+    """A thread for each element of a space: the lines for it, with its flat index and its coordinates."""
+    flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
+    with out.block(f"if {flat} < count"):
+        yield flat, coordinates(out, flat, dims)
 
 
 def place(out: Lines, stream: int, at: Sequence[str], name: str = "") -> str:

@@ -39,7 +39,7 @@ class Streams:
     def leaf(
         self, out: Lines, place: Callable[[int], str], load: Callable[[int], str] | None = None
     ) -> Callable[[str, int], str]:
-        """What a `Printer` asks for, where `place` names the element of a stream by its number.
+        """The values that a tape takes, where `place` names the element of a stream by its number.
 
         `load` names the value of an operand by the number of its stream; without it, the element is loaded.
         """

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from netdsl.cuda.codegen.lines import Lines
+from netdsl.cuda.intrinsics import BYTES, LANES
 from netdsl.schedule import View
-
-WIDE = 4
-BYTES = 16
 
 
 def aligned(*places: int) -> bool:
@@ -21,8 +19,13 @@ def wide(view: View) -> bool:
     return view.type.dtype == "f32" and last == view.item and aligned(view.offset, *steps)
 
 
+def in_fours(view: View, channels: int) -> bool:
+    """Whether four neighbouring channels of a group can be read at once, wherever a group begins."""
+    return channels % LANES == 0 and wide(view)
+
+
 def load_wide(out: Lines, into: str, pointer: str, index: str) -> None:
     """Load four elements into an array of registers."""
     loaded = out.let(f"load4({pointer}, {index})")
-    for v in range(WIDE):
+    for v in range(LANES):
         out.add(f"{into}[{v}] = {loaded}[{v}]")

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import divided, divisor_parameters, divisor_values
+from netdsl.cuda.codegen.nest import WARP, divided, divisor_parameters, divisor_values
+from netdsl.cuda.codegen.wide import in_fours
 from netdsl.cuda.contract.call import Call
-from netdsl.cuda.contract.finish import Ending, Finish, in_fours
+from netdsl.cuda.contract.finish import Ending, Finish
 from netdsl.cuda.contract.geometry import Axis
 from netdsl.cuda.contract.index import Index, Place
 from netdsl.cuda.contract.maps import Maps
 from netdsl.cuda.contract.sums import part_sums, partial
-from netdsl.cuda.contract.tiles import WARP
 from netdsl.cuda.step import Launch, Parameter, Source
 
 THREADS = 256

@@ -16,7 +16,8 @@ from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import coordinates, nest_parameters, nest_values, place
 from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, element, stored
-from netdsl.cuda.intrinsics import BYTES, LANES
+from netdsl.cuda.codegen.wide import in_fours
+from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter
 from netdsl.ir import TensorType
 from netdsl.scalar import Arg, Expr
@@ -122,17 +123,10 @@ def ending(epilogue: Expr | None, operands: Sequence[View], result: View, box: B
     values = nest_values([*rows, columns], items)
     values |= {f"start{k}": box.start(c) for k, c in enumerate(counters, len(views))}
     slots = {f"p{k}": Slot(v, k == len(read)) for k, v in enumerate(views)}
-    wide = [v.strides[-1] == v.item and in_fours(v, channels) for v in views]
-    if not wide[-1] or len(program.lines) > MOST_LINES:
-        wide = [False] * len(views)
-    return Ending(Finish(program, tuple(v.type.dtype for v in views), len(rows), tuple(wide)), values, slots)
-
-
-def in_fours(view: View, channels: int) -> bool:
-    """Whether four neighbouring channels of a group can be read at once, wherever a group begins."""
-    steps = (s for n, s in zip(view.shape[:-1], view.strides[:-1], strict=True) if n > 1)
-    aligned = all(s % BYTES == 0 for s in (view.offset, *steps))
-    return view.type.dtype == "f32" and channels % LANES == 0 and aligned
+    fours = [in_fours(v, channels) for v in views]
+    if not fours[-1] or len(program.lines) > MOST_LINES:
+        fours = [False] * len(views)
+    return Ending(Finish(program, tuple(v.type.dtype for v in views), len(rows), tuple(fours)), values, slots)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import divided, divisor_parameters
+from netdsl.cuda.codegen.nest import WARP, divided, divisor_parameters
 from netdsl.cuda.contract.finish import Finish
 from netdsl.cuda.contract.index import Index, Place
-from netdsl.cuda.contract.tiles import WARP, WARP_COLUMNS, Tile
+from netdsl.cuda.contract.tiles import WARP_COLUMNS, Tile
 from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter, Source
 

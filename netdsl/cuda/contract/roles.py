@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from netdsl.cuda.codegen.wide import in_fours
 from netdsl.cuda.contract.call import Call
-from netdsl.cuda.contract.finish import Ending, in_fours
+from netdsl.cuda.contract.finish import Ending
 from netdsl.cuda.contract.geometry import Axis
 from netdsl.cuda.contract.index import Index
 from netdsl.cuda.contract.maps import Maps

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netdsl.cuda.codegen.nest import WARP
+
 WARP_ROWS, WARP_COLUMNS = 4, 8
-WARP = 32
 
 
 @dataclass(frozen=True)

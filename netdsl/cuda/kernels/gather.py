@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.nest import MOST, THREADS, each_element, nest_parameters, space_values
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.ir.types import ITEM_SIZE
 from netdsl.primitives import Gather
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View
 
-THREADS = 256
 _ZERO = {"f32": "float32(0.0)", "i64": "int64(0)", "bool": "uint8(0)"}
 
 
@@ -45,16 +44,13 @@ def _source(unit: Dtype) -> Source:
     pointers = (Parameter("x", to=unit), Parameter("index", to="i64"), Parameter("out", to=unit))
     parameters = (*pointers, *nest_parameters(3, 0), Parameter("size", "i64"))
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            outer, place, column = coordinates(out, flat, 3)
-            # A negative index is a large one without its sign.
-            out.write(f"""
-                row = index[{place}]
-                value = {_ZERO[unit]}
-                if uint64(row) < uint64(size):
-                    value = x[(int64({outer}) * size + row) * int64(size2) + int64({column})]
-                out[{flat}] = value
-            """)
+    with out.kernel(parameters), each_element(out, 3) as (flat, (outer, place, column)):
+        # A negative index is a large one without its sign.
+        out.write(f"""
+            row = index[{place}]
+            value = {_ZERO[unit]}
+            if uint64(row) < uint64(size):
+                value = x[(int64({outer}) * size + row) * int64(size2) + int64({column})]
+            out[{flat}] = value
+        """)
     return out.source(parameters)

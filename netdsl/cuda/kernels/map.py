@@ -12,15 +12,13 @@ from netdsl.backend.elementwise import Elementwise, elementwise
 from netdsl.backend.step import Slot
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, nest_values, place
+from netdsl.cuda.codegen.nest import MOST, THREADS, each_element, nest_parameters, nest_values, place
 from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, stored
 from netdsl.cuda.step import Launch, Source
 from netdsl.ir import Op
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View
-
-THREADS = 256
 
 
 def plan_elementwise(op: Op, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
@@ -48,11 +46,8 @@ def map_source(program: Tape, dims: int, dtypes: Sequence[Dtype]) -> Source:
     streams = Streams(program, dtypes)
     parameters = (*streams.pointers(), *nest_parameters(dims, streams.count))
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            at = coordinates(out, flat, dims)
-            leaf = streams.leaf(out, lambda stream: place(out, stream, at))
-            for k, name in enumerate(evaluated(out, program, leaf), streams.reads):
-                out.add(f"p{k}[{place(out, k, at)}] = {stored(name, dtypes[k])}")
+    with out.kernel(parameters), each_element(out, dims) as (_, at):
+        leaf = streams.leaf(out, lambda stream: place(out, stream, at))
+        for k, name in enumerate(evaluated(out, program, leaf), streams.reads):
+            out.add(f"p{k}[{place(out, k, at)}] = {stored(name, dtypes[k])}")
     return out.source(parameters)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.nest import THREADS, WARP, coordinates, each_element, nest_parameters, space_values
 from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, words
 from netdsl.cuda.step import Launch, Parameter, Source
 
-WARP = 32
-THREADS = 256
 TILE = 2048
 EACH = TILE // THREADS
 DIGIT = 8
@@ -45,13 +43,10 @@ def sort_digits(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -
 def _write_keys(keys: Keys, rows: int, size: int, target: Pairs) -> Launch:
     parameters = (*keys.parameters, *words("out_keys", "out_places"), *nest_parameters(2, 0))
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            _, place = coordinates(out, flat, 2)
-            key, place = keys.write(out, flat, place)
-            out.add(f"out_keys[{flat}] = {key}")
-            out.add(f"out_places[{flat}] = {place}")
+    with out.kernel(parameters), each_element(out, 2) as (flat, (_, place)):
+        key, place = keys.write(out, flat, place)
+        out.add(f"out_keys[{flat}] = {key}")
+        out.add(f"out_places[{flat}] = {place}")
     values = {**space_values(rows, size), **keys.values}
     slots = {**keys.slots, **target.slots("out", written=True)}
     source = out.source(parameters)

@@ -18,7 +18,8 @@ from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
-from netdsl.cuda.codegen.wide import WIDE, aligned
+from netdsl.cuda.codegen.wide import aligned
+from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.kernels.reduce_source import THREADS, Lane, Tile, reduce_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
@@ -99,7 +100,7 @@ class _Nest:
     def lanes(self) -> tuple[Lane, ...]:
         """How the streams move along a vector of the innermost axis; empty where that is no gain."""
         *outer, inner = self.merged(self.out)
-        if inner.size % WIDE or WIDE * self.program.work() > WORK:
+        if inner.size % LANES or LANES * self.program.work() > WORK:
             return ()
         found: list[Lane] = []
         for k, view in enumerate(self.reads):
@@ -120,19 +121,19 @@ class _Nest:
     @cached_property
     def results(self) -> int:
         """Results, or vectors of them."""
-        return self.out.type.size // (WIDE if self.columns and self.lanes else 1)
+        return self.out.type.size // (LANES if self.columns and self.lanes else 1)
 
     @cached_property
     def length(self) -> int:
         """Reduced elements of a result, or vectors of them."""
         length = math.prod(self.space[k] for k in self.axes)
-        return length // (WIDE if not self.columns and self.lanes else 1)
+        return length // (LANES if not self.columns and self.lanes else 1)
 
     @cached_property
     def tile(self) -> Tile:
         """How threads are laid over the space."""
         team = (_column_team if self.columns else _row_team)(self.results, self.length)
-        width, most = (WIDE, 2) if self.lanes else (1, 4)
+        width, most = (LANES, 2) if self.lanes else (1, 4)
         room = min(WORK // max(1, self.program.work()), LOADS // max(1, len(self.reads))) // width
         unroll = next(u for u in (4, 2, 1) if u <= max(1, min(most, room)))
         return Tile(self.columns, team, unroll, self.lanes)
@@ -185,7 +186,7 @@ class _Nest:
 
 
 def _in_vectors(axis: Axis) -> Axis:
-    return replace(axis, size=axis.size // WIDE, strides=tuple(s * WIDE for s in axis.strides))
+    return replace(axis, size=axis.size // LANES, strides=tuple(s * LANES for s in axis.strides))
 
 
 def _row_team(results: int, length: int) -> int:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netdsl.backend.tape import Tape
-from netdsl.cuda.codegen.fold import WARP, Fold
+from netdsl.cuda.codegen.fold import Fold
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
+from netdsl.cuda.codegen.nest import WARP, coordinates, divided, divisor_parameters, nest_parameters, place
 from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, element
-from netdsl.cuda.codegen.wide import WIDE, load_wide
+from netdsl.cuda.codegen.wide import load_wide
+from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter, Source
 from netdsl.scalar.operators import Dtype
 
@@ -41,7 +42,7 @@ class Tile:
     @property
     def width(self) -> int:
         """Elements of a vector."""
-        return WIDE if self.lanes else 1
+        return LANES if self.lanes else 1
 
     @property
     def results(self) -> int:
@@ -123,7 +124,7 @@ class _Writer:
         self._fresh("total")
         for s, lane in enumerate(tile.lanes):
             if lane == "wide":
-                out.add(f"wide{s} = cuda.local.array({WIDE}, float32)")
+                out.add(f"wide{s} = cuda.local.array({LANES}, float32)")
         with out.block(f"while at < {last}"):
             if (self.fold.kind, self.fold.dtype) != ("sum", "f32"):
                 self._step("total", last, bases)
@@ -173,7 +174,7 @@ class _Writer:
                 load_wide(out, f"wide{s}", f"p{s}", places[s])
             elif lanes[s] == "same":
                 same[s] = element(out, f"p{s}[{places[s]}]", self.dtypes[s])
-        with out.block(f"for v in range({WIDE})"):
+        with out.block(f"for v in range({LANES})"):
 
             def along(stream: int) -> str:
                 return out.let(f"{places[stream]} + int64(v) * lane{stream}")
@@ -184,7 +185,7 @@ class _Writer:
                 text = f"wide{stream}[v]" if lanes[stream] == "wide" else f"p{stream}[{along(stream)}]"
                 return element(out, text, self.dtypes[stream])
 
-            self._add(into, f"u * {WIDE} + v", within, self.streams.leaf(out, along, load))
+            self._add(into, f"u * {LANES} + v", within, self.streams.leaf(out, along, load))
 
     def _add(self, into: str, index: str, within: str, leaf: Callable[[str, int], str]) -> None:
         out, fold = self.out, self.fold

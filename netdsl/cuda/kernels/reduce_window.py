@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from netdsl.backend.axes import Axis, elements
 from netdsl.backend.step import Slot
-from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
-from netdsl.cuda.codegen.wide import WIDE, wide
-from netdsl.cuda.kernels.reduce_window_source import THREADS, Windowing, gradient_source, window_source
+from netdsl.cuda.codegen.nest import MOST, THREADS, divisor_values, nest_values
+from netdsl.cuda.codegen.wide import wide
+from netdsl.cuda.intrinsics import LANES
+from netdsl.cuda.kernels.reduce_window_source import Windowing, gradient_source, window_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.primitives import ReduceWindow, ReduceWindowGrad
@@ -37,7 +38,7 @@ def plan_window(
     tensors = {**dict(zip(names, operands, strict=True)), "out": result}
     here = [name for name in tensors if name == "out" or (name == "x" and not forward)]
     there = [name for name in tensors if name not in here]
-    width = WIDE if result.shape[-1] % WIDE == 0 and all(map(wide, tensors.values())) else 1
+    width = LANES if result.shape[-1] % LANES == 0 and all(map(wide, tensors.values())) else 1
     axes = [_axis(size, k, [tensors[t] for t in here], width) for k, size in enumerate(result.shape)]
     count = elements(result.shape) // width
     title = (

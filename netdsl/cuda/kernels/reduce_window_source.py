@@ -8,12 +8,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import coordinates, divided, divisor_parameters, nest_parameters, place
+from netdsl.cuda.codegen.nest import divided, divisor_parameters, each_element, nest_parameters, place
 from netdsl.cuda.codegen.scalar import combined, number
 from netdsl.cuda.codegen.wide import load_wide
 from netdsl.cuda.step import Parameter, Source
-
-THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,12 @@ class _Writer:
         for k in range(w.rank):
             parameters += [Parameter(f"{n}{k}", "u32") for n in ("cells", "windows", "window", "lo", "hi")]
             parameters += [*divisor_parameters(f"by{k}"), *divisor_parameters(f"dilation{k}")]
-        with out.kernel(parameters):
-            flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-            with out.block(f"if {flat} < count"):
-                at = coordinates(out, flat, w.rank + 2)
-                self.starts = {
-                    t: out.let(f"int64({at[0]}) * {t}_picture + int64({at[-1]}) * {t}_channel")
-                    for t in self.there
-                }
-                self.body(at)
+        with out.kernel(parameters), each_element(out, w.rank + 2) as (_, at):
+            self.starts = {
+                t: out.let(f"int64({at[0]}) * {t}_picture + int64({at[-1]}) * {t}_channel")
+                for t in self.there
+            }
+            self.body(at)
         return out.source(parameters)
 
     def body(self, at: Sequence[str]) -> None:

@@ -13,15 +13,13 @@ from dataclasses import dataclass, replace
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.nest import MOST, THREADS, WARP, each_element, nest_parameters, space_values
 from netdsl.cuda.codegen.scalar import combined
 from netdsl.cuda.kernels.keys import Scratch, words
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.primitives import RoiReduce
 from netdsl.schedule import View
 
-THREADS = 256
-WARP = 32
 MANY = 128
 """Channels from which a thread computes four, a quarter of all apart: its warp reads neighbours."""
 
@@ -195,31 +193,28 @@ def _cells(kind: str, split: bool, each: int) -> Source:
     """The sum, or the largest, of what each cell looks at."""
     parameters = (*VISITED, Parameter("out", to="f32"), *PARAMETERS)
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            at = coordinates(out, flat, 5)
-            channels_of(out, each, at[4])
-            start = "-math.inf" if kind == "max" else "0.0"
-            out.write(f"""
-                totals = cuda.local.array({each}, float32)
-                for k in range({each}):
-                    totals[k] = float32({start})
-            """)
-            with visit(out, at, split):
-                out.add("weight = wy * wx")
-                with out.block(f"for k in range({each})"):
-                    seen = out.let("x[pixel_at + int64(far[k])]")
-                    if kind == "max":
-                        out.add(f"totals[k] = {combined(out, 'max', 'totals[k]', seen, 'f32')}")
-                    else:
-                        out.add(f"totals[k] = libdevice.fmaf(weight, {seen}, totals[k])")
-            value = "totals[k] if some else float32(0.0)" if kind == "max" else "totals[k]"
-            out.write(f"""
-                some = (top < bottom) & (left < right)
-                cell = (row * int64(size3) + int64({at[3]})) * int64(channels) + int64({at[4]})
-                for k in range({each}):
-                    if {is_own(at[4])}:
-                        out[cell + int64(far[k])] = {value}
-            """)
+    with out.kernel(parameters), each_element(out, 5) as (_, at):
+        channels_of(out, each, at[4])
+        start = "-math.inf" if kind == "max" else "0.0"
+        out.write(f"""
+            totals = cuda.local.array({each}, float32)
+            for k in range({each}):
+                totals[k] = float32({start})
+        """)
+        with visit(out, at, split):
+            out.add("weight = wy * wx")
+            with out.block(f"for k in range({each})"):
+                seen = out.let("x[pixel_at + int64(far[k])]")
+                if kind == "max":
+                    out.add(f"totals[k] = {combined(out, 'max', 'totals[k]', seen, 'f32')}")
+                else:
+                    out.add(f"totals[k] = libdevice.fmaf(weight, {seen}, totals[k])")
+        value = "totals[k] if some else float32(0.0)" if kind == "max" else "totals[k]"
+        out.write(f"""
+            some = (top < bottom) & (left < right)
+            cell = (row * int64(size3) + int64({at[3]})) * int64(channels) + int64({at[4]})
+            for k in range({each}):
+                if {is_own(at[4])}:
+                    out[cell + int64(far[k])] = {value}
+        """)
     return out.source(parameters)

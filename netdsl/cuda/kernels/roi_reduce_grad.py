@@ -15,19 +15,20 @@ from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import (
+    THREADS,
+    WARP,
     coordinates,
     divided,
     divisor_parameters,
     divisor_values,
+    each_element,
     nest_parameters,
     space_values,
 )
 from netdsl.cuda.kernels.keys import LAST, Scratch, words
 from netdsl.cuda.kernels.roi_reduce import (
     PARAMETERS,
-    THREADS,
     VISITED,
-    WARP,
     RegionSizes,
     channels_of,
     find_spans,
@@ -128,32 +129,29 @@ def _places(split: bool, each: int) -> Source:
     """The first pixel of each cell and channel that is the largest; LAST where none is, which is so for NaN."""
     parameters = (*VISITED, Parameter("best", to="f32"), *words("found"), *PARAMETERS)
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            at = coordinates(out, flat, 5)
-            channels_of(out, each, at[4])
-            out.write(f"""
-                own = int64({at[0]}) * int64(regions) + int64({at[1]})
-                own = (own * int64(size2) + int64({at[2]})) * int64(size3) + int64({at[3]})
-                own = own * int64(channels) + int64({at[4]})
-                wanted = cuda.local.array({each}, float32)
-                places = cuda.local.array({each}, uint32)
-                for k in range({each}):
-                    wanted[k] = best[own + int64(far[k])]
-                    places[k] = uint32({LAST})
-            """)
-            with visit(out, at, split):
-                out.write(f"""
-                    for k in range({each}):
-                        if (places[k] == uint32({LAST})) & (x[pixel_at + int64(far[k])] == wanted[k]):
-                            places[k] = uint32(y * width + across)
-                """)
+    with out.kernel(parameters), each_element(out, 5) as (_, at):
+        channels_of(out, each, at[4])
+        out.write(f"""
+            own = int64({at[0]}) * int64(regions) + int64({at[1]})
+            own = (own * int64(size2) + int64({at[2]})) * int64(size3) + int64({at[3]})
+            own = own * int64(channels) + int64({at[4]})
+            wanted = cuda.local.array({each}, float32)
+            places = cuda.local.array({each}, uint32)
+            for k in range({each}):
+                wanted[k] = best[own + int64(far[k])]
+                places[k] = uint32({LAST})
+        """)
+        with visit(out, at, split):
             out.write(f"""
                 for k in range({each}):
-                    if {is_own(at[4])}:
-                        found[own + int64(far[k])] = places[k]
+                    if (places[k] == uint32({LAST})) & (x[pixel_at + int64(far[k])] == wanted[k]):
+                        places[k] = uint32(y * width + across)
             """)
+        out.write(f"""
+            for k in range({each}):
+                if {is_own(at[4])}:
+                    found[own + int64(far[k])] = places[k]
+        """)
     return out.source(parameters)
 
 
@@ -169,49 +167,46 @@ def _pixels(kind: str, split: bool, each: int) -> Source:
     found = words("found") if kind == "max" else ()
     parameters = (*_LISTED, *found, *PARAMETERS, *_CELLS)
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            n, y, across, block, channel = coordinates(out, flat, 5)
-            channels_of(out, each, channel)
+    with out.kernel(parameters), each_element(out, 5) as (_, (n, y, across, block, channel)):
+        channels_of(out, each, channel)
+        out.write(f"""
+            totals = cuda.local.array({each}, float32)
+            for k in range({each}):
+                totals[k] = float32(0.0)
+            line = int64({n}) * int64(height) + int64({y})
+            column_at = int64({n}) * int64(width) + int64({across})
+            down = line * int64(regions) * int64(p)
+            along = column_at * int64(regions) * int64(q)
+            place = uint32({y} * width + {across})
+            lines = rows_count[line]
+            ends = columns_count[column_at]
+            first = uint32(0)
+            at = uint32(0)
+        """)
+        if split:
+            block_row, block_column = divided(out, block, "q")
+        with out.block("while at < lines"):
+            out.add("cell_row = rows_list[down + int64(at)]")
+            region, cell_p = divided(out, "cell_row", "p")
             out.write(f"""
-                totals = cuda.local.array({each}, float32)
-                for k in range({each}):
-                    totals[k] = float32(0.0)
-                line = int64({n}) * int64(height) + int64({y})
-                column_at = int64({n}) * int64(width) + int64({across})
-                down = line * int64(regions) * int64(p)
-                along = column_at * int64(regions) * int64(q)
-                place = uint32({y} * width + {across})
-                lines = rows_count[line]
-                ends = columns_count[column_at]
-                first = uint32(0)
-                at = uint32(0)
+                begin = uint32({region} * q)
+                skips = first < ends
+                while skips:
+                    skips = columns_list[along + int64(first)] < begin
+                    if skips:
+                        first = uint32(first + uint32(1))
+                        skips = first < ends
             """)
-            if split:
-                block_row, block_column = divided(out, block, "q")
-            with out.block("while at < lines"):
-                out.add("cell_row = rows_list[down + int64(at)]")
-                region, cell_p = divided(out, "cell_row", "p")
-                out.write(f"""
-                    begin = uint32({region} * q)
-                    skips = first < ends
-                    while skips:
-                        skips = columns_list[along + int64(first)] < begin
-                        if skips:
-                            first = uint32(first + uint32(1))
-                            skips = first < ends
-                """)
-                with out.block(f"if {cell_p} == {block_row}") if split else nullcontext():
-                    _region(out, kind, each, (n, y, across, channel), block_column if split else None)
-                out.add("at = uint32(at + uint32(1))")
-            out.write(f"""
-                own = (line * int64(width) + int64({across})) * int64(pixel)
-                own = own + int64({block}) * int64(channels) + int64({channel})
-                for k in range({each}):
-                    if {is_own(channel)}:
-                        out[own + int64(far[k])] = totals[k]
-            """)
+            with out.block(f"if {cell_p} == {block_row}") if split else nullcontext():
+                _region(out, kind, each, (n, y, across, channel), block_column if split else None)
+            out.add("at = uint32(at + uint32(1))")
+        out.write(f"""
+            own = (line * int64(width) + int64({across})) * int64(pixel)
+            own = own + int64({block}) * int64(channels) + int64({channel})
+            for k in range({each}):
+                if {is_own(channel)}:
+                    out[own + int64(far[k])] = totals[k]
+        """)
     return out.source(parameters)
 
 

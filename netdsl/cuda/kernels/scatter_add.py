@@ -12,15 +12,21 @@ from dataclasses import replace
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.nest import (
+    MOST,
+    THREADS,
+    WARP,
+    coordinates,
+    each_element,
+    nest_parameters,
+    space_values,
+)
 from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, words
 from netdsl.cuda.kernels.sort import sort_rows
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.primitives import ScatterAdd
 from netdsl.schedule import View
 
-THREADS = 256
-WARP = 32
 SHORT = 2048
 """Places of an index that may be read for every sum."""
 FEW = 2**28
@@ -103,21 +109,18 @@ def _walk() -> Source:
     """A thread for each sum, which reads the whole index."""
     parameters = (Parameter("index", to="i64"), *_PARAMETERS)
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            outer, row, column = coordinates(out, flat, 3)
-            out.write(f"""
-                total = float32(0.0)
-                at = int64({outer}) * int64(places) * int64(size2) + int64({column})
-                place = uint32(0)
-                while place < places:
-                    if index[place] == int64({row}):
-                        total = total + x[at]
-                    at = at + int64(size2)
-                    place = uint32(place + uint32(1))
-                out[{flat}] = total
-            """)
+    with out.kernel(parameters), each_element(out, 3) as (flat, (outer, row, column)):
+        out.write(f"""
+            total = float32(0.0)
+            at = int64({outer}) * int64(places) * int64(size2) + int64({column})
+            place = uint32(0)
+            while place < places:
+                if index[place] == int64({row}):
+                    total = total + x[at]
+                at = at + int64(size2)
+                place = uint32(place + uint32(1))
+            out[{flat}] = total
+        """)
     return out.source(parameters)
 
 
@@ -125,30 +128,27 @@ def _sum() -> Source:
     """A thread for each sum: threads side by side read rows; four rows are on their way at a time."""
     parameters = (*words("order", "starts"), *_PARAMETERS)
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            outer, row, column = coordinates(out, flat, 3)
-            out.write(f"""
-                total = float32(0.0)
-                base = int64({outer}) * int64(places) * int64(size2) + int64({column})
-                at = starts[{row}]
-                end = starts[int64({row}) + int64(1)]
-                while uint32(at + uint32(4)) <= end:
-                    a = x[base + int64(order[at]) * int64(size2)]
-                    b = x[base + int64(order[int64(at) + int64(1)]) * int64(size2)]
-                    c = x[base + int64(order[int64(at) + int64(2)]) * int64(size2)]
-                    d = x[base + int64(order[int64(at) + int64(3)]) * int64(size2)]
-                    total = total + a
-                    total = total + b
-                    total = total + c
-                    total = total + d
-                    at = uint32(at + uint32(4))
-                while at < end:
-                    total = total + x[base + int64(order[at]) * int64(size2)]
-                    at = uint32(at + uint32(1))
-                out[{flat}] = total
-            """)
+    with out.kernel(parameters), each_element(out, 3) as (flat, (outer, row, column)):
+        out.write(f"""
+            total = float32(0.0)
+            base = int64({outer}) * int64(places) * int64(size2) + int64({column})
+            at = starts[{row}]
+            end = starts[int64({row}) + int64(1)]
+            while uint32(at + uint32(4)) <= end:
+                a = x[base + int64(order[at]) * int64(size2)]
+                b = x[base + int64(order[int64(at) + int64(1)]) * int64(size2)]
+                c = x[base + int64(order[int64(at) + int64(2)]) * int64(size2)]
+                d = x[base + int64(order[int64(at) + int64(3)]) * int64(size2)]
+                total = total + a
+                total = total + b
+                total = total + c
+                total = total + d
+                at = uint32(at + uint32(4))
+            while at < end:
+                total = total + x[base + int64(order[at]) * int64(size2)]
+                at = uint32(at + uint32(1))
+            out[{flat}] = total
+        """)
     return out.source(parameters)
 
 

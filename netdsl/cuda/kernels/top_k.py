@@ -8,9 +8,9 @@ from dataclasses import replace
 from netdsl.backend.axes import elements
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.codegen.nest import coordinates, nest_parameters, space_values
+from netdsl.cuda.codegen.nest import THREADS, each_element, nest_parameters, space_values
 from netdsl.cuda.kernels.keys import Keys, Pairs, Scratch, falling, keys_of, words
-from netdsl.cuda.kernels.sort import THREADS, TILE, sort_rows, sort_tiles
+from netdsl.cuda.kernels.sort import TILE, sort_rows, sort_tiles
 from netdsl.cuda.step import Launch, Parameter
 from netdsl.primitives import TopK
 from netdsl.schedule import View
@@ -55,11 +55,8 @@ def _first(found: Pairs, rows: int, size: int, count: int, result: Slot) -> Laun
         Parameter("size", "u32"),
     )
     out = Lines()
-    with out.kernel(parameters):
-        flat = out.let(f"uint32(cuda.blockIdx.x * {THREADS} + cuda.threadIdx.x)")
-        with out.block(f"if {flat} < count"):
-            row, place = coordinates(out, flat, 2)
-            out.add(f"out[{flat}] = int64(places[uint64({row}) * uint64(size) + uint64({place})])")
+    with out.kernel(parameters), each_element(out, 2) as (flat, (row, place)):
+        out.add(f"out[{flat}] = int64(places[uint64({row}) * uint64(size) + uint64({place})])")
     values = space_values(rows, count) | {"size": size}
     slots = {"places": Slot(found.places), "out": result}
     source = out.source(parameters)
