@@ -12,6 +12,7 @@ import importlib
 import inspect
 import linecache
 import math
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -118,15 +119,14 @@ def _versions() -> tuple[str, ...]:
 @functools.cache
 def _own() -> str:
     """A hash of the instructions that this package adds."""
-    text = "".join(map(inspect.getsource, (intrinsics, tile_intrinsics)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    modules = (sys.modules[function.__module__] for function in (intrinsics, tile_intrinsics))
+    return hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
 
 @functools.cache
 def _intrinsics() -> dict[str, Any]:
-    modules = ("numba.cuda.extending", "llvmlite.ir")
-    made = [_numba_cuda(), *map(importlib.import_module, modules)]
-    return intrinsics(*made) | tile_intrinsics(*made)
+    numba = (_numba_cuda(), importlib.import_module("numba.cuda.extending"))
+    return intrinsics(*numba) | tile_intrinsics(*numba)
 
 
 @functools.cache

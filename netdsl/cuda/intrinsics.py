@@ -9,52 +9,61 @@ every type in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from llvmlite import ir
+
 LANES = 4
 BYTES = 16
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
-def intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The functions by name, made with `numba.cuda`, its module `extending` and `llvmlite.ir`."""
+def address(context: Any, builder: Any, kind: Any, value: Any, index: Any) -> Any:
+    """The place of an element of a pointer, or of an array, which has dimensions."""
+    array = hasattr(kind, "ndim")
+    start = context.make_array(kind)(context, builder, value).data if array else value
+    return builder.gep(start, [index])
+
+
+def load_vector(builder: Any, place: Any) -> list[Any]:
+    """The four float32 from a place on, with one instruction."""
+    found = builder.load(builder.bitcast(place, _VECTOR.as_pointer()))
+    found.align = BYTES
+    return [builder.extract_element(found, _lane(k)) for k in range(LANES)]
+
+
+def store_vector(builder: Any, place: Any, elements: Sequence[Any]) -> None:
+    """Write four float32 with one instruction."""
+    value = ir.Constant(_VECTOR, ir.Undefined)
+    for k, element in enumerate(elements):
+        value = builder.insert_element(value, element, _lane(k))
+    builder.store(value, builder.bitcast(place, _VECTOR.as_pointer())).align = BYTES
+
+
+def _lane(k: int) -> Any:
+    return ir.Constant(ir.IntType(32), k)
+
+
+def intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions by name, made with `numba.cuda` and its module `extending`."""
     types = cuda.types
-    vector = ir.VectorType(ir.FloatType(), LANES)
-
-    def address(context: Any, builder: Any, kind: Any, value: Any, index: Any) -> Any:
-        start = (
-            value
-            if isinstance(kind, types.CPointer)
-            else context.make_array(kind)(context, builder, value).data
-        )
-        return builder.bitcast(builder.gep(start, [index]), vector.as_pointer())
-
-    def lane(k: int) -> Any:
-        return ir.Constant(ir.IntType(32), k)
 
     def index(kind: Any) -> Any:
         return kind if kind == types.int64 else types.int32
 
     def load4(typing: Any, p: Any, i: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            found = builder.load(address(context, builder, signature.args[0], *arguments))
-            found.align = BYTES
-            return context.make_tuple(
-                builder,
-                signature.return_type,
-                [builder.extract_element(found, lane(k)) for k in range(LANES)],
-            )
+            found = load_vector(builder, address(context, builder, signature.args[0], *arguments))
+            return context.make_tuple(builder, signature.return_type, found)
 
         return types.UniTuple(types.float32, LANES)(p, index(i)), generate
 
     def store4(typing: Any, p: Any, i: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            value = ir.Constant(vector, ir.Undefined)
-            for k, element in enumerate(arguments[2:]):
-                value = builder.insert_element(value, element, lane(k))
             place = address(context, builder, signature.args[0], *arguments[:2])
-            builder.store(value, place).align = BYTES
+            store_vector(builder, place, arguments[2:])
             return context.get_dummy_value()
 
         return types.void(p, index(i), *[types.float32] * LANES), generate

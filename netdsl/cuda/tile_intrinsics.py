@@ -20,60 +20,51 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from netdsl.cuda.intrinsics import BYTES, LANES
+from llvmlite import ir
+
+from netdsl.cuda.intrinsics import LANES, address, load_vector, store_vector
 
 OUTER = ((8, 8), (8, 4), (4, 4))
 """The sizes of products."""
 
 
-def tile_intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> dict[str, Callable[..., Any]]:
-    """The functions by name, made with `numba.cuda`, its module `extending` and `llvmlite.ir`."""
+class _Call:
+    """Writes one call; `values` are its arguments."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> None:
+        self.context, self.builder, self.kinds, self.values = context, builder, signature.args, values
+
+    def at(self, memory: int, index: Any) -> Any:
+        """The address of an element of an argument."""
+        return address(self.context, self.builder, self.kinds[memory], self.values[memory], index)
+
+    def read(self, memory: int, index: Any, count: int) -> list[Any]:
+        """Elements that lie one after the other, with one instruction."""
+        place = self.at(memory, index)
+        return [self.builder.load(place)] if count == 1 else load_vector(self.builder, place)
+
+    def kept(self, memory: int, k: Any, count: int) -> list[Any]:
+        """Elements of an array of the thread."""
+        return [self.builder.load(self._own(memory, k, q)) for q in range(count)]
+
+    def keep(self, memory: int, k: Any, values: Sequence[Any]) -> Any:
+        """Elements of an array of the thread are set."""
+        for q, value in enumerate(values):
+            self.builder.store(value, self._own(memory, k, q))
+        return self.context.get_dummy_value()
+
+    def _own(self, memory: int, k: Any, q: int) -> Any:
+        return self.at(memory, self.builder.add(k, ir.Constant(k.type, q)))
+
+
+def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The functions by name, made with `numba.cuda` and its module `extending`."""
     types = cuda.types
-    vector = ir.VectorType(ir.FloatType(), LANES)
-
     first = ir.Constant(ir.IntType(64), 0)
-
-    def lane(k: int) -> Any:
-        return ir.Constant(ir.IntType(32), k)
-
-    class Writer:
-        """Writes one call; `values` are its arguments."""
-
-        def __init__(self, context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> None:
-            self.context, self.builder, self.kinds, self.values = context, builder, signature.args, values
-
-        def at(self, memory: int, index: Any) -> Any:
-            """The address of an element of an argument."""
-            kind, value = self.kinds[memory], self.values[memory]
-            if not isinstance(kind, types.CPointer):
-                value = self.context.make_array(kind)(self.context, self.builder, value).data
-            return self.builder.gep(value, [index])
-
-        def read(self, memory: int, index: Any, count: int) -> list[Any]:
-            """Elements that lie one after the other, with one instruction."""
-            b, place = self.builder, self.at(memory, index)
-            if count == 1:
-                return [b.load(place)]
-            found = b.load(b.bitcast(place, vector.as_pointer()))
-            found.align = BYTES
-            return [b.extract_element(found, lane(k)) for k in range(count)]
-
-        def kept(self, memory: int, k: Any, count: int) -> list[Any]:
-            """Elements of an array of the thread."""
-            return [self.builder.load(self._own(memory, k, q)) for q in range(count)]
-
-        def keep(self, memory: int, k: Any, values: Sequence[Any]) -> Any:
-            """Elements of an array of the thread are set."""
-            for q, value in enumerate(values):
-                self.builder.store(value, self._own(memory, k, q))
-            return self.context.get_dummy_value()
-
-        def _own(self, memory: int, k: Any, q: int) -> Any:
-            return self.at(memory, self.builder.add(k, ir.Constant(k.type, q)))
 
     def take4(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Writer(*call)
+            w = _Call(*call)
             return w.keep(0, w.values[1], w.read(2, w.builder.add(w.values[3], w.values[4]), LANES))
 
         return types.void(r, types.intp, p, types.int32, types.int32), generate
@@ -81,7 +72,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> 
     def fetching(count: int) -> Callable[..., Any]:
         def fetch(typing: Any, r: Any, k: Any, p: Any, i: Any, c: Any) -> Any:
             def generate(*call: Any) -> Any:
-                w = Writer(*call)
+                w = _Call(*call)
                 b, zero = w.builder, ir.Constant(ir.FloatType(), 0.0)
                 before = b.block
                 with b.if_then(w.values[4]):
@@ -98,19 +89,15 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> 
 
     def put4(typing: Any, p: Any, i: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Writer(*call)
-            value = ir.Constant(vector, ir.Undefined)
-            for q, element in enumerate(w.kept(2, w.values[3], LANES)):
-                value = w.builder.insert_element(value, element, lane(q))
-            place = w.builder.bitcast(w.at(0, w.values[1]), vector.as_pointer())
-            w.builder.store(value, place).align = BYTES
+            w = _Call(*call)
+            store_vector(w.builder, w.at(0, w.values[1]), w.kept(2, w.values[3], LANES))
             return w.context.get_dummy_value()
 
         return types.void(p, types.int32, r, types.intp), generate
 
     def spread4(typing: Any, p: Any, i: Any, s: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Writer(*call)
+            w = _Call(*call)
             index = w.values[1]
             for element in w.kept(3, w.values[4], LANES):
                 w.builder.store(element, w.at(0, index))
@@ -122,7 +109,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType, ir: ModuleType) -> 
     def outer(high: int, wide: int) -> Callable[..., Any]:
         def function(typing: Any, r: Any, a: Any, b: Any) -> Any:
             def generate(*call: Any) -> Any:
-                w = Writer(*call)
+                w = _Call(*call)
                 left, right = w.kept(1, first, high), w.kept(2, first, wide)
                 sums = w.kept(0, first, high * wide)
                 products = [(x, y) for x in left for y in right]
