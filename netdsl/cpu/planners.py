@@ -60,6 +60,8 @@ def plan(op: Op, operands: Sequence[View], results: Sequence[View], threads: int
 
 def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], threads: int) -> Plan[Step]:
     """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
+    if op.precision != "f32":
+        raise LookupError(f"the CPU has no kernel that multiplies in {op.precision}")
     (result,) = results
     epilogue, rest = match_epilogue(op.epilogue, [v.type for v in operands], result.type)
     if epilogue.residual is not None and operands[epilogue.residual].pitch != result.pitch:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.arrays import Array, np
@@ -21,6 +21,7 @@ from netdsl.ir.graph import Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
 from netdsl.primitives.map import check_expr, common_shape, floating_of
+from netdsl.primitives.precision import PRECISIONS, Precision, rounded
 from netdsl.scalar import Expr, evaluate
 from netdsl.source import counted
 
@@ -38,7 +39,8 @@ class Contract(Op):
     Shapes: x `[N, *S, groups*C]`, w `[*K, C, groups*F]`, y `[N, *O, groups*F]`.  `stride`, `pad` and
     `dilation` have one entry per spatial axis; `size` is the spatial size of the result for role "backward_data" (S)
     and "backward_weights" (K).  `epilogue` is a scalar expression of the sum (`x0`) and of further operands that
-    broadcast to the result.
+    broadcast to the result.  `precision` is that in which the two tensors are multiplied: they are rounded to it, the
+    sums are of float32, and so are the gradients' factors.
     """
 
     name: ClassVar[str] = "contract"
@@ -49,6 +51,7 @@ class Contract(Op):
     groups: int = 1
     size: tuple[int, ...] | None = None
     epilogue: Expr | None = None
+    precision: Precision = "f32"
 
     @property
     def dims(self) -> int:
@@ -61,6 +64,9 @@ class Contract(Op):
             len(self.pad) == len(self.dilation) == self.dims
         ):
             raise ShapeError("contract takes a role and one stride, pad and dilation per spatial axis")
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise ShapeError(f"contract multiplies in {known}, not in {self.precision}", setting="precision")
         steps, cells = (*self.stride, *self.dilation, self.groups), (n for pair in self.pad for n in pair)
         if any(s < 1 for s in steps) or any(n < 0 for n in cells):
             raise ShapeError("contract takes strides, dilations and groups from 1 and pads from 0")
@@ -114,7 +120,8 @@ class Contract(Op):
         """A sum over kernel taps of matrix products."""
         types = [TensorType(a.shape) for a in arrays[:2]]
         shape = getattr(self, f"_{self.role}")(*(t.shape for t in types))
-        total = getattr(self, f"_sum_{self.role}")(arrays[0], arrays[1], shape)
+        a, b = (rounded(array, self.precision) for array in arrays[:2])
+        total = getattr(self, f"_sum_{self.role}")(a, b, shape)
         if self.epilogue is not None:
             total = np.array(evaluate(self.epilogue, [total, *arrays[2:]], shape, floating_of(arrays)))
         return (total,)
@@ -187,7 +194,7 @@ class Contract(Op):
         }
         return [
             b.add1(
-                Contract(role, self.stride, self.pad, self.dilation, self.groups, sizes[role]),
+                replace(self, role=role, size=sizes[role]),
                 *operands[role],
             )
             for role in wanted[self.role]

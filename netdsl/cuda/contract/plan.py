@@ -37,6 +37,8 @@ def accepts(node: Node, side: Side, index: int, view: View) -> bool:
 
 def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
     """The launches of a contraction with its epilogue; LookupError for views of more than 2^31 elements."""
+    if op.precision != "f32":
+        raise LookupError(f"there is no kernel that multiplies in {op.precision}")
     (result,) = results
     for view in (*operands, result):
         if (found := view.hull().type.size // view.item) > MOST:
