@@ -163,7 +163,7 @@ def compile(  # noqa: A001 - the name of the thing
 
 
 def device(name: str = "cpu", **options: Any) -> Target[Any]:
-    """A device to compute on, with options: `device("cpu", threads=2)`, `device("reference", poison=True)`.
+    """A device to compute on, with options: `device("cpu", threads=2)`, `device("cuda:1")`.
 
     Raises NetError for a device that is not there, and for an option that it does not have.
     """

@@ -31,11 +31,10 @@ def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
     Raises NetError for a device that is not there, and for an option or a value of one that it does not have.
     """
     if isinstance(device, str):
-        if device not in TARGETS:
-            near = suggest(device, TARGETS)
-            fix = f"did you mean {near}?" if near else f"the devices are {', '.join(TARGETS)}"
-            raise NetError(Diagnostic("device", f"no device is called {device}", fix=fix))
-        kind = importlib.import_module(TARGETS[device]).TARGET
+        name, number = parts(device)
+        kind = importlib.import_module(TARGETS[name]).TARGET
+        if number is not None:
+            options = _numbered(kind, device, number, options)
     elif isinstance(device, importlib.import_module("netdsl.backend.target").Target):
         kind = type(device)
     else:
@@ -49,3 +48,27 @@ def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
             raise NetError(Diagnostic("device", f"the device {kind.name} has no option {name}: {has}"))
     found = kind(**given) if isinstance(device, str) else dataclasses.replace(cast(Any, device), **given)
     return cast("Target[Any]", found)
+
+
+def parts(device: str) -> tuple[str, int | None]:
+    """The name of a device and its number: of `cuda:1`, "cuda" and 1.  NetError for what is no name of a device."""
+    name, colon, number = device.partition(":")
+    if name not in TARGETS:
+        near = suggest(name, TARGETS)
+        fix = f"did you mean {near}{colon}{number}?" if near else f"the devices are {', '.join(TARGETS)}"
+        raise NetError(Diagnostic("device", f"no device is called {device}", fix=fix))
+    if colon and not (number.isascii() and number.isdecimal() and len(number) < 10):
+        text = f"{number!r} in {device} is no number of a device"
+        raise NetError(Diagnostic("device", text, fix=f"{name}:0 is the first one, {name}:1 the second"))
+    return name, int(number) if colon else None
+
+
+def _numbered(kind: Any, device: str, number: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with the number of the device, which is the option `index` where there can be several."""
+    if "index" not in [field.name for field in dataclasses.fields(kind)]:
+        text = f"there is one device {kind.name}, which has no number"
+        raise NetError(Diagnostic("device", text, fix=f"leave out :{number}"))
+    if options.get("index") is not None:
+        text = f"{device} has the number {number}, and index = {options['index']!r} is given too"
+        raise NetError(Diagnostic("device", text, fix="leave one of the two out"))
+    return {**options, "index": number}

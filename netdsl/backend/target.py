@@ -83,6 +83,11 @@ class Target(ABC, Generic[S]):
     dtypes: ClassVar[frozenset[str]] = frozenset({"f32", "i64", "bool"})
     alignment: ClassVar[int] = ALIGNMENT
 
+    @property
+    def place(self) -> str:
+        """Which device it is, as it is named where one is chosen: programs of one place may share memory."""
+        return self.name
+
     @abstractmethod
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:
         """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel."""

@@ -5,6 +5,7 @@ Exit status: 0 when all went well, 1 for a diagnostic, 2 for wrong usage.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from netdsl.backend.registry import TARGETS
+from netdsl.backend.registry import TARGETS, parts
 from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
 from netdsl.source import Diagnostic, NetError, counted, painted
@@ -22,6 +23,16 @@ from netdsl.terminal import fitted
 
 if TYPE_CHECKING:
     from netdsl.elaborate import Network
+
+
+def _device(word: str) -> str:
+    """A `type` for the name of a device; whether it is there is asked when it is to compute."""
+    try:
+        parts(word)
+    except NetError as error:
+        problem = error.diagnostics[0]
+        raise argparse.ArgumentTypeError(f"{problem.message}; {problem.fix}") from None
+    return word
 
 
 class Format(StrEnum):
@@ -58,10 +69,11 @@ THREADS = option(
 )
 DEVICE = option(
     "--device",
-    choices=tuple(TARGETS),
+    type=_device,
+    known=lambda: (*TARGETS, "cuda:1"),
     default="cpu",
     metavar="DEVICE",
-    help="what computes: cpu (default), cuda (an NVIDIA GPU), or reference (NumPy, slow, for checking)",
+    help="what computes: cpu (default), cuda (an NVIDIA GPU; cuda:1 the second), or reference (NumPy, for checking)",
 )
 
 

@@ -23,20 +23,31 @@ _netdsl_offer() {
     esac
 }
 _netdsl() {
-    local IFS=$'\\n' cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local line=${COMP_WORDS[1]} options= valued= at=2 place=1 word
+    local IFS=$'\\n' typed=() joins= word k
     COMPREPLY=()
-    # bash takes --name=value for three words.
-    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD - 2]}; fi
-    if ((COMP_CWORD == 1)); then _netdsl_offer "@COMMANDS@ --help --version"; return; fi
+    # bash takes --name=value for three words, and name:number too.
+    for ((k = 0; k <= COMP_CWORD; k++)); do
+        word=${COMP_WORDS[k]}
+        if [[ -n $joins || $word == : ]]; then typed[${#typed[@]} - 1]+=$word; else typed+=("$word"); fi
+        if [[ $word == : ]]; then joins=1; else joins=; fi
+    done
+    local count=$((${#typed[@]} - 1)) line=${typed[1]} options= valued= at=2 place=1
+    local cur=${typed[count]} prev=${typed[count - 1]}
+    if [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${typed[count - 2]}; fi
+    _netdsl_typed
+    # What stands before a colon is typed already.
+    if [[ $cur == *:* ]]; then COMPREPLY=("${COMPREPLY[@]#"${cur%"${cur##*:}"}"}"); fi
+}
+_netdsl_typed() {
+    if ((count == 1)); then _netdsl_offer "@COMMANDS@ --help --version"; return; fi
     case $line in
 @GROUPS@
     esac
     case $line in
 @OPTIONS@
     esac
-    while ((at < COMP_CWORD)); do
-        word=${COMP_WORDS[at]}
+    while ((at < count)); do
+        word=${typed[at]}
         if [[ $word == -* || $word == = ]]; then
             if [[ $word == = || " $valued " == *" $word "* ]]; then ((at++)); fi
         else
@@ -62,8 +73,8 @@ def bash(lines: Sequence[CommandLine]) -> str:
     for group in _groups(lines):
         inner = " ".join(line.words[1] for line in lines if line.words[0] == group)
         groups.append(
-            f'    {group}) if ((COMP_CWORD == 2)); then _netdsl_offer "{inner}"; return; fi\\n'
-            f'        line="$line ${{COMP_WORDS[2]}}"; at=3 ;;'.replace("\\n", "\n")
+            f'    {group}) if ((count == 2)); then _netdsl_offer "{inner}"; return; fi\\n'
+            f'        line="$line ${{typed[2]}}"; at=3 ;;'.replace("\\n", "\n")
         )
     for line in lines:
         name = " ".join(line.words)
@@ -150,7 +161,7 @@ def _zsh_line(line: CommandLine, indent: str) -> str:
 def _zsh_action(o: Option) -> str:
     if o.files:
         return {"/": "_files -/", "*": "_files"}.get(o.files, f'_files -g "{o.files}"')
-    return f"({' '.join(o.words)})" if o.words else " "
+    return f"({' '.join(o.words)})".replace(":", r"\:") if o.words else " "
 
 
 _FISH = """\

@@ -25,7 +25,7 @@ from netdsl.cuda.step import Source
 from netdsl.extras import need
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
-from netdsl.source import Diagnostic, NetError, counted
+from netdsl.source import Diagnostic, NetError
 
 OLDEST = (7, 5)
 """The compute capability of the oldest cards that the compiler writes code for."""
@@ -48,11 +48,11 @@ class DriverCard(Card):
 
     def _open(self, number: int) -> None:
         call, driver = self._call, self._driver
-        count = _cards(driver)
-        if number >= count:
-            raise _nothing(f"this machine has {counted(count, 'GPU')}, and none of number {number}")
-        device = call("cuDeviceGet", number)
-        name = call("cuDeviceGetName", 128, device).split(b"\0")[0].decode()
+        self._names = [self._named(k) for k in range(_cards(driver))]
+        if number >= len(self._names):
+            found = f" of number {number}; there is {self._listed()}" if self._names else ""
+            raise _nothing(f"this machine has no GPU{found}")
+        device, name = call("cuDeviceGet", number), self._names[number]
         kinds = driver.CUdevice_attribute
         major = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
         minor = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
@@ -65,6 +65,15 @@ class DriverCard(Card):
         self._context = call("cuDevicePrimaryCtxRetain", device)
         self._enter()
         self._stream = call("cuStreamCreate", driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+
+    def _named(self, number: int) -> str:
+        """What a GPU is called."""
+        name = self._call("cuDeviceGetName", 128, self._call("cuDeviceGet", number))
+        return str(name.split(b"\0")[0].decode())
+
+    def _listed(self) -> str:
+        """All GPUs as they are chosen."""
+        return ", ".join(f"cuda:{k} ({name})" for k, name in enumerate(self._names))
 
     def _call(self, name: str, *arguments: Any) -> Any:
         """Call the driver; NetError with its own words where it fails."""
@@ -208,6 +217,7 @@ class DriverCard(Card):
         capability = f"sm_{self.capability[0]}{self.capability[1]}"
         return {
             "gpu": f"{self._name}, {capability}, {self._total / 2**30:.1f} GiB",
+            **({"gpus": self._listed()} if len(self._names) > 1 else {}),
             "cuda_driver": f"CUDA {version // 1000}.{version % 1000 // 10}",
         }
 

@@ -20,6 +20,8 @@ from netdsl.source import Diagnostic, NetError
 CAPABILITY = (9, 0)
 CAPACITY = 8 << 30
 """Bytes; the operating system gives pages when they are written."""
+CARDS = 8
+"""How many there are."""
 
 
 class EmulatedCard(Card):
@@ -31,6 +33,11 @@ class EmulatedCard(Card):
     capability = CAPABILITY
 
     def __init__(self, number: int, capacity: int = CAPACITY, seed: int = 0) -> None:
+        if number >= CARDS:
+            text = (
+                f"there are {CARDS} emulated cards, cuda:0 to cuda:{CARDS - 1}, and none of number {number}"
+            )
+            raise NetError(Diagnostic("device", text))
         self.seed = seed
         self.launched = 0
         self._memory = DeviceMemory(number, capacity)

@@ -25,7 +25,7 @@ from netdsl.source import Diagnostic, NetError
 
 @dataclass(frozen=True)
 class CudaTarget(Target[Launch]):
-    """A GPU of this machine by its number, `index`; emulated where NETDSL_CUDA=emulated says so.
+    """A GPU of this machine by its number, `index`, or as `cuda:1`; emulated where NETDSL_CUDA=emulated says so.
 
     Errors: NetError where there is no such card, and where numba-cuda is missing.
     """
@@ -41,6 +41,11 @@ class CudaTarget(Target[Launch]):
             text = f"a card is chosen by a whole number from 0, not {self.index!r}"
             raise NetError(Diagnostic("device", text))
         find_card(self.index)  # its errors belong here, not into the first program
+
+    @property
+    @override
+    def place(self) -> str:
+        return f"{self.name}:{self.index}"
 
     @property
     def card(self) -> Card:

@@ -58,8 +58,8 @@ class Gradient:
         self._graph = _needed(graph, of, self.wrt, name)
         _check_moves(self._graph, of, self.wrt, name, training)
         self._shared = share is not None
-        if share is not None and share.device.name != self._target.name:
-            message = f"a gradient on {self._target.name} cannot share weights on {share.device.name}"
+        if share is not None and share.device.place != self._target.place:
+            message = f"a gradient on {self._target.place} cannot share weights on {share.device.place}"
             raise NetError(Diagnostic("device", message))
         leaves = [n for n in self._graph if n.op.name in ("param", "state")]
         self._weights = Program(Graph(leaves, {}), self._target) if share is None else share

@@ -53,8 +53,8 @@ class Program:
     ) -> None:
         self.graph = graph
         self.device = find_target(device, threads=threads)
-        if share is not None and share.device.name != self.device.name:
-            raise ValueError(f"a program on {self.device.name} cannot share memory on {share.device.name}")
+        if share is not None and share.device.place != self.device.place:
+            raise ValueError(f"a program on {self.device.place} cannot share memory on {share.device.place}")
         self.layout: Layout = lay_out(graph, self.device)
         self.footprint: Footprint = self.layout.footprint()
         self._inputs = self.inputs

@@ -22,6 +22,12 @@ REFUSED = {
         ("reference", {"threads": 2}),
         "reference has no option threads: .* poison",
     ),
+    "a near name with a number": (("cud:1", {}), "no device is called cud:1(.|\n)*did you mean cuda:1"),
+    "a number of the only one": (("cpu:0", {}), "there is one device cpu, which has no number"),
+    "no number": (("cuda:", {}), "'' in cuda: is no number of a device(.|\n)*cuda:1 the second"),
+    "a negative number": (("cuda:-1", {}), "'-1' in cuda:-1 is no number"),
+    "a digit of another script": (("cuda:\u0663", {}), "is no number of a device"),
+    "two numbers": (("cuda:1", {"index": 0}), "cuda:1 has the number 1, and index = 0 is given too"),
     "an unknown option": (("cpu", {"poison": True}), "cpu has no option poison: its options are threads"),
     "a wrong value": (("cpu", {"threads": 0}), "0 threads are asked for"),
 }

@@ -79,7 +79,11 @@ def test_a_device_that_is_not_there_is_answered_in_words(monkeypatch, capsys, fo
     code, _, err = call(capsys, command, DIGITS, *more, "--device", "cuda")
     assert code == 1 and "NETDSL_CUDA is 'imagined'" in err
     code, _, err = call(capsys, command, DIGITS, *more, "--device", "tpu")
-    assert code == 2 and "'cpu', 'cuda'" in err
+    assert code == 2 and "no device is called tpu; did you mean cpu?" in err
+    code, _, err = call(capsys, command, DIGITS, *more, "--device", "cuda:x")
+    assert code == 2 and "'x' in cuda:x is no number of a device" in err
+    code, _, err = call(capsys, command, DIGITS, *more, "--device", "cpu:1")
+    assert code == 1 and "there is one device cpu, which has no number" in err
 
 
 def test_an_end_behind_the_last_epoch_names_no_epoch_more(monkeypatch, capsys, folder):

@@ -102,6 +102,22 @@ def test_tensors_convert_what_is_safe_and_read_between_gaps():
     assert empty.copy_out().shape == (0, 4)
 
 
+def test_cards_have_numbers(emulated):
+    second = netdsl.device("cuda:1")
+    assert second == netdsl.device("cuda", index=1) and second.place == "cuda:1"
+    assert netdsl.device("cuda") == netdsl.device("cuda:0") != second
+    assert second.card is not emulated
+    program = Program(chain(), "cuda")
+    with pytest.raises(ValueError, match="a program on cuda:1 cannot share memory on cuda:0"):
+        Program(chain(), second, program)
+    x = np.zeros(5, np.float32)
+    np.testing.assert_allclose(Program(chain(), second).run({"x": x})["z"], 3 + 0 * x)
+    with pytest.raises(
+        netdsl.NetError, match="there are 8 emulated cards, cuda:0 to cuda:7, and none of number 8"
+    ):
+        netdsl.device("cuda:8")
+
+
 @pytest.mark.parametrize("index", [-1, True, 1.0, "0"])
 def test_a_card_is_chosen_by_a_number(index):
     with pytest.raises(netdsl.NetError, match="a whole number from 0"):

@@ -74,8 +74,8 @@ def test_much_shared_memory_is_asked_for(fake):
 
 
 MACHINES = {
-    "no card": (FakeDriver(cards=0), 0, "this machine has 0 GPUs, and none of number 0"),
-    "no second card": (FakeDriver(), 1, "this machine has 1 GPU, and none of number 1"),
+    "no card": (FakeDriver(cards=0), 0, "this machine has no GPU"),
+    "no second card": (FakeDriver(), 1, r"no GPU of number 1; there is cuda:0 \(Fake H200\)"),
     "an old card": (FakeDriver(capability=(6, 1)), 0, "Fake H200 has compute capability 6.1"),
 }
 
@@ -85,7 +85,7 @@ def test_cards_that_are_not_there(monkeypatch, name):
     found, index, message = MACHINES[name]
     install(monkeypatch, found)
     with pytest.raises(netdsl.NetError, match=message) as caught:
-        netdsl.device("cuda", index=index)
+        netdsl.device(f"cuda:{index}")
     assert "--device cpu computes on the processor" in str(caught.value)
 
 

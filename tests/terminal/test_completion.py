@@ -1,6 +1,7 @@
 """The Tab key in bash, zsh and fish, asked as those shells do it."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -35,7 +36,9 @@ TYPED = {
         "--threads",
         "--help",
     },
-    "netdsl train a.net --device ": {"cpu", "cuda", "reference"},
+    "netdsl train a.net --device ": {"cpu", "cuda", "cuda:1", "reference"},
+    "netdsl train a.net --device cuda:": {"cuda:1"},
+    "netdsl train --device cuda:1 ": NETS,
     "netdsl train --set train.epochs=3 --device cpu ": NETS,
     "netdsl train a.net --out ": {"folder/"},
     "netdsl eval a.net ": NETS | {"best.safetensors", "note.txt"},
@@ -100,11 +103,14 @@ def test_bash(place):
     place, scripts = place
     script = [f"source {shlex.quote(str(scripts / 'bash'))}"]
     for typed in TYPED:
-        # As bash cuts the line: = is a word.
-        words = shlex.split(typed.replace("=", " = ")) + ([""] if typed.endswith(" ") else [])
+        # As bash cuts the line: = is a word, and so is the colon.
+        words = shlex.split(re.sub("([=:])", r" \1 ", typed)) + ([""] if typed.endswith(" ") else [])
         script.append(f"COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; _netdsl")
         script.append('printf "%s\\n" "${COMPREPLY[@]}" ";"')
     offered = asked(["bash", "--norc", "-c"], "\n".join(script), place)
+    colon = "netdsl train a.net --device cuda:"
+    assert offered[colon] == ["1"]  # bash keeps what stands before the colon
+    offered[colon] = ["cuda:1"]
     assert not [m for typed, e in TYPED.items() if (m := agrees(typed, offered[typed], e, place))]
 
 
@@ -117,6 +123,8 @@ def test_bash_and_its_tab_key(place):
         terminal.until(r"\A> $|\A>$")
         terminal.press("netdsl tra\ta\t --dev\tcu\t")
         terminal.until(r"netdsl train a.net +--device cuda")
+        terminal.press(":\t")
+        terminal.until(r"netdsl train a.net +--device cuda:1")
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
@@ -146,6 +154,7 @@ def test_zsh(place):
         terminal.until(r"\A> ?$")
         for typed, whole in (
             ("netdsl tra\ta\t--dev\tcu\t", r"netdsl train a.net --device[= ]cuda"),
+            ("netdsl train a.net --device cuda:\t", "netdsl train a.net --device cuda:1"),
             ("netdsl data g\tfas\t", "netdsl data get fashion_mnist"),
             ("netdsl eval a\tbe\t", "netdsl eval a.net best.safetensors"),
             ("netdsl ops separ\t", "netdsl ops separable_conv"),
