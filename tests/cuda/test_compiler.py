@@ -1,0 +1,36 @@
+"""From source to PTX: what is shared and what is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from netdsl.cuda.kernels.map import plan_elementwise
+from netdsl.ir import TensorType
+from netdsl.primitives import Map
+from netdsl.scalar import Arg, where
+from netdsl.scalar.expr import Unary
+from netdsl.schedule import View
+
+pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
+from netdsl.cuda.compiler import compile_ptx
+
+CARD = (9, 0)
+
+
+def source(expression):
+    """The source of a map over one operand."""
+    views = [View.dense(k, TensorType((2, 50), "f32")) for k in range(2)]
+    (launch,) = plan_elementwise(Map([expression]), views[:1], views[1:])
+    return launch.source
+
+
+def test_texts_that_differ_in_their_tapes_go_through_numba_once(monkeypatch, tmp_path):
+    """One entry for the text, one for each kernel; nothing of a tape is left as a function."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sources = [source(Unary("exp", Arg(0))), source(where(Arg(0) > 0, Arg(0), Arg(0) * 0.25))]
+    assert len({s.text for s in sources}) == 1
+    texts = [compile_ptx(s, CARD) for s in sources]
+    assert "ex2.approx" in texts[0] and "ex2" not in texts[1]
+    assert not any(word in text for text in texts for word in (".func", "call", ".f64", ".local"))
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 3
+    assert [compile_ptx(s, CARD) for s in sources] == texts
