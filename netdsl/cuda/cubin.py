@@ -16,13 +16,19 @@ from netdsl.source import Diagnostic, NetError
 
 def compile_cubin(source: Source, capability: tuple[int, int]) -> bytes:
     """The machine code of a kernel for cards of exactly this compute capability."""
-    key = key_of(source, capability, f"cubin {_linker().version()}")
+    key = key_of(source, capability, f"cubin {linker_version()}")
     kept = CACHE.load(key)
     if kept is not None:
         return kept
     code, _ = assemble(compile_ptx(source, capability), capability)
     CACHE.store(key, code)
     return code
+
+
+def linker_version() -> tuple[int, int]:
+    """Of nvjitlink, major and minor."""
+    major, minor = _linker().version()
+    return major, minor
 
 
 def assemble(ptx: str, capability: tuple[int, int]) -> tuple[bytes, str]:
