@@ -20,6 +20,7 @@ from netdsl.syntax.read import read_source
 if TYPE_CHECKING:
     from netdsl.backend.registry import Device
     from netdsl.backend.target import Target
+    from netdsl.ir import Graph
     from netdsl.predict import Ensemble, Trained
     from netdsl.predict.layers import NetworkProgram
     from netdsl.report.notebook import ShownSummary
@@ -153,11 +154,17 @@ def compile(  # noqa: A001 - the name of the thing
     from netdsl.ops.rebatch import with_batch
     from netdsl.predict.layers import NetworkProgram
     from netdsl.runtime.fresh import draw_weights
+    from netdsl.runtime.room import advising
     from netdsl.train.restore import inference_graph
 
     need_network(network, "netdsl.compile")
     target, ops = find_target(device, threads=threads), with_batch(network.graph, network.batch)
-    program = NetworkProgram(inference_graph(ops, network.batch, target), ops, network.names, target)
+
+    def make(samples: int) -> Graph:
+        return inference_graph(ops, samples, target)
+
+    with advising(network.batch, make, target, "netdsl.load(..., batch={}) fits"):
+        program = NetworkProgram(make(network.batch), ops, network.names, target)
     draw_weights((network.graph[name] for name in program.weights), seed, program.set)
     return program
 

@@ -29,7 +29,23 @@ class Footprint:
     @property
     def total(self) -> int:
         """All of it: the peak, since nothing is allocated during a run but the results."""
-        return self.weights + self.prepared + self.feeds + self.arena + self.results
+        return self.held + self.results
+
+    @property
+    def held(self) -> int:
+        """What the device holds of it: the results are arrays of the caller."""
+        return self.weights + self.prepared + self.feeds + self.arena
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """The bytes by what they are for, in words."""
+        return {
+            "weights and states": self.weights,
+            "prepared weights": self.prepared,
+            "inputs": self.feeds,
+            "activations": self.arena,
+            "results": self.results,
+        }
 
 
 @dataclass(frozen=True)

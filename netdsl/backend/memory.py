@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.report.sizes import bytes_text
 from netdsl.schedule import View
 from netdsl.schedule.memory_plan import ALIGNMENT
+from netdsl.source import Diagnostic, NetError
 
 Array = NDArray[Any]
+
+
+class OutOfMemory(NetError):
+    """A device has not as much memory as it is asked for."""
 
 
 class Tensor(ABC):
@@ -66,7 +72,11 @@ class HostMemory(Memory):
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.bytes = aligned_bytes(size)
+        try:
+            self.bytes = aligned_bytes(size)
+        except MemoryError:
+            text = f"the system gives no {bytes_text(size)} of memory"
+            raise OutOfMemory(Diagnostic("memory", text)) from None
 
     @property
     def address(self) -> int:

@@ -30,6 +30,15 @@ class Spot:
 
 
 @dataclass(frozen=True)
+class Room:
+    """Bytes of memory of a device, in all and free, and whose they are, in words."""
+
+    total: int
+    free: int
+    where: str = "this machine"
+
+
+@dataclass(frozen=True)
 class Kernels:
     """How many kernels were made for a program, and whether all of them were in the cache."""
 
@@ -100,9 +109,13 @@ class Target(ABC, Generic[S]):
     def capacity(self) -> int:
         """Bytes of memory of the device."""
 
+    def room(self) -> Room:
+        """How much memory a program can have now; all of it where nobody tells what others use."""
+        return Room(self.capacity(), self.capacity())
+
     @abstractmethod
     def allocate(self, size: int) -> Memory:
-        """Zeroed memory that starts on a multiple of `alignment`."""
+        """Zeroed memory that starts on a multiple of `alignment`; OutOfMemory where there is none."""
 
     @abstractmethod
     def link(self, lowered: Lowered[S], where: Mapping[int, Spot], scratch: Sequence[Spot]) -> Executable:

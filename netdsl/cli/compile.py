@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from netdsl.elaborate import Network
     from netdsl.ir import Graph
     from netdsl.passes import Hooks
-    from netdsl.passes.limits import Limits
     from netdsl.runtime import Program
 
 
@@ -122,14 +122,21 @@ def app(
             return
         hooks = Hooks(print_after=tuple(print_after), check=check_passes)
         target = find_target(device, threads=threads)
-        graph = _optimised(network, training, tuple(without), hooks, target.limits)
+
+        from netdsl import passes
+        from netdsl.runtime.room import advising
+
+        kind = passes.training if training else passes.inference
+        manager, primitives = kind(target.limits).without(without), _primitives(network, training)
+        graph = manager.run(primitives(batch), hooks)
         if emit is Stage.primitives:
             print(graph)
             return
         if explain:
             print_page("\n".join(map(str, hooks.log.events)))
             return
-        _finish(network, graph, hooks, emit, target, form)
+        with advising(batch, lambda n: manager.run(primitives(n)), target, "--batch {} fits"):
+            _finish(network, graph, hooks, emit, target, form)
         if out is not None:
             _write(network, out, weights, form)
 
@@ -141,14 +148,13 @@ def _tree(file: Path) -> str:
     return "\n".join(repr(item) for item in parse(read_source(file)).items)
 
 
-def _optimised(
-    network: Network, training: bool, without: tuple[str, ...], hooks: Hooks, limits: Limits
-) -> Graph:
-    from netdsl import passes
+def _primitives(network: Network, training: bool) -> Callable[[int], Graph]:
+    """What is computed of so many samples, before passes."""
     from netdsl.ops.expand import expand
+    from netdsl.ops.rebatch import with_batch
 
     if not training:
-        return passes.inference(limits).without(without).run(expand(network.graph), hooks)
+        return lambda samples: expand(with_batch(network.graph, samples))
     from netdsl.source import warn
     from netdsl.train.sections import training_sections
     from netdsl.train.whole_step import step_graph
@@ -156,9 +162,9 @@ def _optimised(
     sections = training_sections(network)
     for warning in sections.warnings:
         warn(warning)
-    assert sections.network.objective is not None
-    graph = step_graph(sections.network.objective, sections.settings)
-    return passes.training(limits).without(without).run(graph, hooks)
+    objective = sections.network.objective
+    assert objective is not None
+    return lambda samples: step_graph(with_batch(objective, samples), sections.settings)
 
 
 def _finish(

@@ -46,8 +46,17 @@ class Card(ABC):
         """Bytes of memory."""
 
     @abstractmethod
+    def available(self) -> int:
+        """Bytes of memory that nobody uses now, other processes neither."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called."""
+
+    @abstractmethod
     def allocate(self, size: int) -> int:
-        """The address of zeroed memory, a multiple of 256."""
+        """The address of zeroed memory, a multiple of 256; OutOfMemory where there is not so much."""
 
     @abstractmethod
     def free(self, address: int) -> None:

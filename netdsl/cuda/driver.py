@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.backend.memory import Array
+from netdsl.backend.memory import Array, OutOfMemory
 from netdsl.cuda.card import VARIABLE, BoundLaunch, Card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.cubin import compile_cubin
@@ -85,7 +85,7 @@ class DriverCard(Card):
     def _refused(self, name: str, error: Any) -> NetError:
         text = _words(self._driver, error)
         if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
-            return NetError(Diagnostic("memory", f"{self._name} has no memory left: {text}"))
+            return OutOfMemory(Diagnostic("memory", f"{self._name} has no memory left ({name}: {text})"))
         return NetError(Diagnostic("device", f"the CUDA driver refuses {name}: {text}"))
 
     def _enter(self) -> None:
@@ -101,16 +101,20 @@ class DriverCard(Card):
         """Bytes of memory."""
         return self._total
 
+    def available(self) -> int:
+        """Bytes of memory that nobody uses now."""
+        self._enter()
+        return int(self._call("cuMemGetInfo"))
+
+    @property
+    def name(self) -> str:
+        """As NVIDIA calls it."""
+        return self._name
+
     def allocate(self, size: int) -> int:
         """The address of zeroed memory."""
         self._enter()
-        try:
-            address = self._call("cuMemAlloc", max(1, size))
-        except NetError as error:
-            free, _ = self._driver.cuMemGetInfo()[1:]
-            text = f"{size / 2**30:.2f} GiB are needed, {self._name} has {free / 2**30:.2f} GiB of"
-            text += f" {self._total / 2**30:.1f} GiB free"
-            raise NetError(Diagnostic("memory", text, fix="a smaller batch needs less")) from error
+        address = self._call("cuMemAlloc", max(1, size))
         self._call("cuMemsetD8Async", address, 0, max(1, size), self._stream)
         return int(address)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.backend.memory import Array
+from netdsl.backend.memory import Array, OutOfMemory
 from netdsl.cuda.card import BoundLaunch, Card
 from netdsl.cuda.compiler import compile_ptx
-from netdsl.cuda.emulator import DeviceMemory, Emulator, KernelFault, OutOfMemory
+from netdsl.cuda.emulator import DeviceMemory, Emulator, KernelFault
+from netdsl.cuda.emulator import OutOfMemory as NoRoom
 from netdsl.cuda.emulator.launch import Kernel
 from netdsl.cuda.step import Source
 from netdsl.ir import TensorType
@@ -48,12 +49,21 @@ class EmulatedCard(Card):
         """Bytes of memory."""
         return int(self._memory.data.size)
 
+    def available(self) -> int:
+        """Bytes of memory that are not used."""
+        return self.capacity() - self._memory.held
+
+    @property
+    def name(self) -> str:
+        """That it is none."""
+        return "emulated"
+
     def allocate(self, size: int) -> int:
         """The address of memory that nobody has written: what a card zeroes, a program must not rely on."""
         try:
             return self._memory.allocate(size)
-        except OutOfMemory as error:
-            raise NetError(Diagnostic("memory", f"the emulated card has no room: {error}")) from None
+        except NoRoom as error:
+            raise OutOfMemory(Diagnostic("memory", f"the emulated card has no room: {error}")) from None
 
     def free(self, address: int) -> None:
         """Give memory back."""

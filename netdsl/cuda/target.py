@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from netdsl.backend.lower import Lowered
 from netdsl.backend.step import Plan
-from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
+from netdsl.backend.target import Executable, Kernels, Listing, Room, Spot, Target
 from netdsl.compat import override
 from netdsl.cuda import planners, views
 from netdsl.cuda.card import BoundLaunch, Card
@@ -63,6 +63,11 @@ class CudaTarget(Target[Launch]):
     def capacity(self) -> int:
         """Bytes of memory of the card."""
         return self.card.capacity()
+
+    @override
+    def room(self) -> Room:
+        card = self.card
+        return Room(card.capacity(), card.available(), f"{self.place} ({card.name})")
 
     def allocate(self, size: int) -> CudaMemory:
         """Zeroed memory."""

@@ -22,6 +22,7 @@ from netdsl.primitives import Input, Map, PrimitiveBuilder
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime.names import check_names
 from netdsl.runtime.program import Program
+from netdsl.runtime.room import advising
 from netdsl.source import Diagnostic, NetError, counted
 
 Array = NDArray[Any]
@@ -176,9 +177,14 @@ class Gradient:
             except ShapeError as error:
                 message = f"the network cannot take {counted(samples, 'sample')} at a time: {error.message}"
                 raise NetError(Diagnostic("graph", message)) from None
-            primitives = _gradient_graph(graph, self._of, self.wrt, self._training, products)
-            graph = passes.training(self._target.limits).run(primitives)
-            self._programs[key] = Program(graph, self._target, self._weights)
+
+            def make(samples: int) -> Graph:
+                ops = with_batch(graph, samples)
+                primitives = _gradient_graph(ops, self._of, self.wrt, self._training, products)
+                return passes.training(self._target.limits).run(primitives)
+
+            with advising(samples, make, self._target, "{} samples at a time fit"):
+                self._programs[key] = Program(make(samples), self._target, self._weights)
         return self._programs[key]
 
 

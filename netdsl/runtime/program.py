@@ -15,10 +15,10 @@ from netdsl.backend.registry import Device, find_target
 from netdsl.backend.step import Step
 from netdsl.backend.target import Executable, Spot
 from netdsl.ir import Graph, TensorType
-from netdsl.machine import check_fits
 from netdsl.process import no_collection
 from netdsl.runtime.names import check_names, no_weight
 from netdsl.runtime.profile import StepTime
+from netdsl.runtime.room import room_for
 from netdsl.runtime.workspace import Workspace
 from netdsl.schedule import View
 
@@ -58,8 +58,9 @@ class Program:
         self.layout: Layout = lay_out(graph, self.device)
         self.footprint: Footprint = self.layout.footprint()
         self._inputs = self.inputs
-        self._allocate(share)
-        self._link()
+        with room_for(self.footprint, self._needed(share), self.device):
+            self._allocate(share)
+            self._link()
         self._stale = True
         self._sharing: weakref.WeakSet[Program] = weakref.WeakSet() if share is None else share._sharing
         self._sharing.add(self)
@@ -176,26 +177,36 @@ class Program:
             self._stale, self._workspace.user = False, id(self)
         self.executable.run()
 
+    def _types(self) -> dict[str, TensorType]:
+        """Those of all leaves."""
+        return {name: self.layout.schedule.buffers[b].type for name, b in self.layout.schedule.leaves.items()}
+
+    def _shared(self, share: Program | None) -> tuple[dict[str, Tensor], Workspace | None]:
+        """The leaves that are those of another program, and its memory where that is large enough."""
+        if share is None:
+            return {}, None
+        kept = {
+            name: t for name, t in self._types().items() if self.graph[name].op.name in ("param", "state")
+        }
+        theirs = {name: tensor for name, tensor in share._leaves.items() if tensor.type == kept.get(name)}
+        return theirs, share._workspace if share._workspace.memory.size >= self.layout.size else None
+
+    def _needed(self, share: Program | None) -> int:
+        """Bytes that are to be allocated."""
+        shared, lent = self._shared(share)
+        own = sum(t.nbytes for name, t in self._types().items() if name not in shared)
+        return own + (0 if lent else self.layout.size)
+
     def _allocate(self, share: Program | None) -> None:
         """Ask for the memory that is not shared."""
         layout = self.layout
-        types = {name: layout.schedule.buffers[b].type for name, b in layout.schedule.leaves.items()}
-        kinds = {name: self.graph[name].op.name for name in types}
-        theirs = share._leaves if share is not None else {}
-        self._leaves = {
-            name: theirs[name]
-            for name, t in types.items()
-            if kinds[name] in ("param", "state") and name in theirs and theirs[name].type == t
-        }
-        roomy = share is not None and share._workspace.memory.size >= layout.size
-        own = sum(t.nbytes for name, t in types.items() if name not in self._leaves)
-        check_fits(own + (0 if roomy else layout.size), "the network", self.device.capacity())
-        allocate, lent = self.device.allocate, share._workspace if share is not None and roomy else None
+        self._leaves, lent = self._shared(share)
+        allocate = self.device.allocate
         self._workspace = lent or Workspace(allocate(layout.size))
-        for name, t in types.items():
+        for name, t in self._types().items():
             if name not in self._leaves:
                 self._leaves[name] = allocate(t.nbytes).tensor(View.dense(0, t))
-            if kinds[name] == "const":
+            if self.graph[name].op.name == "const":
                 self._leaves[name].copy_in(self.graph[name].op.reference()[0])
 
     def _link(self) -> None:

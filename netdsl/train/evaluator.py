@@ -6,9 +6,11 @@ from netdsl import passes
 from netdsl.backend.registry import Device, find_target
 from netdsl.data import DataPlan, Loader
 from netdsl.elaborate import Network
+from netdsl.ir import Graph
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
+from netdsl.runtime.room import advising
 from netdsl.train.inputs import network_inputs
 from netdsl.train.measures import Measures, Sums, Values
 from netdsl.train.step import evaluation_graph
@@ -41,12 +43,14 @@ class Evaluator:
     def program(self, size: int) -> Program:
         """The program for batches of `size` samples; all of them share their weights."""
         if size not in self._programs:
-            graph = evaluation_graph(with_batch(self._objective, size))
             share = self._weights or next(iter(self._programs.values()), None)
-            self._programs[size] = Program(
-                passes.inference(self._target.limits).run(graph), self._target, share
-            )
+            with advising(size, self._graph, self._target, "eval.batch = {} fits"):
+                self._programs[size] = Program(self._graph(size), self._target, share)
         return self._programs[size]
+
+    def _graph(self, size: int) -> Graph:
+        graph = evaluation_graph(with_batch(self._objective, size))
+        return passes.inference(self._target.limits).run(graph)
 
     @property
     def criterion(self) -> tuple[str, int]:

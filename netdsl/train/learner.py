@@ -20,6 +20,7 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.primitives.builder import KEY, random_key
 from netdsl.runtime import Program
 from netdsl.runtime.fresh import draw_weights
+from netdsl.runtime.room import advising
 from netdsl.source import Diagnostic, NetError
 from netdsl.train.average import Average
 from netdsl.train.callback import Callback
@@ -36,6 +37,7 @@ from netdsl.train.transfer.features import Features, compute_features
 from netdsl.train.turn import Turn
 
 Array = NDArray[Any]
+FITS = "train.batch = {} fits; train.accumulate makes one update of several batches"
 _AVERAGE, _TRAINED = f"/{AVERAGE}", "/trained"
 
 
@@ -210,11 +212,15 @@ class Learner:
     def _compile(
         self, size: int, frozen: Set[str], gather: bool, cached: bool, share: Program | None
     ) -> Program:
-        objective = self._objective(size, frozen)
-        if cached and self._features is not None and self._features[1] is not None:
-            objective = behind(objective, self._features[1].values)
-        graph = training_graph(objective, self.settings.recipe, gather)
-        return Program(passes.training(self._target.limits).run(graph), self._target, share)
+        def make(size: int) -> Graph:
+            objective = self._objective(size, frozen)
+            if cached and self._features is not None and self._features[1] is not None:
+                objective = behind(objective, self._features[1].values)
+            graph = training_graph(objective, self.settings.recipe, gather)
+            return passes.training(self._target.limits).run(graph)
+
+        with advising(size, make, self._target, FITS):
+            return Program(make(size), self._target, share)
 
 
 def _saved(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Literal
 
 from netdsl import passes
@@ -16,6 +15,7 @@ from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.report.peak_memory import Memory, Peak
+from netdsl.runtime.room import last_below
 from netdsl.train.settings import train_settings
 from netdsl.train.step import training_graph
 from netdsl.train.whole_step import step_graph
@@ -43,11 +43,9 @@ def predict_memory(network: Network, batch: int, limit: int | None = None, devic
 def _peak(network: Network, batch: int, mode: Mode, limit: int | None, device: Device) -> Peak:
     prints = functools.cache(functools.partial(footprint, network, mode=mode, device=device))
     f = prints(batch)
-    parts = {"weights and states": f.weights, "prepared weights": f.prepared, "inputs": f.feeds}
-    parts |= {"activations": f.arena, "results": f.results}
     if limit is None:
-        return Peak(parts)
-    return Peak(parts, _last_below(lambda n: prints(n).total, limit, _largest_allowed(network)))
+        return Peak(f.parts)
+    return Peak(f.parts, last_below(lambda n: prints(n).total, limit, _largest_allowed(network)))
 
 
 def footprint(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Footprint:
@@ -68,20 +66,6 @@ def _largest_allowed(network: Network) -> int:
     """The largest batch with which no tensor is past the limits of the language."""
     values = (t for node in network.graph if node.op.name not in WEIGHTS for t in node.types)
     return MAX_ELEMENTS // max(t.size // network.batch for t in values)
-
-
-def _last_below(total: Callable[[int], int], limit: int, most: int) -> int:
-    """The largest number from 1 to `most` with total(n) <= limit, or 0; totals grow nearly along a line."""
-    fits, fails = 0, most + 1
-    at, last = 1, (0, 0)
-    while fits + 1 < fails:
-        size = total(at)
-        fits, fails = (at, fails) if size <= limit else (fits, at)
-        slope = max(1, (size - last[1]) // (at - last[0]))
-        # The first slope is that of a ray through zero, far too steep: go on to batch 2 for the second.
-        guess = 2 if at == 1 else at + (limit - size) // slope
-        at, last = min(max(guess, fits + 1), fails - 1), (at, size)
-    return fits
 
 
 def _step(network: Network, batch: int) -> Graph:

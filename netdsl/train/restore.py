@@ -20,6 +20,7 @@ from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
 from netdsl.runtime.artifact import Model
 from netdsl.runtime.container import Array, read_container
+from netdsl.runtime.room import advising
 from netdsl.source import Diagnostic, NetError, counted, warn
 from netdsl.train.checkpoint import Run, check_arrays
 from netdsl.train.evaluator import Evaluator
@@ -185,7 +186,12 @@ def inference_program(graph: Graph, batch: int, device: Device = "cpu") -> Progr
     Raises NetError where the network does not take so many samples.
     """
     target = find_target(device)
-    return Program(inference_graph(graph, batch, target), target)
+
+    def make(samples: int) -> Graph:
+        return inference_graph(graph, samples, target)
+
+    with advising(batch, make, target, "{} samples at a time fit"):
+        return Program(make(batch), target)
 
 
 def inference_graph(graph: Graph, batch: int, target: Target[Any]) -> Graph:

@@ -72,7 +72,7 @@ class FakeDriver:
         return (self.memory.data.size,)
 
     def cuMemGetInfo(self) -> Sequence[Any]:
-        return self.memory.data.size - self.memory.used, self.memory.data.size
+        return self.memory.data.size - self.memory.held, self.memory.data.size
 
     def cuDevicePrimaryCtxRetain(self, device: int) -> Sequence[Any]:
         return ("context",)

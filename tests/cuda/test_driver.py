@@ -12,6 +12,7 @@ import pytest
 
 import netdsl
 from netdsl.runtime import Program
+from netdsl.runtime.room import NoRoom
 
 pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
 from netdsl.cuda import cards, driver
@@ -90,11 +91,33 @@ def test_cards_that_are_not_there(monkeypatch, name):
 
 
 def test_memory_that_is_not_there(monkeypatch):
-    install(monkeypatch, FakeDriver(capacity=1 << 20))
-    card = cards.find_card(0)
-    with pytest.raises(netdsl.NetError, match=r"0\.00 GiB are needed, Fake H200 has"):
-        card.allocate(1 << 21)
+    """Nothing is asked for where the plan knows better; what others use counts, and is said."""
+    found = FakeDriver(capacity=1 << 20)
+    install(monkeypatch, found)
+    asked = found.calls["cuMemAlloc"]
+    message = r"the network needs 1\.14 MiB of memory \(.*\), cuda:0 \(Fake H200\) has 1 MiB"
+    with pytest.raises(NoRoom, match=message):
+        Program(chain(100_000), "cuda")
+    assert found.calls["cuMemAlloc"] == asked
+    others = cards.find_card(0).allocate(600_000)
+    with pytest.raises(NoRoom, match=r"needs 469 KiB of memory .* has 1 MiB, 438 KiB of it free"):
+        Program(chain(40_000), "cuda")
+    cards.find_card(0).free(others)
+    assert Program(chain(10_000), "cuda")
     cards._card.cache_clear()
+
+
+def test_memory_that_the_driver_refuses(fake):
+    before = set(fake.live)
+    fake.fails["cuMemAlloc"] = Result.CUDA_ERROR_OUT_OF_MEMORY
+    with pytest.raises(NoRoom, match=r"has 16 MiB: Fake H200 has no memory left \(cuMemAlloc: cuda_err"):
+        Program(chain(), "cuda")
+    fake.fails = {"cuGraphInstantiate": Result.CUDA_ERROR_OUT_OF_MEMORY}
+    with pytest.raises(NoRoom, match="cuGraphInstantiate"):
+        Program(chain(), "cuda")
+    fake.fails = {}
+    gc.collect()
+    assert fake.live == before
 
 
 def test_what_the_driver_says_is_told(fake):

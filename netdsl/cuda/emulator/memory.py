@@ -105,6 +105,11 @@ class DeviceMemory(Space):
         """Bytes up to the end of the last allocation."""
         return self._next
 
+    @property
+    def held(self) -> int:
+        """Bytes of the allocations that were not freed."""
+        return sum(one.size for one in self._live.values())
+
     def allocate(self, size: int) -> int:
         """The address of `size` new bytes, a multiple of 256; raises OutOfMemory."""
         if size < 0:

@@ -13,6 +13,7 @@ from netdsl.data import Batch
 from netdsl.ir import Graph
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime import Program
+from netdsl.runtime.room import advising
 from netdsl.train.freeze import frozen as with_frozen
 from netdsl.train.full_batch.graphs import (
     gauss_newton_graph,
@@ -23,6 +24,8 @@ from netdsl.train.full_batch.graphs import (
 )
 from netdsl.train.full_batch.sizes import sizes
 from netdsl.train.full_batch.terms import adds_up
+
+FITS = "piece = {} of the optimizer fits"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Programs:
         """The program of a kind for so many samples; weights that are frozen get no gradient."""
         key = (kind, size, frozen)
         if key not in self._made:
-            graph = passes.training(self._target.limits).run(self.graph(*key))
-            self._made[key] = Program(graph, self._target, self.root)
+
+            def make(samples: int) -> Graph:
+                return passes.training(self._target.limits).run(self.graph(kind, samples, frozen))
+
+            with advising(size, make, self._target, FITS if self.adds_up else "{} samples fit"):
+                self._made[key] = Program(make(size), self._target, self.root)
         return self._made[key]
