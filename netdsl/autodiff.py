@@ -62,13 +62,18 @@ def vector_jacobian(
             for value, part in zip(node.inputs, parts, strict=True):
                 if part is not None and value.node in needed:
                     _accumulate(b, grads, value, part)
-    zeros = {v: b.add1(Map((Lit(0.0),), b.type(v).shape)) for v in wrt if v not in grads}
-    return {v: grads.get(v) or zeros[v] for v in wrt}
+    return {v: grads.get(v) or _zeros(b, v) for v in wrt}
+
+
+def _zeros(b: PrimitiveBuilder, value: Value) -> Value:
+    with b.on(b.nodes[value.node].gpu):
+        return b.add1(Map((Lit(0.0),), b.type(value).shape))
 
 
 def _accumulate(b: PrimitiveBuilder, grads: dict[Value, Value], value: Value, part: Value) -> None:
     old = grads.get(value)
-    grads[value] = part if old is None else b.map(lambda x, y: x + y, old, part)
+    with b.on(b.nodes[value.node].gpu):
+        grads[value] = part if old is None else b.map(lambda x, y: x + y, old, part)
 
 
 def _depends_on(b: PrimitiveBuilder, leaves: set[str]) -> set[str]:

@@ -15,6 +15,9 @@ MAX_LEXEMES: Final = 50_000
 MAX_NAME: Final = 200
 """Characters of one name."""
 
+MAX_GPU: Final = 63
+"""The number of a GPU; machines have up to 16."""
+
 MAX_STRING: Final = 10_000
 """Characters of one string in the text."""
 

@@ -125,7 +125,7 @@ class _Lowering(Generic[S]):
         weights = call.operands[1].buffer
         fixed = self._fixed(weights)
         t = TensorType((plan.packed // 4,))
-        self.buffers.append(Buffer("fixed" if fixed else "varying", call.node.id, t))
+        self.buffers.append(Buffer("fixed" if fixed else "varying", call.node.id, t, call.node.gpu))
         number = len(self.buffers) - 1
         if not fixed:
             return _lowered(call, (*plan.pack, *plan.steps), number)
@@ -141,8 +141,8 @@ class _Lowering(Generic[S]):
         )
 
     def _copy(self, old: View, new: View) -> LoweredCall[S]:
-        same = Map((Arg(0),))
-        node = Node(f"update of {self.buffers[old.buffer].name}", same, (), (old.type,))
+        same, buffer = Map((Arg(0),)), self.buffers[old.buffer]
+        node = Node(f"update of {buffer.name}", same, (), (old.type,), gpu=buffer.gpu)
         return _lowered(Call(node, (new,), (old,)), self.target.plan(same, [new], [old]).steps)
 
 

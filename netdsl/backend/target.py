@@ -83,12 +83,10 @@ class Executable(ABC):
 class Target(ABC, Generic[S]):
     """A device with its options, which are the fields of a frozen dataclass.
 
-    `limits` is what passes may fuse for it, `dtypes` what its kernels compute, `alignment` the bytes on which the
-    buffers of a program start.
+    `dtypes` is what its kernels compute, `alignment` the bytes on which the buffers of a program start.
     """
 
     name: ClassVar[str]
-    limits: ClassVar[Limits]
     dtypes: ClassVar[frozenset[str]] = frozenset({"f32", "i64", "bool"})
     alignment: ClassVar[int] = ALIGNMENT
 
@@ -96,6 +94,11 @@ class Target(ABC, Generic[S]):
     def place(self) -> str:
         """Which device it is, as it is named where one is chosen: programs of one place may share memory."""
         return self.name
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """What passes may fuse for it, and on which GPUs they may put nodes."""
 
     @abstractmethod
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:

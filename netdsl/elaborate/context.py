@@ -212,11 +212,13 @@ class Context:
 
     @contextmanager
     def tagged(self, tags: Tags) -> Iterator[None]:
-        """Apply `@freeze` and `@lr` to every weight made in the context."""
+        """Apply `@freeze`, `@lr` and `@gpu` to everything made in the context; of two GPUs the inner one counts."""
         saved = self.tags
-        self.tags = Tags(saved.freeze or tags.freeze, saved.lr * tags.lr)
+        gpu = saved.gpu if tags.gpu is None else tags.gpu
+        self.tags = Tags(saved.freeze or tags.freeze, saved.lr * tags.lr, gpu=gpu)
         try:
-            yield
+            with self.builder.on(gpu):
+                yield
         finally:
             self.tags = saved
 
@@ -276,10 +278,11 @@ def snake(name: str) -> str:
 
 
 def with_tags(tags: Tags, other: Tags) -> Tags:
-    """Both sets of tags on one function."""
+    """The tags of a function, and others that stand outside of them."""
     return replace(
         tags,
         freeze=tags.freeze or other.freeze,
         lr=tags.lr * other.lr,
         name=other.name if other.name is not None else tags.name,
+        gpu=tags.gpu if tags.gpu is not None else other.gpu,
     )

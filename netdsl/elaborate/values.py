@@ -46,11 +46,12 @@ class CallValue:
 
 @dataclass(frozen=True)
 class Tags:
-    """The effect of `@freeze`, `@lr(0.1)` and `@name("fc7")` on the layers before them."""
+    """The effect of `@freeze`, `@lr(0.1)`, `@name("fc7")` and `@gpu(1)` on the layers before them."""
 
     freeze: bool = False
     lr: float = 1.0
     name: str | None = None
+    gpu: int | None = None
 
 
 @dataclass(frozen=True)

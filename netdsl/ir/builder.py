@@ -23,6 +23,7 @@ class Builder:
         self._prefix = ""
         self._span: Span | None = None
         self._origin: tuple[str, ...] = ()
+        self._gpu: int | None = None
         self._next: dict[str, int] = {}
 
     def fresh(self, hint: str) -> str:
@@ -52,7 +53,7 @@ class Builder:
         types = op.infer(*(self.type(v) for v in inputs))
         hint = name if name is not None else f"{self._prefix}{op.name}"
         where = self._origin if origin is None else origin
-        node = Node(self.fresh(hint), op, inputs, types, span or self._span, where)
+        node = Node(self.fresh(hint), op, inputs, types, span or self._span, where, self._gpu)
         self.nodes[node.id] = node
         return node.outputs
 
@@ -61,16 +62,31 @@ class Builder:
         (value,) = self.add(op, *inputs, name=name, span=span)
         return value
 
+    def like(self, node: Node, op: Op, *inputs: Value, name: str | None = None) -> tuple[Value, ...]:
+        """Append an op that stands for a node of another graph: it has its name, its place in the source, its GPU."""
+        with self.on(node.gpu):
+            return self.add(op, *inputs, name=name or node.id, span=node.span, origin=node.origin)
+
     @contextmanager
     def within(self, node: Node, path: str | None = None) -> Iterator[None]:
-        """Within the context, new nodes get names below `node` and its place in the source."""
+        """Within the context, new nodes get names below `node`, its place in the source and its GPU."""
         saved = self._prefix, self._span, self._origin
         self._prefix = f"{node.id if path is None else path}."
         self._span, self._origin = node.span, node.origin or (node.id,)
         try:
-            yield
+            with self.on(node.gpu):
+                yield
         finally:
             self._prefix, self._span, self._origin = saved
+
+    @contextmanager
+    def on(self, gpu: int | None) -> Iterator[None]:
+        """Within the context, new nodes are put on a GPU by its number; None is the device that the graph runs on."""
+        saved, self._gpu = self._gpu, gpu
+        try:
+            yield
+        finally:
+            self._gpu = saved
 
     def update(self, leaf: Value, new: Value) -> None:
         """Register the value that a `param` or `state` leaf has after the step."""

@@ -30,7 +30,11 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An op applied to values.  `origin` names the nodes of the source that a rewritten node comes from."""
+    """An op applied to values.
+
+    `origin` names the nodes of the source that a rewritten node comes from.  `gpu` is the number of the GPU that the
+    node is put on; None is the device that the graph runs on.
+    """
 
     id: str
     op: Op
@@ -38,6 +42,7 @@ class Node:
     types: tuple[TensorType, ...]
     span: Span | None = field(default=None, compare=False)
     origin: tuple[str, ...] = field(default=(), compare=False)
+    gpu: int | None = None
 
     @property
     def outputs(self) -> tuple[Value, ...]:

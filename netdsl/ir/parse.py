@@ -17,7 +17,7 @@ from netdsl.ir.builder import Builder
 from netdsl.ir.graph import Graph, Value
 from netdsl.ir.op import Op, ShapeError
 from netdsl.ir.types import TensorType
-from netdsl.limits import MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
+from netdsl.limits import MAX_GPU, MAX_GRAPH_TEXT, MAX_NESTING, MAX_NODES
 from netdsl.scalar import parse_expr
 from netdsl.source import Diagnostic, NetError, Source, Span, brief, counted
 from netdsl.syntax.grammar import GRAPHS, parser_of
@@ -98,7 +98,9 @@ class _Reader:
         types = [_type(t) for t in rest if isinstance(t, Token) and t.type == "TYPE"]
         made = self.op(self.ops[op], [t for t in rest if isinstance(t, Tree)])
         made.check_operands(*(self.builder.type(v) for v in inputs))
-        self.builder.add(made, *inputs, name=name)
+        gpu = next((_gpu(t) for t in rest if isinstance(t, Token) and t.type == "GPU"), None)
+        with self.builder.on(gpu):
+            self.builder.add(made, *inputs, name=name)
         found = self.builder.nodes[name].types
         if types != list(found):
             shown = [", ".join(map(str, side)) for side in (types, found)]
@@ -137,6 +139,13 @@ class _Reader:
         if self.builder.type(leaf) != self.builder.type(value):
             raise ValueError(f"{leaf} is {self.builder.type(leaf)}, its update {self.builder.type(value)}")
         self.builder.update(leaf, value)
+
+
+def _gpu(token: Token) -> int:
+    number = int(token.removeprefix("@gpu(").removesuffix(")"))
+    if number > MAX_GPU:
+        raise ValueError(f"a GPU has a number up to {MAX_GPU}, not {number}")
+    return number
 
 
 def _type(token: object) -> TensorType:

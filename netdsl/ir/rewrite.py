@@ -23,7 +23,7 @@ def transform(graph: Graph, visit: Visit[B], builder: B) -> Graph:
         inputs = tuple(env[v] for v in node.inputs)
         new = visit(builder, node, inputs)
         if new is None:
-            new = builder.add(node.op, *inputs, name=node.id, span=node.span, origin=node.origin)
+            new = builder.like(node, node.op, *inputs)
         env.update(zip(node.outputs, new, strict=True))
     return rebuilt(graph, builder, env)
 

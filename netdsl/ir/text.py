@@ -4,6 +4,7 @@ graph {
   %image = input{type=f32[1,28,28,1]}() : f32[1,28,28,1]
   %conv.weight = param{type=f32[5,5,1,6], init="glorot_uniform", fan=(25, 150)}() : f32[5,5,1,6]
   %conv = conv{channels=6, kernel=(5, 5)}(%image, %conv.weight) : f32[1,24,24,6]
+  %pool = max_pool{kernel=(2, 2)}(%conv) @gpu(1) : f32[1,12,12,6]
   return logits=%conv
   aux head1
   update %bn.running_mean=%bn.new_mean
@@ -29,6 +30,7 @@ def format_graph(graph: Graph) -> str:
 
 
 def format_node(node: Node) -> str:
-    """One line: results, op, operands, types."""
+    """One line: results, op, operands, the GPU where there is one, types."""
     inputs = ", ".join(map(str, node.inputs))
-    return f"%{node.id} = {node.op}({inputs}) : {', '.join(map(str, node.types))}"
+    where = "" if node.gpu is None else f" @gpu({node.gpu})"
+    return f"%{node.id} = {node.op}({inputs}){where} : {', '.join(map(str, node.types))}"

@@ -17,6 +17,6 @@ def with_batch(graph: Graph, batch: int) -> Graph:
         if not isinstance(node.op, Input) or not shape:
             return None
         t = TensorType((batch, *shape[1:]), node.types[0].dtype)
-        return b.add(Input(t), name=node.id, span=node.span, origin=node.origin)
+        return b.like(node, Input(t))
 
     return transform(graph, visit, PrimitiveBuilder())

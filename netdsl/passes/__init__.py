@@ -4,6 +4,7 @@ from netdsl.passes.base import Pass, Rewrite
 from netdsl.passes.check import PassError
 from netdsl.passes.log import Event, Log, Timing
 from netdsl.passes.pipeline import PASSES, Hooks, Pipeline, inference, training
+from netdsl.passes.place_on_gpus import placed
 from netdsl.passes.weights import weight_only
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Rewrite",
     "Timing",
     "inference",
+    "placed",
     "training",
     "weight_only",
 ]

@@ -10,6 +10,7 @@ from netdsl.ir import TensorType
 from netdsl.passes.body import Body
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import match_epilogue
+from netdsl.source import counted
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,25 @@ class Limits:
     """How far passes may fuse; each target has its own.
 
     `max_size` bounds the operations and leaves of all expressions of a node, written out, `max_operands` its operands
-    and results; `epilogues` are the roles of contractions that take an epilogue.
+    and results; `epilogues` are the roles of contractions that take an epilogue.  A device that is a GPU has the
+    number `index` among `gpus` on which nodes can be put.
     """
 
     max_size: int = 160
     max_operands: int = 12
     epilogues: tuple[str, ...] = ("forward", "backward_data")
+    gpus: int = 0
+    index: int = 0
+
+    def no_gpu(self, gpu: int) -> str | None:
+        """Why nothing is put on the GPU of this number, or None."""
+        if gpu < self.gpus:
+            return None
+        return f"this machine has {counted(self.gpus, 'GPU')}" if self.gpus else "the device is no GPU"
+
+    def place(self, gpu: int) -> int | None:
+        """Where nodes go that are meant for a GPU: None, to the device, where it is that one or has not got it."""
+        return None if gpu == self.index or self.no_gpu(gpu) is not None else gpu
 
     def fuses(self, op: Contract, operands: Sequence[TensorType], result: TensorType) -> bool:
         """Whether the kernel computes its epilogue while it stores, without a pass over the result of its own."""

@@ -19,6 +19,7 @@ from netdsl.passes.fuse_maps import FuseMaps
 from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log, Timing
 from netdsl.passes.merge_maps import MergeMaps
+from netdsl.passes.place_on_gpus import PlaceOnGpus
 from netdsl.passes.simplify import Simplify
 from netdsl.passes.sink_reshapes import SinkReshapes
 from netdsl.process import no_collection
@@ -27,6 +28,7 @@ from netdsl.source import Diagnostic, NetError, suggest
 PASSES: tuple[type[Pass], ...] = (
     DropAux,
     DeadCode,
+    PlaceOnGpus,
     ConstantFolding,
     Simplify,
     CommonSubexpressions,
@@ -105,12 +107,14 @@ def inference(limits: Limits = DEFAULT) -> Pipeline:
 
     `limits` are those of the device that will run them.
     """
-    return Pipeline((DropAux(), DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits)))
+    return Pipeline(
+        (DropAux(), DeadCode(), PlaceOnGpus(limits), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits))
+    )
 
 
 def training(limits: Limits = DEFAULT) -> Pipeline:
     """For programs that learn: a graph with gradients and updates; what is frozen folds as in inference."""
-    return Pipeline((DeadCode(), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits)))
+    return Pipeline((DeadCode(), PlaceOnGpus(limits), _clean(), FoldBatchNorm(), _clean(), *_fuse(limits)))
 
 
 def _clean() -> FixedPoint:

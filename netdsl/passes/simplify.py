@@ -13,7 +13,7 @@ from netdsl.passes.body import body_of, with_body
 from netdsl.passes.edit import Edit
 from netdsl.passes.expressions import simplified
 from netdsl.passes.log import Log
-from netdsl.primitives import Concat, Map, Pad, Reshape, Slice
+from netdsl.primitives import Concat, Map, Pad, Reshape, Slice, Transfer
 from netdsl.scalar import Arg
 
 
@@ -55,15 +55,17 @@ def simplify_expressions(edit: Edit, node: Node) -> str | None:
 def remove_copy(edit: Edit, node: Node) -> str | None:
     """A node whose result is its operand."""
     same = node.inputs and edit.type(node.inputs[0]) == node.types[0]
-    if not same or not _copies(node):
+    if not same or not _copies(edit, node):
         return None
     edit.redirect(Value(node.id), node.inputs[0])
     edit.remove(node)
     return f"a copy of {node.inputs[0]}"
 
 
-def _copies(node: Node) -> bool:
+def _copies(edit: Edit, node: Node) -> bool:
     match node.op:
+        case Transfer():
+            return edit.nodes[node.inputs[0].node].gpu == node.gpu
         case Map(exprs=exprs):
             return exprs == (Arg(0),)
         case Reshape():
@@ -90,4 +92,20 @@ def join_reshapes(edit: Edit, node: Node) -> str | None:
     return None
 
 
-RULES: tuple[Callable[[Edit, Node], str | None], ...] = (simplify_expressions, remove_copy, join_reshapes)
+def make_again(edit: Edit, node: Node) -> str | None:
+    """A copy on another GPU of what has no operands."""
+    if not isinstance(node.op, Transfer):
+        return None
+    before = edit.nodes[node.inputs[0].node]
+    if not isinstance(before.op, Map) or before.inputs or len(before.types) > 1:
+        return None
+    edit.replace(node, before.op, ())
+    return f"{before.id}, made where it is read"
+
+
+RULES: tuple[Callable[[Edit, Node], str | None], ...] = (
+    simplify_expressions,
+    remove_copy,
+    join_reshapes,
+    make_again,
+)

@@ -11,6 +11,7 @@ from netdsl.primitives.reduce_window import ReduceWindow, ReduceWindowGrad
 from netdsl.primitives.roi_reduce import RoiReduce, RoiReduceGrad
 from netdsl.primitives.slice import Concat, Pad, Reshape, Slice
 from netdsl.primitives.top_k import TopK
+from netdsl.primitives.transfer import Transfer
 from netdsl.primitives.transpose import Transpose
 
 LEAVES = (Input, Param, State, Const)
@@ -31,6 +32,7 @@ PRIMITIVES = (
     ScatterAdd,
     TopK,
     Transpose,
+    Transfer,
 )
 
 __all__ = [
@@ -56,5 +58,6 @@ __all__ = [
     "Slice",
     "State",
     "TopK",
+    "Transfer",
     "Transpose",
 ]

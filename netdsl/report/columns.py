@@ -86,6 +86,11 @@ def _kind(line: Line) -> str:
     return f"{line.row.kind} x{line.count}" if line.count > 1 else line.row.kind
 
 
+def _gpu(line: Line) -> str:
+    rows = line.block.rows if line.block is not None else (line.row,)
+    return ", ".join(dict.fromkeys("-" if r.gpu is None else str(r.gpu) for r in rows))
+
+
 LAYER = Column("layer", lambda line: line.label, right=False, rank=10)
 OP = Column("op", _kind, right=False, rank=7)
 OUTPUT = Column("output", _of_row(lambda r: shape_text(r.shape)), right=False, rank=9)
@@ -110,12 +115,13 @@ INTENSITY = Column(
     "FLOP/B", _of_row(_intensity), "FLOP/B: operations per byte of operands, weights and results", rank=3
 )
 
+GPU = Column("gpu", _gpu, "gpu: where a tag puts it", right=False, rank=6)
 NAME = Column("name", lambda line: ", ".join(line.names), "name: given in the text", right=False)
 
 VIEWS: dict[str, tuple[Column, ...]] = {
-    "shapes": (LAYER, OP, OUTPUT, NAME),
-    "params": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, NAME),
-    "report": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, BYTES, FIELD, JUMP, START, INTENSITY, NAME),
+    "shapes": (LAYER, OP, OUTPUT, GPU, NAME),
+    "params": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, GPU, NAME),
+    "report": (LAYER, OP, OUTPUT, PARAMS, MACS, FLOPS, BYTES, FIELD, JUMP, START, INTENSITY, GPU, NAME),
 }
 
 

@@ -24,6 +24,12 @@ def settings_changed(a: Node, b: Node) -> Iterator[str]:
         old, new = getattr(a.op, f.name), getattr(b.op, f.name)
         if old != new:
             yield f"{f.name} {_text(old)} -> {_text(new)}"
+    if a.gpu != b.gpu:
+        yield f"on {_place(b)} instead of {_place(a)}"
+
+
+def _place(node: Node) -> str:
+    return "the device" if node.gpu is None else f"GPU {node.gpu}"
 
 
 def _text(value: Any) -> str:

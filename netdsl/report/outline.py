@@ -30,6 +30,7 @@ class BlockGroup:
             kind=self.name,
             settings="",
             shared=self.first_use,
+            gpu=self._gpu,
             **{name: sum(getattr(r, name) for r in rows) for name in _SUMMED},
         )
 
@@ -39,6 +40,12 @@ class BlockGroup:
         weighted = [r for r in self.rows if r.params or r.shared]
         owners = {r.shared and r.shared.removesuffix(r.name[len(self.path) :]) for r in weighted}
         return owners.pop() if len(owners) == 1 else None
+
+    @property
+    def _gpu(self) -> int | None:
+        """The GPU of all that is in it, if there is one."""
+        found = {r.gpu for r in self.rows}
+        return found.pop() if len(found) == 1 else None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -152,4 +159,4 @@ def _last(path: str) -> str:
 
 
 def _form(row: Row) -> tuple[object, ...]:
-    return (row.kind, row.settings, row.shape, row.params, row.trainable, row.shared)
+    return (row.kind, row.settings, row.shape, row.params, row.trainable, row.shared, row.gpu)

@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from netdsl.report.columns import NAME, VIEWS, Column, totals_text
+from netdsl.report.columns import GPU, NAME, VIEWS, Column, totals_text
 from netdsl.report.outline import Line
 from netdsl.report.select import Selection
 from netdsl.report.summary import Row, Summary
@@ -32,7 +32,8 @@ def render(
     numbers, one row per line of the report.  Raises ValueError as `Selection.lines` does.
     """
     lines = (selection or Selection()).lines(summary)
-    columns = [c for c in VIEWS[view] if c is not NAME or any(line.names for line in lines)]
+    unused = {NAME: not any(n.names for n in lines), GPU: all(r.gpu is None for r in summary.rows)}
+    columns = [c for c in VIEWS[view] if not unused.get(c)]
     totals = totals_text(summary, view)
     if form == "table":
         sort = selection.sort if selection is not None else None
@@ -117,6 +118,7 @@ def _csv(lines: Sequence[Line]) -> str:
             "file",
             "line",
             "names",
+            "gpu",
         ]
     )
     for line in lines:
@@ -135,6 +137,7 @@ def _csv(lines: Sequence[Line]) -> str:
                 place.source.name if place else "",
                 place.line if place else "",
                 " ".join(line.names),
+                "" if row.gpu is None else row.gpu,
             ]
         )
     return out.getvalue().rstrip("\n")

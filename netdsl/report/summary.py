@@ -25,6 +25,7 @@ class Row:
     the size of the results, `moved` that of operands, weights and results together.  `field` is the receptive field
     per spatial axis of the input, None where a cell sees the whole input; `sources` names the layers read.  `names`
     are those that the text gives to the result, by their paths, `part_of` those of all that the layer was made for.
+    `gpu` is the number that a tag gives.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Row:
     span: Span | None
     names: tuple[str, ...] = ()
     part_of: tuple[str, ...] = ()
+    gpu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +142,5 @@ def _layer(graph: Graph, node: Node, op: LibraryOp, owner: dict[str, str], seen:
             v.node for v in node.inputs if graph[v.node].op.name not in ("param", "state", "const")
         ),
         span=node.span,
+        gpu=node.gpu,
     )

@@ -63,7 +63,7 @@ class Gradient:
             message = f"a gradient on {self._target.place} cannot share weights on {share.device.place}"
             raise NetError(Diagnostic("device", message))
         leaves = [n for n in self._graph if n.op.name in ("param", "state")]
-        self._weights = Program(Graph(leaves, {}), self._target) if share is None else share
+        self._weights = share or Program(passes.placed(Graph(leaves, {}), self._target.limits), self._target)
         for leaf in leaves:
             if self._weights.weights.get(leaf.id) != leaf.types[0]:
                 message = f"the program that is shared has no {leaf.id}, {leaf.types[0]}"

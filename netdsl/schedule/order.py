@@ -19,7 +19,8 @@ def separated(graph: Graph) -> Graph:
     b.updates.update(graph.updates)
 
     def own(value: Value) -> Value:
-        return b.add1(Map((Arg(0),)), value) if is_leaf(graph, value) else value
+        with b.on(graph[value.node].gpu):
+            return b.add1(Map((Arg(0),)), value) if is_leaf(graph, value) else value
 
     outputs = {name: own(v) for name, v in graph.outputs.items()}
     b.updates.update({leaf: own(v) for leaf, v in graph.updates.items()})

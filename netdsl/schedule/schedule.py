@@ -21,12 +21,13 @@ class Buffer:
     """Memory for one value (and its reshapes).
 
     It holds a leaf, a value that depends on weights alone and is computed once per set of weights ("fixed"), or a
-    value that every run computes ("varying").
+    value that every run computes ("varying").  It is in the memory of the device, or of another `gpu`.
     """
 
     kind: Kind
     name: str
     type: TensorType
+    gpu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class _Scheduler:
         )
 
     def _new(self, kind: Kind, name: str, t: TensorType) -> View:
-        self.buffers.append(Buffer(kind, name, t))
+        self.buffers.append(Buffer(kind, name, t, self.graph[name].gpu))
         return View.dense(len(self.buffers) - 1, t)
 
     def _reshaped(self, node: Node) -> View:

@@ -63,12 +63,12 @@ def balanced(network: Network, data: DataPlan, counts: Counts) -> Network:
             classes = objective.type(node.inputs[0]).shape[-1]
             weights = _weights(counts(name, classes, node.op.ignore_index))
             op = replace(node.op, class_weights=tuple(weights.tolist()))
-            return b.add(op, *operands, name=node.id, span=node.span, origin=node.origin)
+            return b.like(node, op, *operands)
         no, yes = _weights(counts(name, 2, None)).tolist()
         slope, base = (b.add1(Const(x)) for x in (yes - no, no))
         scaled = b.add1(BY_NAME["mul"](), slope, operands[1])
         weight = b.add1(BY_NAME["add"](), scaled, base, name=f"{node.id}.weight")
-        return b.add(node.op, *operands[:2], weight, name=node.id, span=node.span, origin=node.origin)
+        return b.like(node, node.op, *operands[:2], weight)
 
     return replace(network, objective=transform(objective, visit, PrimitiveBuilder()))
 

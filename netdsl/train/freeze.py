@@ -28,7 +28,7 @@ def frozen(graph: Graph, names: Set[str]) -> Graph:
                 op = op.frozen()
         if op is node.op:
             return None
-        return b.add(op, *operands, name=node.id, span=node.span, origin=node.origin)
+        return b.like(node, op, *operands)
 
     return transform(graph, visit, PrimitiveBuilder())
 

@@ -44,14 +44,14 @@ def _with_shares(objective: Graph, target: Target) -> Graph:
 
     def visit(b: PrimitiveBuilder, node: Node, operands: tuple[Value, ...]) -> tuple[Value, ...] | None:
         if node.id == target.name:
-            return b.add(Input(TensorType(shape)), name=node.id, span=node.span)
+            return b.like(node, Input(TensorType(shape)))
         if label not in node.inputs:
             return None
         if not isinstance(node.op, Loss):
             number = b.add1(ArgMax(), label, name=f"{target.name}.class", span=node.span)
             operands = tuple(number if v == label else v for v in operands)
         try:
-            return b.add(node.op, *operands, name=node.id, span=node.span, origin=node.origin)
+            return b.like(node, node.op, *operands)
         except ShapeError as error:
             raise NetError(Diagnostic("shape", error.message, node.span, fix=error.hint)) from None
 

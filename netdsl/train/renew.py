@@ -65,6 +65,6 @@ def _forgetful(graph: Graph) -> Graph:
         if not isinstance(node.op, BatchNorm):
             return None
         op = replace(node.op, momentum=0.0)
-        return b.add(op, *operands, name=node.id, span=node.span, origin=node.origin)
+        return b.like(node, op, *operands)
 
     return transform(graph, visit, PrimitiveBuilder())

@@ -94,8 +94,10 @@ class _Step:
         return self._b.add1(Input(SCALAR), name=HYPER + name)
 
     def _slot(self, leaf: str, slot: str, start: float = 0.0) -> Value:
+        """A state beside a leaf: of its shape, on its GPU."""
         init = State(self._b.type(Value(leaf)), "constant" if start else "zeros", start)
-        return self._b.add1(init, name=f"{leaf}/{slot}")
+        with self._b.on(self._b.nodes[leaf].gpu):
+            return self._b.add1(init, name=f"{leaf}/{slot}")
 
     def gathered(self, node: Node, grad: Value) -> _Gradient:
         """The gradient of a weight with what was accumulated before."""
@@ -117,9 +119,9 @@ class _Step:
         for g in grads:
             shape = b.type(g.operands[0]).shape
             e = self._clipped(g.value)
-            squares.append(
-                b.reduce_expr("sum", e * e, *g.operands, axes=tuple(range(len(shape))), shape=shape)
-            )
+            with b.on(b.nodes[g.operands[0].node].gpu):
+                square = b.reduce_expr("sum", e * e, *g.operands, axes=tuple(range(len(shape))), shape=shape)
+            squares.append(square)
         total = squares[0]
         for square in squares[1:]:
             total = b.map(lambda x, y: x + y, total, square)

@@ -23,13 +23,14 @@ BY_NAME = {p.name: p for p in PASSES}
 RULE = "---\n"
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*is left out")
 @pytest.mark.parametrize("path", sorted(HERE.glob("*.ir")), ids=lambda p: p.stem)
 def test_golden(path, golden):
     given = path.read_text(encoding="utf-8").split(RULE)[0]
     name, options = re.match(r"# (\w+)(?:\{(.*)\})?\n", given).groups("")
     chosen = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", options)}
     before, log = parse_graph(given, OPS), Log()
-    limits = {key: chosen.pop(key) for key in ("max_size", "max_operands") if key in chosen}
+    limits = {key: chosen.pop(key) for key in ("max_size", "max_operands", "gpus", "index") if key in chosen}
     if limits:
         chosen["limits"] = Limits(**limits)
     after = verify(BY_NAME[name](**chosen).run(before, log))

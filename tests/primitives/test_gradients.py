@@ -27,6 +27,7 @@ from netdsl.primitives import (
     ScatterAdd,
     Slice,
     TopK,
+    Transfer,
     Transpose,
 )
 from netdsl.runtime import Program
@@ -94,6 +95,7 @@ CASES = [
     (Slice((4, 3), (-1, -2), (5, 2)), ((5, 4),)),
     (Pad((1, -1), (2, 1), (6, 4)), ((3, 6),)),
     (Transpose((2, 0, 1)), ((2, 3, 4),)),
+    (Transfer(), ((2, 3),)),
     (Gather(1), ((2, 4, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
     (ScatterAdd(1, 4), ((2, 2, 3, 3), np.array([[3, 0, 3], [1, -1, 9]]))),
 ]

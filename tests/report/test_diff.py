@@ -199,6 +199,9 @@ def test_weights():
     assert text_of(BASE, BASE.replace("dense(4)", "dense(4) @lr(0.1)")) == [
         "~ dense1: learning rate x0.1 instead of x1"
     ]
+    assert text_of(BASE, BASE.replace("dense(4)", "dense(4) @gpu(1)")) == [
+        "~ dense1: on GPU 1 instead of the device"
+    ]
 
 
 def test_settings_are_told_as_the_language_writes_them():

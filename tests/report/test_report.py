@@ -164,3 +164,16 @@ def test_a_notebook_shows_the_table_and_the_drawing(stages, monkeypatch):
 def test_a_network_of_vectors_has_no_receptive_field():
     summary = summary_of("net N { input x: [4]\n output y = x -> dense(3) -> relu }")
     assert "all" not in render(summary, "table", "report", width=200).split()
+
+
+def test_gpus_have_a_column_where_tags_name_some():
+    text = """block B { in -> relu -> tanh @gpu(2) }
+net N { input x: [4]
+ output y = x -> B -> B @gpu(1) -> relu @gpu(1) -> relu }"""
+    summary = summary_of(text)
+    lines = render(summary, "table", "shapes", Selection(depth=1), 100).splitlines()
+    cells = {line.split()[0]: line.split("]")[-1].strip() for line in lines if "]" in line}
+    assert cells == {"x": "-", "b1": "-, 2", "b2": "1, 2", "relu1": "1", "relu2": "-     y"}
+    assert "gpu" not in render(summary_of(STAGES), "table", "report", width=200)
+    rows = csv.DictReader(io.StringIO(render(summary, "csv", selection=Selection(expand=True))))
+    assert {row["layer"]: row["gpu"] for row in rows}["relu1"] == "1"

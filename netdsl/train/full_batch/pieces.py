@@ -55,7 +55,7 @@ class Programs:
         self._made: dict[tuple[str, int, frozenset[str]], Program] = {}
         found = gradient_graph(objective)
         leaves = [n for n in found if n.op.name in ("param", "state")]
-        self.root = Program(Graph(leaves, {}), self._target)
+        self.root = Program(passes.placed(Graph(leaves, {}), self._target.limits), self._target)
 
     @cached_property
     def adds_up(self) -> bool:

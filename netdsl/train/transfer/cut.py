@@ -37,10 +37,10 @@ def _part(graph: Graph, given: frozenset[Value]) -> Graph:
         wanted = [v for v in node.outputs if v in needed]
         for v in wanted:
             if v in given:
-                env[v] = b.add(Input(graph.type(v)), name=cut_name(v), span=node.span, origin=node.origin)[0]
+                env[v] = b.like(node, Input(graph.type(v)), name=cut_name(v))[0]
         if any(v not in given for v in wanted):
             operands = [env[v] for v in node.inputs]
-            new = b.add(node.op, *operands, name=node.id, span=node.span, origin=node.origin)
+            new = b.like(node, node.op, *operands)
             env.update({old: v for old, v in zip(node.outputs, new, strict=True) if old not in given})
     outputs = {name: env[v] for name, v in graph.outputs.items()}
     return b.finish(outputs, graph.aux & outputs.keys(), graph.scopes)
