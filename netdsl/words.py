@@ -175,6 +175,7 @@ ENTRIES: Mapping[str, str] = {
     "groups": "param_groups parameter_groups lr_mult",
     "constraints": "kernel_constraint bias_constraint constraint",
     "average": "use_ema ema swa model_ema averaged_model",
+    "precision": "mixed_precision dtype_policy amp autocast matmul_precision",
     "stop": "early_stopping EarlyStopping patience",
     "start": "pretrained weights init_checkpoint load_state_dict load_weights from_pretrained",
     "it is the optimiser's: optimizer = sgd(lr = 0.1, weight_decay = 1e-4)": "lr learning_rate weight_decay momentum",
@@ -194,6 +195,9 @@ VALUES: Mapping[str, str] = {
     "he_uniform": "kaiming_uniform",
     "glorot_normal": "xavier_normal",
     "glorot_uniform": "xavier_uniform",
+    "f32": "float32 fp32",
+    "tf32": "TensorFloat32 tensorfloat",
+    "bf16": "bfloat16 mixed_bfloat16",
 }
 
 #: what to write for signs

@@ -14,6 +14,7 @@ from netdsl.backend.memory import Memory
 from netdsl.backend.step import Plan, S
 from netdsl.ir import Node, Op
 from netdsl.passes.limits import Limits
+from netdsl.primitives.precision import PRECISIONS, Precision
 from netdsl.schedule import Side, View, takes_dense
 from netdsl.schedule.memory_plan import ALIGNMENT
 from netdsl.source import Diagnostic, NetError
@@ -80,15 +81,34 @@ class Executable(ABC):
         raise NetError(Diagnostic("device", "the device makes no kernels that could be shown"))
 
 
+@dataclass(frozen=True, kw_only=True)
 class Target(ABC, Generic[S]):
     """A device with its options, which are the fields of a frozen dataclass.
 
+    `precision` is what contractions multiply in; each device says which it has, and all have float32.
     `dtypes` is what its kernels compute, `alignment` the bytes on which the buffers of a program start.
+
+    Errors: NetError for a precision that the device does not have.
     """
 
     name: ClassVar[str]
     dtypes: ClassVar[frozenset[str]] = frozenset({"f32", "i64", "bool"})
     alignment: ClassVar[int] = ALIGNMENT
+
+    precision: Precision = "f32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            text = f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {self.precision!r}"
+            raise NetError(Diagnostic("device", text))
+        if (reason := self.lacks(self.precision)) is not None:
+            raise NetError(Diagnostic("device", reason, fix="f32 is on every device, tf32 and bf16 on cuda"))
+
+    def lacks(self, precision: Precision) -> str | None:
+        """Why the device does not multiply in a precision, or None."""
+        if precision == "f32":
+            return None
+        return f"the device {self.name} multiplies in f32, not in {precision}"
 
     @property
     def place(self) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from netdsl.backend.registry import TARGETS, parts
 from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
+from netdsl.primitives.precision import PRECISIONS
 from netdsl.source import Diagnostic, NetError, counted, painted
 from netdsl.terminal import fitted
 
@@ -76,6 +77,13 @@ DEVICE = option(
     help="what computes: cpu (default), cuda (an NVIDIA GPU; cuda:1 the second), or reference (NumPy, for checking)",
 )
 
+PRECISION = option(
+    "--precision",
+    choices=PRECISIONS,
+    metavar="PRECISION",
+    help="what contractions multiply in, on cuda: f32 (default), tf32, or bf16",
+)
+
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE` words as a mapping; anything else is wrong usage."""
@@ -86,6 +94,11 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"argument --set: {word!r} is not NAME=VALUE")
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def with_precision(settings: Sequence[str], precision: str | None) -> list[str]:
+    """The words of `--set` with that of `--precision`, which is short for one of a training."""
+    return [*settings, *([] if precision is None else [f"train.precision={precision}"])]
 
 
 def load_network(file: Path, settings: Sequence[str], net: str | None, batch: int = 1) -> Network:

@@ -16,6 +16,7 @@ from netdsl.cli.common import (
     FILE,
     FORMAT,
     NET,
+    PRECISION,
     SET,
     THREADS,
     Format,
@@ -24,6 +25,7 @@ from netdsl.cli.common import (
     print_json,
     print_page,
     waiting,
+    with_precision,
     writing,
 )
 from netdsl.source import counted
@@ -80,6 +82,7 @@ class Stage(StrEnum):
     option("--without", action="append", default=[], metavar="PASS", help="skip a pass"),
     option("--check-passes", action="store_true", help="interpret the graph before and after each pass"),
     DEVICE,
+    PRECISION,
     THREADS,
     FORMAT,
 )
@@ -97,6 +100,7 @@ def app(
     without: list[str],
     check_passes: bool,
     device: str,
+    precision: str | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -112,7 +116,8 @@ def app(
         if emit is Stage.tree:
             print(_tree(file))
             return
-        network = load_network(file, settings, net, batch)
+        given = with_precision(settings, precision) if training else settings
+        network = load_network(file, given, net, batch)
         if out is not None:
             from netdsl.interop.export import check_export
 
@@ -121,13 +126,13 @@ def app(
             print(network.graph)
             return
         hooks = Hooks(print_after=tuple(print_after), check=check_passes)
-        target = find_target(device, threads=threads)
+        target = _computer(network, training, device, threads, precision)
 
         from netdsl import passes
         from netdsl.runtime.room import advising
 
         kind = passes.training if training else passes.inference
-        manager, primitives = kind(target.limits).without(without), _primitives(network, training)
+        manager, primitives = kind(target).without(without), _primitives(network, training)
         graph = manager.run(primitives(batch), hooks)
         if emit is Stage.primitives:
             print(graph)
@@ -146,6 +151,17 @@ def _tree(file: Path) -> str:
     from netdsl.syntax.read import read_source
 
     return "\n".join(repr(item) for item in parse(read_source(file)).items)
+
+
+def _computer(
+    network: Network, training: bool, device: str, threads: int | None, precision: str | None
+) -> Target[Any]:
+    if not training:
+        return find_target(device, threads=threads, precision=precision)
+    from netdsl.train.computer import computer
+    from netdsl.train.settings import train_settings
+
+    return computer(network, train_settings(network), device, threads)
 
 
 def _primitives(network: Network, training: bool) -> Callable[[int], Graph]:

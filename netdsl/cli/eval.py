@@ -14,6 +14,7 @@ from netdsl.cli.common import (
     FILE,
     FORMAT,
     NET,
+    PRECISION,
     SET,
     THREADS,
     Format,
@@ -69,6 +70,7 @@ SPLITS = ("test", "validation", "train")
         help="folder for confusion.csv and errors.png (default: that of the checkpoint)",
     ),
     DEVICE,
+    PRECISION,
     THREADS,
     FORMAT,
 )
@@ -82,6 +84,7 @@ def app(
     errors: int | None,
     out: Path | None,
     device: str,
+    precision: str | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -99,7 +102,7 @@ def app(
         raise UsageError("argument --out: allowed with --confusion or --errors only")
     with diagnostics(form):
         need_no_sweep(checkpoints, partial(_typed, file, split))
-        target = find_target(device, threads=threads)
+        target = find_target(device, threads=threads, precision=precision)
         folds = [fold for path in checkpoints for fold in folds_in(path)]
 
         def network_of(batch: int) -> Network:

@@ -14,6 +14,7 @@ from netdsl.cli.common import (
     FILE,
     FORMAT,
     NET,
+    PRECISION,
     SET,
     THREADS,
     Format,
@@ -22,6 +23,7 @@ from netdsl.cli.common import (
     print_json,
     print_page,
     waiting,
+    with_precision,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def _steps(word: str) -> int:
         help="draw into a .svg or .png file instead of the terminal",
     ),
     DEVICE,
+    PRECISION,
     THREADS,
     FORMAT,
 )
@@ -78,6 +81,7 @@ def app(
     steps: int,
     out: Path | None,
     device: str,
+    precision: str | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -90,6 +94,7 @@ def app(
     if low >= high:
         raise UsageError(f"argument --to: {high:g} is not above --from, {low:g}")
     need_ending(out, ENDINGS)
+    settings = with_precision(settings, precision)
     with diagnostics(form):
         target = find_target(device, threads=threads)
         sections = training_sections(load_network(file, settings, net))

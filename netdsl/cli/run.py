@@ -11,6 +11,7 @@ from netdsl.cli.command import at_least_1, command, need_place, option, path
 from netdsl.cli.common import (
     DEVICE,
     FORMAT,
+    PRECISION,
     THREADS,
     Format,
     diagnostics,
@@ -60,6 +61,7 @@ from netdsl.terminal import terminal_width
     option("--top", type=at_least_1, default=5, metavar="N", help="how many classes to print (default: 5)"),
     option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
     DEVICE,
+    PRECISION,
     THREADS,
     FORMAT,
 )
@@ -72,6 +74,7 @@ def app(
     top: int,
     seed: int,
     device: str,
+    precision: str | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -92,7 +95,7 @@ def app(
 
     with diagnostics(form):
         need_no_sweep((model, *others), typed)
-        computer = find_target(device, threads=threads)
+        computer = find_target(device, threads=threads, precision=precision)
         models = load_models([file for path in (model, *others) for file in models_of(path)])
         target = None if out is None else Destination(out, models.outputs, models.usage)
         outputs, samples = models.predict(inputs, resize, seed, computer)

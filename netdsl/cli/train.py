@@ -14,11 +14,13 @@ from netdsl.cli.common import (
     DEVICE,
     FILE,
     NET,
+    PRECISION,
     SET,
     THREADS,
     diagnostics,
     load_network,
     waiting,
+    with_precision,
 )
 from netdsl.cli.streams import is_closed
 from netdsl.source import Source, Span
@@ -75,6 +77,7 @@ def _kinds(words: str) -> tuple[str, ...]:
         help="write an event file for TensorBoard into the folder, which needs its library",
     ),
     DEVICE,
+    PRECISION,
     THREADS,
 )
 def app(
@@ -88,6 +91,7 @@ def app(
     watch: tuple[str, ...],
     tensorboard: bool,
     device: str,
+    precision: str | None,
     threads: int | None,
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
@@ -104,6 +108,7 @@ def app(
         raise UsageError(f"argument --no-save: not allowed with {'--out' if out else '--resume'}")
     if tensorboard and not keep:
         raise UsageError("argument --no-save: not allowed with --tensorboard")
+    settings = with_precision(settings, precision)
     with diagnostics():
         target = find_target(device, threads=threads)
         sections = training_sections(load_network(file, settings, net))

@@ -43,6 +43,7 @@ class CpuTarget(Target[Step]):
     threads: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "threads", host.threads(self.threads))
 
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Step]:

@@ -19,8 +19,12 @@ from netdsl.cuda.link import bind
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.step import Launch, Source
 from netdsl.ir import Node, Op
+from netdsl.primitives.precision import Precision
 from netdsl.schedule import Side, View
 from netdsl.source import Diagnostic, NetError
+
+TENSOR_CORES = (8, 0)
+"""The compute capability of the oldest cards whose tensor cores take tf32 and bf16 (Ampere, 2020)."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,14 @@ class CudaTarget(Target[Launch]):
             text = f"a card is chosen by a whole number from 0, not {self.index!r}"
             raise NetError(Diagnostic("device", text))
         find_card(self.index)  # its errors belong here, not into the first program
+        super().__post_init__()
+
+    @override
+    def lacks(self, precision: Precision) -> str | None:
+        if precision == "f32" or self.card.capability >= TENSOR_CORES:
+            return None
+        found, first = (".".join(map(str, c)) for c in (self.card.capability, TENSOR_CORES))
+        return f"cards multiply in {precision} from compute capability {first} on, this one has {found}"
 
     @property
     @override

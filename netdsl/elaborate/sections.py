@@ -52,6 +52,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "constraints",
         "average",
         "checkpoint_seconds",
+        "precision",
         "start",
         "stages",
         "snapshots",

@@ -19,6 +19,8 @@ class Pass(ABC):
     """A named function from graph to graph; its fields are its options."""
 
     name: ClassVar[str]
+    #: whether the graph computes what it did before, but for the order of sums
+    keeps_values: ClassVar[bool] = True
 
     @abstractmethod
     def run(self, graph: Graph, log: Log) -> Graph:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from netdsl.cost import facts
 from netdsl.ir import TensorType
 from netdsl.passes.body import Body
 from netdsl.primitives import Contract
 from netdsl.primitives.epilogue import match_epilogue
+from netdsl.primitives.precision import Precision
 from netdsl.source import counted
 
 
@@ -58,4 +60,25 @@ class Limits:
         return None
 
 
+class Computer(Protocol):
+    """What passes must know of a device; targets are such."""
+
+    @property
+    def limits(self) -> Limits:
+        """How far they may fuse."""
+
+    @property
+    def precision(self) -> Precision:
+        """What contractions multiply in."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The bounds of no device in particular, and float32."""
+
+    limits: Limits = Limits()
+    precision: Precision = "f32"
+
+
 DEFAULT = Limits()
+PLAIN = Plain()

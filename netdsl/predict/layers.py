@@ -76,7 +76,7 @@ class NetworkProgram(Program):
     def _compiled(self, chosen: Mapping[str, Value]) -> Program:
         # Without outputs first: the name of an auxiliary head would be dropped with it.
         ops = self._ops.with_outputs({}).with_outputs(dict(chosen))
-        graph = passes.inference(self.device.limits).run(expand(ops))
+        graph = passes.inference(self.device).run(expand(ops))
         own = [n.id for n in (*graph.leaves("param"), *graph.leaves("state")) if n.id not in self.weights]
         if own:
             message = f"{', '.join(chosen)} takes {own[0]}, which no output of the program depends on"

@@ -19,6 +19,7 @@ from netdsl.compat import override
 from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
 from netdsl.passes.limits import Limits
+from netdsl.primitives.precision import Precision
 from netdsl.schedule import Side, View
 
 POISON = 255
@@ -55,6 +56,10 @@ class ReferenceTarget(Target[ReferenceStep]):
         slots = [*map(Slot, operands), *(Slot(view, written=True) for view in results)]
         title = f"{op.name} {' '.join(str(view.type) for view in results)}"
         return Plan((ReferenceStep(title, op, tuple(operands), tuple(results), dict(enumerate(slots))),))
+
+    @override
+    def lacks(self, precision: Precision) -> str | None:
+        return None  # the meaning of a contraction has all of them
 
     @override
     def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:

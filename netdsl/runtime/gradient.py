@@ -181,7 +181,7 @@ class Gradient:
             def make(samples: int) -> Graph:
                 ops = with_batch(graph, samples)
                 primitives = _gradient_graph(ops, self._of, self.wrt, self._training, products)
-                return passes.training(self._target.limits).run(primitives)
+                return passes.training(self._target).run(primitives)
 
             with advising(samples, make, self._target, "{} samples at a time fit"):
                 self._programs[key] = Program(make(samples), self._target, self._weights)

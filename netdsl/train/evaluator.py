@@ -50,7 +50,7 @@ class Evaluator:
 
     def _graph(self, size: int) -> Graph:
         graph = evaluation_graph(with_batch(self._objective, size))
-        return passes.inference(self._target.limits).run(graph)
+        return passes.inference(self._target).run(graph)
 
     @property
     def criterion(self) -> tuple[str, int]:

@@ -217,7 +217,7 @@ class Learner:
             if cached and self._features is not None and self._features[1] is not None:
                 objective = behind(objective, self._features[1].values)
             graph = training_graph(objective, self.settings.recipe, gather)
-            return passes.training(self._target.limits).run(graph)
+            return passes.training(self._target).run(graph)
 
         with advising(size, make, self._target, FITS):
             return Program(make(size), self._target, share)

@@ -56,10 +56,10 @@ def footprint(network: Network, batch: int, mode: Mode, device: Device = "cpu") 
 
 def program_graph(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Graph:
     """The primitives that a run of so many samples computes."""
-    limits = find_target(device).limits
+    target = find_target(device)
     if mode == "inference":
-        return passes.inference(limits).run(expand(with_batch(network.graph, batch)))
-    return passes.training(limits).run(_step(network, batch))
+        return passes.inference(target).run(expand(with_batch(network.graph, batch)))
+    return passes.training(target).run(_step(network, batch))
 
 
 def _largest_allowed(network: Network) -> int:

@@ -46,7 +46,7 @@ class Renewal:
     def _of(self, batch: Batch, number: int) -> Mapping[str, Array]:
         if batch.size not in self._programs:
             target = self._weights.device
-            graph = passes.training(target.limits).run(self._statistics(batch.size))
+            graph = passes.training(target).run(self._statistics(batch.size))
             self._programs[batch.size] = Program(graph, target, self._weights)
         program = self._programs[batch.size]
         feeds = {**batch, KEY: random_key(self._seed, number)}

@@ -201,7 +201,7 @@ def inference_graph(graph: Graph, batch: int, target: Target[Any]) -> Graph:
     except ShapeError as error:
         message = f"the network cannot take {counted(batch, 'sample')} at a time: {error.message}"
         raise NetError(Diagnostic("graph", message)) from None
-    return passes.inference(target.limits).run(primitives)
+    return passes.inference(target).run(primitives)
 
 
 def restored_program(

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from netdsl import words
 from netdsl.elaborate import Network, SectionSetting, shown
+from netdsl.primitives.precision import PRECISIONS, Precision
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, brief, counted
 from netdsl.train.calls import each_named
 from netdsl.train.freeze import weights_named
@@ -38,7 +40,8 @@ class TrainSettings:
     """How to train: see docs/training.md for each.
 
     `evaluation_batch` is `batch` of the section `eval`, else that of `train`; `checkpoint_seconds` the time
-    after which a checkpoint is written within an epoch.
+    after which a checkpoint is written within an epoch.  `precision` is what contractions multiply in, where it is
+    not that of the device.
     """
 
     optimizer: Optimizer | FullBatch = field(default_factory=lambda: OPTIMIZERS["sgd"]())
@@ -54,6 +57,7 @@ class TrainSettings:
     constraints: tuple[Constraint, ...] = ()
     average: Average | None = None
     checkpoint_seconds: float = 30.0
+    precision: Precision | None = None
     start: Load | None = None
     stages: tuple[Stage, ...] = ()
     snapshots: int = 0
@@ -266,6 +270,14 @@ def _flag(name: str, setting: SectionSetting) -> bool:
     return setting.value
 
 
+def _precision(name: str, setting: SectionSetting) -> Precision:
+    text = setting.value if isinstance(setting.value, str) else shown(setting.value)
+    found: Precision | None = next((p for p in PRECISIONS if p == text), None)
+    if found is None:
+        raise _wrong(name, setting, f"is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+    return found
+
+
 def _as_entries(values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
@@ -287,6 +299,8 @@ def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
 
 def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     value, fix = setting.value, None
+    if name == "precision":
+        fix = words.question(words.value(shown(value)))
     if isinstance(value, str) and value in OPTIMIZERS | SCHEDULES:
         fix = f"without quotes: {value}"
     elif isinstance(value, (list, tuple)) and len(value) == 1:
@@ -308,6 +322,7 @@ _READERS: Mapping[str, Callable[[str, SectionSetting], Any]] = {
     "constraints": partial(_several, CONSTRAINTS, "constraint"),
     "average": partial(_chosen, AVERAGES),
     "checkpoint_seconds": _positive,
+    "precision": _precision,
     "start": _start,
     "stages": _stages,
     "snapshots": _integer,

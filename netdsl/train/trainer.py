@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from netdsl.backend.registry import Device, find_target
+from netdsl.backend.registry import Device
 from netdsl.data import Batches, DataPlan, Usage
 from netdsl.elaborate import Network, need_network
 from netdsl.ops.rebatch import with_batch
@@ -20,6 +20,7 @@ from netdsl.train.callback import Callback, FitResult, need_callbacks
 from netdsl.train.callbacks import EarlyStopping, FollowSettings
 from netdsl.train.checkpoint import Checkpoint, Progress, Run, check_finite, load_checkpoint
 from netdsl.train.class_weights import with_class_weights
+from netdsl.train.computer import computer
 from netdsl.train.data_settings import data_plan
 from netdsl.train.evaluator import Evaluator
 from netdsl.train.folder import folds_in
@@ -74,7 +75,7 @@ class Trainer:
         self.watch = need_kinds(watch)
         #: where errors of the weights to start from are, if not at the setting of the file
         self.start_place = None if start is None else _whole(Source("start", str(start)))
-        self._device = find_target(device, threads=threads)
+        self._device = computer(network, self.settings, device, threads)
         kind = Learner if self.settings.full_batch is None else FullBatchLearner
         self.learner: Learning = kind(network, self.settings, self._device)
         self._loop, self.saved = Loop(self.learner), False

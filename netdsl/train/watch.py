@@ -81,7 +81,7 @@ class Watch(Callback):
         if "activations" in self.kinds:
             read = networkx.ancestors(learner.objective.nx, learner.objective.outputs["loss"].node)
             graph = _activation_graph(with_batch(self._network.graph, self._batch.size), read)
-            graph = passes.inference(self._target.limits).run(graph)
+            graph = passes.inference(self._target).run(graph)
             self._activations = Program(graph, self._target, learner.program)
 
     def on_batch_begin(self, loop: Loop) -> None:

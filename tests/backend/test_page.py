@@ -74,5 +74,7 @@ def test_its_option_and_what_it_refuses(sketch, capsys):
     assert "contract" in capsys.readouterr().out.splitlines()
     with pytest.raises(LookupError, match="non_max_suppression has no kernel on sketch"):
         netdsl.compile(elaborate(Source("b.net", BOXES), 2), device="sketch")
-    with pytest.raises(netdsl.NetError, match="sketch has no option threads: its options are verbose"):
+    with pytest.raises(
+        netdsl.NetError, match="sketch has no option threads: its options are precision, verbose"
+    ):
         netdsl.device("sketch", threads=2)

@@ -41,7 +41,7 @@ def check(got, graph, feeds, title):
 
 
 def pipeline(training):
-    return (passes.training if training else passes.inference)(POISONED.limits)
+    return (passes.training if training else passes.inference)(POISONED)
 
 
 BLOCKS = [pytest.param(k, marks=() if k < 4 else pytest.mark.slow) for k in range(10)]

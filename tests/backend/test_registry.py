@@ -28,7 +28,12 @@ REFUSED = {
     "a negative number": (("cuda:-1", {}), "'-1' in cuda:-1 is no number"),
     "a digit of another script": (("cuda:\u0663", {}), "is no number of a device"),
     "two numbers": (("cuda:1", {"index": 0}), "cuda:1 has the number 1, and index = 0 is given too"),
-    "an unknown option": (("cpu", {"poison": True}), "cpu has no option poison: its options are threads"),
+    "an unknown option": (
+        ("cpu", {"poison": True}),
+        "cpu has no option poison: its options are precision, threads",
+    ),
+    "a precision it lacks": (("cpu", {"precision": "bf16"}), "the device cpu multiplies in f32, not in bf16"),
+    "no precision": (("reference", {"precision": "fp16"}), "precision is f32, tf32 or bf16, not 'fp16'"),
     "a wrong value": (("cpu", {"threads": 0}), "0 threads are asked for"),
 }
 

@@ -35,7 +35,7 @@ def plan(sample):
     graph, names = build(sample)
     wrt = [n for k, n in enumerate(names) if k not in sample.fixed]
     target = CpuTarget(2)
-    primitives = passes.inference(target.limits).run(with_gradients(expand(graph), wrt))
+    primitives = passes.inference(target).run(with_gradients(expand(graph), wrt))
     return lower(make_schedule(primitives), target)
 
 

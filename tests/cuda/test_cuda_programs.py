@@ -30,7 +30,7 @@ def test_random_networks(seed, training, monkeypatch):
     expected = interpret(graph, feeds, np.float64)
     everything = {**expected.outputs, **expected.updates}
     pipeline = passes.training if training else passes.inference
-    program = Program(pipeline(device.limits).run(graph), device)
+    program = Program(pipeline(device).run(graph), device)
     for leaf in (*program.graph.leaves("param"), *program.graph.leaves("state")):
         program.set(leaf.id, feeds[leaf.id])
     got = program.run({name: feeds[name] for name in program.inputs})
@@ -44,7 +44,7 @@ def test_random_networks(seed, training, monkeypatch):
 def test_parts_of_values(seed, monkeypatch):
     device = emulated(monkeypatch)
     pipeline = passes.training if seed % 2 else passes.inference
-    compare(pipeline(device.limits).run(drawn(seed, seed % 2 == 1)), seed, device)
+    compare(pipeline(device).run(drawn(seed, seed % 2 == 1)), seed, device)
 
 
 def losses(folder: Path) -> list[float]:
@@ -70,7 +70,7 @@ def test_a_training_has_the_losses_of_the_cpu(monkeypatch, capsys, tmp_path):
 def test_the_order_of_threads_changes_no_bit(monkeypatch):
     """One training step under three orders of blocks and warps."""
     device = emulated(monkeypatch)
-    graph = passes.training(device.limits).run(random_graph(3, True))
+    graph = passes.training(device).run(random_graph(3, True))
     feeds = random_feeds(graph, 3)
     found = []
     for seed in (0, 1, 2):

@@ -73,7 +73,7 @@ class Compiled:
     def __init__(self, sample: Sample, primitives: Graph, names: list[str], device: Target) -> None:
         graph = with_gradients(primitives, [n for k, n in enumerate(names) if k not in sample.fixed])
         pipeline = passes.training if sample.training else passes.inference
-        self.graph = pipeline(device.limits).run(graph)
+        self.graph = pipeline(device).run(graph)
         self.program = Program(self.graph, device)
 
     def run(self, feeds: dict[str, np.ndarray]) -> tuple[dict, dict]:

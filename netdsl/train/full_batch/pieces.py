@@ -85,7 +85,7 @@ class Programs:
         if key not in self._made:
 
             def make(samples: int) -> Graph:
-                return passes.training(self._target.limits).run(self.graph(kind, samples, frozen))
+                return passes.training(self._target).run(self.graph(kind, samples, frozen))
 
             with advising(size, make, self._target, FITS if self.adds_up else "{} samples fit"):
                 self._made[key] = Program(make(size), self._target, self.root)

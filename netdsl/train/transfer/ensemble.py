@@ -90,7 +90,7 @@ class EnsembleEvaluator:
         key = (size, trunk)
         if key not in self._programs:
             graph = self._graph(with_batch(self._objective, size), trunk)
-            self._programs[key] = Program(passes.inference(self._target.limits).run(graph), self._target)
+            self._programs[key] = Program(passes.inference(self._target).run(graph), self._target)
         return self._programs[key]
 
     def _graph(self, objective: Graph, trunk: bool) -> Graph:

@@ -1,0 +1,93 @@
+"""The setting `precision`: what it says wrong, where it goes, and what of a training it changes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import netdsl
+from netdsl.ir.parse import parse_graph
+from netdsl.primitives import LEAVES, PRIMITIVES, Contract
+from netdsl.source import NetError
+from netdsl.train import Trainer
+from netdsl.train.settings import train_settings
+from tests.calls import call
+from tests.train.nets import network, plan
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WRONG = {
+    "bfloat16": "did you mean bf16",
+    "float32": "did you mean f32",
+    "fp16": "precision is f32, tf32 or bf16, not fp16",
+    "16": "precision is f32, tf32 or bf16, not 16",
+}
+
+
+def with_precision(value):
+    return network(("metrics", f"precision = {value}\n  metrics"))
+
+
+def precisions(program):
+    return {n.op.precision for n in program.graph if isinstance(n.op, Contract)}
+
+
+@pytest.mark.parametrize("value", WRONG)
+def test_what_is_no_precision(value):
+    with pytest.raises(NetError, match=WRONG[value]) as error:
+        train_settings(with_precision(value))
+    assert error.value.diagnostics[0].span.text == value
+
+
+def test_the_processor_refuses_it_at_its_place():
+    with pytest.raises(NetError, match="the device cpu multiplies in f32, not in bf16") as error:
+        Trainer(with_precision("bf16"))
+    assert error.value.diagnostics[0].span.text == "bf16"
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_training_and_validation_multiply_in_it(precision):
+    losses = {}
+    for asked in ("f32", precision):
+        trainer = Trainer(with_precision(asked), data=plan(), device="reference")
+        result = trainer.fit()
+        assert precisions(trainer.program) == {asked}
+        assert all(a.dtype == np.float32 for a in trainer.program.state_dict().values())
+        losses[asked] = [result.test["loss"], result.validation["loss"]]
+    assert losses[precision] != losses["f32"]
+    np.testing.assert_allclose(losses[precision], losses["f32"], rtol=2e-2)
+
+
+def test_it_is_that_of_the_device_where_the_file_says_none():
+    device = netdsl.device("reference", precision="tf32")
+    assert precisions(Trainer(network(), data=plan(), device=device).program) == {"tf32"}
+    assert precisions(Trainer(with_precision("bf16"), data=plan(), device=device).program) == {"bf16"}
+
+
+@pytest.mark.parametrize("mode", [[], ["--training"]])
+def test_compile_takes_it_from_the_command_line(mode, capsys):
+    words = ["compile", EXAMPLES / "digits.net", "--device", "reference", "--emit", "primitives", *mode]
+    _, text, _ = call(capsys, *words, "--precision", "bf16")
+    graph = parse_graph(text, {op.name: op for op in (*LEAVES, *PRIMITIVES)})
+    assert {n.op.precision for n in graph if isinstance(n.op, Contract)} == {"bf16"}
+    assert "precision" not in call(capsys, *words)[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", EXAMPLES / "digits.net", "--no-save"),
+        ("lr-range", EXAMPLES / "digits.net"),
+        ("compile", EXAMPLES / "digits.net"),
+        ("compile", EXAMPLES / "digits.net", "--training"),
+    ],
+)
+def test_commands_refuse_it_on_the_processor(words, capsys):
+    status, out, err = call(capsys, *words, "--precision", "bf16")
+    assert (status, out) == (1, "")
+    assert "the device cpu multiplies in f32, not in bf16" in err
+    assert "f32 is on every device, tf32 and bf16 on cuda" in err
+
+
+def test_a_precision_that_nobody_has_is_wrong_usage(capsys):
+    status, _, err = call(capsys, "train", EXAMPLES / "digits.net", "--precision", "fp16")
+    assert status == 2 and "--precision" in err and "fp16" in err
