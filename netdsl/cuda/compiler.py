@@ -16,6 +16,7 @@ import inspect
 import linecache
 import math
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -30,6 +31,7 @@ from netdsl.cache import Cache
 from netdsl.cuda.codegen.scalar import emit, types_of
 from netdsl.cuda.intrinsics import intrinsics
 from netdsl.cuda.step import Parameter, Source
+from netdsl.cuda.tensor_intrinsics import tensor_intrinsics
 from netdsl.cuda.tile_intrinsics import tile_intrinsics
 from netdsl.extras import need
 from netdsl.native.emit import F32, I1, I32, I64
@@ -39,6 +41,7 @@ CACHE = Cache("cuda")
 #: what shapes the code of tapes beside the tapes themselves
 _PRINTERS = Sources([Path(__file__).parents[1] / "native", Path(__file__).parent / "codegen"])
 _COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm")
+_FAMILIES = (intrinsics, tile_intrinsics, tensor_intrinsics)
 _TRIPLE = "nvptx64-nvidia-cuda"
 _TYPES = ("float32", "int32", "int64", "uint8", "uint32", "uint64", "boolean")
 
@@ -182,14 +185,14 @@ def _versions() -> tuple[str, ...]:
 @functools.cache
 def _own() -> str:
     """A hash of this file and of the instructions that this package adds."""
-    modules = (sys.modules[function.__module__] for function in (key_of, intrinsics, tile_intrinsics))
+    modules = (sys.modules[function.__module__] for function in (key_of, *_FAMILIES))
     return hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()
 
 
 @functools.cache
 def _intrinsics() -> dict[str, Any]:
     numba = (_numba_cuda(), importlib.import_module("numba.cuda.extending"))
-    return intrinsics(*numba) | tile_intrinsics(*numba)
+    return dict(ChainMap(*(family(*numba) for family in _FAMILIES)))
 
 
 @functools.cache

@@ -167,9 +167,9 @@ def test_what_is_not_finite_stays_in_its_sums():
 
 
 def test_a_plan_follows_from_sizes_alone():
-    assert cut(10, 10, 10, 1) == cut(10, 10, 10, 1)
+    assert cut(10, 10, 10, 1, "f32") == cut(10, 10, 10, 1, "f32")
     for sizes in itertools.product((1, 7, 4096), (1, 64, 1000), (0, 9, 1_000_000), (1, 32)):
-        tile, parts = cut(*sizes)
+        tile, parts = cut(*sizes, "f32")
         chunks = max(1, -(-sizes[2] // tile.depth))
         assert 1 <= parts <= chunks and -(-chunks // -(-chunks // parts)) == parts
 

@@ -7,6 +7,7 @@ a thread for each tap and one or four channels: each warp of a block sums over p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from netdsl.backend.step import Slot
 from netdsl.cuda.codegen.lines import Lines
@@ -17,8 +18,10 @@ from netdsl.cuda.contract.finish import Ending, Finish
 from netdsl.cuda.contract.geometry import Axis
 from netdsl.cuda.contract.index import Index, Place
 from netdsl.cuda.contract.maps import Maps
+from netdsl.cuda.contract.precision import round_here
 from netdsl.cuda.contract.sums import part_sums, partial
 from netdsl.cuda.step import Launch, Parameter, Source
+from netdsl.primitives.precision import Precision
 
 THREADS = 256
 WARPS = THREADS // WARP
@@ -27,6 +30,25 @@ BLOCKS = 1056
 LEAST_PIXELS = 8
 """That a warp sums at least."""
 MOST_PARTS = 128
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """The arrays x and y of a thread: so many channels, and the precision in which they are multiplied."""
+
+    width: int
+    precision: Precision
+
+    def fetch(self, out: Lines, name: str, pointer: str, place: str, inside: str = "True") -> None:
+        """Read one of them, zeros unless it is inside."""
+        out.add(f"fetch{self.width}({name}, 0, {pointer}, {place}, {inside})")
+
+    def multiply(self, out: Lines) -> None:
+        """Add the products to the totals."""
+        for name in ("x", "y"):
+            round_here(out, self.precision, name, 0, self.width)
+        with out.block(f"for q in range({self.width})"):
+            out.add("total[q] += x[q] * y[q]")
 
 
 def is_depthwise(call: Call) -> bool:
@@ -61,12 +83,12 @@ def _pixels(call: Call, maps: Maps, end: Ending) -> Launch:
     values = {**maps.values, **end.values, "vectors": count, **divisor_values("lanes", vectors)}
     values |= {f"tap_count{k}": a.taps for k, a in enumerate(maps.axes)}
     slots = {**end.slots, "a": Slot(call.source), "b": Slot(kernel)}
-    source = _pixel_source(row, tap, place, end.finish)
+    source = _pixel_source(row, tap, place, end.finish, call.op.precision)
     return Launch(call.title, source, -(-count // THREADS), THREADS, values, slots)
 
 
-def _pixel_source(row: Index, tap: Index, kernel: Index, finish: Finish) -> Source:
-    width, axes = finish.width, row.axes
+def _pixel_source(row: Index, tap: Index, kernel: Index, finish: Finish, precision: Precision) -> Source:
+    width, axes, factors = finish.width, row.axes, _Factors(finish.width, precision)
     found = [Parameter("a", to="f32"), Parameter("b", to="f32"), Parameter("vectors", "i32")]
     found += [
         p for a in range(axes) for p in (Parameter(f"bound{a}", "u32"), Parameter(f"tap_count{a}", "i32"))
@@ -82,7 +104,7 @@ def _pixel_source(row: Index, tap: Index, kernel: Index, finish: Finish) -> Sour
             channel = out.let(f"int32({lane} * {width})")
             place = row.place(out, pixel, "True")
             first = [f"{place.offset} + {channel} + a_term_start", f"{channel} + b_term_start"]
-            _taps(out, 0, place.coordinates, [out.let(f"int32({x})") for x in first], width)
+            _taps(out, 0, place.coordinates, [out.let(f"int32({x})") for x in first], factors)
             finish.emit(out, [f"total[{q}]" for q in range(width)], pixel, out.let(f"uint32({channel})"))
     return out.source(parameters, (THREADS, 4))
 
@@ -95,23 +117,18 @@ def _declare(out: Lines, finish: Finish) -> None:
         out.add("total[q] = float32(0.0)")
 
 
-def _grow(out: Lines, width: int) -> None:
-    with out.block(f"for q in range({width})"):
-        out.add("total[q] += x[q] * y[q]")
-
-
-def _taps(out: Lines, axis: int, at: Sequence[str], places: Sequence[str], width: int) -> None:
+def _taps(out: Lines, axis: int, at: Sequence[str], places: Sequence[str], factors: _Factors) -> None:
     """The loop over the taps along an axis and those after it, of source and kernel at `places` so far."""
     if axis == len(at):
         for name, pointer, place in zip("xy", "ab", places, strict=True):
-            out.add(f"fetch{width}({name}, 0, {pointer}, {place}, True)")
-        _grow(out, width)
+            factors.fetch(out, name, pointer, place)
+        factors.multiply(out)
         return
     out.add(f"j{axis} = int32(0)")
     with out.block(f"while j{axis} < tap_count{axis}"):
         with out.block(f"if uint32({at[axis]} + j{axis} * taps_step{axis}) < bound{axis}"):
             steps = (f"{p} + j{axis} * {s}_term_stride{axis}" for p, s in zip(places, "ab", strict=True))
-            _taps(out, axis + 1, at, [out.let(f"int32({s})") for s in steps], width)
+            _taps(out, axis + 1, at, [out.let(f"int32({s})") for s in steps], factors)
         out.add(f"j{axis} = int32(j{axis} + 1)")
 
 
@@ -141,12 +158,12 @@ def _gradient_launch(call: Call, maps: Maps, end: Ending, parts: int) -> Launch:
     values = {**maps.values, **end.values, "vectors": vectors, **divisor_values("across", across)}
     values |= {"pixels": maps.pixels, "share": -(-maps.pixels // (parts * WARPS)), "part_step": step}
     slots = {**end.slots, "a": Slot(call.source), "b": Slot(y)}
-    source = _gradient_source(tap, pixel, term, end.finish)
+    source = _gradient_source(tap, pixel, term, end.finish, call.op.precision)
     return Launch(call.title, source, across * parts, THREADS, values, slots, 4 * parts * step)
 
 
-def _gradient_source(tap: Index, pixel: Index, term: Index, finish: Finish) -> Source:
-    width = finish.width
+def _gradient_source(tap: Index, pixel: Index, term: Index, finish: Finish, precision: Precision) -> Source:
+    width, factors = finish.width, _Factors(finish.width, precision)
     found = [Parameter("a", to="f32"), Parameter("b", to="f32")]
     found += [Parameter(name, "i32") for name in ("vectors", "pixels", "share")] + [
         Parameter("part_step", "i64")
@@ -175,7 +192,7 @@ def _gradient_source(tap: Index, pixel: Index, term: Index, finish: Finish) -> S
                 term,
                 channel,
                 f"{part} * {WARPS} + {warp}",
-                width,
+                factors,
             )
         with out.block(f"for q in range({width})"):
             out.add(f"shared[q * {THREADS} + thread] = total[q]")
@@ -189,7 +206,7 @@ def _gradient_source(tap: Index, pixel: Index, term: Index, finish: Finish) -> S
 
 
 def _pixel_sums(
-    out: Lines, tap: Place, pixel: Index, term: Index, channel: str, share: str, width: int
+    out: Lines, tap: Place, pixel: Index, term: Index, channel: str, share: str, factors: _Factors
 ) -> None:
     """The sum of a thread over the share of pixels of its warp."""
     out.add(f"at = int32(({share}) * share)")
@@ -198,8 +215,8 @@ def _pixel_sums(
         there = pixel.place(out, "at", "True")
         pairs = enumerate(zip(tap.coordinates, there.coordinates, strict=True))
         inside = " & ".join(f"(uint32({p} + {q}) < bound{a})" for a, (p, q) in pairs)
-        out.add(f"fetch{width}(x, 0, a, int32({tap.offset} + {there.offset}), {inside})")
+        factors.fetch(out, "x", "a", f"int32({tap.offset} + {there.offset})", inside)
         other = term.place(out, "at", "True")
-        out.add(f"fetch{width}(y, 0, b, int32({other.offset} + {channel}), True)")
-        _grow(out, width)
+        factors.fetch(out, "y", "b", f"int32({other.offset} + {channel})")
+        factors.multiply(out)
         out.add("at = int32(at + 1)")

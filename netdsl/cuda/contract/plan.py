@@ -37,8 +37,6 @@ def accepts(node: Node, side: Side, index: int, view: View) -> bool:
 
 def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
     """The launches of a contraction with its epilogue; LookupError for views of more than 2^31 elements."""
-    if op.precision != "f32":
-        raise LookupError(f"there is no kernel that multiplies in {op.precision}")
     (result,) = results
     for view in (*operands, result):
         if (found := view.hull().type.size // view.item) > MOST:
@@ -54,7 +52,7 @@ def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View
 def _launches(call: Call, work: Work) -> Iterator[Launch]:
     """One launch, or those of parts of the sums and of the sum of the parts."""
     groups = call.op.groups
-    tile, parts = cut(work.rows, work.columns, work.terms, groups)
+    tile, parts = cut(work.rows, work.columns, work.terms, groups, call.op.precision)
     if parts == 1:
         yield _product(call, work, tile, 1, work.ending)
         return
@@ -65,7 +63,7 @@ def _launches(call: Call, work: Work) -> Iterator[Launch]:
 
 def _product(call: Call, work: Work, tile: Tile, parts: int, end: Ending) -> Launch:
     """The launch of a product of matrices; parts lie one after the other."""
-    source = Product(work.a, work.b, tile, end.finish).source()
+    source = Product(work.a, work.b, tile, end.finish, call.op.precision).source()
     groups = call.op.groups
     step = 0 if parts == 1 else work.rows * groups * work.columns
     tiles = {"row_tiles": -(-work.rows // tile.rows), "column_tiles": -(-work.columns // tile.columns)}

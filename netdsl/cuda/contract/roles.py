@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from netdsl.cuda.codegen.wide import in_fours
 from netdsl.cuda.contract.call import Call
+from netdsl.cuda.contract.core import Operand
 from netdsl.cuda.contract.finish import Ending
 from netdsl.cuda.contract.geometry import Axis
 from netdsl.cuda.contract.index import Index
 from netdsl.cuda.contract.maps import Maps
-from netdsl.cuda.contract.product import Operand
 from netdsl.schedule import Layout, View
 
 
