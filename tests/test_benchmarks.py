@@ -11,9 +11,10 @@ COMMANDS = {
     "inference": ["--only", "lenet5", "--rounds", "1"],
     "elementwise": ["--only", "softmax 128x10", "--no-torch", "--seconds", "0.01"],
     "kernels": ["--only", "lenet dense3", "--no-torch", "--seconds", "0.01"],
+    "host_time": ["--only", "lenet5", "--seconds", "0.01"],
     "report": ["--runs", "1", "--layers", "200"],
 }
-NEEDED = {"inference": "onnxruntime"}
+NEEDED = {"inference": "onnxruntime", "host_time": "numba_cuda"}
 
 
 def run(name, *arguments):

@@ -60,7 +60,7 @@ class Executable(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Run all steps once, and return when they are done."""
+        """Run all steps once; what reads their results waits for them."""
 
     @abstractmethod
     def run_step(self, number: int) -> None:

@@ -6,7 +6,7 @@ There are two: `driver` has the GPUs of this machine, `emulated` executes the sa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,25 @@ class BoundLaunch:
     dead: tuple[tuple[int, int], ...] = ()
 
 
+class Bound(ABC):
+    """Launches of a card that are ready to run, again and again."""
+
+    @abstractmethod
+    def run(self) -> None:
+        """Start all of them, one after the other, behind all that was launched."""
+
+    @abstractmethod
+    def run_one(self, number: int) -> None:
+        """Run one of them, and return when it is done."""
+
+
 class Card(ABC):
     """One GPU.  Its methods raise NetError where the card or its driver refuses."""
 
     #: compute capability, such as (9, 0)
     capability: tuple[int, int]
+    #: kernels that were compiled for it, and not found in the cache
+    compiled: int = 0
 
     @abstractmethod
     def capacity(self) -> int:
@@ -75,12 +89,8 @@ class Card(ABC):
         """The kernel of a source, for launches with so many bytes of dynamic shared memory."""
 
     @abstractmethod
-    def run(self, launches: Sequence[BoundLaunch]) -> None:
-        """Run launches one after the other, and return when the last is done."""
-
-    @abstractmethod
-    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
-        """What runs the same launches again and again, and returns when the last is done."""
+    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
+        """Make launches ready to run; `replayed` may take longer, so that each run costs the host less."""
 
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:

@@ -38,6 +38,8 @@ from netdsl.native.emit import F32, I1, I32, I64
 from netdsl.source import Diagnostic, NetError
 
 CACHE = Cache("cuda")
+PTX = "ptx"
+"""The form in which the emulator takes kernels."""
 #: what shapes the code of tapes beside the tapes themselves
 _PRINTERS = Sources([Path(__file__).parents[1] / "native", Path(__file__).parent / "codegen"])
 _COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm")
@@ -59,7 +61,7 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
         made: bytes = nvvm.compile_ir(modules, opt=3, arch=f"compute_{capability[0]}{capability[1]}")
         return made.decode().strip("\0\n ")
 
-    return _kept(key_of(source, capability, "ptx"), make)
+    return _kept(key_of(source, capability, PTX), make)
 
 
 def _kept(key: str, make: Callable[[], str]) -> str:
@@ -69,6 +71,11 @@ def _kept(key: str, make: Callable[[], str]) -> str:
     made = make()
     CACHE.store(key, made.encode())
     return made
+
+
+def is_kept(source: Source, capability: tuple[int, int], form: str) -> bool:
+    """Whether a form of a kernel is on disk, and need not be compiled."""
+    return CACHE.load(key_of(source, capability, form)) is not None
 
 
 def key_of(source: Source, capability: tuple[int, int], form: str) -> str:

@@ -16,13 +16,18 @@ from netdsl.source import Diagnostic, NetError
 
 def compile_cubin(source: Source, capability: tuple[int, int]) -> bytes:
     """The machine code of a kernel for cards of exactly this compute capability."""
-    key = key_of(source, capability, f"cubin {linker_version()}")
+    key = key_of(source, capability, cubin_form())
     kept = CACHE.load(key)
     if kept is not None:
         return kept
     code, _ = assemble(compile_ptx(source, capability), capability)
     CACHE.store(key, code)
     return code
+
+
+def cubin_form() -> str:
+    """The form in which machine code is kept."""
+    return f"cubin {linker_version()}"
 
 
 def linker_version() -> tuple[int, int]:

@@ -10,17 +10,16 @@ import ctypes
 import functools
 import importlib
 import os
-import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from netdsl.backend.memory import Array, OutOfMemory
-from netdsl.cuda.card import VARIABLE, BoundLaunch, Card
-from netdsl.cuda.compiler import compile_ptx
-from netdsl.cuda.cubin import compile_cubin
+from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, Card
+from netdsl.cuda.compiler import is_kept
+from netdsl.cuda.cubin import compile_cubin, cubin_form
 from netdsl.cuda.step import Source
 from netdsl.extras import need
 from netdsl.ir import TensorType
@@ -33,7 +32,19 @@ OLDEST = (7, 5)
 PLAIN_SHARED = 48 * 1024
 """Bytes of dynamic shared memory that a kernel may have without asking."""
 
-_ENTRY = re.compile(r"\.entry\s+([\w$]+)")
+_FAULTS = (
+    "ILLEGAL_ADDRESS",
+    "ILLEGAL_INSTRUCTION",
+    "MISALIGNED_ADDRESS",
+    "INVALID_ADDRESS_SPACE",
+    "INVALID_PC",
+    "HARDWARE_STACK_ERROR",
+    "LAUNCH_FAILED",
+    "LAUNCH_TIMEOUT",
+    "ASSERT",
+)
+"""The errors of kernels, of which the driver tells at a later call."""
+
 _EMULATE = f"{VARIABLE}=emulated executes kernels on the processor, slowly, for checking"
 
 
@@ -43,6 +54,7 @@ class DriverCard(Card):
     def __init__(self, number: int) -> None:
         self._driver = _driver()
         self._process = os.getpid()
+        self._faults = {getattr(self._driver.CUresult, f"CUDA_ERROR_{name}") for name in _FAULTS}
         self._open(number)
         self._functions: dict[str, Any] = {}
 
@@ -86,6 +98,11 @@ class DriverCard(Card):
         text = _words(self._driver, error)
         if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             return OutOfMemory(Diagnostic("memory", f"{self._name} has no memory left ({name}: {text})"))
+        if error in self._faults:  # told by whichever call comes next
+            fix = f"{_EMULATE}, and names the line that fails"
+            return NetError(
+                Diagnostic("device", f"the GPU failed in what it ran before {name}: {text}", fix=fix)
+            )
         return NetError(Diagnostic("device", f"the CUDA driver refuses {name}: {text}"))
 
     def _enter(self) -> None:
@@ -122,7 +139,7 @@ class DriverCard(Card):
         """Give memory back; a process that was forked has none of it."""
         if os.getpid() == self._process:
             self._enter()
-            self._wait("giving memory back")
+            self.wait("giving memory back")
             self._call("cuMemFree", address)
 
     def write(self, address: int, array: Array) -> None:
@@ -140,7 +157,7 @@ class DriverCard(Card):
         raw = np.empty(size, np.uint8)
         self._enter()
         self._call("cuMemcpyDtoHAsync", raw.ctypes.data, address, size, self._stream)
-        self._wait("copying results")
+        self.wait("a run")
         return np.array(np.ndarray(t.shape, dtype, raw, 0, tuple(strides)))
 
     def load(self, source: Source, shared: int) -> Any:
@@ -148,72 +165,64 @@ class DriverCard(Card):
         key = source.key
         if key not in self._functions:
             self._enter()
-            code = compile_cubin(source, self.capability)
-            found = _ENTRY.search(compile_ptx(source, self.capability))
-            assert found is not None
-            module = self._call("cuModuleLoadData", code)
-            self._functions[key] = self._call("cuModuleGetFunction", module, found[1].encode())
+            self.compiled += not is_kept(source, self.capability, cubin_form())
+            module = self._call("cuModuleLoadData", compile_cubin(source, self.capability))
+            (self._functions[key],) = self._call("cuModuleEnumerateFunctions", 1, module)
         if shared > PLAIN_SHARED:
             kind = self._driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             self._call("cuFuncSetAttribute", self._functions[key], kind, shared)
         return self._functions[key]
 
-    def run(self, launches: Sequence[BoundLaunch]) -> None:
-        """Run launches one after the other."""
-        self._enter()
-        for launch in launches:
-            self._launch(launch)
-        self._wait(launches[0].title if len(launches) == 1 else "a run")
+    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
+        """The launches, or a CUDA graph of them, which costs the host one call for all."""
+        return _Graph(self, launches) if replayed and launches else _Launches(self, launches)
 
-    def _launch(self, launch: BoundLaunch) -> None:
-        data = ctypes.create_string_buffer(launch.arguments, len(launch.arguments))
-        size = ctypes.c_size_t(len(launch.arguments))
-        extra = (ctypes.c_void_p * 5)(1, ctypes.addressof(data), 2, ctypes.addressof(size), 0)
-        grid, block = (launch.blocks, 1, 1), (launch.threads, 1, 1)
-        where = (launch.shared, self._stream, 0, ctypes.addressof(extra))
-        self._call("cuLaunchKernel", launch.function, *grid, *block, *where)
-
-    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
-        """A CUDA graph of the launches, which costs the host one call for all of them."""
-        if not launches:
-            return lambda: None
+    def start(self, calls: Sequence[tuple[Any, ...]]) -> None:
+        """Launch kernels, each with what `cuLaunchKernel` takes."""
         self._enter()
-        driver, call = self._driver, self._call
-        call(
-            "cuStreamBeginCapture",
-            self._stream,
-            driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL,
-        )
+        launch, success = self._driver.cuLaunchKernel, self._driver.CUresult.CUDA_SUCCESS
+        for given in calls:
+            (error,) = launch(*given)
+            if error != success:
+                raise self._refused("cuLaunchKernel", error)
+
+    @property
+    def stream(self) -> Any:
+        """Where launches run, in order."""
+        return self._stream
+
+    def capture(self, calls: Sequence[tuple[Any, ...]]) -> Any:
+        """A CUDA graph of launches."""
+        self._enter()
+        modes, call = self._driver.CUstreamCaptureMode, self._call
+        call("cuStreamBeginCapture", self._stream, modes.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
         try:
-            for launch in launches:
-                self._launch(launch)
+            self.start(calls)
         finally:
             graph = call("cuStreamEndCapture", self._stream)
         made = call("cuGraphInstantiate", graph, 0)
         call("cuGraphDestroy", graph)
-        replay = _Replay(self, made)
-        weakref.finalize(replay, self._forget, made).atexit = False
-        return replay
+        return made
 
-    def _forget(self, graph: Any) -> None:
+    def forget(self, graph: Any) -> None:
+        """Give a graph back; a process that was forked has none of it."""
         if os.getpid() == self._process:
             self._enter()
             self._call("cuGraphExecDestroy", graph)
 
     def replay(self, graph: Any) -> None:
-        """Run a recorded graph, and return when it is done."""
+        """Start a recorded graph."""
         self._enter()
         self._call("cuGraphLaunch", graph, self._stream)
-        self._wait("a run")
 
-    def _wait(self, what: str) -> None:
-        try:
-            self._call("cuStreamSynchronize", self._stream)
-        except NetError as error:
-            text = f"the GPU failed in {what}: {error.diagnostics[0].message}"
-            raise NetError(
-                Diagnostic("device", text, fix=f"{_EMULATE}, and names the line that fails")
-            ) from error
+    def wait(self, what: str) -> None:
+        """Return when all that was launched is done; NetError, with `what` ran, where it failed."""
+        error, *_ = self._driver.cuStreamSynchronize(self._stream)
+        if error in self._faults:
+            text = f"the GPU failed in {what}: {_words(self._driver, error)}"
+            raise NetError(Diagnostic("device", text, fix=f"{_EMULATE}, and names the line that fails"))
+        if error != self._driver.CUresult.CUDA_SUCCESS:
+            raise self._refused("cuStreamSynchronize", error)
 
     def facts(self) -> Mapping[str, Any]:
         """The card, its memory and its driver."""
@@ -226,13 +235,42 @@ class DriverCard(Card):
         }
 
 
-class _Replay:
-    """Calls a recorded graph."""
+class _Launches(Bound):
+    """Launches whose arguments lie where the driver reads them, from the beginning."""
 
-    def __init__(self, card: DriverCard, graph: Any) -> None:
-        self._card, self._graph = card, graph
+    def __init__(self, card: DriverCard, launches: Sequence[BoundLaunch]) -> None:
+        self._card, self._titles = card, [launch.title for launch in launches]
+        self._kept: list[Any] = []
+        self._calls = [self._call(launch) for launch in launches]
 
-    def __call__(self) -> None:
+    def _call(self, launch: BoundLaunch) -> tuple[Any, ...]:
+        data = ctypes.create_string_buffer(launch.arguments, len(launch.arguments))
+        size = ctypes.c_size_t(len(launch.arguments))
+        extra = (ctypes.c_void_p * 5)(1, ctypes.addressof(data), 2, ctypes.addressof(size), 0)
+        self._kept += (data, size, extra)
+        shape = (launch.blocks, 1, 1, launch.threads, 1, 1)
+        return (launch.function, *shape, launch.shared, self._card.stream, 0, ctypes.addressof(extra))
+
+    def run(self) -> None:
+        """Start all of them."""
+        self._card.start(self._calls)
+
+    def run_one(self, number: int) -> None:
+        """Run one."""
+        self._card.start(self._calls[number : number + 1])
+        self._card.wait(self._titles[number])
+
+
+class _Graph(_Launches):
+    """Launches that were recorded as one."""
+
+    def __init__(self, card: DriverCard, launches: Sequence[BoundLaunch]) -> None:
+        super().__init__(card, launches)
+        self._graph = card.capture(self._calls)
+        weakref.finalize(self, card.forget, self._graph).atexit = False
+
+    def run(self) -> None:
+        """Start the recording."""
         self._card.replay(self._graph)
 
 

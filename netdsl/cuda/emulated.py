@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from netdsl.backend.memory import Array, OutOfMemory
-from netdsl.cuda.card import BoundLaunch, Card
-from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.card import Bound, BoundLaunch, Card
+from netdsl.cuda.compiler import PTX, compile_ptx, is_kept
 from netdsl.cuda.emulator import DeviceMemory, Emulator, KernelFault
 from netdsl.cuda.emulator import OutOfMemory as NoRoom
 from netdsl.cuda.emulator.launch import Kernel
@@ -80,34 +80,44 @@ class EmulatedCard(Card):
     def load(self, source: Source, shared: int) -> Kernel:
         """The kernel of a source."""
         if source.key not in self._kernels:
+            self.compiled += not is_kept(source, self.capability, PTX)
             module = self._emulator.load(compile_ptx(source, self.capability))
             self._kernels[source.key] = module.kernel(module.kernels[0])
         return self._kernels[source.key]
 
-    def run(self, launches: Sequence[BoundLaunch]) -> None:
-        """Run launches one after the other; NetError names the launch, and what its kernel did wrong."""
-        for launch in launches:
-            for address, size in launch.dead:
-                self._memory.poison(address, size)
-            try:
-                self._emulator.launch(
-                    launch.function,
-                    launch.blocks,
-                    launch.threads,
-                    launch.arguments,
-                    shared=launch.shared,
-                    seed=self.seed,
-                )
-            except KernelFault as fault:
-                raise NetError(Diagnostic("device", f"the kernel of {launch.title}: {fault}")) from fault
-            self.launched += 1
+    def launch(self, launch: BoundLaunch) -> None:
+        """Run a launch; NetError names it, and what its kernel did wrong."""
+        for address, size in launch.dead:
+            self._memory.poison(address, size)
+        given = (launch.function, launch.blocks, launch.threads, launch.arguments)
+        try:
+            self._emulator.launch(*given, shared=launch.shared, seed=self.seed)
+        except KernelFault as fault:
+            raise NetError(Diagnostic("device", f"the kernel of {launch.title}: {fault}")) from fault
+        self.launched += 1
 
-    def record(self, launches: Sequence[BoundLaunch]) -> Callable[[], None]:
-        """The launches again."""
-        return lambda: self.run(launches)
+    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
+        """The launches, which are run one by one."""
+        return _Launches(self, launches)
 
     def facts(self) -> Mapping[str, Any]:
         """That it is none."""
         return {
             "gpu": f"emulated with NumPy {np.__version__}, sm_{''.join(map(str, self.capability))}, for checking"
         }
+
+
+class _Launches(Bound):
+    """They are done when `run` returns."""
+
+    def __init__(self, card: EmulatedCard, launches: Sequence[BoundLaunch]) -> None:
+        self._card, self._launches = card, launches
+
+    def run(self) -> None:
+        """Run all of them."""
+        for launch in self._launches:
+            self._card.launch(launch)
+
+    def run_one(self, number: int) -> None:
+        """Run one."""
+        self._card.launch(self._launches[number])

@@ -11,7 +11,7 @@ from netdsl.backend.step import Plan
 from netdsl.backend.target import Executable, Kernels, Listing, Room, Spot, Target
 from netdsl.compat import override
 from netdsl.cuda import planners, views
-from netdsl.cuda.card import BoundLaunch, Card
+from netdsl.cuda.card import Bound, Card
 from netdsl.cuda.cards import find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
@@ -90,9 +90,12 @@ class CudaTarget(Target[Launch]):
     ) -> Executable:
         """Compile and load the kernels, and give them their addresses."""
         card = self.card
+        before = card.compiled
         prepare, run = bind(card, lowered, where, scratch)
         sources = {s.source.key: s.source for call in lowered.calls for s in call.steps}
-        return _Executable(card, list(sources.values()), prepare, run)
+        kernels = Kernels(len(sources), card.compiled == before)
+        bound = card.bind(prepare), card.bind(run, replayed=True)
+        return _Executable(card, list(sources.values()), *bound, len(run), kernels)
 
     def facts(self) -> dict[str, Any]:
         """The card, its driver and the compilers."""
@@ -106,24 +109,25 @@ class _Executable(Executable):
         self,
         card: Card,
         sources: Sequence[Source],
-        prepare: Sequence[BoundLaunch],
-        run: Sequence[BoundLaunch],
+        prepare: Bound,
+        run: Bound,
+        count: int,
+        kernels: Kernels,
     ) -> None:
         self._card, self._sources, self._prepare, self._run = card, sources, prepare, run
-        self._replay = card.record(run)
-        self.count, self.kernels = len(run), Kernels(len(sources))
+        self.count, self.kernels = count, kernels
 
     def prepare(self) -> None:
         """Compute what depends on weights alone."""
-        self._card.run(self._prepare)
+        self._prepare.run()
 
     def run(self) -> None:
         """Run all steps once."""
-        self._replay()
+        self._run.run()
 
     def run_step(self, number: int) -> None:
         """Run one step."""
-        self._card.run(self._run[number : number + 1])
+        self._run.run_one(number)
 
     def listing(self, form: Listing) -> str:
         """The source of the kernels, or their PTX."""

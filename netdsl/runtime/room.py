@@ -18,18 +18,26 @@ from netdsl.source import Diagnostic, NetError, counted
 class NoRoom(OutOfMemory):
     """A program that needs more memory than is free.
 
-    `needed` are the bytes that it would ask for: its footprint on the device, without what it shares.
+    `needed` are the bytes that it would ask for: its footprint on the device, without what it shares.  `said` is what
+    the device says, where it was asked for them.
     """
 
-    def __init__(self, footprint: Footprint, needed: int, room: Room, at: str = "", fix: str = "") -> None:
+    def __init__(
+        self, footprint: Footprint, needed: int, room: Room, said: str = "", at: str = "", fix: str = ""
+    ) -> None:
         sizes = {**footprint.parts, "results": 0}  # these are arrays of the caller
         parts = ", ".join(f"{bytes_text(size)} {what}" for what, size in sizes.items() if size)
         has = f"{room.where} has {bytes_text(room.total)}"
         if room.free < room.total:
             has += f", {bytes_text(room.free)} of it free"
-        text = f"the network needs {bytes_text(needed)} of memory{at} ({parts}), {has}"
+        text = f"the network needs {bytes_text(needed)} of memory{at} ({parts}), {has}{said and ': '}{said}"
         super().__init__(Diagnostic("memory", text, fix=fix or None))
-        self.footprint, self.needed, self.room = footprint, needed, room
+        self.footprint, self.needed, self.room, self.said = footprint, needed, room, said
+
+    def advising(self, samples: int, fix: str) -> NoRoom:
+        """The same of a program for so many samples at a time, with advice."""
+        at = f" for {counted(samples, 'sample')} at a time"
+        return NoRoom(self.footprint, self.needed, self.room, self.said, at, fix)
 
 
 @contextmanager
@@ -43,10 +51,7 @@ def room_for(footprint: Footprint, needed: int, target: Target[Any]) -> Iterator
     except NoRoom:
         raise
     except OutOfMemory as error:
-        found = NoRoom(footprint, needed, target.room())
-        text = f"{found.diagnostics[0].message}: {error.diagnostics[0].message}"
-        found.diagnostics = (Diagnostic("memory", text),)
-        raise found from error
+        raise NoRoom(footprint, needed, target.room(), error.diagnostics[0].message) from error
 
 
 @contextmanager
@@ -59,33 +64,37 @@ def advising(samples: int, make: Callable[[int], Graph], device: Device, fix: st
     try:
         yield
     except NoRoom as error:
+        if error.room.free >= error.needed:  # there should be enough: nobody knows how much less would do
+            raise error.advising(samples, "a smaller batch needs less") from error
         target, shared = find_target(device), error.footprint.held - error.needed
 
         def needed(n: int) -> int:
             return lay_out(make(n), target).footprint().held - shared
 
         try:
-            most = last_below(needed, min(error.room.free, error.needed - 1), samples - 1)
+            most = last_below(needed, error.room.free, samples - 1, (samples, error.needed))
         except (NetError, ShapeError):  # a layer that takes no other number of samples
             raise error from None
         advice = (
             fix.format(most) if most else "not one sample fits: it takes another device, or fewer weights"
         )
-        found = NoRoom(
-            error.footprint, error.needed, error.room, f" for {counted(samples, 'sample')} at a time", advice
-        )
-        raise found from error
+        raise error.advising(samples, advice) from error
 
 
-def last_below(total: Callable[[int], int], limit: int, most: int) -> int:
-    """The largest number from 1 to `most` with total(n) <= limit, or 0; totals grow nearly along a line."""
+def last_below(
+    total: Callable[[int], int], limit: int, most: int, known: tuple[int, int] | None = None
+) -> int:
+    """The largest number from 1 to `most` with total(n) <= limit, or 0; totals grow nearly along a line.
+
+    `known` is another number and its total.
+    """
     fits, fails = 0, most + 1
-    at, last = 1, (0, 0)
+    at, last = 1, known or (0, 0)
     while fits + 1 < fails:
         size = total(at)
         fits, fails = (at, fails) if size <= limit else (fits, at)
         slope = max(1, (size - last[1]) // (at - last[0]))
-        # The first slope is that of a ray through zero, far too steep: go on to batch 2 for the second.
-        guess = 2 if at == 1 else at + (limit - size) // slope
+        # The slope of a ray through zero is far too steep: go on to batch 2 for the first one.
+        guess = 2 if last == (0, 0) else at + (limit - size) // slope
         at, last = min(max(guess, fits + 1), fails - 1), (at, size)
     return fits

@@ -113,8 +113,8 @@ class FakeDriver:
     def cuModuleLoadData(self, code: bytes) -> Sequence[Any]:
         return (self.emulator.load(code.decode()),)
 
-    def cuModuleGetFunction(self, module: Any, name: bytes) -> Sequence[Any]:
-        return (module.kernel(name.decode()),)
+    def cuModuleEnumerateFunctions(self, most: int, module: Any) -> Sequence[Any]:
+        return ([module.kernel(name) for name in module.kernels[:most]],)
 
     def cuFuncSetAttribute(self, function: Any, kind: Any, value: int) -> Sequence[Any]:
         self.attributes.append((kind, value))

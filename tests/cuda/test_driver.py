@@ -26,6 +26,8 @@ from netdsl.schedule import View
 from tests.cuda.fake_driver import FakeDriver, Result
 from tests.cuda.test_cuda_target import chain
 
+LENET = Path(__file__).parents[2] / "examples" / "lenet5.net"
+
 
 @pytest.fixture
 def fake(monkeypatch):
@@ -112,6 +114,10 @@ def test_memory_that_the_driver_refuses(fake):
     fake.fails["cuMemAlloc"] = Result.CUDA_ERROR_OUT_OF_MEMORY
     with pytest.raises(NoRoom, match=r"has 16 MiB: Fake H200 has no memory left \(cuMemAlloc: cuda_err"):
         Program(chain(), "cuda")
+    with pytest.raises(
+        NoRoom, match=r"1 sample at a time .*: Fake H200 has(.|\n)*help: a smaller batch needs less"
+    ):
+        netdsl.compile(netdsl.load(LENET), device="cuda")
     fake.fails = {"cuGraphInstantiate": Result.CUDA_ERROR_OUT_OF_MEMORY}
     with pytest.raises(NoRoom, match="cuGraphInstantiate"):
         Program(chain(), "cuda")
@@ -126,6 +132,11 @@ def test_what_the_driver_says_is_told(fake):
     with pytest.raises(netdsl.NetError, match=r"the GPU failed in a run: .*illegal_address") as caught:
         program.run({"x": np.zeros(5, np.float32)})
     assert "NETDSL_CUDA=emulated" in str(caught.value)
+    fake.fails = {"cuMemcpyDtoHAsync": Result.CUDA_ERROR_MISALIGNED_ADDRESS}
+    with pytest.raises(
+        netdsl.NetError, match=r"the GPU failed in what it ran before cuMemcpyDtoH(.|\n)*emulated"
+    ):
+        program.run({"x": np.zeros(5, np.float32)})
     fake.fails = {"cuGraphLaunch": Result.CUDA_ERROR_INVALID_VALUE}
     with pytest.raises(netdsl.NetError, match="the CUDA driver refuses cuGraphLaunch"):
         program.run({"x": np.zeros(5, np.float32)})

@@ -125,7 +125,10 @@ def test_the_last_below(slope, limit):
         calls.append(n)
         return 300 + slope * n + n * n // 50
 
-    assert last_below(total, limit, 500) == max(
-        (n for n in range(501) if 300 + slope * n + n * n // 50 <= limit and n), default=0
+    known = (600, total(600))
+    assert (
+        last_below(total, limit, 500)
+        == last_below(total, limit, 500, known)
+        == max((n for n in range(501) if 300 + slope * n + n * n // 50 <= limit and n), default=0)
     )
-    assert len(calls) < 12
+    assert len(calls) < 20
