@@ -136,6 +136,15 @@ def test_an_emulated_card_has_no_endless_memory():
         card.allocate(1 << 21)
 
 
+def test_kernels_that_are_compiled_are_told_from_those_that_are_kept(emulated, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    emulated._kernels.clear()
+    first = Program(chain(), "cuda").executable.kernels
+    assert not first.cached
+    emulated._kernels.clear()
+    assert Program(chain(), "cuda").executable.kernels == replace(first, cached=True)
+
+
 def test_kernels_are_shown(emulated):
     executable = Program(chain(), "cuda").executable
     assert "def kernel(" in executable.listing("ir")
