@@ -42,7 +42,10 @@ class Reduce(Op):
             raise ShapeError(f"axes {self.axes} are not ascending axes of rank {len(space)}")
         if self.kind != "sum" and any(space[a] == 0 for a in self.axes):
             raise ShapeError(f"{self.kind} over an axis of size 0")
-        return (TensorType(self._result(space), check_expr(self.expr, types, len(space)).dtype),)
+        dtype = check_expr(self.expr, types, len(space)).dtype
+        if self.kind == "sum" and dtype == "bool":
+            raise ShapeError("a sum takes numbers; truth values are numbers after cast_float or cast_int")
+        return (TensorType(self._result(space), dtype),)
 
     def _result(self, space: tuple[int, ...]) -> tuple[int, ...]:
         if self.keepdims:

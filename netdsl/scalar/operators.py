@@ -25,7 +25,9 @@ FLOAT_ONLY = (
 )
 #: functions that return their operand and tell derivatives to hold it fixed
 FIXED = ("stop_gradient", "stationary")
-UNARY = (*FLOAT_ONLY, "neg", "abs", "sign", "not", "float", "int", *FIXED)
+#: functions of numbers that have a sign
+SIGNED = ("neg", "abs", "sign")
+UNARY = (*FLOAT_ONLY, *SIGNED, "not", "float", "int", *FIXED)
 ARITHMETIC = ("add", "sub", "mul", "div", "pow", "max", "min", "floordiv", "mod")
 COMPARE = ("lt", "le", "gt", "ge", "eq", "ne")
 LOGIC = ("and", "or")
@@ -53,9 +55,11 @@ def literal_dtype(value: Number) -> Dtype:
 
 
 def unary_dtype(op: str, x: Dtype) -> Dtype:
-    """The type of a function of one operand; raises TypeError for an unknown name."""
+    """The type of a function of one operand; raises TypeError for an unknown name, and for a type that it lacks."""
     if op not in _UNARY_DTYPE:
         raise TypeError(f"no scalar function is called {op}")
+    if op in SIGNED and x == "bool":
+        raise TypeError(f"{op} takes numbers, and a truth value is none")
     return _UNARY_DTYPE[op] or x
 
 

@@ -28,7 +28,7 @@ from netdsl.primitives import (
     Transpose,
 )
 from netdsl.primitives.builder import KEY
-from netdsl.scalar import Arg, Index, exp
+from netdsl.scalar import Arg, Index, absolute, exp
 
 X, Y = Arg(0), Arg(1)
 RNG = np.random.default_rng(0)
@@ -158,6 +158,10 @@ REFUSED = [
     (NonMaxSuppression(3, 0.5), (F((1, 4, 5)), F((1, 2, 4))), "do not belong to boxes"),
     (NonMaxSuppression(3, 0.5), (F((1, 3, 4, 5)), F((1, 2, 5))), "do not belong to boxes"),
     (NonMaxSuppression(-1, 0.5), (F((1, 4, 5)), F((1, 2, 5))), "cannot keep -1 boxes"),
+    (Reduce("sum", X > 0, (0,)), (F((3,)),), "a sum takes numbers"),
+    (Reduce("sum", X, (0,)), (F((3,), "bool"),), "a sum takes numbers"),
+    (Map((-X,)), (F((3,), "bool"),), "neg takes numbers"),
+    (Map((absolute(X > 0),)), (F((3,)),), "abs takes numbers"),
     (Reshape((4,)), (F((3,)),), "cannot reshape"),
     (Reshape((-1, -3)), (F((3,)),), "cannot reshape"),
     (Concat(0), (F((2, 3)), F((2, 4))), "cannot concat"),
