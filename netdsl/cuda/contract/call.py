@@ -40,7 +40,8 @@ class Call:
         taps, pixels = ("x".join(map(str, sizes)) for sizes in (kernel.shape[:-2], y.shape[1:-1]))
         groups = f" in {op.groups} groups" if op.groups > 1 else ""
         at = f" @ {pixels}" if pixels else ""
-        return f"contract {op.role} {taps}{' ' if taps else ''}{x.shape[-1]}->{y.shape[-1]}{groups}{at}"
+        precision = f" {op.precision}" if op.precision != "f32" else ""
+        return f"contract {op.role}{precision} {taps}{' ' if taps else ''}{x.shape[-1]}->{y.shape[-1]}{groups}{at}"
 
     def correlations(self) -> Iterator[tuple[Axis, ...]]:
         """The axes of each."""

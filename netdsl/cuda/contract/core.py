@@ -13,6 +13,7 @@ from netdsl.cuda.contract.index import Index
 from netdsl.cuda.contract.tiles import Tile
 from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter
+from netdsl.primitives.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,15 @@ class Core(ABC):
     @abstractmethod
     def dump(self) -> None:
         """Write how the sums of the rows of a warp go to shared memory."""
+
+
+def round_here(out: Lines, precision: Precision, name: str, first: int, count: int) -> None:
+    """Write that one or four elements of an array of the thread are rounded in their place.
+
+    Every kernel of a contraction rounds its factors, whatever multiplies them, so that no result depends on the tile.
+    """
+    if precision != "f32":
+        out.add(f"{precision}x{count}({name}, {first})")
 
 
 def low(x: str, power: int) -> str:

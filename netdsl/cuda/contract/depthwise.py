@@ -14,11 +14,11 @@ from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import WARP, divided, divisor_parameters, divisor_values
 from netdsl.cuda.codegen.wide import in_fours
 from netdsl.cuda.contract.call import Call
+from netdsl.cuda.contract.core import round_here
 from netdsl.cuda.contract.finish import Ending, Finish
 from netdsl.cuda.contract.geometry import Axis
 from netdsl.cuda.contract.index import Index, Place
 from netdsl.cuda.contract.maps import Maps
-from netdsl.cuda.contract.precision import round_here
 from netdsl.cuda.contract.sums import part_sums, partial
 from netdsl.cuda.step import Launch, Parameter, Source
 from netdsl.primitives.precision import Precision

@@ -36,7 +36,10 @@ def accepts(node: Node, side: Side, index: int, view: View) -> bool:
 
 
 def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """The launches of a contraction with its epilogue; LookupError for views of more than 2^31 elements."""
+    """The launches of a contraction with its epilogue; LookupError for views of more than 2^31 elements.
+
+    Every kernel rounds the two factors to `op.precision`, with tensor cores or without, and adds up in float32.
+    """
     (result,) = results
     for view in (*operands, result):
         if (found := view.hull().type.size // view.item) > MOST:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from netdsl.compat import override
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.contract.core import Chunk, Core, Operand, high, low
-from netdsl.cuda.contract.precision import round_here
+from netdsl.cuda.contract.core import Chunk, Core, Operand, high, low, round_here
 from netdsl.cuda.contract.tiles import Tile
 from netdsl.cuda.intrinsics import LANES
 from netdsl.primitives.precision import Precision

@@ -17,8 +17,7 @@ from abc import abstractmethod
 
 from netdsl.compat import override
 from netdsl.cuda.codegen.lines import Lines
-from netdsl.cuda.contract.core import Chunk, Core, Operand, low
-from netdsl.cuda.contract.precision import round_here
+from netdsl.cuda.contract.core import Chunk, Core, Operand, low, round_here
 from netdsl.cuda.contract.tiles import Tile
 from netdsl.cuda.intrinsics import BYTES, LANES
 from netdsl.primitives.precision import Precision
