@@ -16,8 +16,12 @@ from netdsl.ir import TensorType
 from netdsl.primitives import Contract
 from netdsl.scalar import Arg, Lit, maximum
 from netdsl.schedule import View
+from netdsl.train import Trainer
+from tests.cuda import card as cards
 from tests.cuda.emulated import UNWANTED, emulated, run_emulated
 from tests.cuda.test_cuda_contract import ROLES, case, made, normal
+from tests.train.nets import plan
+from tests.train.test_precision import with_precision
 
 BOTH = ("tf32", "bf16")
 BITS = {"tf32": 11, "bf16": 8}
@@ -169,12 +173,22 @@ def test_a_plan_takes_tensor_cores_where_there_is_much_to_multiply():
     assert not cut(100_352, 64, 576, 1, "f32")[0].tensor
 
 
+@pytest.mark.emulated
+@pytest.mark.parametrize("precision", BOTH)
+def test_a_training_is_that_of_the_reference(precision, monkeypatch):
+    losses = []
+    for device in ("reference", cards.emulated(monkeypatch)):
+        found = Trainer(with_precision(precision), data=plan(), device=device).fit()
+        losses.append([found.test["loss"], found.validation["loss"]])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
 QUICK = (("tf32", 0, "forward", (9, 0)), ("bf16", 0, "backward_weights", (8, 0)))
 CODES = [
     pytest.param(*of, card, wide, marks=() if (*of, card) in QUICK and wide else pytest.mark.emulated)
+    for card in ((9, 0), (8, 0))
+    for wide in (False, True)
     for of in TENSOR_CASES
-    for card in ((8, 0), (9, 0))
-    for wide in (True, False)
 ]
 
 
