@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,20 @@ class Tensor(ABC):
     @abstractmethod
     def copy_out(self) -> Array:
         """All elements, as a new array."""
+
+
+class Staged(ABC):
+    """An array of the host that is on its way into the memory of a device."""
+
+    array: Array
+
+    @abstractmethod
+    def move_to(self, tensor: Tensor) -> None:
+        """Replace all elements of a tensor, behind all that was run."""
+
+
+Send = Callable[[Mapping[str, Array]], Mapping[str, Staged]]
+"""Starts to copy arrays to a device; those that are copied when they are used are left out."""
 
 
 class Memory(ABC):

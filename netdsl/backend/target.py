@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal
 
 from netdsl.backend.lower import Lowered
-from netdsl.backend.memory import Memory
+from netdsl.backend.memory import Array, Memory, Send, Tensor
 from netdsl.backend.step import Plan, S
 from netdsl.ir import Node, Op
 from netdsl.passes.limits import Limits
@@ -147,6 +147,14 @@ class Target(ABC, Generic[S]):
         `where` says where each buffer lies, `scratch` where that of each call does, those that prepare first.
         Raises NetError where the device does not give what its options ask for.
         """
+
+    def sender(self) -> Send:
+        """What copies batches to the device ahead, for the thread that prepares them; by default none is."""
+        return lambda _: {}
+
+    def reader(self, results: Mapping[str, Tensor]) -> Callable[[], dict[str, Array]]:
+        """What reads the results of a run, as new arrays, when it is done."""
+        return lambda: {name: tensor.copy_out() for name, tensor in results.items()}
 
     def facts(self) -> dict[str, Any]:
         """What `netdsl doctor` says of the device, by name."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from netdsl.backend.memory import Array
 from netdsl.cuda.step import Source
-from netdsl.ir import TensorType
+from netdsl.schedule import View
 
 VARIABLE = "NETDSL_CUDA"
 """The variable of the environment that says which cards there are: "emulated", or nothing for real ones."""
@@ -81,8 +81,50 @@ class Card(ABC):
         """Copy the elements of an array of the host, row-major, behind all that was launched."""
 
     @abstractmethod
-    def read(self, address: int, t: TensorType, strides: Sequence[int]) -> Array:
-        """Copy elements that lie `strides` bytes apart to the host, when all that was launched is done."""
+    def fetch(self, host: Array, address: int, view: View) -> None:
+        """Start to copy the bytes of a view, whose first element is at `address`, behind all that was launched.
+
+        They are in `host`, from the first element to the last, when `wait` returns.
+        """
+
+    @abstractmethod
+    def wait(self, what: str) -> None:
+        """Return when all that was launched is done; NetError, which says `what` ran, where it failed."""
+
+    @abstractmethod
+    def copy(self, to: int, start: int, size: int) -> None:
+        """Copy bytes within the card behind all that was launched."""
+
+    @abstractmethod
+    def pinned(self, size: int) -> Array:
+        """Page-locked bytes of the host, from which the card copies by itself."""
+
+    @abstractmethod
+    def event(self) -> Any:
+        """A moment that has passed already; `send` and `mark` give it another one."""
+
+    @abstractmethod
+    def forget_event(self, event: Any) -> None:
+        """Give an event back."""
+
+    @abstractmethod
+    def send(self, address: int, host: Array, after: Any, landed: Any) -> None:
+        """Start to copy page-locked bytes to the card, beside what is launched and behind the event `after`.
+
+        `landed` becomes the event that they are there; until then nobody may write `host`.
+        """
+
+    @abstractmethod
+    def follow(self, landed: Any) -> None:
+        """Let all that is launched from now on run behind an event."""
+
+    @abstractmethod
+    def mark(self, event: Any) -> None:
+        """Let an event be the end of all that was launched."""
+
+    @abstractmethod
+    def settle(self, event: Any) -> None:
+        """Return when an event has passed."""
 
     @abstractmethod
     def load(self, source: Source, shared: int) -> Any:

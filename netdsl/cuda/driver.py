@@ -22,8 +22,7 @@ from netdsl.cuda.compiler import is_kept
 from netdsl.cuda.cubin import compile_cubin, cubin_form
 from netdsl.cuda.step import Source
 from netdsl.extras import need
-from netdsl.ir import TensorType
-from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
 
 OLDEST = (7, 5)
@@ -49,7 +48,7 @@ _EMULATE = f"{VARIABLE}=emulated executes kernels on the processor, slowly, for 
 
 
 class DriverCard(Card):
-    """One GPU; its launches run in one stream."""
+    """One GPU; its launches run in one stream, and what is sent ahead is copied by a second one."""
 
     def __init__(self, number: int) -> None:
         self._driver = _driver()
@@ -76,7 +75,8 @@ class DriverCard(Card):
         self._name, self._total = name, int(call("cuDeviceTotalMem", device))
         self._context = call("cuDevicePrimaryCtxRetain", device)
         self._enter()
-        self._stream = call("cuStreamCreate", driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+        kind = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+        self._stream, self._copies = call("cuStreamCreate", kind), call("cuStreamCreate", kind)
 
     def _named(self, number: int) -> str:
         """What a GPU is called."""
@@ -148,17 +148,63 @@ class DriverCard(Card):
             self._enter()
             self._call("cuMemcpyHtoDAsync", address, array.ctypes.data, array.nbytes, self._stream)
 
-    def read(self, address: int, t: TensorType, strides: Sequence[int]) -> Array:
-        """Copy elements to the host, and what lies between them where there are gaps."""
-        dtype = np.dtype(NUMPY_DTYPE[t.dtype])
-        if not t.size:
-            return np.zeros(t.shape, dtype)
-        size = sum((n - 1) * s for n, s in zip(t.shape, strides, strict=True)) + dtype.itemsize
-        raw = np.empty(size, np.uint8)
+    def fetch(self, host: Array, address: int, view: View) -> None:
+        """Start to copy a view, with what lies between its elements."""
         self._enter()
-        self._call("cuMemcpyDtoHAsync", raw.ctypes.data, address, size, self._stream)
-        self.wait("a run")
-        return np.array(np.ndarray(t.shape, dtype, raw, 0, tuple(strides)))
+        self._call("cuMemcpyDtoHAsync", host.ctypes.data, address, host.nbytes, self._stream)
+
+    def copy(self, to: int, start: int, size: int) -> None:
+        """Copy bytes within the card."""
+        self._enter()
+        self._call("cuMemcpyDtoDAsync", to, start, size, self._stream)
+
+    def pinned(self, size: int) -> Array:
+        """Page-locked bytes."""
+        self._enter()
+        address = int(self._call("cuMemHostAlloc", size, self._driver.CU_MEMHOSTALLOC_PORTABLE))
+        block: Any = (ctypes.c_uint8 * size).from_address(address)
+        weakref.finalize(block, self._unpin, address).atexit = False
+        found: Array = np.frombuffer(block, np.uint8)
+        return found
+
+    def _unpin(self, address: int) -> None:
+        if os.getpid() == self._process:
+            self._enter()
+            self._call("cuStreamSynchronize", self._copies)
+            self._call("cuMemFreeHost", address)
+
+    def event(self) -> Any:
+        """A moment that has passed."""
+        self._enter()
+        return self._call("cuEventCreate", self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+
+    def forget_event(self, event: Any) -> None:
+        """Give an event back."""
+        if os.getpid() == self._process:
+            self._enter()
+            self._call("cuEventDestroy", event)
+
+    def send(self, address: int, host: Array, after: Any, landed: Any) -> None:
+        """Copy page-locked bytes by the second stream."""
+        self._enter()
+        self._call("cuStreamWaitEvent", self._copies, after, 0)
+        self._call("cuMemcpyHtoDAsync", address, host.ctypes.data, host.nbytes, self._copies)
+        self._call("cuEventRecord", landed, self._copies)
+
+    def follow(self, landed: Any) -> None:
+        """Let launches wait for an event."""
+        self._enter()
+        self._call("cuStreamWaitEvent", self._stream, landed, 0)
+
+    def mark(self, event: Any) -> None:
+        """Record an event behind the launches."""
+        self._enter()
+        self._call("cuEventRecord", event, self._stream)
+
+    def settle(self, event: Any) -> None:
+        """Wait for an event."""
+        self._enter()
+        self._call("cuEventSynchronize", event)
 
     def load(self, source: Source, shared: int) -> Any:
         """The function of a kernel, as machine code of this card."""

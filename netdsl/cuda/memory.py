@@ -33,20 +33,32 @@ class CudaTensor(Tensor):
 
     def __init__(self, view: View, memory: CudaMemory, offset: int) -> None:
         super().__init__(view.type, memory)
-        self._view, self._address = view, memory.address + offset + view.offset
+        self.view, self.address = view, memory.address + offset + view.offset
+        distances = (max(0, n - 1) * s for n, s in zip(view.shape, view.strides, strict=True))
+        #: bytes from the first element to behind the last
+        self.span = sum(distances) + view.item if view.type.size else 0
 
     def copy_in(self, array: Array) -> None:
         """Replace all elements of a dense view."""
-        if self._view.layout is not Layout.DENSE:
-            raise ValueError(f"elements of {self._view} with gaps between them cannot be replaced")
+        if self.view.layout is not Layout.DENSE:
+            raise ValueError(f"elements of {self.view} with gaps between them cannot be replaced")
         dtype = NUMPY_DTYPE[self.type.dtype]
         given = np.asarray(array)
         if not np.can_cast(given.dtype, dtype, "same_kind"):
             raise TypeError(f"{given.dtype} does not convert to {dtype} safely")
         self.memory.card.write(
-            self._address, np.ascontiguousarray(np.broadcast_to(given, self.type.shape), dtype)
+            self.address, np.ascontiguousarray(np.broadcast_to(given, self.type.shape), dtype)
         )
 
     def copy_out(self) -> Array:
         """All elements, as a new array."""
-        return self.memory.card.read(self._address, self.type, self._view.strides)
+        host = np.empty(self.span, np.uint8)
+        if self.span:
+            self.memory.card.fetch(host, self.address, self.view)
+            self.memory.card.wait("a run")
+        return self.shown(host)
+
+    def shown(self, host: Array) -> Array:
+        """The elements in a copy of the bytes from the first one on, as a new array."""
+        dtype = NUMPY_DTYPE[self.type.dtype]
+        return np.array(np.ndarray(self.type.shape, dtype, host, 0, self.view.strides))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from netdsl.backend.lower import Lowered
+from netdsl.backend.memory import Array, Send, Tensor
 from netdsl.backend.step import Plan
 from netdsl.backend.target import Executable, Kernels, Listing, Room, Spot, Target
 from netdsl.compat import override
 from netdsl.cuda import planners, views
+from netdsl.cuda.ahead import Ahead, Results
 from netdsl.cuda.card import Bound, Card
 from netdsl.cuda.cards import find_card
 from netdsl.cuda.compiler import compile_ptx
@@ -96,6 +98,14 @@ class CudaTarget(Target[Launch]):
         kernels = Kernels(len(sources), card.compiled == before)
         bound = card.bind(prepare), card.bind(run, replayed=True)
         return _Executable(card, list(sources.values()), *bound, len(run), kernels)
+
+    @override
+    def sender(self) -> Send:
+        return Ahead(self.card)
+
+    @override
+    def reader(self, results: Mapping[str, Tensor]) -> Callable[[], dict[str, Array]]:
+        return Results(self.card, results)
 
     def facts(self) -> dict[str, Any]:
         """The card, its driver and the compilers."""

@@ -24,13 +24,16 @@ from netdsl.source import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from netdsl.backend.memory import Staged
+
 
 @dataclass(frozen=True, eq=False)
 class Batch(Mapping[str, "NDArray[Any]"]):
     """`size` samples: arrays [size, ...] by the names of what they feed, ready for the network.
 
     Those of inputs are float32; targets are int64 or float32, as their losses take them; weights float32.
-    indices: int64 [size], which samples of the split these are.  `last` marks the end of an epoch.
+    indices: int64 [size], which samples of the split these are.  `last` marks the end of an epoch.  `sent` are those
+    arrays that are on their way to the device already.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -38,6 +41,12 @@ class Batch(Mapping[str, "NDArray[Any]"]):
     epoch: int
     number: int
     last: bool
+    sent: Mapping[str, Staged] = field(default_factory=dict)
+
+    @property
+    def feeds(self) -> dict[str, NDArray[Any] | Staged]:
+        """What a program is fed."""
+        return {**self.arrays, **self.sent}
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +18,8 @@ from netdsl.data.parallel import default_workers, ordered
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from netdsl.backend.memory import Send
+
 
 class Loader:
     """Batches from (epoch, batch) on, made in the background at most `depth` batches ahead.
@@ -27,15 +29,20 @@ class Loader:
     a time.
     Iterating gives the batches of epoch after epoch up to `epochs` (exclusive); `batch.last` marks the end of
     each. A loader started at (e, b) gives exactly what one started at (0, 0) gives from there on, whatever the number
-    of workers. What goes wrong in a thread is raised here, after the batches made before it. Close it, or use it in a
-    `with`, when leaving early:
+    of workers. `send` starts to copy what was made to the device. What goes wrong in a thread is raised here, after
+    the batches made before it. Close it, or use it in a `with`, when leaving early:
 
         with Loader(batches, epochs=12, start=(3, 17)) as loader:
             for batch in loader: ...
     """
 
     def __init__(
-        self, batches: Batches, epochs: int, start: tuple[int, int] = (0, 0), depth: int = 3
+        self,
+        batches: Batches,
+        epochs: int,
+        start: tuple[int, int] = (0, 0),
+        depth: int = 3,
+        send: Send | None = None,
     ) -> None:
         if depth < 1:
             raise ValueError(f"depth must be at least 1, not {depth}")
@@ -46,7 +53,7 @@ class Loader:
         readers = 0 if batches.in_memory else min(batches.batch, readers)
         self._thread = threading.Thread(
             target=_produce,
-            args=(batches, epochs, start, readers, self._channel),
+            args=(batches, epochs, start, readers, self._channel, send),
             name="netdsl-loader",
             daemon=True,
         )
@@ -119,11 +126,18 @@ class _Channel:
             raise StopIteration
 
 
-def _produce(batches: Batches, epochs: int, start: tuple[int, int], readers: int, channel: _Channel) -> None:
+def _produce(
+    batches: Batches,
+    epochs: int,
+    start: tuple[int, int],
+    readers: int,
+    channel: _Channel,
+    send: Send | None,
+) -> None:
     try:
         with closing(_made(batches, epochs, start, readers)) as made:
             for batch in made:
-                if not channel.put(batch):
+                if not channel.put(batch if send is None else replace(batch, sent=send(batch.arrays))):
                     return
     except BaseException as error:
         channel.end(error)

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from netdsl import passes
+from netdsl.backend.memory import Staged
 from netdsl.backend.registry import Device
 from netdsl.elaborate.naming import Naming
 from netdsl.ir import Graph, Value
@@ -55,7 +56,9 @@ class NetworkProgram(Program):
         self._ops, self._layers = ops, layers_of(ops, names)
         self._others: dict[tuple[str, ...], Program] = {}
 
-    def run(self, feeds: Mapping[str, Array], outputs: str | Sequence[str] | None = None) -> dict[str, Array]:
+    def run(
+        self, feeds: Mapping[str, Array | Staged], outputs: str | Sequence[str] | None = None
+    ) -> dict[str, Array]:
         """Feed every input, run once, return every output as a new array; or the values of other `outputs`.
 
         These are names of layers as reports show them, `conv3` or `stage1.conv2`, names that the text gives to

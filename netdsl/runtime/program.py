@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backend.layout import Footprint, Layout, lay_out
-from netdsl.backend.memory import Tensor
+from netdsl.backend.memory import Staged, Tensor
 from netdsl.backend.registry import Device, find_target
 from netdsl.backend.step import Step
 from netdsl.backend.target import Executable, Spot
@@ -91,8 +91,10 @@ class Program:
         """The steps of a run, in order."""
         return tuple(step for call in self.layout.lowered.run for step in call.steps)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, feeds: Mapping[str, Array | Staged]) -> dict[str, Array]:
         """Feed every input, run once, return every output as a new array; then apply the updates.
+
+        What the device's `sender` gave for an array may be fed in its place.
 
         Errors: UnknownName, a NetError and a KeyError, for a missing or unknown input, ValueError for a wrong shape,
         TypeError for a type that does not convert safely (float64 to f32 does).
@@ -100,7 +102,7 @@ class Program:
         with self._workspace.lock:
             self._feed(feeds)
             self._execute()
-            return {name: tensor.copy_out() for name, tensor in self._results.items()}
+            return self._read()
 
     def profile(self, feeds: Mapping[str, Array], repeats: int = 20) -> list[StepTime]:
         """Median time of each step over `repeats` runs; updates are applied each time."""
@@ -152,10 +154,14 @@ class Program:
         if leaf not in self.graph or self.graph[leaf].op.name not in ("param", "state"):
             raise no_weight(leaf, self.weights)
 
-    def _feed(self, feeds: Mapping[str, Array]) -> None:
+    def _feed(self, feeds: Mapping[str, Array | Staged]) -> None:
         check_names("a run", feeds, self._inputs)
-        for name, array in feeds.items():
-            self._copy(name, array)
+        for name, given in feeds.items():
+            if isinstance(given, Staged):
+                self._check_shape(name, given.array)
+                given.move_to(self._leaves[name])
+            else:
+                self._copy(name, given)
 
     def _check_shape(self, leaf: str, array: Array) -> None:
         wanted = self._leaves[leaf].type.shape
@@ -216,7 +222,8 @@ class Program:
         where |= {b: Spot(self._leaves[name].memory) for name, b in layout.schedule.leaves.items()}
         scratch = [Spot(arena, offset) for offset in layout.scratch]
         self.executable: Executable = self.device.link(layout.lowered, where, scratch)
-        self._results = {
+        results = {
             name: arena.tensor(view, layout.offsets[view.buffer])
             for name, view in layout.schedule.outputs.items()
         }
+        self._read = self.device.reader(results)

@@ -69,9 +69,9 @@ class Evaluator:
             program.weights_changed()
         batches = self._data.evaluation_batches(split, self._batch, self._inputs.feeds)
         self._inputs.check(batches.outline, split, self._data.place(split))
-        with Loader(batches, epochs=1) as loader:
+        with Loader(batches, epochs=1, send=self._target.sender()) as loader:
             for batch in loader:
-                program, feeds = self.program(batch.size), dict(batch)
+                program, feeds = self.program(batch.size), batch.feeds
                 if KEY in program.inputs:
                     feeds[KEY] = random_key(0, batch.number)
                 self._measures.update(sums, program.run(feeds), batch.size)

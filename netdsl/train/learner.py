@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl import passes
+from netdsl.backend.memory import Send, Staged
 from netdsl.backend.registry import Device, find_target
 from netdsl.data import Batch, Batches
 from netdsl.data.feeds import Kind
@@ -156,6 +157,11 @@ class Learner:
                 self.program.set(name, initialize(leaf, self.settings.seed))
         self._running = self.program
 
+    @property
+    def send(self) -> Send:
+        """Copies batches ahead."""
+        return self._target.sender()
+
     def step(self, batch: Batch, turn: Turn) -> dict[str, Array]:
         """Learn from a batch; returns its `loss` before, and what loss and metrics add up.
 
@@ -166,7 +172,8 @@ class Learner:
         features = self._cached(frozen, batch.number == 0) if self.settings.cache_features else None
         program = self._program((batch.size, frozen, not turn.last, features is not None))
         feeds = {**batch, **self._scalars(turn), **(features.of(batch.indices) if features else {})}
-        values = program.run({name: feeds[name] for name in program.inputs})
+        given: dict[str, Array | Staged] = {**feeds, **batch.sent}
+        values = program.run({name: given[name] for name in program.inputs})
         if not np.isfinite(values["finite"]):
             objective = self._objective(batch.size, turn.frozen)
             graph = training_graph(objective, self.settings.recipe, not turn.last)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from netdsl.arrays import Array
+from netdsl.backend.memory import Send
 from netdsl.data import Batch, Batches
 from netdsl.ir import Graph
 from netdsl.runtime import Program
@@ -64,6 +65,10 @@ class Learning(Protocol):
 
     def renew(self, batches: Batches, epoch: int) -> None:
         """Give the averages the statistics that they have over the batches of `epoch`, from 0."""
+
+    @property
+    def send(self) -> Send | None:
+        """What copies batches to the device ahead; None for what takes them apart first."""
 
     def step(self, batch: Batch, turn: Turn) -> dict[str, Array]:
         """Learn from a batch; returns what loss and metrics add up."""

@@ -112,7 +112,7 @@ class Loop:
         """
         p = self.progress
         self._began = time.monotonic()
-        with Loader(self.batches, self.epochs, (p.epoch, p.batch)) as loader:
+        with Loader(self.batches, self.epochs, (p.epoch, p.batch), send=self.learner.send) as loader:
             for batch in loader:
                 self._save(self._step(batch))
                 if self.ending:

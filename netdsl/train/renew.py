@@ -37,7 +37,7 @@ class Renewal:
         for program in self._programs.values():
             program.weights_changed()
         total: dict[str, Array] = {}
-        with Loader(batches, epoch + 1, (epoch, 0)) as loader:
+        with Loader(batches, epoch + 1, (epoch, 0), send=self._weights.device.sender()) as loader:
             for number, batch in enumerate(loader):
                 for name, array in self._of(batch, number).items():
                     total[name] = total.get(name, 0.0) + np.asarray(array, np.float64)
@@ -49,7 +49,7 @@ class Renewal:
             graph = passes.training(target).run(self._statistics(batch.size))
             self._programs[batch.size] = Program(graph, target, self._weights)
         program = self._programs[batch.size]
-        feeds = {**batch, KEY: random_key(self._seed, number)}
+        feeds = {**batch.feeds, KEY: random_key(self._seed, number)}
         return program.run({name: feeds[name] for name in program.inputs})
 
     def _statistics(self, size: int) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cuda.bindings import driver as real
@@ -20,6 +20,7 @@ class FakeDriver:
     CUresult = Result
     CUdevice_attribute, CUfunction_attribute = real.CUdevice_attribute, real.CUfunction_attribute
     CUstream_flags, CUstreamCaptureMode = real.CUstream_flags, real.CUstreamCaptureMode
+    CUevent_flags, CU_MEMHOSTALLOC_PORTABLE = real.CUevent_flags, real.CU_MEMHOSTALLOC_PORTABLE
 
     def __init__(self, cards: int = 1, capability: tuple[int, int] = (9, 0), capacity: int = 1 << 24) -> None:
         self.cards, self.capability = cards, capability
@@ -28,8 +29,13 @@ class FakeDriver:
         self.calls: Counter[str] = Counter()
         self.fails: dict[str, Any] = {}
         self.captured: list[Any] | None = None
-        self.live: set[int] = set()
+        self.live: set[int | str] = set()
         self.attributes: list[tuple[Any, int]] = []
+        self.streams = 0
+        self.pinned: dict[int, Any] = {}
+        #: what the second stream has not done yet: nothing before somebody waits for it
+        self.waiting: list[Callable[[], object]] = []
+        self.events: dict[str, list[Callable[[], object]]] = {}
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
@@ -82,9 +88,57 @@ class FakeDriver:
         return ()
 
     def cuStreamCreate(self, flags: Any) -> Sequence[Any]:
-        return ("stream",)
+        self.streams += 1
+        return (("stream", "copies")[self.streams - 1],)
 
     def cuStreamSynchronize(self, stream: str) -> Sequence[Any]:
+        if stream == "copies":
+            self._do(self.waiting)
+        return ()
+
+    def _do(self, work: list[Callable[[], object]]) -> None:
+        for one in [one for one in self.waiting if one in work]:
+            self.waiting.remove(one)
+            one()
+
+    def cuEventCreate(self, flags: Any) -> Sequence[Any]:
+        name = f"event {len(self.events)}"
+        self.events[name] = []
+        self.live.add(name)
+        return (name,)
+
+    def cuEventDestroy(self, event: str) -> Sequence[Any]:
+        self.live.remove(event)
+        return ()
+
+    def cuEventRecord(self, event: str, stream: str) -> Sequence[Any]:
+        self.events[event] = list(self.waiting) if stream == "copies" else []
+        return ()
+
+    def cuEventSynchronize(self, event: str) -> Sequence[Any]:
+        self._do(self.events[event])
+        return ()
+
+    def cuStreamWaitEvent(self, stream: str, event: str, flags: int) -> Sequence[Any]:
+        if stream == "stream":
+            self._do(self.events[event])
+        return ()
+
+    def cuMemHostAlloc(self, size: int, flags: int) -> Sequence[Any]:
+        block = (ctypes.c_uint8 * size)()
+        address = ctypes.addressof(block)
+        self.pinned[address] = block
+        self.live.add(address)
+        return (address,)
+
+    def cuMemFreeHost(self, address: int) -> Sequence[Any]:
+        del self.pinned[address]
+        self.live.remove(address)
+        return ()
+
+    def cuMemcpyDtoDAsync(self, to: int, start: int, size: int, stream: str) -> Sequence[Any]:
+        assert stream == "stream"
+        self.memory.copy(to, start, size)
         return ()
 
     def cuMemAlloc(self, size: int) -> Sequence[Any]:
@@ -103,7 +157,13 @@ class FakeDriver:
         return ()
 
     def cuMemcpyHtoDAsync(self, address: int, host: int, size: int, stream: str) -> Sequence[Any]:
-        self.memory.write(address, ctypes.string_at(host, size))
+        def copy() -> None:
+            self.memory.write(address, ctypes.string_at(host, size))
+
+        if stream == "copies":
+            self.waiting.append(copy)
+        else:
+            copy()
         return ()
 
     def cuMemcpyDtoHAsync(self, host: int, address: int, size: int, stream: str) -> Sequence[Any]:

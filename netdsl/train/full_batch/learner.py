@@ -56,6 +56,11 @@ class FullBatchLearner:
         draw_weights(self.program.graph, settings.seed, self.program.set)
 
     @property
+    def send(self) -> None:
+        """Nothing is sent ahead: pieces of batches are."""
+        return None
+
+    @property
     def callbacks(self) -> list[Callback]:
         """What keeps the state of the method in checkpoints, and ends the training where it has converged."""
         return [self.memory]

@@ -1,0 +1,116 @@
+"""Batches that are copied to a card ahead: by a second stream, from page-locked memory, while the step before runs.
+
+A slot is page-locked memory of the host and as much of the card.  Whoever prepares batches fills its host side and
+starts the copy; the step that takes the batch waits for it on the card, copies it to where the program reads, which
+takes no time to speak of, and gives the slot back.  Two events order that: `landed`, behind which the host may write
+again, and `used`, behind which the next copy may.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import accumulate
+
+import numpy as np
+
+from netdsl.backend.memory import Array, Staged, Tensor
+from netdsl.compat import override
+from netdsl.cuda.card import Card
+from netdsl.cuda.memory import CudaMemory, CudaTensor
+from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.schedule import Layout
+from netdsl.schedule.memory_plan import ALIGNMENT
+
+
+class Ahead:
+    """Starts to copy arrays; for one thread at a time.  There are as many slots as batches on their way."""
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self._free: defaultdict[int, list[_Slot]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Staged]:
+        """The arrays on their way, which may be changed afterwards; those without elements are left out."""
+        return {name: self._sent(array) for name, array in arrays.items() if array.nbytes}
+
+    def _sent(self, array: Array) -> _Sent:
+        with self._lock:
+            free = self._free[array.nbytes]
+            slot = free.pop() if free else None
+        slot = slot or _Slot(self._card, array.nbytes)
+        slot.send(array)
+        return _Sent(array, slot, self)
+
+    def give_back(self, slot: _Slot) -> None:
+        """Let others use a slot."""
+        with self._lock:
+            self._free[slot.size].append(slot)
+
+
+class _Slot:
+    """Room for an array on both sides."""
+
+    def __init__(self, card: Card, size: int) -> None:
+        self.card, self.size = card, size
+        self.memory = CudaMemory(card, size)
+        self.host = card.pinned(size)
+        self.landed, self.used = card.event(), card.event()
+        for event in (self.landed, self.used):
+            weakref.finalize(self, card.forget_event, event).atexit = False
+
+    def send(self, array: Array) -> None:
+        """Copy an array to the host side, and start the copy to the card."""
+        self.card.settle(self.landed)
+        np.copyto(self.host.view(array.dtype).reshape(array.shape), array)
+        self.card.send(self.memory.address, self.host, self.used, self.landed)
+
+
+class _Sent(Staged):
+    """An array in a slot, which is free again when the array was moved, or when nobody has this any more."""
+
+    def __init__(self, array: Array, slot: _Slot, home: Ahead) -> None:
+        self.array, self._slot = array, slot
+        self._end = weakref.finalize(self, home.give_back, slot)
+        self._end.atexit = False
+
+    @override
+    def move_to(self, tensor: Tensor) -> None:
+        assert isinstance(tensor, CudaTensor)
+        fits = self.array.dtype == NUMPY_DTYPE[tensor.type.dtype] and tensor.view.layout is Layout.DENSE
+        if not (fits and self._end.alive and tensor.memory.card is self._slot.card):
+            tensor.copy_in(self.array)
+            return
+        card, slot = self._slot.card, self._slot
+        card.follow(slot.landed)
+        card.copy(tensor.address, slot.memory.address, slot.size)
+        card.mark(slot.used)
+        self._end()
+
+
+class Results:
+    """Reads what a run gives: all copies into one block of page-locked memory, and one wait for them."""
+
+    def __init__(self, card: Card, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = {n: t for n, t in tensors.items() if isinstance(t, CudaTensor)}
+        ends = [0, *accumulate(-(-t.span // ALIGNMENT) * ALIGNMENT for t in self._tensors.values())]
+        host = card.pinned(max(1, ends[-1]))
+        self._parts = {
+            name: host[at : at + tensor.span]
+            for at, (name, tensor) in zip(ends, self._tensors.items(), strict=False)
+        }
+        self._cards = list({id(c): c for c in (t.memory.card for t in self._tensors.values())}.values()) or [
+            card
+        ]
+
+    def __call__(self) -> dict[str, Array]:
+        """The results by name, as new arrays."""
+        for name, tensor in self._tensors.items():
+            if tensor.span:
+                tensor.memory.card.fetch(self._parts[name], tensor.address, tensor.view)
+        for card in self._cards:
+            card.wait("a run")
+        return {name: tensor.shown(self._parts[name]) for name, tensor in self._tensors.items()}
