@@ -19,7 +19,7 @@ from netdsl.ops import LIBRARY
 from netdsl.primitives import PrimitiveBuilder
 from netdsl.primitives.builder import KEY
 from netdsl.runtime import Program
-from tests.cuda.card import emulated
+from tests.cuda.card import emulated, real
 from tests.ops.extremes import LARGEST, TINY, extremes
 from tests.ops.samples import EXACT, GOOD, RANDOM, REFUSED, SEED, build, expanded, feeds_of, reference
 
@@ -133,6 +133,12 @@ SOME = [pytest.param(s, marks=() if k % 12 == 0 else pytest.mark.emulated) for k
 def test_cuda_equals_the_interpreter(sample, monkeypatch):
     """The PTX of every kernel, executed with every check of the emulator."""
     equals_the_interpreter(sample, emulated(monkeypatch))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("sample", GOOD, ids=str)
+def test_a_gpu_equals_the_interpreter(sample):
+    equals_the_interpreter(sample, real())
 
 
 @pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
