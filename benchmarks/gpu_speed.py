@@ -23,6 +23,7 @@ from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.initializers import initialize
 from netdsl.primitives import Input, Param, PrimitiveBuilder
 from netdsl.runtime import Program
+from netdsl.schedule import View
 from netdsl.train.memory_prediction import program_graph
 
 try:
@@ -44,7 +45,7 @@ def peer() -> Any:
 
 
 def ready(program: Program) -> Run:
-    """The run of a program whose inputs are on the card, until it is done."""
+    """The run of a program whose inputs are on the card, until it is done: what is read waits for all before it."""
     rng = np.random.default_rng(0)
     for leaf in (*program.graph.leaves("param"), *program.graph.leaves("state")):
         program.set(leaf.id, initialize(leaf, 0))
@@ -53,7 +54,14 @@ def ready(program: Program) -> Run:
         for name, t in program.inputs.items()
     }
     program.run(feeds)
-    return program.executable.run
+    word = program.device.allocate(4).tensor(View.dense(0, TensorType((1,))))
+    word.copy_in(np.zeros(1, np.float32))
+
+    def run() -> None:
+        program.executable.run()
+        word.copy_out()
+
+    return run
 
 
 def product(size: int, precision: str) -> Run:

@@ -28,10 +28,11 @@ from netdsl.backend.registry import find_target
 from netdsl.backend.step import SCRATCH
 from netdsl.cost import primitive_flops, primitive_macs
 from netdsl.cuda.codegen.nest import WARP
-from netdsl.cuda.contract.tiles import START, TILES, WAITING, cut
+from netdsl.cuda.contract.tiles import START, TENSOR, TILES, WAITING, cut
 from netdsl.cuda.machine_code import MachineCode, machine_code
 from netdsl.cuda.step import Launch
 from netdsl.primitives import Contract
+from netdsl.primitives.precision import PRECISIONS
 from netdsl.schedule import View
 from netdsl.train.memory_prediction import program_graph
 
@@ -95,9 +96,9 @@ class Cost:
         return max(times, key=lambda name: times[name])
 
 
-def costs(network: Any, batch: int, mode: Any, card: Card) -> list[Cost]:
+def costs(network: Any, batch: int, mode: Any, card: Card, precision: Any) -> list[Cost]:
     """One for each launch of a run."""
-    device = find_target("cuda")
+    device = find_target("cuda", precision=precision)
     lowered = lay_out(program_graph(network, batch, mode, device), device).lowered
     return [_cost(lowered, call, step, card) for call in lowered.run for step in call.steps]
 
@@ -137,17 +138,20 @@ def _product(
     """A launch of tiles: each multiprocessor takes one after the other, as the planner models it."""
     v = {name: int(value) for name, value in step.values.items()}
     sizes = v["rows"], v["columns"], v["terms"], v["groups"]
-    tile, _ = cut(*sizes)
+    precision = call.node.op.precision
+    tile, _ = cut(*sizes, precision)
+    share = {**TILES, **TENSOR[precision]}[tile]
     terms = min(v["part_terms"], v["terms"])
     peak = card.peaks["f32"] * 1e12 / 2 / card.processors
     each = -(-step.blocks // card.processors)
     warps = min(each, shared[3]) * tile.threads / WARP
-    block = (terms + START) * tile.rows * tile.columns / (TILES[tile] * warps / (warps + WAITING))
+    area, busy = tile.rows * tile.columns, warps / (warps + WAITING)
+    block = (terms + START * max(1.0, share)) * area / (share * busy)
     macs = math.prod(sizes)
     done = tile.rows * tile.columns * terms * step.blocks
     useful = macs / done if done else 1.0  # a phase of a stride without taps multiplies nothing
     full = step.blocks / (each * card.processors)
-    ideal = 2 * macs / (card.peaks["f32"] * 1e12)
+    ideal = 2 * macs / (card.peaks[precision] * 1e12)
     return Cost(*shared, macs, each * block / peak, memory, 0.0, ideal, useful, full)
 
 
@@ -271,12 +275,13 @@ def main() -> None:
     parser.add_argument("--card", choices=CARDS, default="h200")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--mode", choices=("inference", "training"), default="training")
+    parser.add_argument("--precision", choices=PRECISIONS, default="f32")
     parser.add_argument("--longest", type=int, default=10, help="launches that are listed")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     network = netdsl.load(given.file, **({"net": given.net} if given.net else {}))
     card = CARDS[given.card]
-    found = costs(network, given.batch, given.mode, card)
+    found = costs(network, given.batch, given.mode, card, given.precision)
     total, ideal = sum(c.seconds for c in found), sum(c.ideal for c in found)
     longest = sorted(found, key=lambda c: -c.seconds)[: given.longest]
     if given.json:
@@ -284,9 +289,11 @@ def main() -> None:
         print(json.dumps({**report, "launches": [asdict(c) for c in found]}, indent=1))
         return
     print(
-        f"{network.name}, {given.mode}, batch {given.batch}, {card.name}: {1e3 * total:.2f} ms in {len(found)}"
+        f"{network.name}, {given.mode}, batch {given.batch}, {given.precision}, {card.name}: {1e3 * total:.2f} ms"
     )
-    print(f"launches; {1e3 * ideal:.2f} ms for the multiply-adds at the peak. A model, not a measurement.\n")
+    print(
+        f"in {len(found):,} launches; {1e3 * ideal:.2f} ms for the multiply-adds at the peak. Nothing was measured.\n"
+    )
     print(*_table(by_kind(found)), "", *_table(faults(found, card)), "", sep="\n")
     rows = [
         {"launch": c.title, "us": round(1e6 * c.seconds, 1), "limit": c.limit, "blocks": c.blocks,

@@ -23,6 +23,7 @@ EXTRAS = {
     "soundfile": "sound",
     "zarr": "zarr",
     "numba-cuda": "gpu",
+    "nvtx": "profile",
     "tensorboard": "tensorboard",
 }
 """The optional libraries, as pip calls them, and the extras of netdsl that ask for them."""

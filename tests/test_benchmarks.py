@@ -1,5 +1,8 @@
 """Benchmarks run: a change of what they call breaks nothing unseen.  What they measure is not looked at."""
 
+import importlib
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +20,11 @@ COMMANDS = {
 NEEDED = {"inference": "onnxruntime", "host_time": "numba_cuda"}
 
 
-def run(name, *arguments):
+def run(name, *arguments, **environment):
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}
+    )
 
 
 @pytest.mark.slow
@@ -29,6 +34,51 @@ def test_runs(name):
     done = run(name, *COMMANDS[name])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_roofline_of_a_network():
+    """On paper: no GPU is needed, only the compiler."""
+    pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
+    done = run("roofline", "examples/lenet5.net", "--batch", "32", "--json", NETDSL_CUDA="emulated")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    launches = found["launches"]
+    # 416,520 multiply-adds a sample forward; backward as many for the data, but for that of the image, and weights.
+    forward = sum(r["macs"] for r in launches if r["kind"] == "contract forward")
+    assert forward == 32 * 416_520
+    assert all(r["resident"] > 0 and 0 < r["useful"] <= 1 and 0 < r["full"] <= 1 for r in launches)
+    assert sum(k["launches"] for k in found["kinds"]) == len(launches)
+
+
+@pytest.mark.emulated
+def test_all_that_is_done_on_a_gpu_works_on_an_emulated_one(tmp_path):
+    """The script for a real GPU, with small sizes: what was found is written, and nothing failed."""
+    pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
+    done = run("gpu", "--tiny", "--out", str(tmp_path), NETDSL_CUDA="emulated")
+    assert done.returncode == 0, done.stdout + (tmp_path / "report.md").read_text()
+    found = {r["name"]: r for r in json.loads((tmp_path / "report.json").read_text())}
+    assert [found[name]["state"] for name in ("doctor", "tests", "speed beside PyTorch")] == ["passed"] * 3
+    rows = found["speed beside PyTorch"]["rows"]
+    assert len(rows) == 8 and all(row["ours ms"] > 0 for row in rows)
+    assert "product 64 bf16" in (tmp_path / "report.md").read_text()
+
+
+def test_a_part_that_fails_or_takes_too_long_stops_no_other(tmp_path, monkeypatch):
+    """Each is said, with the end of what it printed; what has no time left is left out."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    gpu = importlib.import_module("gpu")
+    code = {
+        "bad": "print('why'); raise SystemExit(3)",
+        "slow": "import time; time.sleep(60)",
+        "good": "print(1)",
+    }
+    parts = [gpu.Part(name, 6, [sys.executable, "-c", text]) for name, text in code.items()]
+    parts += [gpu.Part("row", 20, [sys.executable, "-c", 'print(\'{"name": 1, "failed": "no"}\')'])]
+    results = [gpu.run(part, 20, tmp_path) for part in parts] + [gpu.run(parts[2], 1, tmp_path)]
+    assert [r.state for r in results] == ["failed", "too long", "passed", "failed", "left out"]
+    text = gpu.report(results, 10)
+    assert "why" in text and "| 1 | no |" in text and "no time was left" in text
 
 
 @pytest.mark.torch

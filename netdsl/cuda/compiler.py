@@ -42,7 +42,7 @@ PTX = "ptx"
 """The form in which the emulator takes kernels."""
 #: what shapes the code of tapes beside the tapes themselves
 _PRINTERS = Sources([Path(__file__).parents[1] / "native", Path(__file__).parent / "codegen"])
-_COMPILERS = ("numba-cuda", "numba", "llvmlite", "nvidia-nvvm")
+_COMPILERS = ("numba-cuda", "numba", "llvmlite")
 _FAMILIES = (intrinsics, tile_intrinsics, tensor_intrinsics)
 _TRIPLE = "nvptx64-nvidia-cuda"
 _TYPES = ("float32", "int32", "int64", "uint8", "uint32", "uint64", "boolean")
@@ -186,7 +186,16 @@ def _type(types: ModuleType, parameter: Parameter) -> Any:
 @functools.cache
 def _versions() -> tuple[str, ...]:
     need("numba_cuda", "numba-cuda", "computing on a GPU", "device")
-    return tuple(metadata.version(name) for name in _COMPILERS)
+    return (*(metadata.version(name) for name in _COMPILERS), _nvvm())
+
+
+def _nvvm() -> str:
+    """Which libnvvm is used: the version of its package, or which file it is where a CUDA toolkit brings it."""
+    try:
+        return metadata.version("nvidia-nvvm")
+    except metadata.PackageNotFoundError:
+        path = Path(importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("nvvm").abs_path)
+        return f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}"
 
 
 @functools.cache

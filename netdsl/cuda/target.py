@@ -19,6 +19,7 @@ from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
 from netdsl.cuda.link import bind
 from netdsl.cuda.memory import CudaMemory
+from netdsl.cuda.ranges import Ranges, need_ranges
 from netdsl.cuda.step import Launch, Source
 from netdsl.ir import Node, Op
 from netdsl.primitives.precision import Precision
@@ -33,7 +34,8 @@ TENSOR_CORES = (8, 0)
 class CudaTarget(Target[Launch]):
     """A GPU of this machine by its number, `index`, or as `cuda:1`; emulated where NETDSL_CUDA=emulated says so.
 
-    Errors: NetError where there is no such card, and where numba-cuda is missing.
+    With `nvtx` launches start one by one, each in a range that NVIDIA's profilers show by its name.
+    Errors: NetError where there is no such card, and where numba-cuda, or nvtx if it is wanted, is missing.
     """
 
     name: ClassVar[str] = "cuda"
@@ -41,11 +43,16 @@ class CudaTarget(Target[Launch]):
     alignment: ClassVar[int] = 256
 
     index: int = 0
+    nvtx: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.index, bool) or not isinstance(self.index, int) or self.index < 0:
             text = f"a card is chosen by a whole number from 0, not {self.index!r}"
             raise NetError(Diagnostic("device", text))
+        if not isinstance(self.nvtx, bool):
+            raise NetError(Diagnostic("device", f"nvtx is True or False, not {self.nvtx!r}"))
+        if self.nvtx:
+            need_ranges()
         find_card(self.index)  # its errors belong here, not into the first program
         super().__post_init__()
 
@@ -96,7 +103,10 @@ class CudaTarget(Target[Launch]):
         prepare, run = bind(card, lowered, where, scratch)
         sources = {s.source.key: s.source for call in lowered.calls for s in call.steps}
         kernels = Kernels(len(sources), card.compiled == before)
-        bound = card.bind(prepare), card.bind(run, replayed=True)
+        if self.nvtx:
+            bound: tuple[Bound, Bound] = (Ranges(card, prepare, "prepare"), Ranges(card, run, "run"))
+        else:
+            bound = card.bind(prepare), card.bind(run, replayed=True)
         return _Executable(card, list(sources.values()), *bound, len(run), kernels)
 
     @override

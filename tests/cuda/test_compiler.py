@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from netdsl.cuda.kernels.map import plan_elementwise
@@ -12,6 +14,7 @@ from netdsl.scalar.expr import Unary
 from netdsl.schedule import View
 
 pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
+from netdsl.cuda import compiler
 from netdsl.cuda.compiler import compile_ptx
 
 CARD = (9, 0)
@@ -34,3 +37,16 @@ def test_texts_that_differ_in_their_tapes_go_through_numba_once(monkeypatch, tmp
     assert not any(word in text for text in texts for word in (".func", "call", ".f64", ".local"))
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 3
     assert [compile_ptx(s, CARD) for s in sources] == texts
+
+
+def test_a_toolkit_may_bring_the_compiler(monkeypatch):
+    """Without its package the file that is found says which libnvvm it is."""
+    found = metadata.version
+
+    def version(name):
+        if name == "nvidia-nvvm":
+            raise metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert "nvvm" in compiler._nvvm().split()[0]

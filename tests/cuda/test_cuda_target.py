@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import sys
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +19,7 @@ from netdsl.primitives import Input, PrimitiveBuilder
 from netdsl.runtime import Program
 from netdsl.scalar import exp
 from netdsl.schedule import View
+from netdsl.source import NetError
 
 pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
 from netdsl.cuda.emulated import EmulatedCard
@@ -149,3 +153,40 @@ def test_kernels_are_shown(emulated):
     executable = Program(chain(), "cuda").executable
     assert "def kernel(" in executable.listing("ir")
     assert ".visible .entry" in executable.listing("asm")
+
+
+class Profiler(types.ModuleType):
+    """What is asked of the package nvtx: ranges, with how deep each lies in others."""
+
+    def __init__(self):
+        super().__init__("nvtx")
+        self.ranges, self.depth = [], 0
+
+    @contextlib.contextmanager
+    def annotate(self, message, domain):
+        self.ranges.append((self.depth, message))
+        self.depth += 1
+        yield
+        self.depth -= 1
+
+
+def test_launches_lie_in_ranges_of_their_names(emulated, monkeypatch):
+    """All of a run in one range, and the same bits."""
+    profiler = Profiler()
+    monkeypatch.setitem(sys.modules, "nvtx", profiler)
+    x = np.linspace(-1, 1, 5).astype(np.float32)
+    plain, named = (Program(chain(), netdsl.device("cuda", nvtx=n)) for n in (False, True))
+    assert named.run({"x": x})["z"].tobytes() == plain.run({"x": x})["z"].tobytes()
+    titles = [(1, step.title) for step in named.steps]
+    assert profiler.ranges == [(0, "prepare"), (0, "run"), *titles] and profiler.depth == 0
+    profiler.ranges.clear()
+    named.profile({"x": x}, 1)
+    assert [title for _, title in profiler.ranges if title == titles[0][1]]
+
+
+def test_ranges_need_a_package(emulated, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nvtx", None)
+    with pytest.raises(NetError, match="naming launches for a profiler needs nvtx"):
+        netdsl.device("cuda", nvtx=True)
+    with pytest.raises(NetError, match="nvtx is True or False, not 2"):
+        netdsl.device("cuda", nvtx=2)

@@ -156,9 +156,8 @@ def run_on(card, launch, arrays) -> None:
         at = {name: places[v.buffer] + v.offset for name, v in views.items()}
         arguments = launch.source.pack({**launch.values, **at})
         function = card.load(launch.source, launch.shared)
-        card.run(
-            [BoundLaunch(launch.title, function, launch.blocks, launch.threads, launch.shared, arguments)]
-        )
+        bound = BoundLaunch(launch.title, function, launch.blocks, launch.threads, launch.shared, arguments)
+        card.bind([bound]).run_one(0)
         for b, a in arrays.items():
             t = netdsl.ir.TensorType(
                 a.shape, {"float32": "f32", "int64": "i64", "bool": "bool"}[a.dtype.name]
