@@ -30,7 +30,7 @@ _SAID = {
     "stores": r"(\d+) bytes spill stores",
     "loads": r"(\d+) bytes spill loads",
 }
-_SHARED = re.compile(r"^\s*\.shared .*\.b8 [\w$]+\[(\d+)\];", re.M)
+_SHARED = re.compile(r"^\s*(?:\.visible )?\.shared .*\.b8 [\w$]+\[(\d+)\];", re.M)
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?([A-Z][\w.]*)", re.M)
 #: kinds of instructions by how their names begin or what is in them
 _KINDS = {
@@ -73,7 +73,8 @@ class MachineCode:
 def machine_code(source: Source, capability: tuple[int, int]) -> MachineCode:
     """What becomes of a kernel on cards of a compute capability; no card is needed, and it is kept on disk."""
     tool = _disassembler()
-    key = key_of(source, capability, f"machine code {linker_version()} {tool is not None}")
+    read = repr((_SAID, _SHARED.pattern, _INSTRUCTION.pattern))
+    key = key_of(source, capability, f"machine code {linker_version()} {tool is not None} {read}")
     kept = CACHE.load(key)
     if kept is None:
         ptx = compile_ptx(source, capability)

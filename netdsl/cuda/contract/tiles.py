@@ -62,7 +62,7 @@ TENSOR: Mapping[Precision, Mapping[Tile, float]] = {
         Tile(64, 64, 16, 4, 8, 4, 4, True): 1.6,
     },
     "bf16": {
-        Tile(128, 128, 32, 4, 16, 2, 2, True): 3.5,
+        Tile(128, 128, 32, 4, 16, 2, 1, True): 3.5,
         Tile(128, 64, 32, 4, 8, 2, 2, True): 2.5,
         Tile(64, 64, 32, 4, 8, 4, 4, True): 1.8,
     },
