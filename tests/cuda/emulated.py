@@ -11,6 +11,7 @@ import numpy as np
 from netdsl.backend.step import SCRATCH
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.emulator import DeviceMemory, Emulator, Statistics
+from netdsl.cuda.emulator.launch import STEPS
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
@@ -24,12 +25,19 @@ DTYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 
 
 def run_emulated(
-    launches: Sequence[Launch], arrays: Mapping[int, np.ndarray], seed: int = 0, *, conflicts: bool = False
+    launches: Sequence[Launch],
+    arrays: Mapping[int, np.ndarray],
+    seed: int = 0,
+    *,
+    conflicts: bool = False,
+    steps: int = STEPS,
+    texts: Mapping[str, str] | None = None,
 ) -> list[Statistics]:
     """Run launches over flat arrays by buffer, under the checks of the emulator; `seed` orders the threads.
 
     Memory of the call is there beside the arrays, and nothing is written in it.  Conflicts of banks are counted if
-    wanted.
+    wanted; a kernel that takes more than `steps` is endless.
+    `texts` stand for the PTX of sources by their keys.
     """
     found = []
     memory = DeviceMemory(0, CAPACITY)
@@ -39,7 +47,7 @@ def run_emulated(
     for buffer, array in arrays.items():
         memory.write(places[buffer], array)
     for launch in launches:
-        ptx = compile_ptx(launch.source, CAPABILITY)
+        ptx = (texts or {}).get(launch.source.key) or compile_ptx(launch.source, CAPABILITY)
         assert not UNWANTED.findall(ptx), ptx
         module = emulator.load(ptx)
         kernel = module.kernel(module.kernels[0])
@@ -49,7 +57,8 @@ def run_emulated(
             for p in launch.source.parameters
         ]
         grid = launch.blocks, launch.threads
-        found.append(emulator.launch(kernel, *grid, kernel.pack(values), seed=seed, bank_conflicts=conflicts))
+        options = {"seed": seed, "bank_conflicts": conflicts, "steps": steps}
+        found.append(emulator.launch(kernel, *grid, kernel.pack(values), **options))
     for buffer, array in arrays.items():
         array[:] = memory.read(places[buffer], array.nbytes).view(array.dtype)
     return found

@@ -24,8 +24,6 @@ from netdsl.cuda.emulator.memory import (
     FRESH,
     IN_FLIGHT,
     INITIALISED,
-    LOCAL_WINDOW,
-    SHARED_WINDOW,
     WRITABLE,
     Array,
     Space,
@@ -131,22 +129,6 @@ def _refuse(
     lanes.fault(kind, i, f"{detail} ({count} lanes)", int(active[k]))
 
 
-def resolve(
-    lanes: Lanes, i: Instruction, space: str, address: Array, mask: Array | None
-) -> tuple[str, Array]:
-    """The space of a generic address, and the address in it."""
-    if space != "generic":
-        return space, address
-    windows = np.unique(np.asarray(narrow(address, mask)) >> np.uint64(44))
-    if windows.size > 1:
-        lane = int(lanes.active(mask)[0])
-        lanes.fault(KernelFault, i, "the emulator knows no generic access to several spaces at once", lane)
-    window = int(windows[0]) << 44 if windows.size else 0
-    if window == SHARED_WINDOW:
-        return "shared", address - np.uint64(SHARED_WINDOW)
-    return ("local", address - np.uint64(LOCAL_WINDOW)) if window == LOCAL_WINDOW else ("global", address)
-
-
 def load(
     lanes: Lanes,
     i: Instruction,
@@ -160,7 +142,6 @@ def load(
     active = lanes.active(mask)
     if not active.size:
         return [dtype.type(0)] * count
-    space, address = resolve(lanes, i, space, address, mask)
     address = narrow(address, mask)
     if address.ndim == 0 and space in ("shared", "local"):
         address = np.broadcast_to(address, active.shape)
@@ -190,7 +171,6 @@ def store(
     active = lanes.active(mask)
     if not active.size:
         return
-    space, address = resolve(lanes, i, space, address, mask)
     dtype = np.dtype(f"u{values[0].dtype.itemsize}")
     width = dtype.itemsize * len(values)
     address = np.broadcast_to(narrow(address, mask), active.shape)
@@ -255,8 +235,6 @@ UPDATES: Final[Mapping[str, _Update]] = {
     "xor": lambda m, v: m ^ v,
     "exch": lambda _m, v: v,
     "cas": lambda m, compare, v: v if m == compare else m,
-    "inc": lambda m, v: m.dtype.type(0) if m >= v else m + m.dtype.type(1),
-    "dec": lambda m, v: v if m == 0 or m > v else m - m.dtype.type(1),
 }
 
 
@@ -273,7 +251,6 @@ def atomic(
     active, dtype = lanes.active(mask), values[0].dtype
     if not active.size:
         return dtype.type(0)
-    space, address = resolve(lanes, i, space, address, mask)
     address = np.broadcast_to(narrow(address, mask), active.shape)
     memory, offset, _ = locate(lanes, i, space, address, dtype.itemsize, UPDATE, active)
     view = memory.view(dtype)

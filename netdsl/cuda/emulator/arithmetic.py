@@ -3,134 +3,92 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from netdsl.cuda.emulator import bits
-from netdsl.cuda.emulator.comparing import (
-    COMPARISONS,
-    JOIN,
-    MODES,
-    TESTS,
-    compare,
-    conversion,
-    select,
-    select_by_sign,
-    set_value,
-    test_class,
-)
-from netdsl.cuda.emulator.floating import (
-    either,
-    extreme,
-    of_floats,
-    of_sign_bit,
-    reciprocal_root,
-    rounded,
-)
+from netdsl.cuda.emulator.numbers import DIRECTED, SINGLE, WHOLE
 from netdsl.cuda.emulator.operands import DTYPES, Instruction
 from netdsl.cuda.emulator.rules import (
-    APPROXIMATE,
-    BITS,
-    EMPTY,
-    FLOATS,
-    INTEGERS,
-    ROUNDINGS,
-    SINGLE,
-    WORDS,
+    COMPARISONS,
     Operation,
     Rule,
     carried,
-    dot_product,
-    field,
-    find,
+    compare,
+    conversion,
+    either,
+    fixed,
     funnel_shift,
-    of_integers,
+    of_floats,
+    of_sign_bit,
     product,
-    shift,
+    same,
 )
 from netdsl.native.fused import fma, larger, smaller
 
-_ANY: Final = INTEGERS | BITS | {"b8", "u8", "s8"}
-_SUM: Final = ROUNDINGS | {"ftz", "sat", "cc"}
-_CARRY_RULE: Final = Rule(INTEGERS - {"s16", "u16"}, frozenset(["cc", "lo", "hi"]), carried)
-_NUMBERS: Final = INTEGERS | FLOATS
-_WORD: Final = frozenset(["b32"])
-_BOTH: Final = frozenset(["b32", "b64"])
-_SMALL: Final = frozenset(["s32", "u32"])
+_NONE: Final[frozenset[str]] = frozenset()
 _FLUSHED: Final = frozenset(["ftz"])
-_PRODUCT: Final = ROUNDINGS | {"ftz", "sat", "lo", "hi", "wide"}
-_EXTREME: Final = frozenset(["ftz", "NaN", "relu"])
-
-
-def _fused(i: Instruction, modifiers: Set[str], kinds: tuple[str, ...]) -> Operation:
-    """`fma`, and `mad` of floats."""
-    return Operation((kinds[-1],) * 3, (kinds[-1],), rounded(fma, "fma", kinds[-1], modifiers))
-
+_INTEGERS: Final = frozenset(f"{k}{n}" for k in "su" for n in (16, 32, 64))
+_BITS: Final = frozenset(f"b{n}" for n in (16, 32, 64))
+_LOGIC: Final = _BITS | {"pred"}
+_BOTH: Final = _BITS - {"b16"}
+_WORD: Final = frozenset(["b32"])
+_NUMBERS: Final = _INTEGERS | SINGLE
+_ALL: Final = _NUMBERS | _BITS
+_SINGLE32: Final = frozenset(["f32"])
+_ROUNDED: Final = frozenset(["rn", *DIRECTED, "ftz", "sat"])
+_APPROXIMATE: Final = frozenset(["approx", "full", "ftz", "rn"])
+_CARRIES: Final = Rule(_INTEGERS - {"s16", "u16"}, frozenset(["cc", "lo", "hi"]), carried)
 
 RULES: Final[Mapping[str, Rule]] = {
-    "add": Rule(_NUMBERS, _SUM, either(of_integers(operator.add, 2, sign=False), of_floats(operator.add, 2))),
-    "sub": Rule(_NUMBERS, _SUM, either(of_integers(operator.sub, 2, sign=False), of_floats(operator.sub, 2))),
+    "add": Rule(
+        _NUMBERS, _ROUNDED | {"cc"}, either(same(operator.add, 2, sign=False), of_floats(operator.add, 2))
+    ),
+    "sub": Rule(_NUMBERS, _ROUNDED, either(same(operator.sub, 2, sign=False), of_floats(operator.sub, 2))),
     "mul": Rule(
-        _NUMBERS, _PRODUCT, either(lambda i, m, k: product(i, m, k, False), of_floats(operator.mul, 2))
+        _NUMBERS, _ROUNDED | {"lo", "hi", "wide"}, either(product(False), of_floats(operator.mul, 2))
     ),
-    "mad": Rule(INTEGERS | SINGLE, _PRODUCT | {"cc"}, either(lambda i, m, k: product(i, m, k, True), _fused)),
-    "fma": Rule(FLOATS, ROUNDINGS | {"ftz", "sat", "relu"}, of_floats(fma, 3)),
-    "div": Rule(
-        INTEGERS | SINGLE,
-        ROUNDINGS | APPROXIMATE,
-        either(of_integers(bits.divide, 2), of_floats(np.divide, 2)),
-    ),
-    "rem": Rule(INTEGERS, EMPTY, of_integers(bits.remainder, 2)),
-    "addc": _CARRY_RULE,
-    "subc": _CARRY_RULE,
-    "madc": _CARRY_RULE,
-    "mul24": Rule(_SMALL, frozenset(["lo"]), of_integers(bits.multiply24, 2)),
-    "mad24": Rule(_SMALL, frozenset(["lo"]), of_integers(lambda a, b, c: bits.multiply24(a, b) + c, 3)),
-    "sad": Rule(
-        INTEGERS,
-        EMPTY,
-        lambda _i, _m, k: Operation((k[0], k[0], f"u{k[0][1:]}"), (f"u{k[0][1:]}",), bits.difference),
-    ),
-    "dp4a": Rule(_SMALL, EMPTY, dot_product),
-    "min": Rule(_NUMBERS, _EXTREME, extreme(smaller, np.minimum, np.minimum)),
-    "max": Rule(_NUMBERS, _EXTREME, extreme(larger, np.maximum, np.maximum)),
-    "neg": Rule(_NUMBERS, _FLUSHED, either(of_integers(operator.neg, 1), of_sign_bit(operator.xor))),
-    "abs": Rule(_NUMBERS, _FLUSHED, either(of_integers(np.abs, 1), of_sign_bit(lambda x, s: x & ~s))),
-    "and": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.and_, 2)),
-    "or": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.or_, 2)),
-    "xor": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.xor, 2)),
-    "not": Rule(BITS | {"pred"}, EMPTY, of_integers(operator.invert, 1)),
-    "cnot": Rule(BITS, EMPTY, of_integers(lambda a: (a == 0).astype(a.dtype), 1)),
-    "shl": Rule(BITS, EMPTY, shift(bits.shift_left)),
-    "shr": Rule(BITS | INTEGERS, EMPTY, shift(bits.shift_right)),
+    "mad": Rule(_NUMBERS, _ROUNDED | {"lo", "hi", "wide", "cc"}, either(product(True), of_floats(fma, 3))),
+    "fma": Rule(SINGLE, _ROUNDED, of_floats(fma, 3)),
+    "div": Rule(_NUMBERS, _APPROXIMATE, either(same(bits.divide, 2), of_floats(np.divide, 2))),
+    "rem": Rule(_INTEGERS, _NONE, same(bits.remainder, 2)),
+    "addc": _CARRIES,
+    "madc": _CARRIES,
+    "min": Rule(_NUMBERS, _FLUSHED, either(same(np.minimum, 2), of_floats(smaller, 2))),
+    "max": Rule(_NUMBERS, _FLUSHED, either(same(np.maximum, 2), of_floats(larger, 2))),
+    "neg": Rule(_NUMBERS, _FLUSHED, either(same(operator.neg, 1), of_sign_bit(operator.xor))),
+    "abs": Rule(_NUMBERS, _FLUSHED, either(same(np.abs, 1), of_sign_bit(lambda x, s: x & ~s))),
+    "and": Rule(_LOGIC, _NONE, same(operator.and_, 2)),
+    "or": Rule(_LOGIC, _NONE, same(operator.or_, 2)),
+    "xor": Rule(_LOGIC, _NONE, same(operator.xor, 2)),
+    "not": Rule(_LOGIC, _NONE, same(operator.invert, 1)),
+    "shl": Rule(_BITS, _NONE, fixed(",u32", "", bits.shift_left)),
+    "shr": Rule(_BITS | _INTEGERS, _NONE, fixed(",u32", "", bits.shift_right)),
     "shf": Rule(_WORD, frozenset(["l", "r", "wrap", "clamp"]), funnel_shift),
-    "bfe": Rule(WORDS, EMPTY, field(bits.bit_extract, 1)),
-    "bfi": Rule(_BOTH, EMPTY, field(bits.bit_insert, 2)),
-    "lop3": Rule(_WORD, EMPTY, lambda _i, _m, _k: Operation(("u32",) * 4, ("u32",), bits.lookup)),
-    "prmt": Rule(_WORD, EMPTY, lambda _i, _m, _k: Operation(("u32",) * 3, ("u32",), bits.permute_bytes)),
-    "popc": Rule(_BOTH, EMPTY, of_integers(bits.bit_count, 1, result="u32")),
-    "clz": Rule(_BOTH, EMPTY, of_integers(bits.leading_zeros, 1, result="u32")),
-    "bfind": Rule(WORDS, frozenset(["shiftamt"]), find),
-    "brev": Rule(_BOTH, EMPTY, of_integers(bits.reverse, 1)),
-    "copysign": Rule(
-        SINGLE, EMPTY, lambda _i, _m, k: Operation((k[-1],) * 2, (k[-1],), lambda a, b: np.copysign(b, a))
+    "bfi": Rule(_BOTH, _NONE, fixed(",,u32,u32", "", bits.bit_insert)),
+    "prmt": Rule(_WORD, _NONE, fixed("u32,u32,u32", "u32", bits.permute_bytes)),
+    "popc": Rule(_BOTH, _NONE, same(bits.bit_count, 1, result="u32")),
+    "clz": Rule(_BOTH, _NONE, same(bits.leading_zeros, 1, result="u32")),
+    "copysign": Rule(SINGLE, _NONE, same(lambda a, b: np.copysign(b, a), 2)),
+    "rcp": Rule(SINGLE, _APPROXIMATE, of_floats(np.reciprocal, 1)),
+    "sqrt": Rule(SINGLE, _APPROXIMATE, of_floats(np.sqrt, 1)),
+    "rsqrt": Rule(
+        _SINGLE32, _APPROXIMATE, of_floats(lambda x: (1 / np.sqrt(x.astype("f8"))).astype("f4"), 1)
     ),
-    "rcp": Rule(SINGLE, APPROXIMATE | ROUNDINGS, of_floats(np.reciprocal, 1)),
-    "sqrt": Rule(SINGLE, APPROXIMATE | ROUNDINGS, of_floats(np.sqrt, 1)),
-    "rsqrt": Rule(SINGLE, APPROXIMATE, of_floats(reciprocal_root, 1)),
-    "ex2": Rule(FLOATS - {"f64"}, APPROXIMATE, of_floats(np.exp2, 1)),
-    "lg2": Rule(frozenset(["f32"]), APPROXIMATE, of_floats(np.log2, 1)),
-    "sin": Rule(frozenset(["f32"]), APPROXIMATE, of_floats(np.sin, 1)),
-    "cos": Rule(frozenset(["f32"]), APPROXIMATE, of_floats(np.cos, 1)),
-    "tanh": Rule(FLOATS - {"f64"}, APPROXIMATE, of_floats(np.tanh, 1)),
-    "setp": Rule(INTEGERS | BITS | FLOATS, COMPARISONS | JOIN.keys() | {"ftz"}, compare),
-    "set": Rule(INTEGERS | BITS | FLOATS, COMPARISONS | JOIN.keys() | {"ftz"}, set_value),
-    "selp": Rule(INTEGERS | BITS | FLOATS, EMPTY, select),
-    "slct": Rule(INTEGERS | BITS | SINGLE, _FLUSHED, select_by_sign),
-    "testp": Rule(SINGLE, frozenset(TESTS), test_class),
-    "cvt": Rule(_ANY - BITS - {"b8"} | FLOATS | {"tf32"}, MODES, conversion),
+    "ex2": Rule(_SINGLE32, _APPROXIMATE, of_floats(np.exp2, 1)),
+    "lg2": Rule(_SINGLE32, _APPROXIMATE, of_floats(np.log2, 1)),
+    "sin": Rule(_SINGLE32, _APPROXIMATE, of_floats(np.sin, 1)),
+    "cos": Rule(_SINGLE32, _APPROXIMATE, of_floats(np.cos, 1)),
+    "tanh": Rule(_SINGLE32, _APPROXIMATE, of_floats(np.tanh, 1)),
+    "setp": Rule(_ALL, COMPARISONS, compare),
+    "selp": Rule(_ALL, _NONE, fixed(",,pred", "", lambda a, b, p: np.where(p, a, b))),
+    "cvt": Rule(
+        _NUMBERS | {"s8", "u8", "bf16", "bf16x2", "tf32"},
+        frozenset(["rn", "rna", *DIRECTED, *WHOLE, "ftz", "sat"]),
+        conversion,
+    ),
 }
 
 
@@ -145,9 +103,7 @@ def operation(i: Instruction) -> Operation:
     rule, (modifiers, kinds) = RULES[i.opcode], split(i)
     if unknown := sorted(modifiers - rule.modifiers):
         raise i.refuse(f"the emulator knows no .{unknown[0]} of {i.opcode}")
-    if not kinds or not set(kinds) <= rule.kinds:
-        raise i.refuse(f"the emulator knows no {i.name}")
-    found = rule.make(i, modifiers, kinds)
+    found = rule.make(i, modifiers, kinds) if kinds and set(kinds) <= rule.kinds else None
     if found is None:
         raise i.refuse(f"the emulator knows no {i.name}")
     return found

@@ -48,12 +48,6 @@ def multiply_wide(a: Array, b: Array) -> Array:
     return a.astype(wide) * b.astype(wide)
 
 
-def multiply24(a: Array, b: Array) -> Array:
-    """The lower half of the product of two integers of 24 bits."""
-    s = _same(a, 8)
-    return ((a << s) >> s) * ((b << s) >> s)
-
-
 def shift_left(a: Array, by: Array) -> Array:
     """`<<`; shifts beyond the width give 0."""
     width = 8 * a.dtype.itemsize
@@ -79,20 +73,6 @@ def _low_bits(length: Array, like: Array) -> Array:
     return np.where(length >= np.uint32(width), ~_same(like, 0), (_same(like, 1) << inside) - _same(like, 1))
 
 
-def bit_extract(a: Array, position: Array, length: Array) -> Array:
-    """`bfe`: `length` bits from a position, filled up with zeros or with the field's sign."""
-    word = np.dtype(f"u{a.dtype.itemsize}")
-    width = np.uint32(8 * a.dtype.itemsize)
-    position, length = position & np.uint32(255), length & np.uint32(255)
-    field = shift_right(a, position).astype(word) & _low_bits(length, a.view(word))
-    if a.dtype.kind == "u":
-        return field
-    top = np.minimum(position + np.maximum(length, np.uint32(1)) - np.uint32(1), width - np.uint32(1))
-    sign = (a.view(word) >> top.astype(word)) & word.type(1)
-    fill = np.where((sign != 0) & (length != 0), ~_low_bits(length, a.view(word)), word.type(0))
-    return (field | fill).view(a.dtype)
-
-
 def bit_insert(a: Array, b: Array, position: Array, length: Array) -> Array:
     """`bfi`: put the low `length` bits of `a` into `b` at a position."""
     position, length = position & np.uint32(255), length & np.uint32(255)
@@ -110,14 +90,6 @@ def bit_count(a: Array) -> Array:
     return result.astype(np.uint32)
 
 
-def reverse(a: Array) -> Array:
-    """`brev`: the bits in reverse order."""
-    width, result = 8 * a.dtype.itemsize, a & _same(a, 0)
-    for k in range(width):
-        result = result | (((a >> _same(a, k)) & _same(a, 1)) << _same(a, width - 1 - k))
-    return result
-
-
 def _smeared(a: Array) -> Array:
     """All bits below the highest one set too."""
     for k in (1, 2, 4, 8, 16, 32)[: (8 * a.dtype.itemsize).bit_length() - 1]:
@@ -130,34 +102,11 @@ def leading_zeros(a: Array) -> Array:
     return np.uint32(8 * a.dtype.itemsize) - bit_count(_smeared(a))
 
 
-def find_bit(a: Array) -> Array:
-    """`bfind`: the place of the highest bit that differs from the sign; all ones if there is none."""
-    word = np.dtype(f"u{a.dtype.itemsize}")
-    value = np.where(a < 0, ~a, a)[()].astype(word) if a.dtype.kind == "i" else a
-    return bit_count(_smeared(value)) - np.uint32(1)
-
-
-def shift_amount(a: Array) -> Array:
-    """`bfind.shiftamt`: how far the highest bit is from the top."""
-    found = find_bit(a)
-    top = np.uint32(8 * a.dtype.itemsize - 1)
-    return np.where(found == np.uint32(0xFFFFFFFF), found, top - found)[()]
-
-
 def funnel(low: Array, high: Array, by: Array, left: bool, wrap: bool) -> Array:
     """`shf`: shift two words as one, and take the upper (left) or lower (right) word."""
     by = by & np.uint32(31) if wrap else np.minimum(by, np.uint32(32))
     both, by = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32), by.astype(np.uint64)
     return ((both << by) >> np.uint64(32) if left else both >> by).astype(np.uint32)
-
-
-def lookup(a: Array, b: Array, c: Array, table: Array) -> Array:
-    """`lop3`: any function of three bits."""
-    result = a & np.uint32(0)
-    for k in range(8):
-        row = (a if k & 4 else ~a) & (b if k & 2 else ~b) & (c if k & 1 else ~c)
-        result = result | np.where((table >> np.uint32(k)) & np.uint32(1) != 0, row, np.uint32(0))
-    return result
 
 
 def permute_bytes(a: Array, b: Array, selector: Array) -> Array:
@@ -174,29 +123,8 @@ def permute_bytes(a: Array, b: Array, selector: Array) -> Array:
     return result
 
 
-def difference(a: Array, b: Array, c: Array) -> Array:
-    """`sad`: |a - b| + c."""
-    return (np.where(a < b, b - a, a - b)[()].astype(c.dtype)) + c
-
-
-def dot4(a: Array, b: Array, c: Array) -> Array:
-    """`dp4a`: the sum of four products of bytes, and c."""
-    result = c.astype(np.int64)
-    for k in range(4):
-        x, y = (((w >> w.dtype.type(8 * k)).astype(f"{w.dtype.kind}1")).astype(np.int64) for w in (a, b))
-        result = result + x * y
-    return result.astype(c.dtype)
-
-
 def add_carry(a: Array, b: Array, carry: Array) -> tuple[Array, Array]:
     """A sum with carry, and its carry."""
     half = a + b
     total = half + carry.astype(a.dtype)
     return total, ((half < a) | (total < half)).astype(np.uint32)
-
-
-def subtract_borrow(a: Array, b: Array, borrow: Array) -> tuple[Array, Array]:
-    """A difference with borrow, and its borrow."""
-    half = a - b
-    total = half - borrow.astype(a.dtype)
-    return total, ((a < b) | (half < total)).astype(np.uint32)

@@ -13,7 +13,7 @@ MAX_VARIABLE: Final = 1 << 30
 """Bytes of one variable."""
 
 
-_SPACE = r"(?:shared|local|global|const|param)"
+_SPACE = r"(?:shared|local|global|const)"
 VARIABLE = re.compile(
     r"(?:\.(?:visible|weak|extern|common)\s+)*\.(?P<space>"
     + _SPACE

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-
-from netdsl.cuda.emulator import accesses, warps
+from netdsl.cuda.emulator import warps
 from netdsl.cuda.emulator.arithmetic import RULES, operation, split
 from netdsl.cuda.emulator.errors import PTXError, Trap
 from netdsl.cuda.emulator.lanes import Lanes
-from netdsl.cuda.emulator.memory import LOCAL_WINDOW, SHARED_WINDOW, Array
+from netdsl.cuda.emulator.memory import Array
 from netdsl.cuda.emulator.memory_effects import (
-    SPACES,
     Effect,
     address,
     atomic,
@@ -28,8 +25,6 @@ from netdsl.cuda.emulator.operands import (
     Instruction,
     Name,
     Operand,
-    Special,
-    Variable,
     Vector,
 )
 from netdsl.cuda.emulator.rules import CARRY
@@ -47,9 +42,6 @@ def _move(i: Instruction) -> Effect:
         return _unpack(i, kind, target, source)
     if isinstance(source, Vector):
         return _pack(i, kind, target, source)
-    if isinstance(source, Special) and source.name.startswith(("clock", "globaltimer")):
-        wide = kind.endswith("64")
-        return Effect((), ((target, kind),), lambda lanes, _mask: lanes.clock(wide))
     return Effect(((source, kind),), ((target, kind),), lambda x: x, pure=True)
 
 
@@ -81,33 +73,12 @@ def _pack(i: Instruction, kind: str, target: Operand, source: Vector) -> Effect:
     return Effect(tuple((s, f"u{part}") for s in source.items), ((target, kind),), function, pure=True)
 
 
-def _generic(i: Instruction) -> Effect:
-    """`cvta`: an address in a space as a generic one, and back."""
+def _to_global(i: Instruction) -> Effect:
+    """`cvta.to.global`: generic addresses of global memory are those of global memory."""
     expect(i, 2)
-    space = next((m.split("::")[0] for m in i.modifiers if m.split("::")[0] in SPACES), "")
-    if i.modifiers[-1] != "u64" or not space:
+    if i.modifiers != ("to", "global", "u64"):
         raise i.refuse(f"the emulator knows no {i.name}")
-    source = i.operands[1]
-    if isinstance(source, Variable) and source.space == "param":
-        space = "local"
-    window = np.uint64({"shared": SHARED_WINDOW, "local": LOCAL_WINDOW}.get(space, 0))
-    function = (lambda x: x - window) if "to" in i.modifiers else (lambda x: x + window)
-    return Effect(((source, "u64"),), ((i.operands[0], "u64"),), function, pure=True)
-
-
-def _is_space(i: Instruction) -> Effect:
-    expect(i, 2)
-    window = {"shared": SHARED_WINDOW, "local": LOCAL_WINDOW, "global": None}.get(i.modifiers[0], 0)
-    if window == 0:
-        raise i.refuse(f"the emulator knows no {i.name}")
-
-    def function(x: Array) -> Array:
-        top = x >> np.uint64(44)
-        if window is None:
-            return (top != np.uint64(SHARED_WINDOW >> 44)) & (top != np.uint64(LOCAL_WINDOW >> 44))
-        return top == np.uint64(window >> 44)
-
-    return Effect(((i.operands[1], "u64"),), ((i.operands[0], "pred"),), function, pure=True)
+    return Effect(((i.operands[1], "u64"),), ((i.operands[0], "u64"),), lambda x: x, pure=True)
 
 
 # -- warps --------------------------------------------------------------------------------------------------
@@ -140,30 +111,17 @@ def _shuffle(i: Instruction) -> Effect:
 def _vote(i: Instruction) -> Effect:
     expect(i, 3)
     mode, kind = i.modifiers[1:3] if len(i.modifiers) == 3 else ("", "")
-    if (mode, kind) not in (("all", "pred"), ("any", "pred"), ("uni", "pred"), ("ballot", "b32")):
+    if (mode, kind) not in (("all", "pred"), ("any", "pred"), ("ballot", "b32")):
         raise i.refuse(f"the emulator knows no {i.name}")
     return _of_warp(i, warps.vote, mode, ("pred", "u32"), (kind,))
 
 
 def _match(i: Instruction) -> Effect:
     expect(i, 3)
-    mode, kind = i.modifiers[0], i.modifiers[-1]
-    if mode not in ("any", "all") or kind not in ("b32", "b64") or len(i.modifiers) != 3:
+    kind = i.modifiers[-1]
+    if i.modifiers not in (("any", "sync", "b32"), ("any", "sync", "b64")):
         raise i.refuse(f"the emulator knows no {i.name}")
-    return _of_warp(i, warps.match, mode, (kind, "u32"), ("b32", "pred"))
-
-
-def _reduce(i: Instruction) -> Effect:
-    expect(i, 3)
-    mode, kind = i.modifiers[1], i.modifiers[-1]
-    if mode not in ("add", "min", "max", "and", "or", "xor") or kind not in ("u32", "s32", "b32"):
-        raise i.refuse(f"the emulator knows no {i.name}")
-    return _of_warp(i, warps.reduce_warp, mode, (kind, "u32"), (kind,))
-
-
-def _active(i: Instruction) -> Effect:
-    expect(i, 1)
-    return Effect((), ((i.operands[0], "b32"),), lambda lanes, mask: warps.active_mask(lanes, mask))
+    return _of_warp(i, warps.match, "any", (kind, "u32"), ("b32",))
 
 
 def _warp_barrier(i: Instruction) -> Effect:
@@ -174,22 +132,6 @@ def _warp_barrier(i: Instruction) -> Effect:
         lambda lanes, mask, wanted: warps.sync_warp(lanes, i, wanted, mask),
         collective=True,
     )
-
-
-def _barrier_result(i: Instruction) -> Effect:
-    """What `bar.red` gives its lanes; it comes after the barrier."""
-    mode = i.modifiers[i.modifiers.index("red") + 1]
-    if mode not in ("and", "or", "popc"):
-        raise i.refuse(f"the emulator knows no {i.name}")
-    functions: dict[str, Callable[..., Any]] = {"and": np.all, "or": np.any, "popc": np.count_nonzero}
-
-    def function(lanes: Lanes, mask: Array | None, predicate: Array) -> Array:
-        rows = lanes.full(predicate).reshape(lanes.blocks, lanes.threads)
-        found = np.asarray(functions[mode](rows, axis=1))
-        return np.repeat(found.astype(np.uint32) if mode == "popc" else found, lanes.threads)
-
-    kind = "u32" if mode == "popc" else "pred"
-    return Effect(((i.operands[-1], "pred"),), ((i.operands[0], kind),), function)
 
 
 def _matrices(i: Instruction) -> Effect:
@@ -206,12 +148,11 @@ def _matrices(i: Instruction) -> Effect:
         raise i.refuse(f"the emulator knows no {i.name}")
     space, base, shift = address(i, i.operands[1])
     transposed, count = "trans" in i.modifiers, counts[0]
-    if space not in ("shared", "generic"):
+    if space != "shared":
         raise i.refuse("ldmatrix reads shared memory")
 
     def function(lanes: Lanes, mask: Array | None, address: Array) -> Any:
-        place = accesses.resolve(lanes, i, space, shift(address), mask)[1]
-        return warps.load_matrices(lanes, i, place, count, transposed, mask)
+        return warps.load_matrices(lanes, i, shift(address), count, transposed, mask)
 
     return Effect((base,), tuple((t, "b32") for t in targets), function, collective=True)
 
@@ -219,9 +160,7 @@ def _matrices(i: Instruction) -> Effect:
 #: shape and type of `mma.sync`, with the registers of both factors
 _SHAPES: Final = {
     ("m16n8k16", "bf16"): (4, 2),
-    ("m16n8k16", "f16"): (4, 2),
     ("m16n8k8", "bf16"): (2, 1),
-    ("m16n8k8", "f16"): (2, 1),
     ("m16n8k8", "tf32"): (4, 2),
     ("m16n8k4", "tf32"): (2, 1),
 }
@@ -289,19 +228,14 @@ EFFECTS: Final[Mapping[str, Callable[[Instruction], Effect]]] = {
     **dict.fromkeys(("atom", "red"), atomic),
     "cp": copy,
     "mov": _move,
-    "cvta": _generic,
-    "isspacep": _is_space,
+    "cvta": _to_global,
     "shfl": _shuffle,
     "vote": _vote,
     "match": _match,
-    "redux": _reduce,
-    "activemask": _active,
     "ldmatrix": _matrices,
     "mma": _multiply,
-    **dict.fromkeys(
-        ("bar", "barrier"), lambda i: _warp_barrier(i) if "warp" in i.modifiers else _barrier_result(i)
-    ),
-    **dict.fromkeys(("membar", "fence", "nanosleep", "prefetch", "prefetchu", "griddepcontrol"), _nothing),
+    "bar": _warp_barrier,
+    **dict.fromkeys(("membar", "fence"), _nothing),
     "trap": _trap,
 }
 

@@ -62,7 +62,7 @@ class Lanes:
         self.block_number = order.numbers[self.block_index]
         self.warp_lane = self.thread & (WARP - 1)
         self.warp_start = self.all - self.warp_lane
-        self.special = self._special(dynamic)
+        self.special = self._special()
         self.registers: list[Any] = []
         self.statistics, self.count_conflicts, self.check_races = statistics, False, granule is not None
         self._shared(placement, dynamic)
@@ -89,7 +89,7 @@ class Lanes:
         first = (warps[:, None] * WARP + np.arange(WARP)).ravel()
         return np.concatenate([first, np.arange(full * WARP, self.threads)])
 
-    def _special(self, dynamic: int) -> dict[str, Array]:
+    def _special(self) -> dict[str, Array]:
         found: dict[str, Array] = {}
         thread, block = self.thread, self.block_number
         for axis, name in enumerate("xyz"):
@@ -99,26 +99,9 @@ class Lanes:
             found[f"ctaid.{name}"] = values if grid > 1 and self.blocks > 1 else values[0]
             found[f"ntid.{name}"], found[f"nctaid.{name}"] = np.uint32(wide), np.uint32(grid)
             thread, block = thread // wide, block // grid
-        lane = self.warp_lane.astype(np.uint64)
-        one = np.uint64(1)
-        bit = one << lane
-        masks = {
-            "eq": bit,
-            "lt": bit - one,
-            "le": bit | (bit - one),
-            "ge": ~(bit - one),
-            "gt": ~(bit | (bit - one)),
-        }
-        found |= {f"lanemask_{name}": value.astype(np.uint32) for name, value in masks.items()}
-        found |= {"laneid": lane.astype(np.uint32), "warpid": (self.thread // WARP).astype(np.uint32)}
-        found |= {"nwarpid": np.uint32(-(-self.threads // WARP)), "smid": self.block_number.astype(np.uint32)}
-        found |= {"nsmid": np.uint32(int(np.prod(self.order.grid))), "gridid": np.uint64(1)}
-        found |= {name: np.uint32(dynamic) for name in ("dynamic_smem_size", "total_smem_size")}
+        found["laneid"] = self.warp_lane.astype(np.uint32)
+        found["warpid"] = (self.thread // WARP).astype(np.uint32)
         return found
-
-    def clock(self, wide: bool) -> Array:
-        """A clock that counts executed instructions."""
-        return (np.uint64 if wide else np.uint32)(self.statistics.lane_instructions & (2**32 - 1))
 
     def _shared(self, placement: Placement, dynamic: int) -> None:
         end = placement.dynamic_start + dynamic
@@ -234,10 +217,8 @@ class Scheduler:
         self._leave(block, mask, active)
 
     def _leave(self, block: BasicBlock, mask: Array | None, active: int) -> None:
-        if block.barrier is not None:
+        if block.barrier:
             _add(self.waiting, block.number, mask)
-        elif block.selector is not None:
-            self._select(block, mask)
         elif block.condition is None:
             _add(self.runnable, block.targets[0] if block.targets else block.following, mask)
         else:
@@ -252,66 +233,37 @@ class Scheduler:
                 rest = (~taken if mask is None else mask & ~taken) if count else mask
                 _add(self.runnable, block.following, rest)
 
-    def _select(self, block: BasicBlock, mask: Array | None) -> None:
-        assert block.selector is not None
-        index, everyone = self.lanes.full(self.lanes.registers[block.selector]), self.lanes.everyone(mask)
-        wrong = everyone & (index >= len(block.targets))
-        if wrong.any() and block.end:
-            self.lanes.fault(KernelFault, block.end, "the index is beyond the table", int(wrong.argmax()))
-        for k, target in enumerate(block.targets):
-            taken = everyone & (index == k)
-            if taken.any():
-                _add(self.runnable, target, taken)
-
     # -- barriers -------------------------------------------------------------------------------------------
 
     def _release(self) -> None:
-        """Nobody can go on: check that the lanes at each barrier are those it waits for, and let them go."""
-        lanes = self.lanes
-        arrived: dict[int, list[tuple[BasicBlock, Array, int]]] = {}
+        """Nobody can go on: check that every block whose threads wait at a barrier has all of them there."""
         for number, mask in self.waiting.items():
-            block = self.blocks[number]
-            assert block.barrier is not None
-            name, count = block.barrier(lanes)
-            arrived.setdefault(name, []).append((block, lanes.everyone(mask), count))
-        released = np.zeros(lanes.count, bool)
-        wrong = None
-        for sites in arrived.values():
-            for block, mask, count in sites:
-                together = mask if not count else np.logical_or.reduce([m for _, m, c in sites if c == count])
-                if self._complete(together, count):
-                    released |= mask
-                    _add(self.runnable, block.following, self.waiting.pop(block.number))
-                else:
-                    wrong = wrong or (block, together, count)
-        if not self.runnable and wrong:
-            self._diverged(*wrong)
-        if lanes.races:
-            lanes.races.finish(None if released.all() else released)
+            here = self.lanes.everyone(mask)
+            arrived = here.reshape(self.lanes.blocks, self.lanes.threads).sum(1)
+            if ((arrived != 0) & (arrived != self.lanes.threads)).any():
+                self._diverged(self.blocks[number], here, arrived)
+        for number, mask in self.waiting.items():
+            _add(self.runnable, self.blocks[number].following, mask)
+        self.waiting.clear()
+        if self.lanes.races:
+            self.lanes.races.finish()
 
-    def _counts(self, together: Array, count: int) -> Array:
-        """How many lanes of each block of threads are there, where that is neither none nor what is expected."""
-        arrived = together.reshape(self.lanes.blocks, self.lanes.threads).sum(1)
-        return np.where((arrived == 0) | (arrived == (count or self.lanes.threads)), 0, arrived)
-
-    def _complete(self, together: Array, count: int) -> bool:
-        return not self._counts(together, count).any()
-
-    def _diverged(self, block: BasicBlock, together: Array, count: int) -> None:
+    def _diverged(self, block: BasicBlock, here: Array, arrived: Array) -> None:
         """Raise the fault of a barrier that lacks lanes."""
         lanes, threads = self.lanes, self.lanes.threads
-        counts = self._counts(together, count)
-        k = int((counts != 0).argmax())
-        here = together[k * threads : (k + 1) * threads]
-        detail = f"{int(counts[k])} threads are at this barrier, which waits for {count or threads}"
-        if not here.all():
-            absent = int(here.argmin()) + k * threads
-            others = [n for n, m in self.waiting.items() if (m is None or m[absent]) and n != block.number]
-            end = self.blocks[others[0]].end if others else None
-            where = f"waits at PTX line {end.line}" if end else "has left the kernel"
-            detail += f"; thread {lanes.place(absent)[1]} {where}"
+        k = int(((arrived != 0) & (arrived != threads)).argmax())
+        first, absent = (int(a) + k * threads for a in _ends(here[k * threads : (k + 1) * threads]))
+        others = [n for n, m in self.waiting.items() if (m is None or m[absent]) and n != block.number]
+        end = self.blocks[others[0]].end if others else None
+        where = f"waits at PTX line {end.line}" if end else "has left the kernel"
+        detail = f"{int(arrived[k])} threads are at this barrier, which waits for {threads}"
         assert block.end is not None
-        lanes.fault(BarrierDivergence, block.end, detail, k * threads + int(here.argmax()))
+        lanes.fault(BarrierDivergence, block.end, f"{detail}; thread {lanes.place(absent)[1]} {where}", first)
+
+
+def _ends(here: Array) -> tuple[int, int]:
+    """The first lane that is here, and the first that is not."""
+    return int(here.argmax()), int(here.argmin())
 
 
 def _merge(mask: Array, new: Array, old: Array) -> Array:

@@ -19,9 +19,7 @@ FRESH: Final = ALLOCATED | WRITABLE
 WRITTEN: Final = ALLOCATED | WRITABLE | INITIALISED
 POISON: Final = 0xCD
 
-#: where the spaces lie in one address space of 64 bits; a device's global memory begins at GLOBAL + device * DEVICE
-SHARED_WINDOW: Final = 0x1000_0000_0000
-LOCAL_WINDOW: Final = 0x2000_0000_0000
+#: a device's global memory begins at GLOBAL + device * DEVICE
 GLOBAL: Final = 0x7000_0000_0000
 DEVICE: Final = 0x0100_0000_0000
 

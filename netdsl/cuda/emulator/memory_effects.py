@@ -59,20 +59,18 @@ def expect(i: Instruction, *counts: int) -> None:
         raise i.refuse(f"{i.opcode} takes {' or '.join(map(str, counts))} operands")
 
 
-def address(i: Instruction, operand: Operand) -> tuple[str, Typed, Callable[[Array], Array]]:
-    """The space of an address, its base with type, and the function that adds the offset."""
+def address(
+    i: Instruction, operand: Operand, among: slice = slice(None)
+) -> tuple[str, Typed, Callable[[Array], Array]]:
+    """The space of an address, which some of the modifiers say, its base with type, and what adds the offset."""
     if not isinstance(operand, Address):
         raise i.refuse("this takes an address")
-    names = [m.split("::")[0] for m in i.modifiers if m.split("::")[0] in SPACES]
-    space = names[0] if names else "generic"
-    base, offset = operand.base, operand.offset
-    if isinstance(base, Variable):
-        own = {"kernel_param": "param", "param": "local", "const": "global"}.get(base.space, base.space)
-        if base.space in ("kernel_param", "param") and space not in ("param", "generic"):
-            raise i.refuse(f"{base.name} lies in .param")
-        if base.space not in ("kernel_param", "param") and space not in ("generic", base.space):
-            raise i.refuse(f"{base.name} lies in .{base.space}")
-        space = own
+    names = [m.split("::")[0] for m in i.modifiers[among] if m.split("::")[0] in SPACES]
+    space, base, offset = names[0] if names else "", operand.base, operand.offset
+    if isinstance(base, Variable) and base.space != space:
+        raise i.refuse(f"{base.name} lies in .{base.space}")
+    if not space:
+        raise i.refuse("the emulator knows no generic addresses")
     space = "global" if space == "const" else space
     kind = base.kind if isinstance(base, Register) else "u64"
     if kind not in ("b32", "u32", "s32", "b64", "u64", "s64"):
@@ -88,7 +86,7 @@ def elements(i: Instruction, known: Set[str]) -> tuple[str, int]:
     plain = {m.split("::")[0] if m.split("::")[0] in SPACES else m for m in modifiers}
     if unknown := sorted(plain - known - set(SPACES) - HINTS - _ORDER - _WIDTHS.keys()):
         raise i.refuse(f"the emulator knows no .{unknown[0]} of {i.opcode}")
-    if len(kinds) != 1 or kinds[0] in ("pred", "tf32"):
+    if len(kinds) != 1 or kinds[0] in ("pred", "tf32", "bf16", "bf16x2"):
         raise i.refuse(f"{i.opcode} takes one type")
     return kinds[0], next((_WIDTHS[m] for m in modifiers if m in _WIDTHS), 1)
 
@@ -125,14 +123,10 @@ def store(i: Instruction) -> Effect:
 
 def atomic(i: Instruction) -> Effect:
     """`atom` and `red`."""
-    kind, _ = elements(i, accesses.UPDATES.keys() | {"noftz", "ftz"})
+    kind, _ = elements(i, accesses.UPDATES.keys())
     names = [m for m in i.modifiers if m in accesses.UPDATES]
     operands = i.operands if i.opcode == "atom" else (Name("_"), *i.operands)
-    if (
-        len(names) != 1
-        or len(operands) != (4 if names == ["cas"] else 3)
-        or kind in ("bf16", "bf16x2", "f16x2")
-    ):
+    if len(names) != 1 or len(operands) != (4 if names == ["cas"] else 3):
         raise i.refuse(f"the emulator knows no {i.name}")
     space, base, shift = address(i, operands[1])
     update, kind = accesses.UPDATES[names[0]], f"u{kind[1:]}" if kind[0] == "b" else kind
@@ -158,19 +152,15 @@ def copy(i: Instruction) -> Effect:
     width = _constant(i, 2)
     if width not in (4, 8, 16) or ("cg" in m and width != 16):
         raise i.refuse("cp.async copies 4, 8 or 16 bytes, .cg 16")
-    (target, first), (source, second) = (address(_plain(i), o)[1:] for o in i.operands[:2])
+    into = next((k for k, name in enumerate(m) if name.startswith("shared")), 0)
+    _, target, first = address(i, i.operands[0], slice(into + 1))
+    _, source, second = address(i, i.operands[1], slice(into + 1, None))
     size: Operand = i.operands[3] if len(i.operands) > 3 else Immediate(width)
 
     def function(lanes: Lanes, mask: Array | None, to: Array, at: Array, length: Array) -> None:
         accesses.copy_async(lanes, i, first(to), second(at), width, length, mask)
 
     return Effect((target, source, (size, "u32")), (), function)
-
-
-def _plain(i: Instruction) -> Instruction:
-    """The same without spaces: each address of a copy has its own."""
-    rest = tuple(m for m in i.modifiers if m.split("::")[0] not in SPACES)
-    return Instruction(i.line, i.text, i.guard, i.opcode, rest, i.operands, i.source)
 
 
 def _constant(i: Instruction, number: int) -> int:

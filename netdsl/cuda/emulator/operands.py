@@ -16,10 +16,9 @@ DTYPES: Final = {
     "pred": np.dtype(np.bool_),
     **{f"{k}{n}": np.dtype(f"u{n // 8}") for k in "bu" for n in (8, 16, 32, 64)},
     **{f"s{n}": np.dtype(f"i{n // 8}") for n in (8, 16, 32, 64)},
-    **{f"f{n}": np.dtype(f"f{n // 8}") for n in (16, 32, 64)},
+    **{f"f{n}": np.dtype(f"f{n // 8}") for n in (32, 64)},
     "bf16": np.dtype(np.uint16),
     "tf32": np.dtype(np.uint32),
-    "f16x2": np.dtype(np.uint32),
     "bf16x2": np.dtype(np.uint32),
 }
 
@@ -181,7 +180,7 @@ def literal(text: str, line: int) -> Immediate | None:
 
 def operand(text: str, line: int, look_up: Callable[[str], Operand | None]) -> Operand:
     """Read one operand; names are looked up, and those that nobody knows are labels."""
-    if text[0] in "{(":
+    if text[0] == "{":
         return Vector(tuple(operand(t, line, look_up) for t in parts(text[1:-1], line)))
     if text[0] == "[":
         return _address(text[1:-1].strip(), line, look_up)
@@ -216,8 +215,5 @@ def _address(text: str, line: int, look_up: Callable[[str], Operand | None]) -> 
 
 #: special registers that kernels may read
 SPECIAL: Final = frozenset(
-    [f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"]
-    + [f"lanemask_{name}" for name in ("eq", "lt", "le", "gt", "ge")]
-    + ["laneid", "warpid", "nwarpid", "clock", "clock64", "globaltimer", "globaltimer_lo"]
-    + ["smid", "nsmid", "gridid", "dynamic_smem_size", "total_smem_size"]
+    [f"{name}.{axis}" for name in ("tid", "ntid", "ctaid", "nctaid") for axis in "xyz"] + ["laneid", "warpid"]
 )

@@ -32,8 +32,7 @@ class BasicBlock:
     """Instructions that are executed one after another, and what comes then.
 
     `end` is the branch, barrier or exit; `condition` the slot of its predicate and its negation; `targets` are
-    numbers of blocks, of which a `brx` picks one by the slot `selector`.  `collective`: a warp runs its first
-    instruction together.
+    numbers of blocks.  `collective`: a warp runs its first instruction together.
     """
 
     number: int
@@ -43,8 +42,7 @@ class BasicBlock:
     condition: tuple[int, bool] | None = None
     targets: tuple[int, ...] = ()
     following: int = EXIT
-    selector: int | None = None
-    barrier: Callable[[Lanes], tuple[int, int]] | None = None
+    barrier: bool = False
     merged: tuple[int, ...] = ()
     collective: bool = False
 

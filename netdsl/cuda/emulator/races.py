@@ -52,8 +52,8 @@ class RaceLog:
             return granules, agent
         return (granules[:, None] + np.arange(count)).ravel(), np.repeat(agent, count)
 
-    def finish(self, leaving: Array | None = None) -> None:
-        """Check what was noted; forget it, or at a barrier of some lanes only what these did."""
+    def finish(self) -> None:
+        """Check what was noted since the last barrier, and forget it."""
         if self._writes:
             written = np.zeros_like(self._word, shape=self._writer.size)
             for index, (instruction, granules, agents, words) in enumerate(self._writes):
@@ -71,7 +71,8 @@ class RaceLog:
                 )
             for _, granules, _, _ in self._writes:
                 self._writer[granules] = 0
-        self._forget(leaving)
+        self._reads.clear()
+        self._writes.clear()
 
     def _differ(self, before: Array, agents: Array) -> Array:
         other = (before != 0) & (before != agents)
@@ -92,19 +93,6 @@ class RaceLog:
             self.report(
                 instruction, what, int(agents[k]), int(before[k]), other, int(granules[k]) << self._shift
             )
-
-    def _forget(self, leaving: Array | None) -> None:
-        if leaving is None:
-            self._reads.clear()
-            self._writes.clear()
-            return
-        mask = (1 << PHASE) - 1
-
-        def stays(agent: Array) -> Array:
-            return (agent >= SEVERAL) | ~leaving[np.where(agent >= SEVERAL, 1, agent & mask) - 1]
-
-        self._reads = [(i, o[s], w, a[s]) for i, o, w, a in self._reads if (s := stays(a)).any()]
-        self._writes = [(i, g[s], a[s], w[s]) for i, g, a, w in self._writes if (s := stays(a)).any()]
 
 
 class BlockRaces:

@@ -10,7 +10,6 @@ import numpy as np
 
 from netdsl.cuda.emulator.arithmetic import split
 from netdsl.cuda.emulator.effects import effect
-from netdsl.cuda.emulator.lanes import Lanes
 from netdsl.cuda.emulator.memory_effects import SPACES, Effect
 from netdsl.cuda.emulator.operands import (
     DTYPES,
@@ -28,7 +27,7 @@ from netdsl.cuda.emulator.program import EXIT, BasicBlock, Placement, Step
 from netdsl.cuda.emulator.rules import CARRY
 from netdsl.cuda.emulator.steps import literal, masked, poison, pure, unwritten
 
-_ENDS: Final = frozenset(["bra", "brx", "ret", "exit"])
+_ENDS: Final = frozenset(["bra", "ret", "exit"])
 _ACCESSES: Final = frozenset(["ld", "ldu", "st", "atom", "red", "cp", "ldmatrix"])
 
 
@@ -47,8 +46,13 @@ class Program:
     opcodes: list[frozenset[str]]
 
 
+def _condition(block: BasicBlock) -> set[int]:
+    """The register that says where a block goes on."""
+    return {block.condition[0]} if block.condition else set()
+
+
 def _is_barrier(i: Instruction) -> bool:
-    return i.opcode in ("bar", "barrier") and "warp" not in i.modifiers
+    return i.opcode == "bar" and "warp" not in i.modifiers
 
 
 class Translator:
@@ -94,7 +98,7 @@ class Translator:
     # -- blocks ---------------------------------------------------------------------------------------------
 
     def _split(self) -> list[BasicBlock]:
-        """Basic blocks; the result of a `bar.red` is computed at the beginning of the block after it."""
+        """Basic blocks: each ends with a branch, a barrier or an exit, or where a label begins the next."""
         flat, labels = self.body.instructions, self.body.labels
         starts = {
             0,
@@ -104,19 +108,14 @@ class Translator:
         ordered = sorted(s for s in starts if s < len(flat))
         numbers = {start: k for k, start in enumerate(ordered)}
         blocks: list[BasicBlock] = []
-        late: list[Instruction] = []
         for k, start in enumerate(ordered):
             stop = ordered[k + 1] if k + 1 < len(ordered) else len(flat)
-            block = BasicBlock(k, [*late, *flat[start:stop]], following=k + 1 if stop < len(flat) else EXIT)
-            late = []
+            block = BasicBlock(k, flat[start:stop], following=k + 1 if stop < len(flat) else EXIT)
             last = flat[stop - 1]
             if last.opcode in _ENDS or _is_barrier(last):
                 block.end = block.instructions.pop()
                 self._finish(block, last, lambda at: numbers.get(at, EXIT))
-                late = [last] if "red" in last.modifiers else []
             blocks.append(block)
-        if late:
-            raise late[0].refuse("nothing follows this barrier")
         if not blocks:
             blocks.append(BasicBlock(0, []))
         return blocks
@@ -124,52 +123,25 @@ class Translator:
     def _finish(self, block: BasicBlock, i: Instruction, number: Callable[[int], int]) -> None:
         def target(name: str) -> int:
             if name not in self.body.labels:
-                raise i.refuse(f"there is no label {name.partition(':')[2]}")
+                raise i.refuse(f"there is no label {name}")
             return number(self.body.labels[name])
 
         names = [o.name for o in i.operands if isinstance(o, Name)]
         if _is_barrier(i):
             if i.guard:
                 raise i.refuse("the emulator knows no barrier with a guard")
-            block.barrier = self._barrier(i)
+            if i.modifiers not in (("sync",), ("sync", "aligned")) or i.operands != (Immediate(0),):
+                raise i.refuse(f"the emulator knows no {i.name} but that of all threads, bar.sync 0")
+            block.barrier = True
             return
         if i.guard:
             block.condition = (i.guard.index, i.guard.negated)
         if i.opcode == "bra" and len(names) == 1:
             block.targets = (target(names[0]),)
-        elif i.opcode == "brx" and len(names) == 1 and isinstance(i.operands[0], Register) and not i.guard:
-            if names[0] not in self.body.tables:
-                raise i.refuse("there is no such table of targets")
-            block.selector = i.operands[0].index
-            block.targets = tuple(target(name) for name in self.body.tables[names[0]])
         elif i.opcode in ("ret", "exit") and not i.operands:
             block.targets = (EXIT,)
         else:
             raise i.refuse(f"the emulator knows no {i.name}")
-
-    def _barrier(self, i: Instruction) -> Callable[[Lanes], tuple[int, int]]:
-        """The name of a barrier and how many threads it waits for; 0 is all."""
-        words = {"sync", "red", "aligned", "cta", "popc", "and", "or", "u32", "pred"}
-        if not words.issuperset(i.modifiers) or not {"sync", "red"} & set(i.modifiers):
-            raise i.refuse(f"the emulator knows no {i.name}")
-        operands = i.operands[1:-1] if "red" in i.modifiers else i.operands
-        if not 1 <= len(operands) <= 2:
-            raise i.refuse("a barrier has a number, and may have a count")
-
-        def value(lanes: Lanes, operand: Operand) -> int:
-            if isinstance(operand, Immediate):
-                return operand.value
-            assert isinstance(operand, Register)
-            return int(np.asarray(lanes.registers[operand.index]).flat[0])
-
-        if not all(isinstance(o, Immediate | Register) for o in operands):
-            raise i.refuse("a barrier has a number, and may have a count")
-
-        def barrier(lanes: Lanes) -> tuple[int, int]:
-            count = value(lanes, operands[1]) if len(operands) > 1 else 0
-            return value(lanes, operands[0]), 0 if count == lanes.threads else count
-
-        return barrier
 
     # -- variables and constants ----------------------------------------------------------------------------
 
@@ -178,7 +150,7 @@ class Translator:
         for i in self.body.instructions:
             for operand in i.operands:
                 base = operand.base if isinstance(operand, Address) else operand
-                if isinstance(base, Variable) and base.space in ("shared", "local", "param"):
+                if isinstance(base, Variable) and base.space in ("shared", "local"):
                     found[base] = None
         self.placement.settle(list(found))
 
@@ -217,10 +189,10 @@ class Translator:
                 self.variables.append((slot, operand))
                 return dtype.type(0)
             parameters = {p.name: p.offset for p in self.body.parameters}
-            own = operand.space == "kernel_param"
+            own = operand.space == "param"
             return dtype.type(parameters[operand.name] if own else self.placement.place(operand))
         if not isinstance(operand, Immediate):
-            name = operand.name.partition(":")[2] or operand.name if isinstance(operand, Name) else "this"
+            name = operand.name if isinstance(operand, Name) else "this"
             raise i.refuse(f"nothing is called {name}")
         return literal(i, operand, kind)
 
@@ -234,14 +206,6 @@ class Translator:
         writes |= {self.carry} if any(o == Name(CARRY) for o, _ in found.writes) else set()
         return reads | ({i.guard.index} if i.guard else set()), writes
 
-    def _ends(self, block: BasicBlock) -> set[int]:
-        condition = {block.condition[0]} if block.condition else set()
-        selector = {block.selector} if block.selector is not None else set()
-        operands = block.end.operands if block.barrier and block.end else ()
-        result = operands[:1] if block.end and "red" in block.end.modifiers else ()
-        named = {o.index for o in operands[len(result) :] if isinstance(o, Register)}
-        return condition | selector | named
-
     def _exposed(self) -> set[int]:
         """Registers that carry values from one block to another; all others need no mask."""
         exposed: set[int] = set()
@@ -250,7 +214,7 @@ class Translator:
             for i, (reads, writes) in zip(block.instructions, touched, strict=True):
                 exposed |= (reads | (writes if i.guard else set())) - written
                 written |= writes
-            exposed |= self._ends(block) - written
+            exposed |= _condition(block) - written
         return exposed
 
     def _assigned(self) -> list[set[int]]:
@@ -280,7 +244,7 @@ class Translator:
             block.steps.append(self._step(i, found))
             written |= writes
             block.collective |= found.collective
-        if block.end and self._ends(block) - known - written:
+        if block.end and _condition(block) - known - written:
             block.steps.append(unwritten(block.end))
         block.merged = tuple(sorted(written & exposed))
 

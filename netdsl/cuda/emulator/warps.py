@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
@@ -95,55 +94,19 @@ def vote(
     bits, here = ballot(lanes, lanes.full(predicate) & everyone), ballot(lanes, everyone)
     if mode == "ballot":
         return bits.astype(np.uint32)
-    holds = {"any": bits != 0, "all": bits == here, "uni": (bits == here) | (bits == 0)}
-    return holds[mode]
+    return bits != 0 if mode == "any" else bits == here
 
 
-def active_mask(lanes: Lanes, mask: Array | None) -> Array:
-    """A bit for each lane of the warp that is here."""
-    return ballot(lanes, lanes.everyone(mask)).astype(np.uint32)
-
-
-def match(
-    lanes: Lanes, i: Instruction, mode: str, value: Array, wanted: Array, mask: Array | None
-) -> tuple[Array, Array]:
-    """The lanes of the warp with the same value (`any`), or all members if they agree (`all`), and whether."""
+def match(lanes: Lanes, i: Instruction, mode: str, value: Array, wanted: Array, mask: Array | None) -> Array:
+    """`match.any`: the lanes of the warp with the same value."""
     members(lanes, i, wanted, mask)
     everyone, value = lanes.everyone(mask), lanes.full(value)
     warp = np.cumsum(lanes.warp_lane == 0) - 1
     table, here = np.zeros((warp[-1] + 1, WARP), value.dtype), np.zeros((warp[-1] + 1, WARP), bool)
     table[warp, lanes.warp_lane], here[warp, lanes.warp_lane] = value, everyone
     same = (table[:, :, None] == table[:, None]) & here[:, None]
-    result = np.packbits(same, -1, "little").view("<u4")[warp, lanes.warp_lane, 0]
-    if mode == "any":
-        return result, result != 0
-    agree = result == active_mask(lanes, mask)
-    return np.where(agree, result, np.uint32(0)), agree
-
-
-_REDUCTIONS: Final = {
-    "add": np.add,
-    "min": np.minimum,
-    "max": np.maximum,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-}
-
-
-def reduce_warp(
-    lanes: Lanes, i: Instruction, mode: str, value: Array, wanted: Array, mask: Array | None
-) -> Array:
-    """`redux.sync`: a sum, minimum ... over the members of a warp."""
-    members(lanes, i, wanted, mask)
-    value, everyone = lanes.full(value), lanes.everyone(mask)
-    total = np.zeros(lanes.count, value.dtype)
-    wide = lanes.full(wanted)
-    groups = np.unique(np.stack([lanes.warp_start, wide.astype(np.int64)])[:, everyone], axis=1).T
-    for start, member in groups:
-        chosen = everyone & (lanes.warp_start == start) & (wide == member)
-        total[chosen] = _REDUCTIONS[mode].reduce(value[chosen])
-    return total
+    found: Array = np.packbits(same, -1, "little").view("<u4")[warp, lanes.warp_lane, 0]
+    return found
 
 
 def whole_warps(lanes: Lanes, i: Instruction, mask: Array | None) -> None:
@@ -180,12 +143,10 @@ def _planes(registers: Sequence[Array], lanes: int, kind: str) -> Array:
     words = np.stack(registers)
     if kind == "tf32":
         return (words & np.uint32(0xFFFFE000)).view(np.float32)[:, None]
-    if kind == "bf16":
-        halves = np.empty((len(words), 2, lanes), np.uint32)
-        np.left_shift(words, np.uint32(16), out=halves[:, 0])
-        np.bitwise_and(words, np.uint32(0xFFFF0000), out=halves[:, 1])
-        return halves.view(np.float32)
-    return words.view(np.float16).reshape(-1, lanes, 2).transpose(0, 2, 1).astype(np.float32)
+    halves = np.empty((len(words), 2, lanes), np.uint32)
+    np.left_shift(words, np.uint32(16), out=halves[:, 0])
+    np.bitwise_and(words, np.uint32(0xFFFF0000), out=halves[:, 1])
+    return halves.view(np.float32)
 
 
 def multiply(
@@ -197,7 +158,7 @@ def multiply(
     c: Sequence[Array],
     mask: Array | None,
 ) -> list[Array]:
-    """`mma.sync` m16n8: products of bf16, f16 or tf32, added up in float32 (the order within is not a GPU's)."""
+    """`mma.sync` m16n8: products of bf16 or tf32, added up in float32 (the order within is not a GPU's)."""
     whole_warps(lanes, i, mask)
     left, right = (_planes([lanes.full(x) for x in group], lanes.count, kind) for group in (a, b))
     # Half of K, upper or lower rows, element, warp, row or column, lane; K may be in any order that both have.

