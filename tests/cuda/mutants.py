@@ -66,7 +66,7 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
     "map": (plan_elementwise, Map((exp(X) + Arg(1),)), [_normal(7, 50), _normal(7, 50)]),
     "reduce rows": (plan_reduce, Reduce("sum", X, (1,)), [_normal(3, 700)]),
     "reduce columns": (plan_reduce, Reduce("sum", X, (0,)), [_normal(700, 6)]),
-    "reduce all": (plan_reduce, Reduce("max", X, (0, 1)), [_normal(130, 150)]),
+    "reduce all": (plan_reduce, Reduce("sum", X, (0, 1)), [_normal(130, 150)]),
     "product": (plan_contract, Contract("forward"), [_normal(37, 20), _normal(20, 41)]),
     "convolution": (
         plan_contract,
@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
     "scatter": (plan_scatter_add, ScatterAdd(0, 7), [_normal(600, 3), _places(7, 600)]),
     "suppression": (
         plan_suppress,
-        NonMaxSuppression(40, 0.3),
+        NonMaxSuppression(100, 0.3),
         [_boxes(), _normal(1, 2, 70)],
     ),
     "regions": (
@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
 }
 
 _SWAPPED = {"ge": "gt", "gt": "ge", "lt": "le", "le": "lt"}
-_PLACE = re.compile(r"\[(%\w+)(?:\+(-?\d+))?\]")
+_PLACE = re.compile(r"\[([%\w$]+)(?:\+(-?\d+))?\]")
 
 
 def _shifted(line: str) -> str:
@@ -169,7 +169,7 @@ class Case:
         return b"".join(o.tobytes() for o in outputs)
 
     def mutants(self) -> Iterator[Mutant]:
-        """All changes of all kernels."""
+        """All changes of all kernels, kind by kind and line by line."""
         for source in {launch.source.key: launch.source for launch in self.launches}.values():
             lines = compile_ptx(source, CAPABILITY).split("\n")
             for k, line in enumerate(lines):

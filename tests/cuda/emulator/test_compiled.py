@@ -139,10 +139,9 @@ def mutants(ptx):
 
 def count_mutants(names, kinds=("barrier", "address", "comparison")):
     """For each kind: how many mutants a check notices, wrong numbers alone, nothing."""
-    cases = {"softmax": _softmax(1), "sgemm": _sgemm(26, 20, 20, 1)}
     found = {kind: [0, 0, 0] for kind in kinds}
     for name in names:
-        case = cases.get(name) or CASES[name]()
+        case = CASES[name]()
         for kind, changed in mutants(text(name)):
             if kind in kinds:
                 try:
@@ -162,14 +161,6 @@ def test_every_dropped_barrier_is_noticed():
 def test_shifted_addresses_are_noticed():
     expected = {"address": [13, 0, 0], "comparison": [13, 1, 1]}
     assert count_mutants(("reduced", "transposed", "histogram"), ("address", "comparison")) == expected
-
-
-@pytest.mark.slow
-def test_mutants_of_large_kernels_are_noticed():
-    """The addresses that survive are in the search of the largest number of a softmax, which any number near it
-    may replace; the comparisons are of bounds that no lane meets exactly."""
-    expected = {"address": [46, 27, 8], "comparison": [11, 7, 11]}
-    assert count_mutants(("softmax", "sgemm"), ("address", "comparison")) == expected
 
 
 def test_damaged_text_is_refused_or_runs_and_nothing_else():
