@@ -78,6 +78,12 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
         Contract("backward_weights", *CONVOLVED, 1, (3, 3)),
         [_normal(2, 6, 5, 4), _normal(2, 6, 5, 8)],
     ),
+    "product, tf32": (plan_contract, Contract("forward", precision="tf32"), [_normal(37, 20), _normal(20, 41)]),
+    "convolution, bf16": (
+        plan_contract,
+        Contract("forward", *CONVOLVED, precision="bf16"),
+        [_normal(2, 5, 6, 16), _normal(3, 3, 16, 12)],
+    ),
     "depthwise": (
         plan_contract,
         Contract("forward", *CONVOLVED, 8),
