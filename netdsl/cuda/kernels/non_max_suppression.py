@@ -140,7 +140,6 @@ def _drop() -> Source:
                 first = uint32(first + uint32({CHUNK}))
                 if ends:
                     first = count
-                cuda.syncthreads()
             """)
         out.write(f"""
             rest = uint32(full + thread)
