@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.contract import plan as planning
 from netdsl.cuda.contract.plan import plan_contract
+from netdsl.cuda.contract.tiles import TENSOR
 from netdsl.cuda.emulator import EmulatorError, Trap
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
@@ -59,6 +62,13 @@ def _bounds(*shape: int) -> np.ndarray:
     return (np.random.default_rng(3).random(shape) < 0.7).astype(np.float32)
 
 
+def _on_tensor_cores(op: Contract, *views: Sequence[View]) -> list[Launch]:
+    """The launches with the smallest tile of tensor cores, whatever the sizes."""
+    tile = list(TENSOR[op.precision])[-1]
+    with mock.patch.object(planning, "cut", lambda *_sizes: (tile, 1)):
+        return plan_contract(op, *views)
+
+
 X = Arg(0)
 CONVOLVED = ((1, 1), ((1, 1), (1, 1)), (1, 1))
 #: planner, primitive, operands: kernels of every kind, sizes a little past a tile
@@ -78,11 +88,15 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
         Contract("backward_weights", *CONVOLVED, 1, (3, 3)),
         [_normal(2, 6, 5, 4), _normal(2, 6, 5, 8)],
     ),
-    "product, tf32": (plan_contract, Contract("forward", precision="tf32"), [_normal(37, 20), _normal(20, 41)]),
+    "product, tf32": (
+        _on_tensor_cores,
+        Contract("forward", precision="tf32"),
+        [_normal(37, 20), _normal(20, 41)],
+    ),
     "convolution, bf16": (
-        plan_contract,
+        _on_tensor_cores,
         Contract("forward", *CONVOLVED, precision="bf16"),
-        [_normal(2, 5, 6, 16), _normal(3, 3, 16, 12)],
+        [_normal(2, 5, 6, 16), _normal(3, 3, 16, 68)],
     ),
     "depthwise": (
         plan_contract,
