@@ -74,7 +74,8 @@ def _row(name: str, network: Any, batch: int, way: str, seconds: float) -> dict[
     program.run(feeds)
     idle.calls.clear()
     program.run(feeds)
-    row = {"network": name, "way": way, "launches": len(program.steps), "calls": idle.calls.total()}
+    row = {"network": name, "way": way, "planned": len(program.steps)}
+    row |= {"launches": cast(Any, program.executable).launches, "calls": idle.calls.total()}
     times = {"step_us": lambda: program.run(feeds), "launch_us": program.executable.run}
     return {**row, **{kind: round(_median(run, seconds), 1) for kind, run in times.items()}}
 
@@ -112,8 +113,8 @@ def main() -> None:
     if given.json:
         print(json.dumps(rows, indent=2))
         return
-    print("| network | way | launches | driver calls | host µs a step | µs of its launches |")
-    print("|---|---|---:|---:|---:|---:|")
+    print("| network | way | launches planned | run | driver calls | host µs a step | µs of its launches |")
+    print("|---|---|---:|---:|---:|---:|---:|")
     for r in rows:
         print("| " + " | ".join(f"{value}" for value in r.values()) + " |")
 

@@ -3,7 +3,8 @@
 `load4(p, i)` reads four float32 from element `i` on with one instruction, a tuple; `store4(p, i, a, b, c, d)` writes
 them.  `p` is a pointer or an array of shared memory, `i` an int32 or int64; the address is a multiple of 16 bytes.
 `divided(n, d, factor, shift)` is the quotient and the remainder of uint32s, by multiplying, and
-`place((c, ...), (s, ...))` sums the products of uint32s and int64s.  Both could be text, but numba.cuda would infer
+`place((c, ...), (s, ...))` sums the products of uint32s and int64s.  `pointer_f32(word)` and its like make an address
+of an int64.  The two before could be text, but numba.cuda would infer
 every type in it.
 """
 
@@ -15,6 +16,9 @@ from typing import Any
 
 from llvmlite import ir
 
+_ELEMENTS = {"f32": "float32", "i32": "int32", "i64": "int64", "u32": "uint32", "bool": "uint8"}
+_GLOBAL = 1
+"""The address space of the memory of a card."""
 LANES = 4
 BYTES = 16
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
@@ -93,4 +97,19 @@ def intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callable[..
 
         return types.int64(types.UniTuple(types.uint32, len(at)), strides), generate
 
-    return {f.__name__: extending.intrinsic(f) for f in (load4, store4, divided, place)}
+    def pointer(name: str) -> Callable[..., Any]:
+        kind = types.CPointer(types.uint8 if name == "bool" else getattr(types, _ELEMENTS[name]))
+
+        def pointer(typing: Any, word: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+                generic = context.get_value_type(kind)
+                there = builder.inttoptr(arguments[0], generic.pointee.as_pointer(_GLOBAL))
+                return builder.addrspacecast(there, generic)
+
+            return kind(types.int64), generate
+
+        return pointer
+
+    found = {f.__name__: f for f in (load4, store4, divided, place)}
+    found |= {f"pointer_{name}": pointer(name) for name in _ELEMENTS}
+    return {name: extending.intrinsic(f) for name, f in found.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from netdsl.backend.lower import Lowered
@@ -13,14 +14,15 @@ from netdsl.backend.target import Executable, Kernels, Listing, Room, Spot, Targ
 from netdsl.compat import override
 from netdsl.cuda import planners, views
 from netdsl.cuda.ahead import Ahead, Results
-from netdsl.cuda.card import Bound, Card
+from netdsl.cuda.card import Bound, BoundLaunch, Card
 from netdsl.cuda.cards import find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
-from netdsl.cuda.link import bind
+from netdsl.cuda.link import bound, merged, works
+from netdsl.cuda.many import Work
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.ranges import Ranges, need_ranges
-from netdsl.cuda.step import Launch, Source
+from netdsl.cuda.step import Launch
 from netdsl.ir import Node, Op
 from netdsl.primitives.precision import Precision
 from netdsl.schedule import Side, View
@@ -98,16 +100,7 @@ class CudaTarget(Target[Launch]):
         self, lowered: Lowered[Launch], where: Mapping[int, Spot], scratch: Sequence[Spot]
     ) -> Executable:
         """Compile and load the kernels, and give them their addresses."""
-        card = self.card
-        before = card.compiled
-        prepare, run = bind(card, lowered, where, scratch)
-        sources = {s.source.key: s.source for call in lowered.calls for s in call.steps}
-        kernels = Kernels(len(sources), card.compiled == before)
-        if self.nvtx:
-            bound: tuple[Bound, Bound] = (Ranges(card, prepare, "prepare"), Ranges(card, run, "run"))
-        else:
-            bound = card.bind(prepare), card.bind(run, replayed=True)
-        return _Executable(card, list(sources.values()), *bound, len(run), kernels)
+        return _Executable(self.card, *works(lowered, where, scratch), self.nvtx)
 
     @override
     def sender(self) -> Send:
@@ -123,19 +116,28 @@ class CudaTarget(Target[Launch]):
 
 
 class _Executable(Executable):
-    """Launches of both phases; those of a run are recorded once and replayed."""
+    """Launches of both phases; those of a run are recorded once and replayed, some of them as one."""
 
-    def __init__(
-        self,
-        card: Card,
-        sources: Sequence[Source],
-        prepare: Bound,
-        run: Bound,
-        count: int,
-        kernels: Kernels,
-    ) -> None:
-        self._card, self._sources, self._prepare, self._run = card, sources, prepare, run
-        self.count, self.kernels = count, kernels
+    def __init__(self, card: Card, prepare: Sequence[Work], run: Sequence[Work], ranges: bool) -> None:
+        before = card.compiled
+        self._card, self._works, self._ranges = card, run, ranges
+        launches, self._tables = merged(card, run)
+        self._prepare = self._bound(bound(card, prepare), "prepare")
+        self._run = self._bound(launches, "run")
+        self._sources = list({w.source.key: w.source for w in (*prepare, *run)}.values())
+        self.count, self.launches = len(run), len(launches)
+        self.kernels = Kernels(len(self._sources), card.compiled == before)
+
+    def _bound(self, launches: Sequence[BoundLaunch], name: str) -> Bound:
+        """Launches ready to run: recorded, or in ranges of their names."""
+        if self._ranges:
+            return Ranges(self._card, launches, name)
+        return self._card.bind(launches, replayed=name == "run")
+
+    @cached_property
+    def _steps(self) -> Bound:
+        """The launches of a run one by one, for whoever wants to know what each takes."""
+        return self._bound(bound(self._card, self._works), "steps")
 
     def prepare(self) -> None:
         """Compute what depends on weights alone."""
@@ -147,7 +149,7 @@ class _Executable(Executable):
 
     def run_step(self, number: int) -> None:
         """Run one step."""
-        self._run.run_one(number)
+        self._steps.run_one(number)
 
     def listing(self, form: Listing) -> str:
         """The source of the kernels, or their PTX."""
