@@ -105,6 +105,8 @@ def with_gradients(graph: Graph, names: list[str]) -> Graph:
 SQUARED = {"lrn", "l2_normalize", "batch_norm", "group_norm", "instance_norm", "layer_norm"}
 SQUARED |= {"stochastic_pool", "iou", "giou"}
 WITHOUT = {"lp_pool": {LARGEST, TINY}} | {name: {LARGEST} for name in SQUARED}
+# A GPU sums in parts, of which one may overflow to each side.
+WITHOUT_ON_GPUS = WITHOUT | {"reduce_sum": {LARGEST}}
 
 
 ON_DEVICES = {"cpu": find_target("cpu", threads=2), "reference": find_target("reference", poison=True)}
@@ -143,21 +145,21 @@ def test_a_gpu_equals_the_interpreter(sample):
 
 @pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
 def test_cpu_kernels_at_extremes(sample):
-    right_at_extremes(sample, find_target("cpu", threads=1))
+    right_at_extremes(sample, find_target("cpu", threads=1), WITHOUT)
 
 
 @pytest.mark.emulated
 @pytest.mark.parametrize("sample", [s for s in GOOD if not s.random], ids=str)
 def test_cuda_kernels_at_extremes(sample, monkeypatch):
-    right_at_extremes(sample, emulated(monkeypatch))
+    right_at_extremes(sample, emulated(monkeypatch), WITHOUT_ON_GPUS)
 
 
-def right_at_extremes(sample, device):
+def right_at_extremes(sample, device, without):
     """For large, subnormal and equal operands and zeros too."""
     _, primitives, base, names = expanded(sample)
     compiled = Compiled(sample, primitives, names, device)
     for label, numbers, feeds in extremes(sample, primitives, names, base):
-        if not numbers & WITHOUT.get(sample.op.name, set()):
+        if not numbers & without.get(sample.op.name, set()):
             with np.errstate(all="ignore"):
                 compare_extreme(*compiled.run(feeds), label, LARGEST in numbers)
 
