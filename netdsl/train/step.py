@@ -10,7 +10,7 @@ from netdsl.ir import Graph, Node, TensorType, Value
 from netdsl.primitives import Input, Map, PrimitiveBuilder, State
 from netdsl.primitives.leaf import learns
 from netdsl.scalar import Arg, Expr, maximum, minimum, sqrt, substitute
-from netdsl.train.change import CHECK, LeafChange
+from netdsl.train.change import CHECK, LeafChange, all_finite
 from netdsl.train.measures import Measures
 from netdsl.train.optimizers import Terms, Weight
 from netdsl.train.recipe import Recipe
@@ -58,9 +58,8 @@ def training_graph(objective: Graph, recipe: Recipe | None = None, gather: bool 
     else:
         norm = step.clip_norm(list(grads.values()))
         changes += [step.update(recipe.weight(objective, objective[n.id]), n, grads[n.id]) for n in nodes]
-    finite = b.map(lambda x: x - x, loss)
-    for change in reversed(changes):
-        finite = change.check(b, finite)
+    checks = [b.map(lambda x: x - x, loss), *(change.check(b) for change in reversed(changes))]
+    finite = all_finite(b, checks)
     if norm is not None:
         # A norm that overflows would scale gradients that are finite to 0.
         finite = b.add1(Map((Arg(0) + (Arg(1) - Arg(1)),)), finite, norm, name=f"{CHECK}{NORM}.map")
