@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from netdsl.backend.lower import Lowered, lower
@@ -47,31 +50,47 @@ class Footprint:
             "results": self.results,
         }
 
+    def __add__(self, other: Footprint) -> Footprint:
+        """The bytes of two devices."""
+        return Footprint(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Arena:
+    """A block of `size` bytes of a device: the first `kept` hold what runs find prepared, where no run writes."""
+
+    kept: int
+    size: int
+
 
 @dataclass(frozen=True)
 class Layout:
-    """The calls of a program, and the place of each buffer that is no leaf in one block of `size` bytes.
+    """The calls of a program, and the place of each buffer that is no leaf in the arena of its device.
 
-    `offsets` are by buffer; the first `kept` bytes hold those that runs find prepared, and no run writes there.
-    `scratch` are the offsets of the scratch of each call, those that prepare first.
+    `arenas` are those of the device itself (None) and of other GPUs by number.  `offsets` are by buffer, `scratch`
+    has those of the scratch of each call, those that prepare first.
     """
 
     schedule: Schedule
     lowered: Lowered[Any]
+    arenas: Mapping[int | None, Arena]
     offsets: dict[int, int]
     scratch: tuple[int, ...]
-    kept: int
-    size: int
 
     def footprint(self) -> Footprint:
-        """The bytes of each kind."""
+        """The bytes of each kind, of all devices together."""
+        return functools.reduce(operator.add, map(self.footprint_on, self.arenas))
+
+    def footprint_on(self, gpu: int | None) -> Footprint:
+        """The bytes of each kind on the device itself or on another GPU."""
         size = dict.fromkeys(("input", "param", "state", "const"), 0)
-        for b in self.schedule.leaves.values():
-            buffer = self.schedule.buffers[b]
-            size[buffer.kind] += buffer.type.nbytes
-        results = sum(view.type.nbytes for view in self.schedule.outputs.values())
-        weights, prepared = size["param"] + size["state"], size["const"] + self.kept
-        return Footprint(weights, prepared, size["input"], self.size - self.kept, results)
+        buffers, arena = self.schedule.buffers, self.arenas[gpu]
+        for buffer in (buffers[b] for b in self.schedule.leaves.values()):
+            size[buffer.kind] += buffer.type.nbytes if buffer.gpu == gpu else 0
+        outputs = self.schedule.outputs.values()
+        results = sum(view.type.nbytes for view in outputs if buffers[view.buffer].gpu == gpu)
+        weights, prepared = size["param"] + size["state"], size["const"] + arena.kept
+        return Footprint(weights, prepared, size["input"], arena.size - arena.kept, results)
 
 
 def lay_out(graph: Graph, target: Target[Any]) -> Layout:
@@ -81,18 +100,32 @@ def lay_out(graph: Graph, target: Target[Any]) -> Layout:
     """
     schedule = make_schedule(graph, target.accepts)
     lowered = lower(schedule, target)
-    spans = lowered.spans()
-    begin = len(lowered.prepare)
-    offsets, kept = {}, 0
+    arenas: dict[int | None, Arena] = {}
+    offsets: dict[int, int] = {}
+    scratch = [0] * len(lowered.calls)
+    for gpu in lowered.gpus:
+        arenas[gpu] = _arena(lowered, gpu, target.alignment, offsets, scratch)
+    return Layout(schedule, lowered, arenas, offsets, tuple(scratch))
+
+
+def _arena(
+    lowered: Lowered[Any], gpu: int | None, alignment: int, offsets: dict[int, int], scratch: list[int]
+) -> Arena:
+    """Place the buffers and the scratch of the calls of one device: `offsets` and `scratch` get their places."""
+    begin, kept = len(lowered.prepare), 0
+    spans = {b: span for b, span in lowered.spans().items() if lowered.buffers[b].gpu == gpu}
     for b, (first, last) in spans.items():
         if first < begin <= last:
             offsets[b] = kept
-            kept += aligned(lowered.buffers[b].type.nbytes, target.alignment)
+            kept += aligned(lowered.buffers[b].type.nbytes, alignment)
     arena = [b for b in spans if b not in offsets]
+    calls = [k for k, call in enumerate(lowered.calls) if call.node.gpu == gpu]
     lives = [Lifetime(lowered.buffers[b].type.nbytes, *spans[b]) for b in arena]
-    lives += [Lifetime(call.scratch, k, k) for k, call in enumerate(lowered.calls)]
-    plan = plan_memory(lives, target.alignment)
-    check_plan(lives, plan, target.alignment)
+    lives += [Lifetime(lowered.calls[k].scratch, k, k) for k in calls]
+    plan = plan_memory(lives, alignment)
+    check_plan(lives, plan, alignment)
     places = [kept + offset for offset in plan.offsets]
     offsets.update(zip(arena, places, strict=False))
-    return Layout(schedule, lowered, offsets, tuple(places[len(arena) :]), kept, kept + plan.size)
+    for k, place in zip(calls, places[len(arena) :], strict=True):
+        scratch[k] = place
+    return Arena(kept, kept + plan.size)

@@ -62,6 +62,12 @@ class Lowered(Generic[S]):
         """Those that prepare, then those of a run."""
         return (*self.prepare, *self.run)
 
+    @property
+    def gpus(self) -> tuple[int | None, ...]:
+        """Where there is anything: the device itself (None) and the numbers of other GPUs."""
+        found = {b.gpu for b in self.buffers} | {call.node.gpu for call in self.calls}
+        return (None, *sorted(gpu for gpu in found if gpu is not None))
+
     def spans(self) -> dict[int, tuple[int, int]]:
         """The first and the last call that touches each buffer but the leaves; outputs are read after the last."""
         touched = [(k, b) for k, call in enumerate(self.calls) for b in sorted(call.touched())]

@@ -120,6 +120,12 @@ class Target(ABC, Generic[S]):
     def limits(self) -> Limits:
         """What passes may fuse for it, and on which GPUs they may put nodes."""
 
+    def on(self, gpu: int | None) -> Target[S]:
+        """The GPU of a number, on which passes have put nodes, with the same options; None is the device itself."""
+        if gpu is None:
+            return self
+        raise LookupError(f"the device {self.name} has no GPU {gpu}")
+
     @abstractmethod
     def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:
         """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel."""

@@ -7,40 +7,59 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.backend.memory import Array
 from netdsl.cuda.step import Source
+from netdsl.cuda.waits import Range
 from netdsl.schedule import View
 
 VARIABLE = "NETDSL_CUDA"
 """The variable of the environment that says which cards there are: "emulated", or nothing for real ones."""
 
 
-@dataclass(frozen=True)
-class BoundLaunch:
-    """A launch whose kernel is loaded and whose arguments are bytes.
+@dataclass
+class BoundStep:
+    """A step in the stream of a card, after those before it there and after the steps `after` of other streams.
 
-    `dead` are ranges of memory, address and size, that nobody reads any more when it starts: a card that checks
-    poisons them.
+    These are their numbers in the sequence.  `dead` are ranges of memory that nobody reads any more when it starts: a
+    card that checks poisons them.
     """
 
     title: str
+    card: Card
+    after: tuple[int, ...] = field(default=(), init=False)
+    dead: tuple[Range, ...] = field(default=(), init=False)
+
+
+@dataclass
+class BoundLaunch(BoundStep):
+    """A launch whose kernel is loaded and whose arguments are bytes."""
+
     function: Any
     blocks: int
     threads: int
     shared: int
     arguments: bytes
-    dead: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass
+class BoundCopy(BoundStep):
+    """A copy of bytes from `source` in the card's memory to `target` in that of another one."""
+
+    source: int
+    to: Card
+    target: int
+    size: int
 
 
 class Bound(ABC):
-    """Launches of a card that are ready to run, again and again."""
+    """Steps that are ready to run, again and again."""
 
     @abstractmethod
     def run(self) -> None:
-        """Start all of them, one after the other, behind all that was launched."""
+        """Start all of them, each as soon as it may, behind all that was launched."""
 
     @abstractmethod
     def run_one(self, number: int) -> None:
@@ -131,8 +150,11 @@ class Card(ABC):
         """The kernel of a source, for launches with so many bytes of dynamic shared memory."""
 
     @abstractmethod
-    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
-        """Make launches ready to run; `replayed` may take longer, so that each run costs the host less."""
+    def bind(self, steps: Sequence[BoundStep], replayed: bool = False) -> Bound:
+        """Make steps ready to run, those of other cards too.
+
+        `replayed` may take longer, so that each run costs the host less.
+        """
 
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:

@@ -24,6 +24,17 @@ def find_card(number: int) -> Card:
     return _card(number, emulated())
 
 
+def count_cards() -> int:
+    """How many cards there are, by their numbers from 0 on."""
+    if emulated():
+        from netdsl.cuda.emulated import CARDS
+
+        return CARDS
+    from netdsl.cuda.driver import count
+
+    return count()
+
+
 @functools.cache
 def _card(number: int, checked: bool) -> Card:
     # Imported when it is asked for: one needs a driver, the other loads the emulator.

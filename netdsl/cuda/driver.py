@@ -11,16 +11,17 @@ import functools
 import importlib
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from netdsl.backend.memory import Array, OutOfMemory
-from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, Card
+from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, BoundStep, Card
 from netdsl.cuda.compiler import is_kept
 from netdsl.cuda.cubin import compile_cubin, cubin_form
 from netdsl.cuda.step import Source
+from netdsl.cuda.streams import bind_streams
 from netdsl.extras import need
 from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
@@ -56,6 +57,7 @@ class DriverCard(Card):
         self._faults = {getattr(self._driver.CUresult, f"CUDA_ERROR_{name}") for name in _FAULTS}
         self._open(number)
         self._functions: dict[str, Any] = {}
+        self._reached: dict[int, bool] = {}
 
     def _open(self, number: int) -> None:
         call, driver = self._call, self._driver
@@ -63,7 +65,8 @@ class DriverCard(Card):
         if number >= len(self._names):
             found = f" of number {number}; there is {self._listed()}" if self._names else ""
             raise _nothing(f"this machine has no GPU{found}")
-        device, name = call("cuDeviceGet", number), self._names[number]
+        self._device = device = call("cuDeviceGet", number)
+        name = self._names[number]
         kinds = driver.CUdevice_attribute
         major = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device)
         minor = call("cuDeviceGetAttribute", kinds.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device)
@@ -219,9 +222,30 @@ class DriverCard(Card):
             self._call("cuFuncSetAttribute", self._functions[key], kind, shared)
         return self._functions[key]
 
-    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
-        """The launches, or a CUDA graph of them, which costs the host one call for all."""
+    def bind(self, steps: Sequence[BoundStep], replayed: bool = False) -> Bound:
+        """The steps, or a CUDA graph of them, which costs the host one call for all."""
+        launches = [s for s in steps if isinstance(s, BoundLaunch) and s.card is self]
+        if len(launches) < len(steps):
+            return bind_streams(self, steps, replayed)
         return _Graph(self, launches) if replayed and launches else _Launches(self, launches)
+
+    def copy_over(self, target: int, source: int, size: int) -> None:
+        """Copy bytes to another card, which is found by the address: graphs hold no cuMemcpyPeerAsync."""
+        self._enter()
+        self._call("cuMemcpyAsync", target, source, size, self._stream)
+
+    def reaches(self, other: DriverCard) -> bool:
+        """Whether this card uses the memory of another one without the host; if it can, it does from now on."""
+        key = int(other._device)
+        if key not in self._reached:
+            self._reached[key] = bool(self._call("cuDeviceCanAccessPeer", self._device, other._device))
+            if self._reached[key]:
+                self._enter()
+                error = self._driver.cuCtxEnablePeerAccess(other._context, 0)[0]
+                results = self._driver.CUresult
+                if error not in (results.CUDA_SUCCESS, results.CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED):
+                    raise self._refused("cuCtxEnablePeerAccess", error)
+        return self._reached[key]
 
     def start(self, calls: Sequence[tuple[Any, ...]]) -> None:
         """Launch kernels, each with what `cuLaunchKernel` takes."""
@@ -237,14 +261,15 @@ class DriverCard(Card):
         """Where launches run, in order."""
         return self._stream
 
-    def capture(self, calls: Sequence[tuple[Any, ...]]) -> Any:
-        """A CUDA graph of launches."""
+    def capture(self, start: Callable[[], None]) -> Any:
+        """A CUDA graph of what `start` puts into the stream, and into others that wait for it and end before it."""
         self._enter()
         modes, call = self._driver.CUstreamCaptureMode, self._call
         call("cuStreamBeginCapture", self._stream, modes.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
         try:
-            self.start(calls)
+            start()
         finally:
+            self._enter()
             graph = call("cuStreamEndCapture", self._stream)
         made = call("cuGraphInstantiate", graph, 0)
         call("cuGraphDestroy", graph)
@@ -312,7 +337,7 @@ class _Graph(_Launches):
 
     def __init__(self, card: DriverCard, launches: Sequence[BoundLaunch]) -> None:
         super().__init__(card, launches)
-        self._graph = card.capture(self._calls)
+        self._graph = card.capture(super().run)
         weakref.finalize(self, card.forget, self._graph).atexit = False
 
     def run(self) -> None:
@@ -346,6 +371,11 @@ def _words(driver: Any, error: Any) -> str:
     """What the driver says of an error."""
     said = driver.cuGetErrorString(error)[1]
     return said.decode() if isinstance(said, bytes) else str(error)
+
+
+def count() -> int:
+    """How many GPUs the driver finds; NetError where there is no driver."""
+    return _cards(_driver())
 
 
 def _cards(driver: Any) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from netdsl.backend.memory import Array, OutOfMemory
-from netdsl.cuda.card import Bound, BoundLaunch, Card
+from netdsl.cuda.card import Bound, BoundCopy, BoundLaunch, BoundStep, Card
 from netdsl.cuda.compiler import PTX, compile_ptx, is_kept
 from netdsl.cuda.emulator import DeviceMemory, Emulator, KernelFault
 from netdsl.cuda.emulator import OutOfMemory as NoRoom
@@ -151,21 +151,32 @@ class EmulatedCard(Card):
             self._kernels[source.key] = module.kernel(module.kernels[0])
         return self._kernels[source.key]
 
-    def launch(self, launch: BoundLaunch) -> None:
-        """Run a launch; NetError names it, and what its kernel did wrong."""
+    def run(self, step: BoundStep) -> None:
+        """Run a step; NetError names it, and what its kernel did wrong."""
+        for card, address, size in step.dead:
+            card._memory.poison(address, size)
+        self.execute(step)
+
+    def execute(self, step: BoundStep) -> None:
+        """Run a step, and poison nothing before it."""
+        if isinstance(step, BoundCopy):
+            to = cast("EmulatedCard", step.to)
+            to._memory.copy(step.target, step.source, step.size, self._memory)
+        elif isinstance(step, BoundLaunch):
+            self._launch(step)
+
+    def _launch(self, launch: BoundLaunch) -> None:
         given = (launch.function, launch.blocks, launch.threads, launch.arguments)
         try:
             with self._lock:
-                for address, size in launch.dead:
-                    self._memory.poison(address, size)
                 self._emulator.launch(*given, shared=launch.shared, seed=self.seed)
         except KernelFault as fault:
             raise NetError(Diagnostic("device", f"the kernel of {launch.title}: {fault}")) from fault
         self.launched += 1
 
-    def bind(self, launches: Sequence[BoundLaunch], replayed: bool = False) -> Bound:
-        """The launches, which are run one by one."""
-        return _Launches(self, launches)
+    def bind(self, steps: Sequence[BoundStep], replayed: bool = False) -> Bound:
+        """The steps, which are run one by one."""
+        return _Steps(steps)
 
     def facts(self) -> Mapping[str, Any]:
         """That it is none."""
@@ -195,17 +206,18 @@ def _disorder(text: str) -> NetError:
     return NetError(Diagnostic("device", f"{text}: events are missing"))
 
 
-class _Launches(Bound):
+class _Steps(Bound):
     """They are done when `run` returns."""
 
-    def __init__(self, card: EmulatedCard, launches: Sequence[BoundLaunch]) -> None:
-        self._card, self._launches = card, launches
+    def __init__(self, steps: Sequence[BoundStep]) -> None:
+        self.steps = steps
 
     def run(self) -> None:
         """Run all of them."""
-        for launch in self._launches:
-            self._card.launch(launch)
+        for number in range(len(self.steps)):
+            self.run_one(number)
 
     def run_one(self, number: int) -> None:
         """Run one."""
-        self._card.launch(self._launches[number])
+        step = self.steps[number]
+        cast("EmulatedCard", step.card).run(step)

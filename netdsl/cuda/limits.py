@@ -19,9 +19,5 @@ class CudaLimits(Limits):
     """
 
     @override
-    def no_gpu(self, gpu: int) -> str | None:
-        return "a program runs on one GPU so far"
-
-    @override
     def fuses(self, op: Contract, operands: Sequence[TensorType], result: TensorType) -> bool:
         return True

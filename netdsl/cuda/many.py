@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,12 @@ _BLOCK = "cuda.blockIdx.x"
 Range = tuple[int, int]
 """Bytes of memory, from one address to behind another."""
 Table = NDArray[np.int64]
+Kind = tuple[Any, str, int, int]
 
 
 @dataclass(frozen=True)
 class Work:
-    """A launch with its arguments as numbers, and the memory that it reads and writes."""
+    """A launch of a card with its arguments as numbers, and the memory that it reads and writes."""
 
     title: str
     source: Source
@@ -42,29 +44,46 @@ class Work:
     reads: tuple[Range, ...]
     writes: tuple[Range, ...]
     dead: tuple[Range, ...] = ()
+    card: Any = None
 
     @property
-    def kind(self) -> tuple[str, int, int]:
+    def kind(self) -> Kind:
         """What launches must have in common to run as one."""
-        return self.source.key, self.threads, self.shared
+        return self.card, self.source.key, self.threads, self.shared
+
+
+@dataclass(frozen=True)
+class CopyWork:
+    """A copy of `size` bytes from one card to another; it runs by itself."""
+
+    title: str
+    size: int
+    reads: tuple[Range, ...]
+    writes: tuple[Range, ...]
+    source: int
+    target: int
+    card: Any
+    to: Any
+    dead: tuple[Range, ...] = ()
+    kind: ClassVar[Kind] = (None, "", 0, 0)
 
 
 @dataclass
 class Group:
     """Launches that run as one, and the memory that is dead before it (see `BoundLaunch`)."""
 
-    members: list[Work]
+    members: list[Work | CopyWork]
     dead: tuple[Range, ...] = ()
 
 
-def grouped(works: Sequence[Work]) -> list[Group]:
+def grouped(works: Sequence[Work | CopyWork]) -> list[Group]:
     """The launches in an order that gives the same, those that can run as one together.
 
     A launch joins an earlier one where nothing from there on touches what it writes, or writes what it touches.
     """
     often = Counter(work.kind for work in works if _small(work))
     groups: list[Group] = []
-    open_to: defaultdict[tuple[str, int, int], list[int]] = defaultdict(list)
+    open_to: defaultdict[Kind, list[int]] = defaultdict(list)
     read, written = _Marks(), _Marks()
     dead: list[Range] = []
     for work in works:
@@ -107,8 +126,10 @@ class _Marks:
         return int(places[(starts < one[1]) & (one[0] < ends)].max(initial=-1))
 
 
-def _small(work: Work) -> bool:
+def _small(work: Work | CopyWork) -> bool:
     """Whether a launch gains by company, and a table can hold its arguments."""
+    if isinstance(work, CopyWork):
+        return False
     numbers = (p.kind for p in work.source.parameters if p.to is None)
     return work.blocks <= MOST_BLOCKS and "f32" not in numbers
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from netdsl.backend.elementwise import ELEMENTWISE
-from netdsl.backend.step import Plan
+from netdsl.backend.step import Plan, Slot
 from netdsl.cuda.contract.plan import plan_contract
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
@@ -17,7 +17,7 @@ from netdsl.cuda.kernels.roi_reduce import plan_region
 from netdsl.cuda.kernels.roi_reduce_grad import plan_region_grad
 from netdsl.cuda.kernels.scatter_add import plan_scatter_add
 from netdsl.cuda.kernels.top_k import plan_top
-from netdsl.cuda.step import Launch
+from netdsl.cuda.step import Copy, CudaStep, Launch
 from netdsl.ir import Op
 from netdsl.primitives import (
     Contract,
@@ -30,6 +30,7 @@ from netdsl.primitives import (
     RoiReduceGrad,
     ScatterAdd,
     TopK,
+    Transfer,
 )
 from netdsl.schedule import View
 
@@ -49,8 +50,17 @@ PLANNERS: Mapping[type, Planner] = {
 }
 
 
-def plan(op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Launch]:
-    """The launches of a primitive; LookupError for one, or a case of one, that has no kernel."""
+def plan(op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[CudaStep]:
+    """The steps of a primitive; LookupError for one, or a case of one, that has no kernel."""
+    if isinstance(op, Transfer):
+        return Plan(_transfer(operands[0], results[0]))
     if type(op) not in PLANNERS:
         raise LookupError(f"the primitive {op.name} has no CUDA kernel")
     return Plan(tuple(PLANNERS[type(op)](op, operands, results)))
+
+
+def _transfer(source: View, target: View) -> tuple[Copy, ...]:
+    """One copy; nothing for no elements.  Both views are dense: others are not accepted."""
+    size = target.type.nbytes
+    slots = {"source": Slot(source), "target": Slot(target, written=True)}
+    return (Copy(f"copy {target.type} between GPUs", slots, size),) if size else ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netdsl.cuda.card import Bound, BoundLaunch, Card
+from netdsl.cuda.card import Bound, BoundStep, Card
 from netdsl.extras import need
 
 
@@ -19,12 +19,12 @@ def need_ranges() -> Any:
 
 
 class Ranges(Bound):
-    """Launches of a card, each in a range of its title, all of them in one with a `name`."""
+    """Steps, each in a range of its title, all of them in one with a `name`."""
 
-    def __init__(self, card: Card, launches: Sequence[BoundLaunch], name: str) -> None:
+    def __init__(self, card: Card, steps: Sequence[BoundStep], name: str) -> None:
         self._nvtx = need_ranges()
         self._name = name
-        self._bound = [(launch.title, card.bind([launch])) for launch in launches]
+        self._bound = [(step.title, card.bind([step])) for step in steps]
 
     def run(self) -> None:
         """Start all of them."""

@@ -61,6 +61,16 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """A copy of `size` bytes from the slot `source` to the slot `target`, which is on another GPU."""
+
+    title: str
+    slots: Mapping[str, Slot]
+    size: int
+    scratch: int = 0
+
+
+@dataclass(frozen=True)
 class Launch:
     """A kernel over a grid of blocks of threads; `values` are its arguments by name but for the addresses.
 
@@ -75,3 +85,7 @@ class Launch:
     slots: Mapping[str, Slot]
     scratch: int = 0
     shared: int = 0
+
+
+CudaStep: TypeAlias = Launch | Copy
+"""What a call is made of."""

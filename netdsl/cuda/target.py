@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,15 +14,15 @@ from netdsl.backend.target import Executable, Kernels, Listing, Room, Spot, Targ
 from netdsl.compat import override
 from netdsl.cuda import planners, views
 from netdsl.cuda.ahead import Ahead, Results
-from netdsl.cuda.card import Bound, BoundLaunch, Card
-from netdsl.cuda.cards import find_card
+from netdsl.cuda.card import Bound, BoundStep, Card
+from netdsl.cuda.cards import count_cards, find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
-from netdsl.cuda.link import bound, merged, works
-from netdsl.cuda.many import Work
+from netdsl.cuda.link import Owners, bound, merged, works
+from netdsl.cuda.many import CopyWork, Work
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.ranges import Ranges, need_ranges
-from netdsl.cuda.step import Launch
+from netdsl.cuda.step import CudaStep
 from netdsl.ir import Node, Op
 from netdsl.primitives.precision import Precision
 from netdsl.schedule import Side, View
@@ -33,15 +33,15 @@ TENSOR_CORES = (8, 0)
 
 
 @dataclass(frozen=True)
-class CudaTarget(Target[Launch]):
+class CudaTarget(Target[CudaStep]):
     """A GPU of this machine by its number, `index`, or as `cuda:1`; emulated where NETDSL_CUDA=emulated says so.
 
     With `nvtx` launches start one by one, each in a range that NVIDIA's profilers show by its name.
+    What is tagged with the number of another card is on that one; the streams of all cards are one program.
     Errors: NetError where there is no such card, and where numba-cuda, or nvtx if it is wanted, is missing.
     """
 
     name: ClassVar[str] = "cuda"
-    limits: ClassVar[CudaLimits] = CudaLimits()
     alignment: ClassVar[int] = 256
 
     index: int = 0
@@ -71,12 +71,21 @@ class CudaTarget(Target[Launch]):
         return f"{self.name}:{self.index}"
 
     @property
+    @override
+    def limits(self) -> CudaLimits:
+        return CudaLimits(gpus=count_cards(), index=self.index)
+
+    @override
+    def on(self, gpu: int | None) -> CudaTarget:
+        return self if gpu is None else replace(self, index=gpu)
+
+    @property
     def card(self) -> Card:
         """The card."""
         return find_card(self.index)
 
-    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Launch]:
-        """The launches of a primitive; LookupError for one, or a case of one, without a kernel."""
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[CudaStep]:
+        """The steps of a primitive; LookupError for one, or a case of one, without a kernel."""
         return planners.plan(op, operands, results)
 
     @override
@@ -97,10 +106,11 @@ class CudaTarget(Target[Launch]):
         return CudaMemory(self.card, size)
 
     def link(
-        self, lowered: Lowered[Launch], where: Mapping[int, Spot], scratch: Sequence[Spot]
+        self, lowered: Lowered[CudaStep], where: Mapping[int, Spot], scratch: Sequence[Spot]
     ) -> Executable:
         """Compile and load the kernels, and give them their addresses."""
-        return _Executable(self.card, *works(lowered, where, scratch), self.nvtx)
+        cards = [self.on(gpu).card for gpu in lowered.gpus]
+        return _Executable(cards, *works(lowered, where, scratch), self.nvtx)
 
     @override
     def sender(self) -> Send:
@@ -116,20 +126,28 @@ class CudaTarget(Target[Launch]):
 
 
 class _Executable(Executable):
-    """Launches of both phases; those of a run are recorded once and replayed, some of them as one."""
+    """Steps of both phases; those of a run are recorded once and replayed, some of them as one."""
 
-    def __init__(self, card: Card, prepare: Sequence[Work], run: Sequence[Work], ranges: bool) -> None:
-        before = card.compiled
-        self._card, self._works, self._ranges = card, run, ranges
-        launches, self._tables = merged(card, run)
-        self._prepare = self._bound(bound(card, prepare), "prepare")
+    def __init__(
+        self,
+        cards: Sequence[Card],
+        prepare: Sequence[Work | CopyWork],
+        run: Sequence[Work | CopyWork],
+        owners: Owners,
+        ranges: bool,
+    ) -> None:
+        before = [card.compiled for card in cards]
+        self._card, self._works, self._owners, self._ranges = cards[0], run, owners, ranges
+        launches, self._tables = merged(run, owners)
+        self._prepare = self._bound(bound(prepare, owners), "prepare")
         self._run = self._bound(launches, "run")
-        self._sources = list({w.source.key: w.source for w in (*prepare, *run)}.values())
+        found = (w for w in (*prepare, *run) if isinstance(w, Work))
+        self._sources = list({w.source.key: w.source for w in found}.values())
         self.count, self.launches = len(run), len(launches)
-        self.kernels = Kernels(len(self._sources), card.compiled == before)
+        self.kernels = Kernels(len(self._sources), [card.compiled for card in cards] == before)
 
-    def _bound(self, launches: Sequence[BoundLaunch], name: str) -> Bound:
-        """Launches ready to run: recorded, or in ranges of their names."""
+    def _bound(self, launches: Sequence[BoundStep], name: str) -> Bound:
+        """Steps ready to run: recorded, or in ranges of their names."""
         if self._ranges:
             return Ranges(self._card, launches, name)
         return self._card.bind(launches, replayed=name == "run")
@@ -137,7 +155,7 @@ class _Executable(Executable):
     @cached_property
     def _steps(self) -> Bound:
         """The launches of a run one by one, for whoever wants to know what each takes."""
-        return self._bound(bound(self._card, self._works), "steps")
+        return self._bound(bound(self._works, self._owners), "steps")
 
     def prepare(self) -> None:
         """Compute what depends on weights alone."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import numpy as np
@@ -58,8 +59,13 @@ class Program:
         self.layout: Layout = lay_out(graph, self.device)
         self.footprint: Footprint = self.layout.footprint()
         self._inputs = self.inputs
-        with room_for(self.footprint, self._needed(share), self.device):
-            self._allocate(share)
+        self._leaves, lent = self._shared(share)
+        self._workspace = lent or Workspace({})
+        with ExitStack() as stack:
+            for gpu, needed in self._needed(share).items():
+                footprint = self.layout.footprint_on(gpu)
+                stack.enter_context(room_for(footprint, needed, self.device.on(gpu), gpu))
+                self._allocate(gpu)
             self._link()
         self._stale = True
         self._sharing: weakref.WeakSet[Program] = weakref.WeakSet() if share is None else share._sharing
@@ -195,35 +201,45 @@ class Program:
             name: t for name, t in self._types().items() if self.graph[name].op.name in ("param", "state")
         }
         theirs = {name: tensor for name, tensor in share._leaves.items() if tensor.type == kept.get(name)}
-        return theirs, share._workspace if share._workspace.memory.size >= self.layout.size else None
+        return theirs, share._workspace if share._workspace.holds(self._arenas()) else None
 
-    def _needed(self, share: Program | None) -> int:
-        """Bytes that are to be allocated."""
+    def _arenas(self) -> dict[int | None, int]:
+        """The bytes of memory to work in, of the device and of other GPUs."""
+        return {gpu: arena.size for gpu, arena in self.layout.arenas.items()}
+
+    def _gpu(self, leaf: str) -> int | None:
+        return self.layout.schedule.buffers[self.layout.schedule.leaves[leaf]].gpu
+
+    def _needed(self, share: Program | None) -> dict[int | None, int]:
+        """Bytes that are to be allocated, on the device and on other GPUs."""
         shared, lent = self._shared(share)
-        own = sum(t.nbytes for name, t in self._types().items() if name not in shared)
-        return own + (0 if lent else self.layout.size)
-
-    def _allocate(self, share: Program | None) -> None:
-        """Ask for the memory that is not shared."""
-        layout = self.layout
-        self._leaves, lent = self._shared(share)
-        allocate = self.device.allocate
-        self._workspace = lent or Workspace(allocate(layout.size))
+        needed = dict.fromkeys(self.layout.arenas, 0) if lent else self._arenas()
         for name, t in self._types().items():
-            if name not in self._leaves:
-                self._leaves[name] = allocate(t.nbytes).tensor(View.dense(0, t))
-            if self.graph[name].op.name == "const":
-                self._leaves[name].copy_in(self.graph[name].op.reference()[0])
+            if name not in shared:
+                needed[self._gpu(name)] += t.nbytes
+        return needed
+
+    def _allocate(self, gpu: int | None) -> None:
+        """Ask for the memory of the device, or of another GPU, that is not shared."""
+        device, memories = self.device.on(gpu), self._workspace.memories
+        if gpu not in memories:
+            memories[gpu] = device.allocate(self.layout.arenas[gpu].size)
+        for name, t in self._types().items():
+            if self._gpu(name) == gpu and name not in self._leaves:
+                self._leaves[name] = device.allocate(t.nbytes).tensor(View.dense(0, t))
+                if self.graph[name].op.name == "const":
+                    self._leaves[name].copy_in(self.graph[name].op.reference()[0])
 
     def _link(self) -> None:
         """Give every buffer its place, and the steps their code."""
-        layout, arena = self.layout, self._workspace.memory
-        where = {b: Spot(arena, offset) for b, offset in layout.offsets.items()}
+        layout, arenas, lowered = self.layout, self._workspace.memories, self.layout.lowered
+        where = {b: Spot(arenas[lowered.buffers[b].gpu], offset) for b, offset in layout.offsets.items()}
         where |= {b: Spot(self._leaves[name].memory) for name, b in layout.schedule.leaves.items()}
-        scratch = [Spot(arena, offset) for offset in layout.scratch]
-        self.executable: Executable = self.device.link(layout.lowered, where, scratch)
+        places = zip(lowered.calls, layout.scratch, strict=True)
+        scratch = [Spot(arenas[call.node.gpu], offset) for call, offset in places]
+        self.executable: Executable = self.device.link(lowered, where, scratch)
         results = {
-            name: arena.tensor(view, layout.offsets[view.buffer])
+            name: where[view.buffer].memory.tensor(view, where[view.buffer].offset)
             for name, view in layout.schedule.outputs.items()
         }
         self._read = self.device.reader(results)

@@ -18,12 +18,19 @@ from netdsl.source import Diagnostic, NetError, counted
 class NoRoom(OutOfMemory):
     """A program that needs more memory than is free.
 
-    `needed` are the bytes that it would ask for: its footprint on the device, without what it shares.  `said` is what
-    the device says, where it was asked for them.
+    `needed` are the bytes that it would ask for: its footprint on the device, without what it shares.  `gpu` is the
+    number of another GPU, where that is the one without room, `said` what the device says, where it was asked.
     """
 
     def __init__(
-        self, footprint: Footprint, needed: int, room: Room, said: str = "", at: str = "", fix: str = ""
+        self,
+        footprint: Footprint,
+        needed: int,
+        room: Room,
+        gpu: int | None,
+        said: str = "",
+        at: str = "",
+        fix: str = "",
     ) -> None:
         sizes = {**footprint.parts, "results": 0}  # these are arrays of the caller
         parts = ", ".join(f"{bytes_text(size)} {what}" for what, size in sizes.items() if size)
@@ -32,26 +39,29 @@ class NoRoom(OutOfMemory):
             has += f", {bytes_text(room.free)} of it free"
         text = f"the network needs {bytes_text(needed)} of memory{at} ({parts}), {has}{said and ': '}{said}"
         super().__init__(Diagnostic("memory", text, fix=fix or None))
-        self.footprint, self.needed, self.room, self.said = footprint, needed, room, said
+        self.footprint, self.needed, self.room = footprint, needed, room
+        self.gpu, self.said = gpu, said
 
     def advising(self, samples: int, fix: str) -> NoRoom:
         """The same of a program for so many samples at a time, with advice."""
         at = f" for {counted(samples, 'sample')} at a time"
-        return NoRoom(self.footprint, self.needed, self.room, self.said, at, fix)
+        return NoRoom(self.footprint, self.needed, self.room, self.gpu, self.said, at, fix)
 
 
 @contextmanager
-def room_for(footprint: Footprint, needed: int, target: Target[Any]) -> Iterator[None]:
+def room_for(
+    footprint: Footprint, needed: int, target: Target[Any], gpu: int | None = None
+) -> Iterator[None]:
     """Raise NoRoom where a program will not fit, or where the device refuses memory in the body."""
     room = target.room()
     if needed > room.free:
-        raise NoRoom(footprint, needed, room)
+        raise NoRoom(footprint, needed, room, gpu)
     try:
         yield
     except NoRoom:
         raise
     except OutOfMemory as error:
-        raise NoRoom(footprint, needed, target.room(), error.diagnostics[0].message) from error
+        raise NoRoom(footprint, needed, target.room(), gpu, error.diagnostics[0].message) from error
 
 
 @contextmanager
@@ -66,10 +76,10 @@ def advising(samples: int, make: Callable[[int], Graph], device: Device, fix: st
     except NoRoom as error:
         if error.room.free >= error.needed:  # there should be enough: nobody knows how much less would do
             raise error.advising(samples, "a smaller batch needs less") from error
-        target, shared = find_target(device), error.footprint.held - error.needed
+        target, gpu, shared = find_target(device), error.gpu, error.footprint.held - error.needed
 
         def needed(n: int) -> int:
-            return lay_out(make(n), target).footprint().held - shared
+            return lay_out(make(n), target).footprint_on(gpu).held - shared
 
         try:
             most = last_below(needed, error.room.free, samples - 1, (samples, error.needed))

@@ -10,6 +10,7 @@ from typing import Any
 from cuda.bindings import driver as real
 
 from netdsl.cuda.emulator import DeviceMemory, Emulator, OutOfMemory
+from netdsl.cuda.emulator.memory import DEVICE, GLOBAL
 
 Result = real.CUresult
 
@@ -24,14 +25,19 @@ class FakeDriver:
 
     def __init__(self, cards: int = 1, capability: tuple[int, int] = (9, 0), capacity: int = 1 << 24) -> None:
         self.cards, self.capability = cards, capability
-        self.memory = DeviceMemory(0, capacity)
-        self.emulator = Emulator(self.memory)
+        self.memories = [DeviceMemory(k, capacity) for k in range(max(1, cards))]
+        self.emulators = [Emulator(memory) for memory in self.memories]
+        self.memory = self.memories[0]
+        self.reach, self.reached, self.card = True, set[tuple[int, int]](), 0
         self.calls: Counter[str] = Counter()
         self.fails: dict[str, Any] = {}
         self.captured: list[Any] | None = None
+        #: work put into each stream, how much of it comes before an event, and which streams the capture has joined
+        self.work, self.marks = Counter[str](), dict[str, tuple[str, int]]()
+        self.origin, self.joined, self.ended = "", set[str](), Counter[str]()
         self.live: set[int | str] = set()
         self.attributes: list[tuple[Any, int]] = []
-        self.streams = 0
+        self.streams: list[str] = []
         self.pinned: dict[int, Any] = {}
         #: what the second stream has not done yet: nothing before somebody waits for it
         self.waiting: list[Callable[[], object]] = []
@@ -78,21 +84,33 @@ class FakeDriver:
         return (self.memory.data.size,)
 
     def cuMemGetInfo(self) -> Sequence[Any]:
-        return self.memory.data.size - self.memory.held, self.memory.data.size
+        memory = self.memories[self.card]
+        return memory.data.size - memory.held, memory.data.size
 
     def cuDevicePrimaryCtxRetain(self, device: int) -> Sequence[Any]:
-        return ("context",)
+        return (f"context {device}",)
 
     def cuCtxSetCurrent(self, context: str) -> Sequence[Any]:
-        assert context == "context"
+        self.card = int(context.removeprefix("context "))
+        return ()
+
+    def cuDeviceCanAccessPeer(self, device: int, other: int) -> Sequence[Any]:
+        return (int(self.reach),)
+
+    def cuCtxEnablePeerAccess(self, context: str, flags: int) -> Sequence[Any]:
+        pair = (self.card, int(context.removeprefix("context ")))
+        assert pair not in self.reached
+        self.reached.add(pair)
         return ()
 
     def cuStreamCreate(self, flags: Any) -> Sequence[Any]:
-        self.streams += 1
-        return (("stream", "copies")[self.streams - 1],)
+        name = f"stream {self.card}"
+        self.streams.append(name if name not in self.streams else f"copies {self.card}")
+        return (self.streams[-1],)
 
     def cuStreamSynchronize(self, stream: str) -> Sequence[Any]:
-        if stream == "copies":
+        assert self.captured is None, "a stream that is captured cannot be waited for"
+        if stream.startswith("copies"):
             self._do(self.waiting)
         return ()
 
@@ -104,6 +122,7 @@ class FakeDriver:
     def cuEventCreate(self, flags: Any) -> Sequence[Any]:
         name = f"event {len(self.events)}"
         self.events[name] = []
+        self.marks[name] = f"stream {self.card}", 0
         self.live.add(name)
         return (name,)
 
@@ -112,7 +131,10 @@ class FakeDriver:
         return ()
 
     def cuEventRecord(self, event: str, stream: str) -> Sequence[Any]:
-        self.events[event] = list(self.waiting) if stream == "copies" else []
+        copies = stream.startswith("copies")
+        self.events[event] = list(self.waiting) if copies else []
+        assert copies or self.marks[event][0] == stream, "an event of another card"
+        self.marks[event] = stream, self.work[stream]
         return ()
 
     def cuEventSynchronize(self, event: str) -> Sequence[Any]:
@@ -120,8 +142,32 @@ class FakeDriver:
         return ()
 
     def cuStreamWaitEvent(self, stream: str, event: str, flags: int) -> Sequence[Any]:
-        if stream == "stream":
+        other, count = self.marks[event]
+        if stream.startswith("stream"):
             self._do(self.events[event])
+        if other in self.joined:
+            self.joined.add(stream)
+            if stream == self.origin:
+                self.ended[other] = max(self.ended[other], count)
+        return ()
+
+    def _issued(self, stream: str, action: Callable[[], object]) -> None:
+        """Do it at once, or when the graph runs."""
+        assert stream == f"stream {self.card}", "a stream of another card"
+        self.work[stream] += 1
+        if self.captured is None:
+            action()
+        else:
+            assert stream in self.joined, "work beside the capture"
+            self.captured.append(action)
+
+    def _memory(self, address: int) -> DeviceMemory:
+        """The card that has an address."""
+        return self.memories[(address - GLOBAL) // DEVICE]
+
+    def cuMemcpyAsync(self, target: int, source: int, size: int, stream: str) -> Sequence[Any]:
+        of, to = self._memory(source), self._memory(target)
+        self._issued(stream, lambda: to.copy(target, source, size, of))
         return ()
 
     def cuMemHostAlloc(self, size: int, flags: int) -> Sequence[Any]:
@@ -137,41 +183,41 @@ class FakeDriver:
         return ()
 
     def cuMemcpyDtoDAsync(self, to: int, start: int, size: int, stream: str) -> Sequence[Any]:
-        assert stream == "stream"
-        self.memory.copy(to, start, size)
+        assert stream == f"stream {self.card}"
+        self._memory(to).copy(to, start, size)
         return ()
 
     def cuMemAlloc(self, size: int) -> Sequence[Any]:
         assert size > 0
-        address = self.memory.allocate(size)
+        address = self.memories[self.card].allocate(size)
         self.live.add(address)
         return (address,)
 
     def cuMemFree(self, address: int) -> Sequence[Any]:
         self.live.remove(address)
-        self.memory.free(address)
+        self._memory(address).free(address)
         return ()
 
     def cuMemsetD8Async(self, address: int, value: int, count: int, stream: str) -> Sequence[Any]:
-        self.memory.fill(address, value, count)
+        self._memory(address).fill(address, value, count)
         return ()
 
     def cuMemcpyHtoDAsync(self, address: int, host: int, size: int, stream: str) -> Sequence[Any]:
         def copy() -> None:
-            self.memory.write(address, ctypes.string_at(host, size))
+            self._memory(address).write(address, ctypes.string_at(host, size))
 
-        if stream == "copies":
+        if stream.startswith("copies"):
             self.waiting.append(copy)
         else:
             copy()
         return ()
 
     def cuMemcpyDtoHAsync(self, host: int, address: int, size: int, stream: str) -> Sequence[Any]:
-        ctypes.memmove(host, self.memory.read(address, size).ctypes.data, size)
+        ctypes.memmove(host, self._memory(address).read(address, size).ctypes.data, size)
         return ()
 
     def cuModuleLoadData(self, code: bytes) -> Sequence[Any]:
-        return (self.emulator.load(code.decode()),)
+        return (self.emulators[self.card].load(code.decode()),)
 
     def cuModuleEnumerateFunctions(self, most: int, module: Any) -> Sequence[Any]:
         return ([module.kernel(name) for name in module.kernels[:most]],)
@@ -182,23 +228,24 @@ class FakeDriver:
 
     def cuLaunchKernel(self, function: Any, *rest: Any) -> Sequence[Any]:
         *shape, shared, stream, parameters, extra = rest
-        assert stream == "stream" and parameters == 0
+        assert parameters == 0
         words = (ctypes.c_void_p * 5).from_address(extra)
         assert words[0] == 1 and words[2] == 2 and not words[4]
         data = ctypes.string_at(words[1], ctypes.c_size_t.from_address(words[3]).value)
         launch = (function, shape[:3], shape[3:], data)
-        if self.captured is None:
-            self.emulator.launch(*launch, shared=shared)
-        else:
-            self.captured.append((launch, shared))
+        emulator = self.emulators[self.card]
+        self._issued(stream, lambda: emulator.launch(*launch, shared=shared))
         return ()
 
     def cuStreamBeginCapture(self, stream: str, mode: Any) -> Sequence[Any]:
-        self.captured = []
+        self.captured, self.origin, self.joined, self.ended = [], stream, {stream}, Counter()
         return ()
 
     def cuStreamEndCapture(self, stream: str) -> Sequence[Any]:
-        graph, self.captured = self.captured, None
+        assert stream == self.origin
+        ended = all(self.ended[other] == self.work[other] for other in self.joined - {stream})
+        assert ended, "a stream that joined the capture has not ended"
+        graph, self.captured, self.joined = self.captured, None, set()
         return (graph,)
 
     def cuGraphInstantiate(self, graph: Any, flags: int) -> Sequence[Any]:
@@ -213,6 +260,6 @@ class FakeDriver:
         return ()
 
     def cuGraphLaunch(self, graph: Any, stream: str) -> Sequence[Any]:
-        for launch, shared in graph:
-            self.emulator.launch(*launch, shared=shared)
+        for action in graph:
+            action()
         return ()

@@ -84,7 +84,7 @@ def test_what_nobody_reads_any_more_is_poisoned(emulated):
 
 def test_a_wrong_kernel_is_named_with_its_step(emulated):
     program = Program(chain(), "cuda")
-    emulated._memory.protect(program._workspace.memory.address, program.layout.size)
+    emulated._memory.protect(program._workspace.memory.address, program.layout.arenas[None].size)
     with pytest.raises(netdsl.NetError, match=r"the kernel of map 5: write to read-only memory"):
         program.run({"x": np.zeros(5, np.float32)})
 

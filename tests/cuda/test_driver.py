@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 
 import netdsl
+from netdsl import passes
+from netdsl.elaborate import elaborate
+from netdsl.ops.expand import expand
 from netdsl.runtime import Program
+from netdsl.runtime.fresh import draw_weights
 from netdsl.runtime.room import NoRoom
+from netdsl.source import NetWarning, Source
 
 pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
 from netdsl.cuda import cards, driver
@@ -193,3 +198,70 @@ def test_code_for_every_generation():
     (launch,) = plan_elementwise(Map((Arg(0) * 2.0,)), views[:1], views[1:])
     made = {cc: compile_cubin(launch.source, cc) for cc in [(7, 5), (8, 0), (8, 6), (9, 0), (10, 0), (12, 0)]}
     assert all(code[:4] == b"\x7fELF" for code in made.values()) and len(set(made.values())) == 6
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """A machine with two cards."""
+    found = FakeDriver(cards=2)
+    install(monkeypatch, found)
+    yield found
+    cards._card.cache_clear()
+
+
+def towers(device="cuda"):
+    text = """net N { input x: [4]
+  a, b = (x -> dense(3) -> tanh, (x -> dense(3) -> tanh) @gpu(1))
+  c = b -> dense(3) @gpu(1)
+  output y = (a, b, c) -> concat -> dense(2)
+}"""
+    graph = elaborate(Source("net.net", text)).graph
+    target = netdsl.device(device)
+    program = Program(passes.inference(target).run(expand(graph)), target)
+    draw_weights((graph[name] for name in program.weights), 1, program.set)
+    return program
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*is left out")
+def test_two_cards_are_one_graph(two):
+    program, x = towers(), np.linspace(-1, 1, 4).astype(np.float32)[None]
+    y = program.run({"x": x})["y"]
+    np.testing.assert_allclose(y, towers("cpu").run({"x": x})["y"], rtol=1e-5)
+    assert two.reached == {(0, 1), (1, 0)}
+    two.calls.clear()
+    assert program.run({"x": x})["y"].tobytes() == y.tobytes()
+    assert two.calls["cuGraphLaunch"] == 1
+    assert not two.calls["cuLaunchKernel"] and not two.calls["cuMemcpyAsync"]
+    program.profile({"x": x}, 1)
+    assert two.calls["cuMemcpyAsync"] == 3
+    assert two.calls["cuLaunchKernel"] + two.calls["cuMemcpyAsync"] == len(program.steps)
+    del program
+    gc.collect()
+    assert not two.live
+
+
+@pytest.mark.filterwarnings("ignore:(?s).*is left out")
+def test_cards_that_do_not_reach_each_other_go_without_a_graph(two):
+    two.reach = False
+    program, x = towers(), np.linspace(-1, 1, 4).astype(np.float32)[None]
+    two.calls.clear()
+    y = program.run({"x": x})["y"]
+    np.testing.assert_allclose(y, towers("cpu").run({"x": x})["y"], rtol=1e-5)
+    assert not two.calls["cuGraphLaunch"] and two.calls["cuMemcpyAsync"] == 3
+    assert not two.calls["cuCtxEnablePeerAccess"]
+
+
+def test_access_that_is_there_already_is_no_mistake(two):
+    two.fails["cuCtxEnablePeerAccess"] = Result.CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED
+    towers()
+    cards._card.cache_clear()
+    two.fails["cuCtxEnablePeerAccess"] = Result.CUDA_ERROR_TOO_MANY_PEERS
+    with pytest.raises(netdsl.NetError, match="the CUDA driver refuses cuCtxEnablePeerAccess"):
+        towers()
+    two.fails = {}
+
+
+def test_one_card_leaves_the_tag_out(fake):
+    with pytest.warns(NetWarning, match=r"@gpu\(1\) is left out: this machine has 1 GPU"):
+        program = towers()
+    assert list(program.layout.arenas) == [None] and not fake.calls["cuEventCreate"]

@@ -13,7 +13,7 @@ from netdsl.ir.parse import parse_graph
 from netdsl.ops import BY_NAME
 from netdsl.ops.expand import expand
 from netdsl.ops.rebatch import with_batch
-from netdsl.passes.limits import Limits
+from netdsl.passes.limits import Limits, Plain
 from netdsl.primitives import LEAVES, Transfer
 from netdsl.source import NetError, NetWarning, Source
 from netdsl.syntax.format import format_source
@@ -21,7 +21,14 @@ from netdsl.train.sections import training_sections
 from netdsl.train.whole_step import step_graph
 
 OPS = {**BY_NAME, **{op.name: op for op in LEAVES}}
-TWO = Limits(gpus=2)
+
+
+def device(gpus):
+    """A device that is the first of so many GPUs."""
+    return Plain(Limits(gpus=gpus))
+
+
+TWO = device(2)
 
 
 def net(body, rest="", blocks="block Tower(c) { in -> conv(c, 3, pad = same) -> batch_norm -> relu }"):
@@ -165,10 +172,10 @@ def reads_elsewhere(graph, node):
 def test_a_device_without_the_gpu_computes_all_and_says_so(pipeline):
     graph = expand(trained().graph)
     plain = expand(net(PLAIN, TRAINED).graph)
-    for limits, reason in ((Limits(), "the device is no GPU"), (Limits(gpus=1), "this machine has 1 GPU")):
+    for gpus, reason in ((0, "the device is no GPU"), (1, "this machine has 1 GPU")):
         with pytest.warns(NetWarning, match=r"@gpu\(1\) is left out: " + reason):
-            found = pipeline(limits).run(graph)
-        assert str(found) == str(pipeline(limits).run(plain))
+            found = pipeline(device(gpus)).run(graph)
+        assert str(found) == str(pipeline(device(gpus)).run(plain))
 
 
 PLAIN = (
@@ -180,4 +187,4 @@ def test_without_tags_nothing_is_said_and_nothing_done():
     graph = expand(net(PLAIN, TRAINED).graph)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert str(passes.inference(TWO).run(graph)) == str(passes.inference(Limits()).run(graph))
+        assert str(passes.inference(TWO).run(graph)) == str(passes.inference(device(0)).run(graph))

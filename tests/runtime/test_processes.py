@@ -100,7 +100,7 @@ def test_a_fork_waits_for_what_other_threads_make():
 
     def workspaces():
         while not stop.is_set():
-            Workspace(HostMemory(64))
+            Workspace({None: HostMemory(64)})
 
     makers = [threading.Thread(target=library.load), threading.Thread(target=workspaces)]
     for maker in makers:
@@ -108,7 +108,7 @@ def test_a_fork_waits_for_what_other_threads_make():
     try:
         begun.wait()
         assert in_child(lambda: library.address("slow") and program(2).run(image())) == 0
-        assert [in_child(lambda: Workspace(HostMemory(64))) for _ in range(20)] == [0] * 20
+        assert [in_child(lambda: Workspace({None: HostMemory(64)})) for _ in range(20)] == [0] * 20
     finally:
         stop.set()
         for maker in makers:

@@ -57,9 +57,11 @@ SECTIONS = {
         Exhibit("mlp_deep", "Deep perceptron", ("Ciresan et al. 2010",), "mlp_ciresan"),
         Exhibit("lecture_convnet", "Convolutional network of the lectures", ()),
         Exhibit("digits", "Small network for the digits of netdsl", ()),
+        Exhibit("digits_towers", "The digits in two towers, one per GPU", ()),
     ],
     "Classification, by year": [
         Exhibit("alexnet_2012", "AlexNet as published", ("Krizhevsky et al. 2012",)),
+        Exhibit("alexnet_towers", "AlexNet in two towers, one per GPU", ("Krizhevsky et al. 2012",)),
         Exhibit("alexnet", "AlexNet in one tower", ("Krizhevsky et al. 2012", "Krizhevsky 2014")),
         Exhibit("nin", "Network in Network", ("Lin et al. 2013",)),
         Exhibit("vgg", "VGG", ("Simonyan and Zisserman 2014",), "vgg16"),

@@ -99,6 +99,7 @@ PYTORCHCV = [
 ]
 PAPERS = [
     ("alexnet_2012", None, {}, 60_965_224),  # Krizhevsky et al. 2012: "60 million"; Caffe's reference model
+    ("alexnet_towers", None, {}, 60_965_224),
     ("lecture_convnet", None, {}, 104_202),
     ("lecture_convnet", None, {"pool": "false"}, 712_202),
     ("lenet1", None, {}, 4 * 26 + 12 * 101 + 193 * 10),
