@@ -20,6 +20,7 @@ from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.ops.initializers import initialize
 from netdsl.primitives import Input, Param, PrimitiveBuilder
 from netdsl.runtime import Program
+from netdsl.schedule import View
 from netdsl.train.memory_prediction import program_graph
 from tests.calls import call
 from tests.cuda.card import real
@@ -162,7 +163,10 @@ def run_on(card, launch, arrays) -> None:
             t = netdsl.ir.TensorType(
                 a.shape, {"float32": "f32", "int64": "i64", "bool": "bool"}[a.dtype.name]
             )
-            a[:] = card.read(places[b], t, (a.itemsize,))
+            host = np.empty(a.nbytes, np.uint8)
+            card.fetch(host, places[b], View.dense(0, t))
+            card.wait(launch.title)
+            a[:] = host.view(a.dtype)
     finally:
         for place in places.values():
             card.free(place)
