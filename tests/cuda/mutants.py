@@ -1,8 +1,12 @@
-"""Kernels in use with one instruction changed: does a check notice, do the numbers differ, or neither?"""
+"""Kernels in use with one instruction changed: does a check notice, do the numbers differ, or neither?
+
+`python -m tests.cuda.mutants` prints a table of all of them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +19,7 @@ from netdsl.cuda.contract import plan as planning
 from netdsl.cuda.contract.plan import plan_contract
 from netdsl.cuda.contract.tiles import TENSOR
 from netdsl.cuda.emulator import EmulatorError, Trap
+from netdsl.cuda.kernels import scatter_add
 from netdsl.cuda.kernels.gather import plan_gather
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.cuda.kernels.non_max_suppression import plan_suppress
@@ -69,6 +74,12 @@ def _on_tensor_cores(op: Contract, *views: Sequence[View]) -> list[Launch]:
         return plan_contract(op, *views)
 
 
+def _sorted(op: ScatterAdd, *views: Sequence[View]) -> list[Launch]:
+    """The launches that sort the index first, as they do for a long one."""
+    with mock.patch.object(scatter_add, "SHORT", 0):
+        return plan_scatter_add(op, *views)
+
+
 X = Arg(0)
 CONVOLVED = ((1, 1), ((1, 1), (1, 1)), (1, 1))
 #: planner, primitive, operands: kernels of every kind, sizes a little past a tile
@@ -111,6 +122,7 @@ CASES: dict[str, tuple[Callable[..., Sequence[Launch]], Any, list[np.ndarray]]] 
     "top k": (plan_top, TopK(5), [_normal(3, 300)]),
     "gather": (plan_gather, Gather(0), [_normal(9, 13), _places(9, 30)]),
     "scatter": (plan_scatter_add, ScatterAdd(0, 7), [_normal(600, 3), _places(7, 600)]),
+    "sorted scatter": (_sorted, ScatterAdd(0, 300), [_normal(2100), _places(300, 2100)]),
     "suppression": (
         plan_suppress,
         NonMaxSuppression(100, 0.3),
@@ -220,3 +232,18 @@ def _probe(line: str, changed: str) -> str:
         return f"{line} {{ .reg .pred %other; {other} xor.pred %other, %other, {found[1]}; @%other trap; }}"
     guard = re.match(r"\s*(@!?%p\d+)?", line)[1] or ""
     return f"{guard} trap; {line}"
+
+
+def main() -> None:
+    """Print the outcomes by kind."""
+    found: Counter[tuple[str, str]] = Counter()
+    for name in CASES:
+        case = Case(name)
+        found.update((m.kind, case.outcome(m)) for m in case.mutants())
+    print(f"{'change':25} check numbers missed")
+    for kind, *_ in KINDS:
+        print(f"{kind:25} {found[kind, 'check']:5} {found[kind, 'numbers']:7} {found[kind, 'missed']:6}")
+
+
+if __name__ == "__main__":
+    main()

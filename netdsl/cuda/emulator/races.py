@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -34,17 +34,17 @@ class RaceLog:
         self._writer = np.zeros(size, np.int64)
         self._entry = np.zeros(size, np.int32)
         self._word = space.view(np.dtype(f"u{granule}"))
-        self._reads: list[tuple[Instruction, Array, int, Array]] = []
-        self._writes: list[tuple[Instruction, Array, Array, Array]] = []
+        self.ordered = False
+        self._events: list[tuple[Instruction, Array, int, Array, Array | None]] = []
 
     def read(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
         """Note that agents read `width` bytes at offsets."""
-        self._reads.append((instruction, offset, width, agent))
+        self._events.append((instruction, offset, width, agent, None))
 
     def write(self, instruction: Instruction, offset: Array, width: int, agent: Array) -> None:
         """Note that agents have written `width` bytes at offsets."""
         granules, agents = self._granules(offset, width, agent)
-        self._writes.append((instruction, granules, agents, self._word[granules]))
+        self._events.append((instruction, granules, 0, agents, self._word[granules]))
 
     def _granules(self, offset: Array, width: int, agent: Array) -> tuple[Array, Array]:
         granules, count = offset >> self._shift, width >> self._shift
@@ -53,26 +53,38 @@ class RaceLog:
         return (granules[:, None] + np.arange(count)).ravel(), np.repeat(agent, count)
 
     def finish(self) -> None:
-        """Check what was noted since the last barrier, and forget it."""
-        if self._writes:
-            written = np.zeros_like(self._word, shape=self._writer.size)
-            for index, (instruction, granules, agents, words) in enumerate(self._writes):
-                before = self._writer[granules]
-                clash = self._differ(before, agents)
-                changed = clash & (written[granules] != words)
-                self._raise(changed, "write after write", instruction, granules, agents, before)
+        """Check what was noted since the last barrier, and forget it.
+
+        Each read is compared with the last write; where warps have passed barriers of their own (`ordered`), with the
+        write before it and the one after it.
+        """
+        if any(words is not None for *_, words in self._events):
+            if self.ordered:
+                self._compare(self._events)
+                self._compare(self._events[::-1])
+            else:
+                self._compare(sorted(self._events, key=lambda event: event[-1] is None))
+        self._events.clear()
+
+    def _compare(self, events: Sequence[tuple[Instruction, Array, int, Array, Array | None]]) -> None:
+        written = np.zeros_like(self._word, shape=self._writer.size)
+        for index, (instruction, granules, width, agents, words) in enumerate(events):
+            if words is None:
+                granules, agents = self._granules(granules, width, agents)
+            before = self._writer[granules]
+            clash = self._differ(before, agents)
+            what = "read and write" if words is None else "write after write"
+            wrong = clash if words is None else clash & (written[granules] != words)
+            if wrong.any():
+                k = int(wrong.argmax())
+                other, byte = events[int(self._entry[granules[k]])][0], int(granules[k]) << self._shift
+                self.report(instruction, what, int(agents[k]), int(before[k]), other, byte)
+            if words is not None:
                 self._writer[granules] = np.where(clash, SEVERAL, agents)
                 written[granules], self._entry[granules] = words, index
-            for instruction, offset, width, agent in self._reads:
-                granules, agents = self._granules(offset, width, agent)
-                before = self._writer[granules]
-                self._raise(
-                    self._differ(before, agents), "read and write", instruction, granules, agents, before
-                )
-            for _, granules, _, _ in self._writes:
+        for _, granules, _, _, words in events:
+            if words is not None:
                 self._writer[granules] = 0
-        self._reads.clear()
-        self._writes.clear()
 
     def _differ(self, before: Array, agents: Array) -> Array:
         other = (before != 0) & (before != agents)
@@ -83,16 +95,6 @@ class RaceLog:
         lanes = [np.where(plain, x & mask, 1) - 1 for x in (before, agents)]
         same_warp = self.warps[lanes[0]] == self.warps[lanes[1]]
         return other & ~(plain & same_warp & (before >> PHASE != agents >> PHASE))
-
-    def _raise(
-        self, bad: Array, what: str, instruction: Instruction, granules: Array, agents: Array, before: Array
-    ) -> None:
-        if bad.any():
-            k = int(bad.argmax())
-            other = self._writes[int(self._entry[granules[k]])][0]
-            self.report(
-                instruction, what, int(agents[k]), int(before[k]), other, int(granules[k]) << self._shift
-            )
 
 
 class BlockRaces:

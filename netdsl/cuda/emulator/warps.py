@@ -45,6 +45,8 @@ def sync_warp(lanes: Lanes, i: Instruction, wanted: Array, mask: Array | None) -
     """`bar.warp.sync`: what a warp's lanes did before is seen by its lanes after."""
     members(lanes, i, wanted, mask)
     lanes.agents = lanes.agents + (lanes.everyone(mask).astype(np.int64) << PHASE)
+    if lanes.races:
+        lanes.races.ordered = True
 
 
 def shuffle(

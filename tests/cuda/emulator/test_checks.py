@@ -118,6 +118,13 @@ BUGS = {
         DataRace,
         "without a barrier",
     ),
+    "a warp reads what it overwrites after a barrier of its own": (
+        f"{PLACE} xor.b32 %r12, %r8, 4; add.u32 %r12, %r7, %r12; mov.u32 %r3, 0; st.shared.u32 [%r9], %r3;"
+        f"bar.sync 0; st.shared.u32 [%r9], %r1;\n ld.shared.u32 %r2, [%r12];<<\n"
+        f"bar.warp.sync {ALL}; st.shared.u32 [%r12], %r2;",
+        DataRace,
+        "read and write",
+    ),
     "barrier in a branch": (
         "setp.lt.u32 %p1, %r50, 40; @!%p1 bra A;\n bar.sync 0;<<\n A:",
         BarrierDivergence,
