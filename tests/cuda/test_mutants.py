@@ -12,7 +12,7 @@ pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, 
 from tests.cuda.mutants import CASES, Case
 
 #: what a check must name: the numbers may be right by chance of the order here
-CHECKED = ("barrier dropped", "warp barrier dropped", "wait for copies dropped")
+CHECKED = ("barrier dropped", "wait for copies dropped")
 
 
 def caught(name: str, every: int) -> Counter[tuple[str, str]]:

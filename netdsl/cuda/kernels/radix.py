@@ -93,7 +93,6 @@ def _ranked(out: Lines, kept: bool) -> None:
         """)
         if kept:
             out.add("ranks[k] = uint32(found + rank)")
-    out.add("cuda.syncthreads()")
 
 
 def _count() -> Source:
@@ -102,6 +101,7 @@ def _count() -> Source:
     out = Lines()
     with out.kernel(parameters):
         _ranked(out, kept=False)
+        out.add("cuda.syncthreads()")
         out.write(f"""
             total = uint32(0)
             for k in range({EACH}):
