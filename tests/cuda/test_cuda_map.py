@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from netdsl.cuda.codegen.nest import Divisor
+from netdsl.cuda.kernels import map as kernels
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.ir import TensorType
 from netdsl.primitives import Concat, Map, Pad, Slice, Transpose
@@ -195,3 +196,49 @@ def test_sources_are_the_same_for_other_sizes():
         return launch.source
 
     assert source(3, 4).key == source(5, 60).key
+
+
+FLOAT = np.random.default_rng(0).standard_normal((2, 6, 8)).astype(np.float32)
+FOURS = {
+    "rows": (Map((X + Y,)), FLOAT, FLOAT[0, 0]),
+    "one for a row": (Map((X * Y,)), FLOAT, FLOAT[:, :, :1]),
+    "conditions": (Map((where(X > 0.0, X, 0.0), X > 0.0)), FLOAT),
+    "integers": (Map((X * cast_float(Y),)), FLOAT, np.arange(96).reshape(2, 6, 8)),
+    "coordinates": (Map((X + cast_float(Index(2)) * 100.0 + cast_float(Index(0)),)), FLOAT),
+    "random": (Map((X + Uniform(5, Y),)), FLOAT, np.array(7 << 32 | 3)),
+    "concat": (Concat(1), FLOAT, FLOAT[:, :2]),
+    "transpose": (Transpose((1, 0, 2)), FLOAT),
+    "pad": (Pad((1, 1, 4), (1, 1, 1), (4, 8, 16)), FLOAT),
+    "slice": (Slice((0, 1, 4), (1, 2, 1), (2, 2, 4)), FLOAT),
+}
+
+
+@pytest.mark.parametrize("name", FOURS)
+def test_four_elements_of_a_thread(run, monkeypatch, name):
+    """In large spaces: the same bits as one by one."""
+    op, *arrays = FOURS[name]
+    one = computed(run, op, *arrays)
+    monkeypatch.setattr(kernels, "LARGE", 0)
+    check(run, op, *arrays, ulps=1)
+    assert [a.tobytes() for a in computed(run, op, *arrays)] == [a.tobytes() for a in one]
+
+
+def test_large_spaces_are_read_by_fours_where_they_lie_on_them():
+    """A quarter of the threads; not where rows, or the first element, lie between multiples of four."""
+
+    def launch(shape, start=0):
+        whole = [View.dense(k, TensorType((*shape[:-1], shape[-1] + start))) for k in range(2)]
+        views = [v.sliced([0] * (len(shape) - 1) + [start], [1] * len(shape), shape) for v in whole]
+        return plan_elementwise(Map((X + 1.0,)), views[:1], views[1:])[0]
+
+    by_fours, small, odd, apart = (
+        launch((2048, 512)),
+        launch((64, 512)),
+        launch((1049000, 2)),
+        launch((2048, 512), 1),
+    )
+    assert by_fours.blocks * 4 * by_fours.threads == 2048 * 512
+    assert "load4" in by_fours.source.text and "store4" in by_fours.source.text
+    assert "load4" not in small.source.text and "load4" not in apart.source.text
+    assert apart.blocks * apart.threads == 2048 * 512
+    assert odd.source.key == by_fours.source.key  # rows of two are merged

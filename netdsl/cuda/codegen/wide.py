@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from netdsl.backend.axes import Axis
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.intrinsics import BYTES, LANES
 from netdsl.schedule import View
+
+Lane = Literal["wide", "same", "each"]
+"""How a stream moves along the vector of a thread: one access of 128 bits, none, or by its stride."""
+
+
+def lanes_of(views: Sequence[View], axes: Sequence[Axis]) -> tuple[Lane, ...]:
+    """How streams move along vectors of the innermost axis, those of views first; empty where that is no gain."""
+    *outer, inner = axes
+    found: list[Lane] = []
+    for k, view in enumerate(views):
+        step = inner.strides[k]
+        if step == 0:
+            found.append("same")
+        elif step != view.item:
+            return ()
+        elif view.type.dtype != "f32":
+            found.append("each")
+        elif aligned(view.offset, *(axis.strides[k] for axis in outer)):
+            found.append("wide")
+        else:
+            return ()
+    found += ["each"] * (len(inner.strides) - len(found))
+    return tuple(found) if "wide" in found and inner.size % LANES == 0 else ()
+
+
+def in_vectors(axis: Axis) -> Axis:
+    """An axis of vectors instead of elements."""
+    return replace(axis, size=axis.size // LANES, strides=tuple(s * LANES for s in axis.strides))
 
 
 def aligned(*places: int) -> bool:
@@ -29,3 +62,8 @@ def load_wide(out: Lines, into: str, pointer: str, index: str) -> None:
     loaded = out.let(f"load4({pointer}, {index})")
     for v in range(LANES):
         out.add(f"{into}[{v}] = {loaded}[{v}]")
+
+
+def store_wide(out: Lines, taken: str, pointer: str, index: str) -> None:
+    """Store four elements of an array of registers."""
+    out.add(f"store4({pointer}, {index}, {', '.join(f'{taken}[{v}]' for v in range(LANES))})")

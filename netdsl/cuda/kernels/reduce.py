@@ -18,9 +18,9 @@ from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.step import SCRATCH, Slot
 from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
-from netdsl.cuda.codegen.wide import aligned
+from netdsl.cuda.codegen.wide import Lane, in_vectors, lanes_of
 from netdsl.cuda.intrinsics import LANES
-from netdsl.cuda.kernels.reduce_source import THREADS, Lane, Tile, reduce_source
+from netdsl.cuda.kernels.reduce_source import THREADS, Tile, reduce_source
 from netdsl.cuda.step import Launch
 from netdsl.ir import TensorType
 from netdsl.primitives import Reduce
@@ -99,24 +99,7 @@ class _Nest:
     @cached_property
     def lanes(self) -> tuple[Lane, ...]:
         """How the streams move along a vector of the innermost axis; empty where that is no gain."""
-        *outer, inner = self.merged(self.out)
-        if inner.size % LANES or LANES * self.program.work() > WORK:
-            return ()
-        found: list[Lane] = []
-        for k, view in enumerate(self.reads):
-            step = inner.strides[k]
-            if step == 0:
-                found.append("same")
-            elif step != view.item:
-                return ()
-            elif view.type.dtype != "f32":
-                found.append("each")
-            elif aligned(view.offset, *(axis.strides[k] for axis in outer)):
-                found.append("wide")
-            else:
-                return ()
-        found += ["each"] * (len(inner.strides) - len(found))
-        return tuple(found) if "wide" in found else ()
+        return () if LANES * self.program.work() > WORK else lanes_of(self.reads, self.merged(self.out))
 
     @cached_property
     def results(self) -> int:
@@ -167,7 +150,7 @@ class _Nest:
             values |= {
                 f"lane{s}": b // i for s, (b, i) in enumerate(zip(axes[-1].strides, items, strict=True))
             }
-            axes[-1] = _in_vectors(axes[-1])
+            axes[-1] = in_vectors(axes[-1])
         none = (0,) * len(items)
         kept = [a for a in axes if not a.reduced] or [Axis(1, False, none)]
         reduced = [replace(a, size=max(1, a.size)) for a in axes if a.reduced] or [Axis(1, True, none)]
@@ -183,10 +166,6 @@ class _Nest:
         return (
             f"{self.kind} {'x'.join(map(str, self.space)) or 'scalar'} over {','.join(map(str, self.axes))}"
         )
-
-
-def _in_vectors(axis: Axis) -> Axis:
-    return replace(axis, size=axis.size // LANES, strides=tuple(s * LANES for s in axis.strides))
 
 
 def _row_team(results: int, length: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.fold import Fold
@@ -12,7 +11,7 @@ from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import WARP, coordinates, divided, divisor_parameters, nest_parameters, place
 from netdsl.cuda.codegen.scalar import evaluated
 from netdsl.cuda.codegen.streams import Streams, element
-from netdsl.cuda.codegen.wide import load_wide
+from netdsl.cuda.codegen.wide import Lane, load_wide
 from netdsl.cuda.intrinsics import LANES
 from netdsl.cuda.step import Parameter, Source
 from netdsl.scalar.operators import Dtype
@@ -20,9 +19,6 @@ from netdsl.scalar.operators import Dtype
 THREADS = 256
 #: steps whose sum joins the total at once, so that long sums lose little
 BLOCK = 16
-
-Lane = Literal["wide", "same", "each"]
-"""How a stream moves along the vector of a thread: one load of 128 bits, none, or by its stride."""
 
 
 @dataclass(frozen=True)
