@@ -8,11 +8,11 @@ again, and `used`, behind which the next copy may.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -30,25 +30,27 @@ class Ahead:
 
     def __init__(self, card: Card) -> None:
         self._card = card
+        # No lock: whoever has one may be collecting garbage, among which are arrays that give their slots back.
         self._free: defaultdict[int, list[_Slot]] = defaultdict(list)
-        self._lock = threading.Lock()
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Staged]:
-        """The arrays on their way, which may be changed afterwards; those without elements are left out."""
+        """The arrays on their way, those without elements left out.
+
+        They may be changed afterwards: only one that is fed a second time is read again.
+        """
         return {name: self._sent(array) for name, array in arrays.items() if array.nbytes}
 
     def _sent(self, array: Array) -> _Sent:
-        with self._lock:
-            free = self._free[array.nbytes]
-            slot = free.pop() if free else None
-        slot = slot or _Slot(self._card, array.nbytes)
+        try:
+            slot = self._free[array.nbytes].pop()
+        except IndexError:
+            slot = _Slot(self._card, array.nbytes)
         slot.send(array)
         return _Sent(array, slot, self)
 
     def give_back(self, slot: _Slot) -> None:
         """Let others use a slot."""
-        with self._lock:
-            self._free[slot.size].append(slot)
+        self._free[slot.size].append(slot)
 
 
 class _Slot:
@@ -58,15 +60,23 @@ class _Slot:
         self.card, self.size = card, size
         self.memory = CudaMemory(card, size)
         self.host = card.pinned(size)
-        self.landed, self.used = card.event(), card.event()
-        for event in (self.landed, self.used):
-            weakref.finalize(self, card.forget_event, event).atexit = False
+        self.landed, self.used = self._event(), self._event()
+
+    def _event(self) -> Any:
+        event = self.card.event()
+        weakref.finalize(self, self.card.forget_event, event).atexit = False
+        return event
 
     def send(self, array: Array) -> None:
         """Copy an array to the host side, and start the copy to the card."""
         self.card.settle(self.landed)
-        np.copyto(self.host.view(array.dtype).reshape(array.shape), array)
+        np.copyto(self.shown(array), array)
         self.card.send(self.memory.address, self.host, self.used, self.landed)
+
+    def shown(self, like: Array) -> Array:
+        """The host side as an array like another one."""
+        found: Array = self.host.view(like.dtype).reshape(like.shape)
+        return found
 
 
 class _Sent(Staged):
@@ -81,10 +91,10 @@ class _Sent(Staged):
     def move_to(self, tensor: Tensor) -> None:
         assert isinstance(tensor, CudaTensor)
         fits = self.array.dtype == NUMPY_DTYPE[tensor.type.dtype] and tensor.view.layout is Layout.DENSE
-        if not (fits and self._end.alive and tensor.memory.card is self._slot.card):
-            tensor.copy_in(self.array)
-            return
         card, slot = self._slot.card, self._slot
+        if not (fits and self._end.alive and tensor.memory.card is card):
+            tensor.copy_in(slot.shown(self.array) if self._end.alive else self.array)
+            return
         card.follow(slot.landed)
         card.copy(tensor.address, slot.memory.address, slot.size)
         card.mark(slot.used)

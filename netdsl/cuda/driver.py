@@ -10,8 +10,10 @@ import ctypes
 import functools
 import importlib
 import os
+import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from netdsl.backend.memory import Array, OutOfMemory
 from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, BoundStep, Card
 from netdsl.cuda.compiler import is_kept
 from netdsl.cuda.cubin import compile_cubin, cubin_form
+from netdsl.cuda.launches import Launches, Recorded
 from netdsl.cuda.step import Source
 from netdsl.cuda.streams import bind_streams
 from netdsl.extras import need
@@ -45,6 +48,9 @@ _FAULTS = (
 )
 """The errors of kernels, of which the driver tells at a later call."""
 
+_recording, _one_recording = threading.local(), threading.Lock()
+"""Whether a thread records, and one at a time."""
+
 _EMULATE = f"{VARIABLE}=emulated executes kernels on the processor, slowly, for checking"
 
 
@@ -55,12 +61,14 @@ class DriverCard(Card):
         self._driver = _driver()
         self._process = os.getpid()
         self._faults = {getattr(self._driver.CUresult, f"CUDA_ERROR_{name}") for name in _FAULTS}
+        self._failed = False
         self._open(number)
         self._functions: dict[str, Any] = {}
         self._reached: dict[int, bool] = {}
 
     def _open(self, number: int) -> None:
         call, driver = self._call, self._driver
+        self._name = "the GPU"
         self._names = [self._named(k) for k in range(_cards(driver))]
         if number >= len(self._names):
             found = f" of number {number}; there is {self._listed()}" if self._names else ""
@@ -77,9 +85,10 @@ class DriverCard(Card):
             )
         self._name, self._total = name, int(call("cuDeviceTotalMem", device))
         self._context = call("cuDevicePrimaryCtxRetain", device)
-        self._enter()
         kind = driver.CUstream_flags.CU_STREAM_NON_BLOCKING
-        self._stream, self._copies = call("cuStreamCreate", kind), call("cuStreamCreate", kind)
+        with self._undone("cuDevicePrimaryCtxRelease", device):  # takes the streams with it
+            self._enter()
+            self._stream, self._copies, self._recorder = (call("cuStreamCreate", kind) for _ in range(3))
 
     def _named(self, number: int) -> str:
         """What a GPU is called."""
@@ -102,11 +111,32 @@ class DriverCard(Card):
         if error == self._driver.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             return OutOfMemory(Diagnostic("memory", f"{self._name} has no memory left ({name}: {text})"))
         if error in self._faults:  # told by whichever call comes next
+            self._failed = True
             fix = f"{_EMULATE}, and names the line that fails"
             return NetError(
                 Diagnostic("device", f"the GPU failed in what it ran before {name}: {text}", fix=fix)
             )
         return NetError(Diagnostic("device", f"the CUDA driver refuses {name}: {text}"))
+
+    @contextmanager
+    def _undone(self, name: str, thing: Any) -> Iterator[None]:
+        """Give something back where the body fails, whose error is told, whatever the driver says here."""
+        try:
+            yield
+        except BaseException:
+            getattr(self._driver, name)(thing)
+            raise
+
+    def _give_back(self, name: str, thing: Any, *used: Any) -> None:
+        """Give something back behind the streams that use it.
+
+        A process that was forked has none of it, and of a card that failed, as was told, nothing is left.
+        """
+        if os.getpid() == self._process and not self._failed:
+            self._enter()
+            for stream in used:
+                self._call("cuStreamSynchronize", stream)
+            self._call(name, thing)
 
     def _enter(self) -> None:
         """Make the card the one of this thread."""
@@ -134,16 +164,14 @@ class DriverCard(Card):
     def allocate(self, size: int) -> int:
         """The address of zeroed memory."""
         self._enter()
-        address = self._call("cuMemAlloc", max(1, size))
-        self._call("cuMemsetD8Async", address, 0, max(1, size), self._stream)
-        return int(address)
+        address = int(self._call("cuMemAlloc", max(1, size)))
+        with self._undone("cuMemFree", address):
+            self._call("cuMemsetD8Async", address, 0, max(1, size), self._stream)
+        return address
 
     def free(self, address: int) -> None:
-        """Give memory back; a process that was forked has none of it."""
-        if os.getpid() == self._process:
-            self._enter()
-            self.wait("giving memory back")
-            self._call("cuMemFree", address)
+        """Give memory back."""
+        self._give_back("cuMemFree", address, self._stream, self._copies)
 
     def write(self, address: int, array: Array) -> None:
         """Copy the elements of an array of the host, row-major."""
@@ -166,15 +194,10 @@ class DriverCard(Card):
         self._enter()
         address = int(self._call("cuMemHostAlloc", size, self._driver.CU_MEMHOSTALLOC_PORTABLE))
         block: Any = (ctypes.c_uint8 * size).from_address(address)
-        weakref.finalize(block, self._unpin, address).atexit = False
+        used = self._stream, self._copies
+        weakref.finalize(block, self._give_back, "cuMemFreeHost", address, *used).atexit = False
         found: Array = np.frombuffer(block, np.uint8)
         return found
-
-    def _unpin(self, address: int) -> None:
-        if os.getpid() == self._process:
-            self._enter()
-            self._call("cuStreamSynchronize", self._copies)
-            self._call("cuMemFreeHost", address)
 
     def event(self) -> Any:
         """A moment that has passed."""
@@ -183,9 +206,7 @@ class DriverCard(Card):
 
     def forget_event(self, event: Any) -> None:
         """Give an event back."""
-        if os.getpid() == self._process:
-            self._enter()
-            self._call("cuEventDestroy", event)
+        self._give_back("cuEventDestroy", event)
 
     def send(self, address: int, host: Array, after: Any, landed: Any) -> None:
         """Copy page-locked bytes by the second stream."""
@@ -197,12 +218,12 @@ class DriverCard(Card):
     def follow(self, landed: Any) -> None:
         """Let launches wait for an event."""
         self._enter()
-        self._call("cuStreamWaitEvent", self._stream, landed, 0)
+        self._call("cuStreamWaitEvent", self._now, landed, 0)
 
     def mark(self, event: Any) -> None:
         """Record an event behind the launches."""
         self._enter()
-        self._call("cuEventRecord", event, self._stream)
+        self._call("cuEventRecord", event, self._now)
 
     def settle(self, event: Any) -> None:
         """Wait for an event."""
@@ -227,12 +248,12 @@ class DriverCard(Card):
         launches = [s for s in steps if isinstance(s, BoundLaunch) and s.card is self]
         if len(launches) < len(steps):
             return bind_streams(self, steps, replayed)
-        return _Graph(self, launches) if replayed and launches else _Launches(self, launches)
+        return Recorded(self, launches) if replayed and launches else Launches(self, launches)
 
     def copy_over(self, target: int, source: int, size: int) -> None:
         """Copy bytes to another card, which is found by the address: graphs hold no cuMemcpyPeerAsync."""
         self._enter()
-        self._call("cuMemcpyAsync", target, source, size, self._stream)
+        self._call("cuMemcpyAsync", target, source, size, self._now)
 
     def reaches(self, other: DriverCard) -> bool:
         """Whether this card uses the memory of another one without the host; if it can, it does from now on."""
@@ -248,38 +269,49 @@ class DriverCard(Card):
         return self._reached[key]
 
     def start(self, calls: Sequence[tuple[Any, ...]]) -> None:
-        """Launch kernels, each with what `cuLaunchKernel` takes."""
+        """Launch kernels, each with what `cuLaunchKernel` takes before the stream and behind it."""
         self._enter()
-        launch, success = self._driver.cuLaunchKernel, self._driver.CUresult.CUDA_SUCCESS
-        for given in calls:
-            (error,) = launch(*given)
+        launch, success, stream = self._driver.cuLaunchKernel, self._driver.CUresult.CUDA_SUCCESS, self._now
+        for head, tail in calls:
+            error, *_ = launch(*head, stream, *tail)
             if error != success:
                 raise self._refused("cuLaunchKernel", error)
 
     @property
-    def stream(self) -> Any:
-        """Where launches run, in order."""
-        return self._stream
+    def _now(self) -> Any:
+        """Where this thread's launches go: the stream in which they run, or the one that it records."""
+        return self._recorder if getattr(_recording, "on", False) else self._stream
 
     def capture(self, start: Callable[[], None]) -> Any:
-        """A CUDA graph of what `start` puts into the stream, and into others that wait for it and end before it."""
-        self._enter()
-        modes, call = self._driver.CUstreamCaptureMode, self._call
-        call("cuStreamBeginCapture", self._stream, modes.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-        try:
-            start()
-        finally:
+        """A CUDA graph of what `start` puts into the stream, and into others that wait for it and end before it.
+
+        Streams of their own are recorded: in those that run, other threads launch, copy and wait meanwhile, and
+        their work would be recorded instead of done.
+        """
+        modes, call, driver = self._driver.CUstreamCaptureMode, self._call, self._driver
+        with _one_recording:
             self._enter()
-            graph = call("cuStreamEndCapture", self._stream)
-        made = call("cuGraphInstantiate", graph, 0)
-        call("cuGraphDestroy", graph)
+            call("cuStreamBeginCapture", self._recorder, modes.CU_STREAM_CAPTURE_MODE_RELAXED)
+            _recording.on = True
+            try:
+                start()
+                self._enter()
+            except BaseException:
+                driver.cuCtxSetCurrent(self._context)
+                driver.cuGraphDestroy(driver.cuStreamEndCapture(self._recorder)[1])
+                raise
+            finally:
+                _recording.on = False
+            graph = call("cuStreamEndCapture", self._recorder)
+        with self._undone("cuGraphDestroy", graph):
+            made = call("cuGraphInstantiate", graph, 0)
+        with self._undone("cuGraphExecDestroy", made):
+            call("cuGraphDestroy", graph)
         return made
 
     def forget(self, graph: Any) -> None:
-        """Give a graph back; a process that was forked has none of it."""
-        if os.getpid() == self._process:
-            self._enter()
-            self._call("cuGraphExecDestroy", graph)
+        """Give a graph back."""
+        self._give_back("cuGraphExecDestroy", graph)
 
     def replay(self, graph: Any) -> None:
         """Start a recorded graph."""
@@ -290,6 +322,7 @@ class DriverCard(Card):
         """Return when all that was launched is done; NetError, with `what` ran, where it failed."""
         error, *_ = self._driver.cuStreamSynchronize(self._stream)
         if error in self._faults:
+            self._failed = True
             text = f"the GPU failed in {what}: {_words(self._driver, error)}"
             raise NetError(Diagnostic("device", text, fix=f"{_EMULATE}, and names the line that fails"))
         if error != self._driver.CUresult.CUDA_SUCCESS:
@@ -304,45 +337,6 @@ class DriverCard(Card):
             **({"gpus": self._listed()} if len(self._names) > 1 else {}),
             "cuda_driver": f"CUDA {version // 1000}.{version % 1000 // 10}",
         }
-
-
-class _Launches(Bound):
-    """Launches whose arguments lie where the driver reads them, from the beginning."""
-
-    def __init__(self, card: DriverCard, launches: Sequence[BoundLaunch]) -> None:
-        self._card, self._titles = card, [launch.title for launch in launches]
-        self._kept: list[Any] = []
-        self._calls = [self._call(launch) for launch in launches]
-
-    def _call(self, launch: BoundLaunch) -> tuple[Any, ...]:
-        data = ctypes.create_string_buffer(launch.arguments, len(launch.arguments))
-        size = ctypes.c_size_t(len(launch.arguments))
-        extra = (ctypes.c_void_p * 5)(1, ctypes.addressof(data), 2, ctypes.addressof(size), 0)
-        self._kept += (data, size, extra)
-        shape = (launch.blocks, 1, 1, launch.threads, 1, 1)
-        return (launch.function, *shape, launch.shared, self._card.stream, 0, ctypes.addressof(extra))
-
-    def run(self) -> None:
-        """Start all of them."""
-        self._card.start(self._calls)
-
-    def run_one(self, number: int) -> None:
-        """Run one."""
-        self._card.start(self._calls[number : number + 1])
-        self._card.wait(self._titles[number])
-
-
-class _Graph(_Launches):
-    """Launches that were recorded as one."""
-
-    def __init__(self, card: DriverCard, launches: Sequence[BoundLaunch]) -> None:
-        super().__init__(card, launches)
-        self._graph = card.capture(super().run)
-        weakref.finalize(self, card.forget, self._graph).atexit = False
-
-    def run(self) -> None:
-        """Start the recording."""
-        self._card.replay(self._graph)
 
 
 @functools.cache
@@ -380,7 +374,11 @@ def count() -> int:
 
 def _cards(driver: Any) -> int:
     error, count = driver.cuDeviceGetCount()
-    return int(count) if error == driver.CUresult.CUDA_SUCCESS else 0
+    if error != driver.CUresult.CUDA_SUCCESS:
+        raise _nothing(
+            f"the NVIDIA driver does not count its GPUs (cuDeviceGetCount): {_words(driver, error)}"
+        )
+    return int(count)
 
 
 def _nothing(text: str) -> NetError:

@@ -15,6 +15,15 @@ from netdsl.cuda.emulator.memory import DEVICE, GLOBAL
 Result = real.CUresult
 
 
+class Graph(list[Callable[[], object]]):
+    """Work that was recorded; each is one of its own."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class FakeDriver:
     """Every call returns what the real one does: a status, then values; `calls` counts them by name."""
 
@@ -31,11 +40,11 @@ class FakeDriver:
         self.reach, self.reached, self.card = True, set[tuple[int, int]](), 0
         self.calls: Counter[str] = Counter()
         self.fails: dict[str, Any] = {}
-        self.captured: list[Any] | None = None
+        self.captured: Graph | None = None
         #: work put into each stream, how much of it comes before an event, and which streams the capture has joined
         self.work, self.marks = Counter[str](), dict[str, tuple[str, int]]()
         self.origin, self.joined, self.ended = "", set[str](), Counter[str]()
-        self.live: set[int | str] = set()
+        self.live: set[Any] = set()
         self.attributes: list[tuple[Any, int]] = []
         self.streams: list[str] = []
         self.pinned: dict[int, Any] = {}
@@ -104,12 +113,16 @@ class FakeDriver:
         return ()
 
     def cuStreamCreate(self, flags: Any) -> Sequence[Any]:
-        name = f"stream {self.card}"
-        self.streams.append(name if name not in self.streams else f"copies {self.card}")
+        made = sum(name.endswith(f" {self.card}") for name in self.streams)
+        self.streams.append(f"{('stream', 'copies', 'recorder')[made % 3]} {self.card}")
         return (self.streams[-1],)
 
+    def cuDevicePrimaryCtxRelease(self, device: int) -> Sequence[Any]:
+        self.streams = [name for name in self.streams if not name.endswith(f" {device}")]
+        return ()
+
     def cuStreamSynchronize(self, stream: str) -> Sequence[Any]:
-        assert self.captured is None, "a stream that is captured cannot be waited for"
+        assert stream not in self.joined, "a stream that is captured cannot be waited for"
         if stream.startswith("copies"):
             self._do(self.waiting)
         return ()
@@ -133,7 +146,7 @@ class FakeDriver:
     def cuEventRecord(self, event: str, stream: str) -> Sequence[Any]:
         copies = stream.startswith("copies")
         self.events[event] = list(self.waiting) if copies else []
-        assert copies or self.marks[event][0] == stream, "an event of another card"
+        assert self.marks[event][0][-1] == stream[-1], "an event of another card"
         self.marks[event] = stream, self.work[stream]
         return ()
 
@@ -143,7 +156,7 @@ class FakeDriver:
 
     def cuStreamWaitEvent(self, stream: str, event: str, flags: int) -> Sequence[Any]:
         other, count = self.marks[event]
-        if stream.startswith("stream"):
+        if not stream.startswith("copies"):
             self._do(self.events[event])
         if other in self.joined:
             self.joined.add(stream)
@@ -153,12 +166,12 @@ class FakeDriver:
 
     def _issued(self, stream: str, action: Callable[[], object]) -> None:
         """Do it at once, or when the graph runs."""
-        assert stream == f"stream {self.card}", "a stream of another card"
+        assert stream in (f"stream {self.card}", f"recorder {self.card}"), "a stream of another card"
         self.work[stream] += 1
-        if self.captured is None:
+        if stream not in self.joined:
+            assert stream.startswith("stream"), "work beside the capture"
             action()
-        else:
-            assert stream in self.joined, "work beside the capture"
+        elif self.captured is not None:
             self.captured.append(action)
 
     def _memory(self, address: int) -> DeviceMemory:
@@ -238,25 +251,30 @@ class FakeDriver:
         return ()
 
     def cuStreamBeginCapture(self, stream: str, mode: Any) -> Sequence[Any]:
-        self.captured, self.origin, self.joined, self.ended = [], stream, {stream}, Counter()
+        assert self.captured is None, "two captures at once"
+        self.captured, self.origin, self.joined, self.ended = Graph(), stream, {stream}, Counter()
         return ()
 
     def cuStreamEndCapture(self, stream: str) -> Sequence[Any]:
         assert stream == self.origin
-        ended = all(self.ended[other] == self.work[other] for other in self.joined - {stream})
+        graph, joined = self.captured, self.joined
+        self.captured, self.joined = None, set()
+        ended = all(self.ended[other] == self.work[other] for other in joined - {stream})
         assert ended, "a stream that joined the capture has not ended"
-        graph, self.captured, self.joined = self.captured, None, set()
+        self.live.add(graph)
         return (graph,)
 
     def cuGraphInstantiate(self, graph: Any, flags: int) -> Sequence[Any]:
-        self.live.add(id(graph))
-        return (graph,)
+        made = Graph(graph)
+        self.live.add(made)
+        return (made,)
 
     def cuGraphDestroy(self, graph: Any) -> Sequence[Any]:
+        self.live.remove(graph)
         return ()
 
     def cuGraphExecDestroy(self, graph: Any) -> Sequence[Any]:
-        self.live.remove(id(graph))
+        self.live.remove(graph)
         return ()
 
     def cuGraphLaunch(self, graph: Any, stream: str) -> Sequence[Any]:
