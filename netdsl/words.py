@@ -198,6 +198,7 @@ VALUES: Mapping[str, str] = {
     "f32": "float32 fp32",
     "tf32": "TensorFloat32 tensorfloat",
     "bf16": "bfloat16 mixed_bfloat16",
+    "write bf16: its range is that of float32, so that no loss needs to be scaled": "float16 fp16 mixed_float16",
 }
 
 #: what to write for signs

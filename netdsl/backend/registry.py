@@ -24,6 +24,9 @@ TARGETS: Mapping[str, str] = {
     "reference": "netdsl.reference.target",
 }
 
+#: what other programs call an NVIDIA GPU; by its letters `gpu` is near to `cpu`
+_GPU = ("gpu", "gpus", "nvidia", "card")
+
 
 def find_target(device: Device = "cpu", **options: Any) -> Target[Any]:
     """The target of a name, or the given one, with options such as `threads`; None leaves an option as it is.
@@ -54,7 +57,7 @@ def parts(device: str) -> tuple[str, int | None]:
     """The name of a device and its number: of `cuda:1`, "cuda" and 1.  NetError for what is no name of a device."""
     name, colon, number = device.partition(":")
     if name not in TARGETS:
-        near = suggest(name, TARGETS)
+        near = "cuda" if name.lower() in _GPU else suggest(name, TARGETS)
         fix = f"did you mean {near}{colon}{number}?" if near else f"the devices are {', '.join(TARGETS)}"
         raise NetError(Diagnostic("device", f"no device is called {device}", fix=fix))
     if colon and not (number.isascii() and number.isdecimal() and len(number) < 10):

@@ -14,7 +14,7 @@ from netdsl.backend.memory import Array, Memory, Send, Tensor
 from netdsl.backend.step import Plan, S
 from netdsl.ir import Node, Op
 from netdsl.passes.limits import Limits
-from netdsl.primitives.precision import PRECISIONS, Precision
+from netdsl.primitives.precision import PRECISIONS, Precision, wrong_precision
 from netdsl.schedule import Side, View, takes_dense
 from netdsl.schedule.memory_plan import ALIGNMENT
 from netdsl.source import Diagnostic, NetError
@@ -99,10 +99,11 @@ class Target(ABC, Generic[S]):
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
-            text = f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {self.precision!r}"
-            raise NetError(Diagnostic("device", text))
+            text, fix = wrong_precision(str(self.precision))
+            raise NetError(Diagnostic("device", text, fix=fix))
         if (reason := self.lacks(self.precision)) is not None:
-            raise NetError(Diagnostic("device", reason, fix="f32 is on every device, tf32 and bf16 on cuda"))
+            fix = "f32 is on every device, tf32 and bf16 on GPUs from 2020 on: --precision f32, or --device cuda"
+            raise NetError(Diagnostic("device", reason, fix=fix))
 
     def lacks(self, precision: Precision) -> str | None:
         """Why the device does not multiply in a precision, or None."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from netdsl.backend.registry import TARGETS, parts
 from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
-from netdsl.primitives.precision import PRECISIONS
+from netdsl.primitives.precision import PRECISIONS, wrong_precision
 from netdsl.source import Diagnostic, NetError, counted, painted
 from netdsl.terminal import fitted
 
@@ -33,6 +33,14 @@ def _device(word: str) -> str:
     except NetError as error:
         problem = error.diagnostics[0]
         raise argparse.ArgumentTypeError(f"{problem.message}; {problem.fix}") from None
+    return word
+
+
+def _precision(word: str) -> str:
+    """A `type` for what contractions multiply in; whether the device has it is asked of the device."""
+    if word not in PRECISIONS:
+        text, fix = wrong_precision(word)
+        raise argparse.ArgumentTypeError(f"{text}; {fix}" if fix else text)
     return word
 
 
@@ -79,7 +87,8 @@ DEVICE = option(
 
 PRECISION = option(
     "--precision",
-    choices=PRECISIONS,
+    type=_precision,
+    known=lambda: PRECISIONS,
     metavar="PRECISION",
     help="what contractions multiply in, on cuda: f32 (default), tf32, or bf16",
 )

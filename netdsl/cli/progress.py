@@ -182,8 +182,9 @@ class Bars(Callback):
         progress = loop.progress
         self.at, self.values = (progress.epoch, progress.batch), values
         self.work = work_texts(loop)
-        self.doing = "validating" if progress.batch == self.batches else ""
-        if self.doing or time.monotonic() > self.drawn + REFRESH:
+        full = progress.batch == self.batches
+        self.doing = "validating" if full and self.data.has_validation else ""
+        if full or time.monotonic() > self.drawn + REFRESH:
             self._draw()
 
     def on_epoch_end(self, loop: Loop, result: EpochResult) -> None:
@@ -191,7 +192,7 @@ class Bars(Callback):
         epoch = result.epoch
         done = epoch == self.epochs
         self.at, self.values = (epoch - done, done * self.batches), {}
-        self.doing = "testing" if done else ""
+        self.doing = "testing" if done and self.data.has_test else ""
         columns = list(_columns(result, self.epochs, loop.seconds, work_of(loop)))
         (head, rule, row), left = table(columns, self.console.width)
         headings = [c.heading for c in columns if c.heading not in left]

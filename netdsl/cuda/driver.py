@@ -333,7 +333,7 @@ class DriverCard(Card):
         version = self._call("cuDriverGetVersion")
         capability = f"sm_{self.capability[0]}{self.capability[1]}"
         return {
-            "gpu": f"{self._name}, {capability}, {self._total / 2**30:.1f} GiB",
+            "cuda": f"{self._name}, {capability}, {self._total / 2**30:.1f} GiB",
             **({"gpus": self._listed()} if len(self._names) > 1 else {}),
             "cuda_driver": f"CUDA {version // 1000}.{version % 1000 // 10}",
         }

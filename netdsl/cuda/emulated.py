@@ -181,7 +181,7 @@ class EmulatedCard(Card):
     def facts(self) -> Mapping[str, Any]:
         """That it is none."""
         return {
-            "gpu": f"emulated with NumPy {np.__version__}, sm_{''.join(map(str, self.capability))}, for checking"
+            "cuda": f"emulated with NumPy {np.__version__}, sm_{''.join(map(str, self.capability))}, for checking"
         }
 
 

@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from netdsl.arrays import Array, np
+from netdsl.source import brief
+from netdsl.words import question
+from netdsl.words import value as written
 
 Precision = Literal["f32", "tf32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """float32; NVIDIA's TensorFloat-32, 8 bits of exponent and 10 of fraction; bfloat16, 8 and 7."""
+
+
+def wrong_precision(word: str) -> tuple[str, str | None]:
+    """What is said of a word that is none of them: that, and what is probably meant."""
+    near = written(word) or next((p for p in PRECISIONS if p == word.lower()), None)
+    text = f"precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {brief(word)}"
+    return text, question(near)
+
 
 _DROPPED = {"f32": 0, "tf32": 13, "bf16": 16}
 

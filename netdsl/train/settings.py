@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netdsl import words
 from netdsl.elaborate import Network, SectionSetting, shown
-from netdsl.primitives.precision import PRECISIONS, Precision
+from netdsl.primitives.precision import PRECISIONS, Precision, wrong_precision
 from netdsl.source import Diagnostic, Mistakes, NetError, Note, brief, counted
 from netdsl.train.calls import each_named
 from netdsl.train.freeze import weights_named
@@ -274,7 +273,8 @@ def _precision(name: str, setting: SectionSetting) -> Precision:
     text = setting.value if isinstance(setting.value, str) else shown(setting.value)
     found: Precision | None = next((p for p in PRECISIONS if p == text), None)
     if found is None:
-        raise _wrong(name, setting, f"is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}")
+        message, fix = wrong_precision(text)
+        raise NetError(Diagnostic("setting", message, setting.span, fix=fix))
     return found
 
 
@@ -299,8 +299,6 @@ def _at(setting: SectionSetting, made: Callable[[], T]) -> T:
 
 def _wrong(name: str, setting: SectionSetting, rule: str) -> NetError:
     value, fix = setting.value, None
-    if name == "precision":
-        fix = words.question(words.value(shown(value)))
     if isinstance(value, str) and value in OPTIMIZERS | SCHEDULES:
         fix = f"without quotes: {value}"
     elif isinstance(value, (list, tuple)) and len(value) == 1:

@@ -17,6 +17,8 @@ def network():
 
 REFUSED = {
     "a near name": (("cpuu", {}), "no device is called cpuu(.|\n)*did you mean cpu"),
+    "a GPU by another name": (("gpu", {}), "no device is called gpu(.|\n)*did you mean cuda"),
+    "a GPU with a number": (("GPU:1", {}), "no device is called GPU:1(.|\n)*did you mean cuda:1"),
     "another name": (("abacus", {}), "no device is called abacus(.|\n)*the devices are cpu, cuda, reference"),
     "an option of another device": (
         ("reference", {"threads": 2}),
@@ -33,7 +35,7 @@ REFUSED = {
         "cpu has no option poison: its options are precision, threads",
     ),
     "a precision it lacks": (("cpu", {"precision": "bf16"}), "the device cpu multiplies in f32, not in bf16"),
-    "no precision": (("reference", {"precision": "fp16"}), "precision is f32, tf32 or bf16, not 'fp16'"),
+    "no precision": (("reference", {"precision": "fp16"}), "not fp16(.|\n)*write bf16: its range"),
     "a wrong value": (("cpu", {"threads": 0}), "0 threads are asked for"),
 }
 
