@@ -16,13 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.backend.memory import Array, Staged, Tensor
+from netdsl.backend.memory import Array, OutOfMemory, Staged, Tensor
 from netdsl.compat import override
 from netdsl.cuda.card import Card
 from netdsl.cuda.memory import CudaMemory, CudaTensor
 from netdsl.ir.types import NUMPY_DTYPE
 from netdsl.schedule import Layout
 from netdsl.schedule.memory_plan import ALIGNMENT
+
+SPARE = 3
+"""Times the size of an array that must be free where a slot for it is made.
+
+Programs come later, for the last batch of an epoch and for evaluation, and need room for their inputs.
+"""
 
 
 class Ahead:
@@ -34,19 +40,32 @@ class Ahead:
         self._free: defaultdict[int, list[_Slot]] = defaultdict(list)
 
     def __call__(self, arrays: Mapping[str, Array]) -> dict[str, Staged]:
-        """The arrays on their way, those without elements left out.
+        """The arrays on their way; those without elements, and what the card has no room for, are left out.
 
         They may be changed afterwards: only one that is fed a second time is read again.
         """
-        return {name: self._sent(array) for name, array in arrays.items() if array.nbytes}
+        sent = {name: self._sent(array) for name, array in arrays.items() if array.nbytes}
+        return {name: array for name, array in sent.items() if array is not None}
 
-    def _sent(self, array: Array) -> _Sent:
-        try:
-            slot = self._free[array.nbytes].pop()
-        except IndexError:
-            slot = _Slot(self._card, array.nbytes)
+    def _sent(self, array: Array) -> _Sent | None:
+        slot = self._slot(array.nbytes)
+        if slot is None:
+            return None
         slot.send(array)
         return _Sent(array, slot, self)
+
+    def _slot(self, size: int) -> _Slot | None:
+        """A slot that is free, or a new one; None where it would leave too little to others."""
+        try:
+            return self._free[size].pop()
+        except IndexError:
+            pass
+        if self._card.available() < SPARE * size:
+            return None
+        try:
+            return _Slot(self._card, size)
+        except OutOfMemory:  # in pieces, or page-locked memory of the host
+            return None
 
     def give_back(self, slot: _Slot) -> None:
         """Let others use a slot."""

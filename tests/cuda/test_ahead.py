@@ -20,7 +20,7 @@ from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.target import CudaTarget
 from netdsl.ir import TensorType
 from netdsl.schedule import View
-from tests.cuda.fake_driver import FakeDriver
+from tests.cuda.fake_driver import FakeDriver, Result
 from tests.cuda.test_cuda_target import chain
 from tests.cuda.test_driver import install
 from tests.cuda.test_replay import TEXT
@@ -178,3 +178,41 @@ def test_what_goes_wrong_in_sending_is_raised_in_its_turn():
 
     with Loader(batches, 1, send=send) as loader, pytest.raises(netdsl.NetError, match="no memory left"):
         next(loader)
+
+
+def test_what_the_card_has_no_room_for_is_copied_when_it_is_used():
+    """Slots leave room for programs that are made later."""
+    card = EmulatedCard(0, 100_000)
+    send, array = Ahead(card), np.ones(5_000, np.float32)
+    sent = [send({"x": array}) for _ in range(6)]
+    assert [len(one) for one in sent] == [1, 1, 1, 0, 0, 0]
+    assert card.available() >= 2 * array.nbytes
+
+
+def test_a_refused_slot_is_no_mistake(monkeypatch):
+    fake = FakeDriver()
+    install(monkeypatch, fake)
+    send = netdsl.device("cuda").sender()
+    fake.fails = {"cuMemHostAlloc": Result.CUDA_ERROR_OUT_OF_MEMORY}
+    assert send({"x": np.ones(4, np.float32)}) == {}
+    gc.collect()
+    assert not fake.live
+    fake.fails = {"cuMemHostAlloc": Result.CUDA_ERROR_UNKNOWN}
+    with pytest.raises(netdsl.NetError, match="the CUDA driver refuses cuMemHostAlloc"):
+        send({"x": np.ones(4, np.float32)})
+    cards._card.cache_clear()
+
+
+def test_a_batch_that_just_fits_is_trained_with(monkeypatch, tmp_path):
+    """Where inputs are nearly all that a network needs; the last batch is a program of its own."""
+    (tmp_path / "n.net").write_text(
+        "net N { input x: [400]; output y = x -> dense(3) }\n"
+        "train { loss = cross_entropy(y, label); optimizer = sgd(lr = 0.1); epochs = 2; batch = 60 }"
+    )
+    monkeypatch.setenv("NETDSL_CUDA", "emulated")
+    card = EmulatedCard(0, 300_000)
+    monkeypatch.setattr(cards, "_card", lambda number, checked: card)
+    rng = np.random.default_rng(0)
+    data = {"x": rng.random((160, 400), np.float32), "label": rng.integers(0, 3, 160)}
+    trainer = netdsl.Trainer(netdsl.load(tmp_path / "n.net"), data=data, device="cuda")
+    assert len(trainer.fit().history) == 2
