@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from netdsl.backend.step import PACKED, SCRATCH, Plan, S, Slot
+from netdsl.backend.step import PACKED, SCRATCH, Plan, S, Slot, TooLarge
 from netdsl.ir import Node, TensorType
 from netdsl.primitives import Map
 from netdsl.scalar import Arg
 from netdsl.schedule import Buffer, Call, Schedule, View
+from netdsl.source import Diagnostic, NetError
 
 if TYPE_CHECKING:
     from netdsl.backend.target import Target
@@ -90,7 +91,10 @@ class Lowered(Generic[S]):
 
 
 def lower(schedule: Schedule, target: Target[S]) -> Lowered[S]:
-    """Plan every call; LookupError for a primitive, a case of one, or a dtype that the target has no kernel for."""
+    """Plan every call; LookupError for a primitive, a case of one, or a dtype that the target has no kernel for.
+
+    Errors: NetError for what is too large for a kernel, which a smaller batch is not.
+    """
     return _Lowering(schedule, target).lowered()
 
 
@@ -122,7 +126,13 @@ class _Lowering(Generic[S]):
         return calls
 
     def _call(self, call: Call) -> LoweredCall[S]:
-        return self._planned(call, self.target.plan(call.node.op, call.operands, call.results))
+        try:
+            plan = self.target.plan(call.node.op, call.operands, call.results)
+        except TooLarge as error:
+            text = f"the network is too large for {self.target.name}: {error}"
+            fix = "take a smaller batch; train.accumulate makes one update of several"
+            raise NetError(Diagnostic("limit", text, call.node.span, fix=fix)) from error
+        return self._planned(call, plan)
 
     def _planned(self, call: Call, plan: Plan[S]) -> LoweredCall[S]:
         """Pack fixed weights once, others in every run."""

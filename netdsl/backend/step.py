@@ -13,6 +13,10 @@ from netdsl.schedule import View
 SCRATCH, PACKED = -1, -2
 
 
+class TooLarge(LookupError):
+    """A primitive over more elements than a kernel of the device takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A view whose address a step waits for; it may write there or only read.

@@ -190,3 +190,12 @@ def test_ranges_need_a_package(emulated, monkeypatch):
         netdsl.device("cuda", nvtx=True)
     with pytest.raises(NetError, match="nvtx is True or False, not 2"):
         netdsl.device("cuda", nvtx=2)
+
+
+def test_a_batch_too_large_for_a_kernel_is_a_message(emulated, tmp_path):
+    """Planned where the memory would be there: no traceback, and the layer in the file."""
+    (tmp_path / "n.net").write_text("net N {\n  input x: [1024]\n  output y = x -> dense(16384)\n}\n")
+    with pytest.raises(NetError, match="too large for cuda: contract over 4_294_967_296 elements") as error:
+        netdsl.compile(netdsl.load(tmp_path / "n.net", batch=2**18), device="cuda")
+    (problem,) = error.value.diagnostics
+    assert problem.code == "limit" and problem.span.text == "dense" and "smaller batch" in problem.fix

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.nest import MOST, divisor_values
 from netdsl.cuda.contract.call import Call
 from netdsl.cuda.contract.depthwise import is_depthwise, plan_depthwise
@@ -36,14 +36,14 @@ def accepts(node: Node, side: Side, index: int, view: View) -> bool:
 
 
 def plan_contract(op: Contract, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """The launches of a contraction with its epilogue; LookupError for views of more than 2^31 elements.
+    """The launches of a contraction with its epilogue; TooLarge for views of more than 2^31 elements.
 
     Every kernel rounds the two factors to `op.precision`, with tensor cores or without, and adds up in float32.
     """
     (result,) = results
     for view in (*operands, result):
         if (found := view.hull().type.size // view.item) > MOST:
-            raise LookupError(f"{op.name} over {found:_} elements; a kernel takes {MOST:_} at most")
+            raise TooLarge(f"{op.name} over {found:_} elements; a kernel takes {MOST:_} at most")
     if not result.type.size:
         return []
     call = Call(op, tuple(operands), result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.backend.step import SCRATCH, Slot, start_of
+from netdsl.backend.step import SCRATCH, Slot, TooLarge, start_of
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, divided, divisor_parameters, divisor_values
 from netdsl.cuda.contract.finish import Box, Ending, Finish, ending
@@ -16,10 +16,10 @@ AT_ONCE = 8
 
 
 def partial(title: str, rows: int, channels: int, columns: int, parts: int) -> Ending:
-    """How the parts are stored: one after the other, each row by row; LookupError for too many elements."""
+    """How the parts are stored: one after the other, each row by row; TooLarge for too many elements."""
     if parts * rows * channels > MOST:
         found = f"{parts} parts of {rows * channels:_} elements"
-        raise LookupError(f"{title} in {found}; a kernel takes {MOST:_} at most")
+        raise TooLarge(f"{title} in {found}; a kernel takes {MOST:_} at most")
     sums = View.dense(SCRATCH, TensorType((rows, channels)))
     return ending(None, (), sums, Box((0, 0), (1, 1), sums.shape), columns)
 

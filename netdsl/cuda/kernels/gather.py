@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdsl.backend.axes import elements
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, THREADS, each_element, nest_parameters, space_values
 from netdsl.cuda.step import Launch, Parameter, Source
@@ -18,13 +18,13 @@ _ZERO = {"f32": "float32(0.0)", "i64": "int64(0)", "bool": "uint8(0)"}
 
 
 def plan_gather(op: Gather, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """One launch; LookupError for a result of more than 2^31 units."""
+    """One launch; TooLarge for a result of more than 2^31 units."""
     (x, index), (y,) = operands, results
     columns, unit = _units(elements(x.shape[op.axis + 1 :]), x, y)
     space = (elements(x.shape[: op.axis]), index.type.size, columns)
     count, size = elements(space), x.shape[op.axis]
     if count > MOST:
-        raise LookupError(f"gather of {count:_} units; a kernel takes {MOST:_} at most")
+        raise TooLarge(f"gather of {count:_} units; a kernel takes {MOST:_} at most")
     if not count:
         return []
     values = space_values(*space) | {"size": size}

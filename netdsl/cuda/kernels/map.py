@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from netdsl.backend.axes import Axis, axes_of, elements
 from netdsl.backend.elementwise import Elementwise, elementwise
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.backend.tape import Tape
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, THREADS, each_element, nest_parameters, nest_values, place
@@ -31,7 +31,7 @@ WORK = 256
 
 
 def plan_elementwise(op: Op, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """A launch for each run; LookupError for more than 2^31 elements."""
+    """A launch for each run; TooLarge for more than 2^31 elements."""
     return [_launch(run) for run in elementwise(op, operands, results) if elements(run.space)]
 
 
@@ -40,7 +40,7 @@ def _launch(run: Elementwise) -> Launch:
     program, space, views = run.tape, run.space, run.views
     count, counters = elements(space), run.counters
     if count > MOST:
-        raise LookupError(f"{run.title} over {count:_} elements; a kernel takes {MOST:_} at most")
+        raise TooLarge(f"{run.title} over {count:_} elements; a kernel takes {MOST:_} at most")
     axes = axes_of(space, [*(v.over(space) for v in views), *counters])
     dtypes = tuple(v.type.dtype for v in views)
     items = [*(v.item for v in views), *[1] * len(counters)]

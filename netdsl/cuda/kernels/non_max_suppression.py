@@ -30,7 +30,7 @@ SIDES = ("x1", "y1", "x2", "y2", "area")
 
 
 def plan_suppress(op: NonMaxSuppression, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """A sort, and a launch that drops; LookupError for more than 2^31 candidates."""
+    """A sort, and a launch that drops; TooLarge for more than 2^31 candidates."""
     boxes, scores = operands
     n, k, b = scores.shape
     if not n or not op.count:

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from netdsl.backend.axes import Axis, axes_of
-from netdsl.backend.step import SCRATCH, Slot
+from netdsl.backend.step import SCRATCH, Slot, TooLarge
 from netdsl.backend.tape import Tape, tape
 from netdsl.cuda.codegen.nest import MOST, divisor_values, nest_values
 from netdsl.cuda.codegen.wide import Lane, in_vectors, lanes_of
@@ -42,7 +42,7 @@ LOADS = 32
 def plan_reduce(op: Reduce, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
     """A launch, or two for long reductions with few results; any strides.
 
-    LookupError for sums of bool, and for more than 2^31 results or elements of one.
+    LookupError for sums of bool, TooLarge for more than 2^31 results or elements of one.
     """
     (result,) = results
     if op.kind == "sum" and result.type.dtype == "bool":
@@ -138,7 +138,7 @@ class _Nest:
     def launch(self, out: View, parts: int, scratch: int = 0) -> Launch:
         """The launch that writes the result, or partial results one after the other."""
         if self.results > MOST or self.length > MOST:
-            raise LookupError(
+            raise TooLarge(
                 f"{self.title}: a kernel takes {MOST:_} results, of {MOST:_} elements each, at most"
             )
         views, axes, tile = (*self.reads, out), self.merged(out), self.tile

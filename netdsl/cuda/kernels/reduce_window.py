@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netdsl.backend.axes import Axis, elements
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.nest import MOST, THREADS, divisor_values, nest_values
 from netdsl.cuda.codegen.wide import wide
 from netdsl.cuda.intrinsics import LANES
@@ -27,7 +27,7 @@ MOST_TAPS = 4
 def plan_window(
     op: ReduceWindow | ReduceWindowGrad, operands: Sequence[View], results: Sequence[View]
 ) -> list[Launch]:
-    """A launch; LookupError for more than 2^31 elements, and for pictures that lie further apart than that."""
+    """A launch; TooLarge for more than 2^31 elements, and for pictures that lie further apart than that."""
     (result,) = results
     if not result.type.size:
         return []
@@ -45,7 +45,7 @@ def plan_window(
         f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, operands[-1].shape[1:]))}"
     )
     if count > MOST or any(_reach(tensors[t]) >= MOST for t in there):
-        raise LookupError(f"{title}: a kernel takes {MOST:_} elements, and so many of a picture, at most")
+        raise TooLarge(f"{title}: a kernel takes {MOST:_} elements, and so many of a picture, at most")
     include_pad = op.include_pad and op.kind == "avg"
     windowing = Windowing(op.kind, len(op.size), include_pad, width)
     taps = min(MOST_TAPS, op.size[-1])

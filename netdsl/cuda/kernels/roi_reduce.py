@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from netdsl.backend.axes import elements
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, THREADS, WARP, each_element, nest_parameters, space_values
 from netdsl.cuda.codegen.scalar import combined
@@ -54,9 +54,9 @@ class RegionSizes:
         return -(-self.c // self.each)
 
     def values(self, *space: int) -> dict[str, int]:
-        """The arguments of `PARAMETERS` for threads over a space; LookupError where these are too many."""
+        """The arguments of `PARAMETERS` for threads over a space; TooLarge where these are too many."""
         if elements(space) > MOST:
-            raise LookupError(f"regions with {elements(space):_} threads; a kernel takes {MOST:_} at most")
+            raise TooLarge(f"regions with {elements(space):_} threads; a kernel takes {MOST:_} at most")
         sizes = {"regions": self.r, "height": self.h, "width": self.w, "channels": self.c}
         return space_values(*space) | sizes | {"pixel": self.c * self.blocks}
 
@@ -68,7 +68,7 @@ PARAMETERS = (
 
 
 def plan_region(op: RoiReduce, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """Two launches for the spans of weights, and one for the cells; LookupError for more than 2^31 threads."""
+    """Two launches for the spans of weights, and one for the cells; TooLarge for more than 2^31 threads."""
     (x, rows, columns), (y,) = operands, results
     if not y.type.size:
         return []

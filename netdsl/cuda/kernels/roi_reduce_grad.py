@@ -44,7 +44,7 @@ from netdsl.schedule import View
 def plan_region_grad(op: RoiReduceGrad, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
     """Launches for lists, for max those that find its places, and one for the pixels.
 
-    LookupError for more than 2^31 threads.
+    TooLarge for more than 2^31 threads.
     """
     (rows, columns, g), (dx,) = operands[:3], results
     if not dx.type.size:

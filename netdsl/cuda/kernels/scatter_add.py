@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netdsl.backend.axes import elements
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import (
     MOST,
@@ -36,13 +36,13 @@ NARROW = 8
 
 
 def plan_scatter_add(op: ScatterAdd, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """The launches; LookupError for a result of more than 2^31 elements, or an index of more."""
+    """The launches; TooLarge for a result of more than 2^31 elements, or an index of more."""
     (x, index), (y,) = operands, results
     places, columns = index.type.size, elements(x.shape[op.axis + index.type.rank :])
     space = (elements(x.shape[: op.axis]), op.size, columns)
     count = elements(space)
     if count > MOST:
-        raise LookupError(f"scatter_add to {count:_} elements; a kernel takes {MOST:_} at most")
+        raise TooLarge(f"scatter_add to {count:_} elements; a kernel takes {MOST:_} at most")
     if not count:
         return []
     values = space_values(*space) | {"places": places}

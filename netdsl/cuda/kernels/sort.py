@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netdsl.backend.step import Slot
+from netdsl.backend.step import Slot, TooLarge
 from netdsl.cuda.codegen.lines import Lines
 from netdsl.cuda.codegen.nest import MOST, coordinates, nest_parameters, space_values
 from netdsl.cuda.kernels.keys import LAST, Keys, Pairs, Scratch, words
@@ -21,7 +21,7 @@ EACH = TILE // THREADS
 
 
 def sort_rows(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -> tuple[list[Launch], Pairs]:
-    """Sort rows of `size` keys of a number of bits; LookupError for more than 2^31 in all."""
+    """Sort rows of `size` keys of a number of bits; TooLarge for more than 2^31 in all."""
     _check(rows * size)
     if size > TILE:
         return sort_digits(keys, rows, size, bits, scratch)
@@ -31,7 +31,7 @@ def sort_rows(keys: Keys, rows: int, size: int, bits: int, scratch: Scratch) -> 
 
 def _check(count: int) -> None:
     if count > MOST:
-        raise LookupError(f"sorting {count:_} elements; a kernel takes {MOST:_} at most")
+        raise TooLarge(f"sorting {count:_} elements; a kernel takes {MOST:_} at most")
 
 
 def sort_tiles(keys: Keys, rows: int, size: int, count: int, slots: Mapping[str, Slot]) -> Launch:

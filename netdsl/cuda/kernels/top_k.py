@@ -20,7 +20,7 @@ FEW = TILE // 8
 
 
 def plan_top(op: TopK, operands: Sequence[View], results: Sequence[View]) -> list[Launch]:
-    """A launch for each level of parts, or a sort; LookupError for more than 2^31 elements of long rows."""
+    """A launch for each level of parts, or a sort; TooLarge for more than 2^31 elements of long rows."""
     (x,) = operands
     rows, size = elements(x.shape[:-1]), x.shape[-1]
     if not rows:
