@@ -24,12 +24,17 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True)
 class GoOn:
-    """The commands that go on from a run in `folder`, as they are typed; none where nothing is kept."""
+    """The commands that go on from a run in `folder`, as they are typed; none where nothing is kept.
+
+    `computing` has the options that say what computes, `seeing` those that say what is looked at in a training.
+    """
 
     file: Path
     settings: tuple[str, ...]
     net: str | None
     folder: Path | None
+    computing: tuple[str, ...] = ()
+    seeing: tuple[str, ...] = ()
 
     def after(self, result: FitResult) -> list[str]:
         """What a finished run left, and how to evaluate and to use it."""
@@ -47,7 +52,7 @@ class GoOn:
         # Commands are not wrapped, so that they can be copied from a terminal.
         if result.test is not None:
             lines.append(f"to evaluate it: {self._typed('eval', str(self.file), model)}")
-        return [*lines, f"to use it: {shlex.join(['netdsl', 'run', model])} INPUT"]
+        return [*lines, f"to use it: {self._run(model)}"]
 
     def after_folds(self, found: CrossValidation) -> list[str]:
         """What a cross-validation left, and how to evaluate and to use all folds together."""
@@ -60,18 +65,27 @@ class GoOn:
         lines = wrapped(saved, columns(sys.stdout) or len(saved), indent=2)
         if found.values("test"):
             lines.append(f"to evaluate them: {self._typed('eval', str(self.file), str(self.folder))}")
-        return [*lines, f"to use them together: {shlex.join(['netdsl', 'run', str(self.folder)])} INPUT"]
+        return [*lines, f"to use them together: {self._run(str(self.folder))}"]
 
     def resume(self) -> list[str]:
         """Where an interrupted run is kept, and how to go on."""
         if self.folder is None:
             return []
         words = ("train", str(self.file), "--out", str(self.folder), "--resume")
-        return [f"saved in {self.folder}; to go on:", self._typed(*words)]
+        return [f"saved in {self.folder}; to go on:", self._typed(*words, *self.seeing)]
 
     def _typed(self, *words: str) -> str:
         net = ("--net", self.net) if self.net else ()
-        return shlex.join(["netdsl", *words, *net, *(w for s in self.settings for w in ("--set", s))])
+        settings = (w for s in self.settings for w in ("--set", s))
+        return shlex.join(["netdsl", *words, *net, *settings, *self.computing])
+
+    def _run(self, model: str) -> str:
+        return " ".join([shlex.join(["netdsl", "run", model]), "INPUT", *self.computing])
+
+
+def given(flag: str, value: object, default: object = None) -> tuple[str, ...]:
+    """The words of an option, none where it has its default."""
+    return () if value == default else (flag, str(value))
 
 
 def run_name(file: Path, net: str | None) -> str:

@@ -97,7 +97,7 @@ def app(
     """Train a network; settings come from its `train` and `data` sections."""
     from netdsl.cli.fit import fit
     from netdsl.cli.folds import train_folds
-    from netdsl.cli.runs import GoOn
+    from netdsl.cli.runs import GoOn, given
     from netdsl.train import Trainer
     from netdsl.train.cross_validation import fold_trainers
     from netdsl.train.folds import folds_of
@@ -121,7 +121,9 @@ def app(
                 trainer = Trainer(network, device=target, start=start)
         data = sections.data if trainer is None else trainer.data
         with _folder(data, file, net, out, keep, resume) as folder:
-            go_on = GoOn(file, tuple(settings), net, folder)
+            computing = given("--device", device, "cpu") + given("--threads", threads)
+            seeing = given("--watch", ",".join(watch), "") + ("--tensorboard",) * tensorboard
+            go_on = GoOn(file, tuple(settings), net, folder, computing, seeing)
             if trainer is None:
                 trainers = fold_trainers(network, folder, device=target, start=start)
                 made = (_seen(t, watch, tensorboard, start) for t in trainers)

@@ -121,3 +121,32 @@ def test_signals_end_a_training_with_a_checkpoint(folder, number, status):
     log = (folder / "runs" / "digits-1" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(log[-1])["event"] == "interrupted"
     assert not (folder / "runs" / "digits-1" / ".lock").exists()
+
+
+def test_the_commands_to_type_keep_the_device(capsys, folder):
+    """Else a training on a GPU would go on, unnoticed, on the processor."""
+    few = (
+        "--set",
+        "data.subset=64",
+        "--set",
+        "train.batch=8",
+        "--device",
+        "reference",
+        "--precision",
+        "bf16",
+    )
+    _, out, _ = call(capsys, "train", DIGITS, *SMALL, *few)
+    evaluate, use = (line.split(": ", 1)[1].split() for line in out.splitlines()[-2:])
+    assert evaluate[-2:] == use[-2:] == ["--device", "reference"]
+    assert call(capsys, *evaluate[1:])[0] == 0
+    picture = str(DIGITS.parent / "digit.png")
+    assert call(capsys, *(picture if word == "INPUT" else word for word in use[1:]))[0] == 0
+
+
+def test_the_command_to_go_on_keeps_what_was_asked(monkeypatch, capsys, folder):
+    fit = Trainer.fit
+    monkeypatch.setattr(Trainer, "fit", lambda self, resume: replace(fit(self, resume), interrupted=True))
+    _, _, err = call(capsys, "train", DIGITS, *SMALL, "--threads", "1", "--watch", "gradients,weights")
+    command = err.splitlines()[-1].split()
+    assert "--resume" in command and command[-2:] == ["--threads", "1"]
+    assert command[command.index("--watch") + 1] == "gradients,weights"
