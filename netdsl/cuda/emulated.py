@@ -82,20 +82,23 @@ class EmulatedCard(Card):
 
     def write(self, address: int, array: Array) -> None:
         """Copy the elements of an array of the host, row-major."""
-        self._memory.write(address, array)
+        with self._lock:
+            self._memory.write(address, array)
 
     def fetch(self, host: Array, address: int, view: View) -> None:
         """Copy elements, which the host shows when `wait` returns; HostAccessError for any that nothing wrote."""
         host[:] = POISON
         dtype = np.dtype(NUMPY_DTYPE[view.type.dtype])
-        found = self._memory.read_strided(address, view.shape, dtype, view.strides)
-        self._fetched.append((np.ndarray(view.shape, dtype, host, 0, view.strides), found))
+        with self._lock:
+            found = self._memory.read_strided(address, view.shape, dtype, view.strides)
+            self._fetched.append((np.ndarray(view.shape, dtype, host, 0, view.strides), found))
 
     def wait(self, what: str) -> None:
         """Show what was fetched."""
-        for host, found in self._fetched:
-            host[...] = found
-        self._fetched.clear()
+        with self._lock:
+            for host, found in self._fetched:
+                host[...] = found
+            self._fetched.clear()
 
     def copy(self, to: int, start: int, size: int) -> None:
         """Copy bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -216,3 +217,25 @@ def test_a_batch_that_just_fits_is_trained_with(monkeypatch, tmp_path):
     data = {"x": rng.random((160, 400), np.float32), "label": rng.integers(0, 3, 160)}
     trainer = netdsl.Trainer(netdsl.load(tmp_path / "n.net"), data=data, device="cuda")
     assert len(trainer.fit().history) == 2
+
+
+def test_programs_of_two_threads_read_their_own_results(card):
+    """One fetches at the worst of moments: when the other one has seen what there was, and forgets it."""
+    source, found = tensor(card), []
+    source.copy_in(np.ones(4))
+    host = card.pinned(16)
+    fetching = threading.Thread(target=lambda: card.fetch(host, source.address, source.view))
+
+    class Fetched(list):
+        def clear(self):
+            fetching.start()
+            fetching.join(0.2)
+            super().clear()
+            found.append(True)
+
+    card._fetched = Fetched()
+    assert (source.copy_out() == 1).all() and found
+    fetching.join()
+    card._fetched = list(card._fetched)
+    card.wait("a run")
+    assert (host.view(np.float32) == 1).all()
