@@ -85,15 +85,17 @@ def app(
     with diagnostics():
         find_target(device)
         plan = _plan(file, settings, net, random, seed, folds, seeds)
-        plan = replace(plan, words=_typed(file, settings, net, random, seed, folds, seeds, jobs, device))
+        plan = replace(
+            plan, words=_typed(file, settings, net, random, seed, folds, seeds, jobs, device), device=device
+        )
         name = f"{run_name(file, net)}-sweep"
         if out is not None:
-            _sweep(plan, out, resume, jobs, device)
+            _sweep(plan, out, resume, jobs)
         elif resume:
-            _sweep(plan, latest_run(name, lambda folder: (folder / SWEEP).exists()), resume, jobs, device)
+            _sweep(plan, latest_run(name, lambda folder: (folder / SWEEP).exists()), resume, jobs)
         else:
             with new_run(name) as folder:
-                _sweep(plan, folder, resume, jobs, device)
+                _sweep(plan, folder, resume, jobs)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class _Plan:
     digest: str
     criterion: tuple[str, int]
     words: tuple[str, ...] = ()
+    device: str = "cpu"
 
     def typed(self, trial: Settings) -> list[str]:
         """The words of `netdsl train` for a trial."""
@@ -242,7 +245,7 @@ def _fitting(file: Path, net: str | None, settings: Settings) -> Network:
     return sections.network
 
 
-def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: str) -> None:
+def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None) -> None:
     """Train what is not done yet, then print the table."""
     from netdsl.sweep.jobs import Jobs
     from netdsl.sweep.manifest import Manifest, load_manifest, planned, save_manifest
@@ -264,8 +267,8 @@ def _sweep(plan: _Plan, folder: Path, resume: bool, jobs: int | None, device: st
         print_page(_start_text(plan, folder, len(wanted), len(left), count))
         threads = ["--threads", str(max(1, (os.cpu_count() or 1) // count))]
         words = [
-            ["train", *plan.typed(wanted[p]), "--out", str(p), "--device", device]
-            + (threads if device == "cpu" else [])
+            ["train", *plan.typed(wanted[p]), "--out", str(p), "--device", plan.device]
+            + (threads if plan.device == "cpu" else [])
             + (["--resume"] if has_begun(p) else [])
             for p in left
         ]
@@ -384,6 +387,10 @@ def _finish(plan: _Plan, folder: Path, rows: Sequence[Outcome]) -> None:
 
 def _say_best(plan: _Plan, trial: Attempt, number: int) -> None:
     """The command that trains the best trial again, on all of the data."""
+    from netdsl.cli.runs import given
+
     kept = replace(plan, fixed={k: v for k, v in plan.fixed.items() if k not in plan.folded})
-    words = shlex.join(["netdsl", "train", *kept.typed(trial.settings)])
+    words = shlex.join(
+        ["netdsl", "train", *kept.typed(trial.settings), *given("--device", plan.device, "cpu")]
+    )
     print(f"trial {number + 1} is the best; to train it: {words}")

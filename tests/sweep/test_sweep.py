@@ -155,3 +155,10 @@ def test_a_killed_training_is_told(tmp_path):
 def test_one_trial_with_several_seeds(capsys):
     code, out, _ = call(capsys, "sweep", "small.net", "--set", "hidden=8", "--seeds", "2", "--out", "s")
     assert code == 0 and "1 trial, 2 trainings" in out and "± " in out and not Path("s/chart.svg").exists()
+
+
+def test_the_best_trial_is_trained_on_the_device_of_the_sweep(capsys):
+    words = ["--set", "train.epochs=1", "--set", "train.batch=8,16", "--jobs", "1", "--device", "reference"]
+    _, out, _ = call(capsys, "sweep", "small.net", *words, "--out", "one")
+    (best,) = (line for line in out.splitlines() if "to train it: netdsl train small.net" in line)
+    assert best.endswith("--device reference")
