@@ -13,11 +13,12 @@ from netdsl.ir.text import format_node
 from netdsl.ops import OPS
 from netdsl.ops.rebatch import with_batch
 from netdsl.runtime.artifact import Model
-from netdsl.source import Diagnostic, NetError, counted
+from netdsl.source import Diagnostic, NetError, counted, warn
 from netdsl.train.checkpoint import Checkpoint, Run, check_arrays
 from netdsl.train.full_batch.names import FULL_BATCH
 from netdsl.train.make import name_in
 from netdsl.train.optimizers import OPTIMIZERS, Optimizer
+from netdsl.train.run_folder import LAST
 from netdsl.train.settings import TrainSettings, settings_text
 from netdsl.train.tables import AVERAGES
 
@@ -83,6 +84,10 @@ def check_resume(
     if done > epochs:
         fix = f"--set train.epochs={done + 1} goes on; netdsl eval and netdsl run take it as it is"
         raise _differs(f"has {counted(done, 'epoch')} behind it, and there are to be {epochs}", fix)
+    was, given = (word or "f32" for word in changed.get("train.precision", (None, None)))
+    if was != given:  # which is easily forgotten, and nothing else shows
+        text = f"{LAST} was trained with precision = {was}, the run goes on with {given}"
+        warn(Diagnostic("checkpoint", text, fix=f"--precision {was} goes on as it was"))
     return changed
 
 

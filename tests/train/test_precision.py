@@ -1,5 +1,6 @@
 """The setting `precision`: what it says wrong, where it goes, and what of a training it changes."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import netdsl
 from netdsl.ir.parse import parse_graph
 from netdsl.primitives import LEAVES, PRIMITIVES, Contract
-from netdsl.source import NetError
+from netdsl.source import NetError, NetWarning
 from netdsl.train import Trainer
 from netdsl.train.settings import train_settings
 from tests.calls import call
@@ -95,3 +96,17 @@ def test_a_precision_that_nobody_has_is_wrong_usage(capsys):
     status, _, err = call(capsys, "train", EXAMPLES / "digits.net", "--precision", "fp16")
     assert status == 2 and "not fp16; write bf16: " in " ".join(err.split())
     assert "; did you mean bf16?" in call(capsys, "eval", "x.net", "x", "--precision", "BF16")[2]
+
+
+def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path):
+    def resumed(precision, epochs):
+        text = ("metrics", f"precision = {precision}\n  metrics"), ("epochs = 3", f"epochs = {epochs}")
+        trainer = Trainer(network(*text), tmp_path, data=plan(), device="reference")
+        return trainer.fit(resume=(tmp_path / "last.safetensors").exists())
+
+    resumed("bf16", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NetWarning)
+        resumed("bf16", 2)
+    with pytest.warns(NetWarning, match=r"precision = bf16, the run goes on with f32(.|\n)*--precision bf16"):
+        resumed("f32", 3)
