@@ -11,7 +11,7 @@ from netdsl.backend.step import SCRATCH
 from netdsl.cuda.contract import plan as planning
 from netdsl.cuda.contract.plan import accepts, plan_contract
 from netdsl.cuda.contract.tiles import TILES, cut
-from netdsl.cuda.target import CudaTarget
+from netdsl.cuda.limits import CudaLimits
 from netdsl.ir import Node, TensorType, Value
 from netdsl.passes.limits import Limits
 from netdsl.primitives import Contract
@@ -141,7 +141,7 @@ ENDS = [*((name, "backward_data") for name in EPILOGUES), *(("a row's factor", r
 def test_the_log_of_passes_counts_every_epilogue_as_saved():
     op = Contract("forward", epilogue=tanh(SUM * X1))
     types = [TensorType(s) for s in ((4, 8), (8, 6), (6,))]
-    assert CudaTarget.limits.fuses(op, types, *op.infer(*types)) and not Limits().fuses(
+    assert CudaLimits().fuses(op, types, *op.infer(*types)) and not Limits().fuses(
         op, types, TensorType((4, 6))
     )
 
