@@ -89,7 +89,7 @@ PRECISION = option(
     "--precision",
     type=_precision,
     known=lambda: PRECISIONS,
-    metavar="PRECISION",
+    metavar="TYPE",
     help="what contractions multiply in, on cuda: f32 (default), tf32, or bf16",
 )
 

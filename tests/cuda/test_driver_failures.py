@@ -23,6 +23,7 @@ from tests.cuda.test_ahead import tensor
 from tests.cuda.test_cuda_target import chain
 from tests.cuda.test_driver import install
 
+OF_SLOTS = "cuMemAlloc", "cuMemHostAlloc", "cuMemsetD8Async", "cuEventCreate"
 ERRORS = Result.CUDA_ERROR_UNKNOWN, Result.CUDA_ERROR_OUT_OF_MEMORY, Result.CUDA_ERROR_ILLEGAL_ADDRESS
 
 
@@ -60,7 +61,8 @@ def use():
     """A program in all ways: fed from the host, fed ahead, step by step."""
     program, send = Program(chain(), "cuda"), netdsl.device("cuda").sender()
     x = np.linspace(-1, 1, 5).astype(np.float32)
-    for feeds in (send({"x": x}), send({"x": x}), {"x": x}):
+    for ahead in (send({"x": x}), send({"x": x}), {}):
+        feeds = {"x": x} | ahead
         np.testing.assert_allclose(program.run(feeds)["z"], np.exp(x) * 2 + 1, rtol=1e-6)
     program.profile({"x": x}, 1)
 
@@ -91,7 +93,9 @@ def test_every_call_fails_once(fake, monkeypatch):
         text = used()
         where = f"call {k}, {name}, {failing.error.name}"
         if k < first_end:
-            assert text and (name in text or "the GPU failed in" in text), where
+            # Where there is no room for a slot, the batch is copied when it is used.
+            unasked = failing.error is Result.CUDA_ERROR_OUT_OF_MEMORY and name in OF_SLOTS
+            assert unasked if text is None else name in text or "the GPU failed in" in text, where
         elif not text:
             assert told, where  # an object ended, and nobody could be raised at
         gc.collect()

@@ -27,6 +27,7 @@ TYPED = {
         "--set",
         "--net",
         "--out",
+        "--precision",
         "--no-save",
         "--resume",
         "--start",
