@@ -11,7 +11,7 @@ from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.step import Slot
 from netdsl.backend.target import Spot
 from netdsl.cuda.card import BoundCopy, BoundLaunch, BoundStep, Card
-from netdsl.cuda.many import FEWEST, CopyWork, Range, Table, Work, grouped, one_launch
+from netdsl.cuda.many import FEWEST, CopyWork, LaunchWork, Range, Table, grouped, one_launch
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.step import Copy, CudaStep
 from netdsl.cuda.waits import Waits
@@ -22,11 +22,11 @@ Owners = Mapping[int, Card]
 
 def works(
     lowered: Lowered[CudaStep], where: Mapping[int, Spot], scratch: Sequence[Spot]
-) -> tuple[list[Work | CopyWork], list[Work | CopyWork], Owners]:
+) -> tuple[list[LaunchWork | CopyWork], list[LaunchWork | CopyWork], Owners]:
     """The steps of both phases, with addresses, and whose memory these are in."""
     addresses = {b: _start(spot) for b, spot in where.items()}
     owners = {_start(spot): cast("CudaMemory", spot.memory).card for spot in (*where.values(), *scratch)}
-    phases: tuple[list[Work | CopyWork], list[Work | CopyWork]] = ([], [])
+    phases: tuple[list[LaunchWork | CopyWork], list[LaunchWork | CopyWork]] = ([], [])
     dead: list[Range] = []
     for k, (call, spot, freed) in enumerate(zip(lowered.calls, scratch, lowered.freed(), strict=False)):
         if k == len(lowered.prepare):
@@ -50,7 +50,7 @@ class _Linking:
     scratch: int
     owners: Owners
 
-    def work(self, step: CudaStep) -> Work | CopyWork:
+    def work(self, step: CudaStep) -> LaunchWork | CopyWork:
         """A step of the call."""
         if isinstance(step, Copy):
             return self._copy(step)
@@ -61,7 +61,7 @@ class _Linking:
         )
         card = self.owners[(*writes, *reads)[0][0]]
         grid = step.blocks, step.threads, step.shared
-        return Work(step.title, step.source, *grid, values, reads, writes, card=card)
+        return LaunchWork(step.title, step.source, *grid, values, reads, writes, card=card)
 
     def _copy(self, step: Copy) -> CopyWork:
         source, target = step.slots["source"], step.slots["target"]
@@ -82,12 +82,14 @@ class _Linking:
         return start, start + self.lowered.buffers[number].type.nbytes
 
 
-def bound(steps: Sequence[Work | CopyWork], owners: Owners) -> list[BoundStep]:
+def bound(steps: Sequence[LaunchWork | CopyWork], owners: Owners) -> list[BoundStep]:
     """What the cards run, a step for each; every kernel is compiled and loaded once."""
     return _waiting([(work, [work], work.dead) for work in steps], owners)
 
 
-def merged(steps: Sequence[Work | CopyWork], owners: Owners) -> tuple[list[BoundStep], list[CudaMemory]]:
+def merged(
+    steps: Sequence[LaunchWork | CopyWork], owners: Owners
+) -> tuple[list[BoundStep], list[CudaMemory]]:
     """What the cards run, one launch for many where it can be, and the memory of their tables."""
     tables: list[CudaMemory] = []
 
@@ -97,9 +99,9 @@ def merged(steps: Sequence[Work | CopyWork], owners: Owners) -> tuple[list[Bound
         tables.append(memory)
         return memory.address
 
-    found: list[tuple[Work | CopyWork, Sequence[Work | CopyWork], tuple[Range, ...]]] = []
+    found: list[tuple[LaunchWork | CopyWork, Sequence[LaunchWork | CopyWork], tuple[Range, ...]]] = []
     for group in grouped(steps):
-        launches = [work for work in group.members if isinstance(work, Work)]
+        launches = [work for work in group.members if isinstance(work, LaunchWork)]
         if len(launches) < FEWEST:
             found += [(w, [w], () if k else group.dead) for k, w in enumerate(group.members)]
         else:
@@ -109,7 +111,8 @@ def merged(steps: Sequence[Work | CopyWork], owners: Owners) -> tuple[list[Bound
 
 
 def _waiting(
-    steps: Sequence[tuple[Work | CopyWork, Sequence[Work | CopyWork], tuple[Range, ...]]], owners: Owners
+    steps: Sequence[tuple[LaunchWork | CopyWork, Sequence[LaunchWork | CopyWork], tuple[Range, ...]]],
+    owners: Owners,
 ) -> list[BoundStep]:
     """Steps with those that they stand for, and the memory that is dead before them: each waits for what it must."""
     waits, found = Waits(), list[BoundStep]()
@@ -122,7 +125,7 @@ def _waiting(
     return found
 
 
-def _bound(work: Work | CopyWork) -> BoundStep:
+def _bound(work: LaunchWork | CopyWork) -> BoundStep:
     if isinstance(work, CopyWork):
         return BoundCopy(work.title, work.card, work.source, work.to, work.target, work.size)
     function = work.card.load(work.source, work.shared)

@@ -32,7 +32,7 @@ Kind = tuple[Any, str, int, int]
 
 
 @dataclass(frozen=True)
-class Work:
+class LaunchWork:
     """A launch of a card with its arguments as numbers, and the memory that it reads and writes."""
 
     title: str
@@ -69,20 +69,20 @@ class CopyWork:
 
 
 @dataclass
-class Group:
+class WorkGroup:
     """Launches that run as one, and the memory that is dead before it (see `BoundLaunch`)."""
 
-    members: list[Work | CopyWork]
+    members: list[LaunchWork | CopyWork]
     dead: tuple[Range, ...] = ()
 
 
-def grouped(works: Sequence[Work | CopyWork]) -> list[Group]:
+def grouped(works: Sequence[LaunchWork | CopyWork]) -> list[WorkGroup]:
     """The launches in an order that gives the same, those that can run as one together.
 
     A launch joins an earlier one where nothing from there on touches what it writes, or writes what it touches.
     """
     often = Counter(work.kind for work in works if _small(work))
-    groups: list[Group] = []
+    groups: list[WorkGroup] = []
     open_to: defaultdict[Kind, list[int]] = defaultdict(list)
     read, written = _Marks(), _Marks()
     dead: list[Range] = []
@@ -95,7 +95,7 @@ def grouped(works: Sequence[Work | CopyWork]) -> list[Group]:
         open_groups = open_to[work.kind] if _small(work) else []
         at = next((k for k in open_groups if k > max(last, default=-1)), len(groups))
         if at == len(groups):
-            groups.append(Group([], tuple(dead)))
+            groups.append(WorkGroup([], tuple(dead)))
             dead.clear()
             if often[work.kind] >= FEWEST:
                 open_groups.append(at)
@@ -126,7 +126,7 @@ class _Marks:
         return int(places[(starts < one[1]) & (one[0] < ends)].max(initial=-1))
 
 
-def _small(work: Work | CopyWork) -> bool:
+def _small(work: LaunchWork | CopyWork) -> bool:
     """Whether a launch gains by company, and a table can hold its arguments."""
     if isinstance(work, CopyWork):
         return False
@@ -164,7 +164,7 @@ def together(source: Source) -> Source:
 _KINDS: dict[str, str] = {"i32": "int32", "i64": "int64", "u32": "uint32"}
 
 
-def one_launch(members: Sequence[Work], place: Callable[[Table], int]) -> Work:
+def one_launch(members: Sequence[LaunchWork], place: Callable[[Table], int]) -> LaunchWork:
     """The launch that stands for several; `place` gives the address of its table."""
     starts = np.cumsum([0, *(work.blocks for work in members)])
     rows = [np.array(work.values, np.int64) for work in members]

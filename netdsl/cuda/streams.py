@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from netdsl.cuda.driver import DriverCard
 
 
-class Streams(Bound):
+class SeveralCards(Bound):
     """Steps that start behind all that is in the streams of their cards, and end before what comes next in any."""
 
     def __init__(self, home: DriverCard, steps: Sequence[BoundStep]) -> None:
@@ -78,7 +78,7 @@ class Streams(Bound):
         return event
 
 
-class RecordedStreams(Streams):
+class RecordedCards(SeveralCards):
     """The same as one CUDA graph, which costs the host one call."""
 
     def __init__(self, home: DriverCard, steps: Sequence[BoundStep]) -> None:
@@ -98,4 +98,4 @@ def bind_streams(home: DriverCard, steps: Sequence[BoundStep], replayed: bool) -
     """
     pairs = {(step.card, step.to) for step in steps if isinstance(step, BoundCopy)}
     reach = [cast("DriverCard", a).reaches(cast("DriverCard", b)) for a, b in pairs]
-    return RecordedStreams(home, steps) if replayed and all(reach) else Streams(home, steps)
+    return RecordedCards(home, steps) if replayed and all(reach) else SeveralCards(home, steps)

@@ -19,7 +19,7 @@ from netdsl.cuda.cards import count_cards, find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
 from netdsl.cuda.link import Owners, bound, merged, works
-from netdsl.cuda.many import CopyWork, Work
+from netdsl.cuda.many import CopyWork, LaunchWork
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.ranges import Ranges, need_ranges
 from netdsl.cuda.step import CudaStep
@@ -131,8 +131,8 @@ class _Executable(Executable):
     def __init__(
         self,
         cards: Sequence[Card],
-        prepare: Sequence[Work | CopyWork],
-        run: Sequence[Work | CopyWork],
+        prepare: Sequence[LaunchWork | CopyWork],
+        run: Sequence[LaunchWork | CopyWork],
         owners: Owners,
         ranges: bool,
     ) -> None:
@@ -141,7 +141,7 @@ class _Executable(Executable):
         launches, self._tables = merged(run, owners)
         self._prepare = self._bound(bound(prepare, owners), "prepare")
         self._run = self._bound(launches, "run")
-        found = (w for w in (*prepare, *run) if isinstance(w, Work))
+        found = (w for w in (*prepare, *run) if isinstance(w, LaunchWork))
         self._sources = list({w.source.key: w.source for w in found}.values())
         self.count, self.launches = len(run), len(launches)
         self.kernels = Kernels(len(self._sources), [card.compiled for card in cards] == before)

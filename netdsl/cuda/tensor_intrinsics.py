@@ -25,7 +25,7 @@ from typing import Any
 from llvmlite import ir
 
 from netdsl.cuda.intrinsics import LANES
-from netdsl.cuda.tile_intrinsics import Call
+from netdsl.cuda.tile_intrinsics import IntrinsicCall
 
 PRODUCTS = ((2, 8), (2, 4))
 """The sizes of products: fragments of rows, and halves of fragments of columns."""
@@ -53,7 +53,7 @@ def tensor_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Call
 def _rounding(types: Any, name: str, count: int) -> Callable[..., Any]:
     def function(typing: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             found = [_rounded(w.builder, name, x) for x in w.kept(0, w.values[1], count)]
             return w.keep(0, w.values[1], [w.builder.bitcast(x, _FLOAT) for x in found])
 
@@ -90,7 +90,7 @@ def _pair(builder: Any, place: Any, values: Sequence[Any]) -> None:
     builder.store(pair, builder.bitcast(place, vector.as_pointer())).align = 8
 
 
-def _place(w: Call, memory: int, index: Any, element: Any) -> Any:
+def _place(w: IntrinsicCall, memory: int, index: Any, element: Any) -> Any:
     """The address of an element of shared memory that holds elements of this type."""
     start = w.at(memory, ir.Constant(_WORD, 0))
     return w.builder.gep(w.builder.bitcast(start, element.as_pointer()), [index])
@@ -99,7 +99,7 @@ def _place(w: Call, memory: int, index: Any, element: Any) -> Any:
 def _pack(types: Any) -> Callable[..., Any]:
     def function(typing: Any, p: Any, i: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             a, b, c, d = w.kept(2, w.values[3], LANES)
             words = [_packed(w.builder, upper, lower) for lower, upper in ((a, b), (c, d))]
             _pair(w.builder, _place(w, 0, w.values[1], _HALF), words)
@@ -113,7 +113,7 @@ def _pack(types: Any) -> Callable[..., Any]:
 def _put2(types: Any) -> Callable[..., Any]:
     def function(typing: Any, p: Any, i: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             _pair(w.builder, w.at(0, w.values[1]), w.kept(2, w.values[3], 2))
             return w.context.get_dummy_value()
 
@@ -125,7 +125,7 @@ def _put2(types: Any) -> Callable[..., Any]:
 def _fragment(types: Any, name: str) -> Callable[..., Any]:
     def function(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any) -> Any:
         def generate(*call: Any) -> Any:
-            return _matrices(Call(*call), _ELEMENT[name], "")
+            return _matrices(IntrinsicCall(*call), _ELEMENT[name], "")
 
         return types.void(r, types.intp, p, types.int32, types.int32), generate
 
@@ -135,14 +135,14 @@ def _fragment(types: Any, name: str) -> Callable[..., Any]:
 def _turned(types: Any) -> Callable[..., Any]:
     def function(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any, s: Any) -> Any:
         def generate(*call: Any) -> Any:
-            return _matrices(Call(*call), _HALF, ".trans")
+            return _matrices(IntrinsicCall(*call), _HALF, ".trans")
 
         return types.void(r, types.intp, p, *[types.int32] * 3), generate
 
     return function
 
 
-def _matrices(w: Call, element: Any, turned: str) -> Any:
+def _matrices(w: IntrinsicCall, element: Any, turned: str) -> Any:
     """Four matrices of 8 rows of 16 bytes; their addresses are of 32 bits, in shared memory."""
     b = w.builder
     place = _place(w, 2, b.add(w.values[3], w.values[4]), element)
@@ -156,7 +156,7 @@ def _matrices(w: Call, element: Any, turned: str) -> Any:
 def _turned_words(types: Any) -> Callable[..., Any]:
     def function(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any, s: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             b = w.builder
             start = b.add(w.values[3], w.values[4])
             further = b.mul(w.values[5], ir.Constant(_WORD, 4))
@@ -173,7 +173,7 @@ def _product(types: Any, name: str, rows: int, columns: int) -> Callable[..., An
 
     def function(typing: Any, r: Any, a: Any, b: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             first = ir.Constant(_LONG, 0)
             left, right = w.kept(1, first, REGISTERS * rows), w.kept(2, first, 2 * columns)
             sums = w.kept(0, first, REGISTERS * rows * columns)

@@ -28,7 +28,7 @@ OUTER = ((8, 8), (8, 4), (4, 4))
 """The sizes of products."""
 
 
-class Call:
+class IntrinsicCall:
     """Writes one call; `values` are its arguments."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> None:
@@ -64,7 +64,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
 
     def take4(typing: Any, r: Any, k: Any, p: Any, i: Any, o: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             return w.keep(0, w.values[1], w.read(2, w.builder.add(w.values[3], w.values[4]), LANES))
 
         return types.void(r, types.intp, p, types.int32, types.int32), generate
@@ -72,7 +72,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
     def fetching(count: int) -> Callable[..., Any]:
         def fetch(typing: Any, r: Any, k: Any, p: Any, i: Any, c: Any) -> Any:
             def generate(*call: Any) -> Any:
-                w = Call(*call)
+                w = IntrinsicCall(*call)
                 b, zero = w.builder, ir.Constant(ir.FloatType(), 0.0)
                 before = b.block
                 with b.if_then(w.values[4]):
@@ -89,7 +89,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
 
     def put4(typing: Any, p: Any, i: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             store_vector(w.builder, w.at(0, w.values[1]), w.kept(2, w.values[3], LANES))
             return w.context.get_dummy_value()
 
@@ -97,7 +97,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
 
     def spread4(typing: Any, p: Any, i: Any, s: Any, r: Any, k: Any) -> Any:
         def generate(*call: Any) -> Any:
-            w = Call(*call)
+            w = IntrinsicCall(*call)
             index = w.values[1]
             for element in w.kept(3, w.values[4], LANES):
                 w.builder.store(element, w.at(0, index))
@@ -109,7 +109,7 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
     def outer(high: int, wide: int) -> Callable[..., Any]:
         def function(typing: Any, r: Any, a: Any, b: Any) -> Any:
             def generate(*call: Any) -> Any:
-                w = Call(*call)
+                w = IntrinsicCall(*call)
                 left, right = w.kept(1, first, high), w.kept(2, first, wide)
                 sums = w.kept(0, first, high * wide)
                 products = [(x, y) for x in left for y in right]

@@ -14,7 +14,7 @@ from netdsl.train.memory_prediction import program_graph
 
 pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
 from netdsl.cuda import cards, link
-from netdsl.cuda.many import Work, grouped, one_launch, together
+from netdsl.cuda.many import LaunchWork, grouped, one_launch, together
 from netdsl.cuda.step import Parameter, Source
 
 SOURCE = Source(
@@ -25,7 +25,7 @@ OTHER = Source("def kernel(p, n):\n    pass\n", SOURCE.parameters)
 
 def work(reads, writes, source=SOURCE, dead=()):
     ranges = [tuple((10 * k, 10 * k + 10) for k in names) for names in (reads, writes, dead)]
-    return Work("w", source, 2, 32, 0, (0, 0), *ranges)
+    return LaunchWork("w", source, 2, 32, 0, (0, 0), *ranges)
 
 
 def groups(*works):
@@ -78,7 +78,7 @@ def test_launches_that_fill_a_card_stay_alone():
 
 
 def test_the_table():
-    works = [Work("w", SOURCE, blocks, 32, 0, (k, -k), (), ()) for k, blocks in enumerate((2, 1, 5, 3))]
+    works = [LaunchWork("w", SOURCE, blocks, 32, 0, (k, -k), (), ()) for k, blocks in enumerate((2, 1, 5, 3))]
     tables = []
     found = one_launch(works, lambda table: tables.append(table) or 77)
     assert found.title == "w and 3 more" and found.blocks == 11 and found.values == (77, 4)
