@@ -203,3 +203,8 @@ def test_public_names_are_not_replaced_by_modules(package):
     assert homes in ({}, {a.name: n.module for n in imports for a in n.names})
     for name, home in homes.items():
         assert getattr(room, name) is getattr(importlib.import_module(home), name)
+
+
+def test_the_options_of_commands_need_no_primitives():
+    code = "import sys, netdsl.cli.train\nassert not {'netdsl.primitives', 'netdsl.ir'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from netdsl.backend.registry import TARGETS, parts
 from netdsl.cli.command import Choice, UsageError, at_least_1, option, path
 from netdsl.cli.streams import columns, has_colours, say
-from netdsl.primitives.precision import PRECISIONS, wrong_precision
 from netdsl.source import Diagnostic, NetError, counted, painted
 from netdsl.terminal import fitted
 
@@ -36,9 +35,18 @@ def _device(word: str) -> str:
     return word
 
 
+def _precisions() -> tuple[str, ...]:
+    """What there is to multiply in; asked for late, since primitives take a third of the time to start."""
+    from netdsl.primitives.precision import PRECISIONS
+
+    return PRECISIONS
+
+
 def _precision(word: str) -> str:
     """A `type` for what contractions multiply in; whether the device has it is asked of the device."""
-    if word not in PRECISIONS:
+    if word not in _precisions():
+        from netdsl.primitives.precision import wrong_precision
+
         text, fix = wrong_precision(word)
         raise argparse.ArgumentTypeError(f"{text}; {fix}" if fix else text)
     return word
@@ -88,7 +96,7 @@ DEVICE = option(
 PRECISION = option(
     "--precision",
     type=_precision,
-    known=lambda: PRECISIONS,
+    known=_precisions,
     metavar="TYPE",
     help="what contractions multiply in, on cuda: f32 (default), tf32, or bf16",
 )
