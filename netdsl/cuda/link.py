@@ -11,7 +11,7 @@ from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.step import Slot
 from netdsl.backend.target import Spot
 from netdsl.cuda.card import BoundCopy, BoundLaunch, BoundStep, Card
-from netdsl.cuda.many import FEWEST, CopyWork, LaunchWork, Range, Table, grouped, one_launch
+from netdsl.cuda.many import FEWEST, AnyWork, CopyWork, LaunchWork, Range, Table, grouped, one_launch
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.step import Copy, CudaStep
 from netdsl.cuda.waits import Waits
@@ -22,11 +22,11 @@ Owners = Mapping[int, Card]
 
 def works(
     lowered: Lowered[CudaStep], where: Mapping[int, Spot], scratch: Sequence[Spot]
-) -> tuple[list[LaunchWork | CopyWork], list[LaunchWork | CopyWork], Owners]:
+) -> tuple[list[AnyWork], list[AnyWork], Owners]:
     """The steps of both phases, with addresses, and whose memory these are in."""
     addresses = {b: _start(spot) for b, spot in where.items()}
     owners = {_start(spot): cast("CudaMemory", spot.memory).card for spot in (*where.values(), *scratch)}
-    phases: tuple[list[LaunchWork | CopyWork], list[LaunchWork | CopyWork]] = ([], [])
+    phases: tuple[list[AnyWork], list[AnyWork]] = ([], [])
     dead: list[Range] = []
     for k, (call, spot, freed) in enumerate(zip(lowered.calls, scratch, lowered.freed(), strict=False)):
         if k == len(lowered.prepare):
@@ -50,7 +50,7 @@ class _Linking:
     scratch: int
     owners: Owners
 
-    def work(self, step: CudaStep) -> LaunchWork | CopyWork:
+    def work(self, step: CudaStep) -> AnyWork:
         """A step of the call."""
         if isinstance(step, Copy):
             return self._copy(step)
@@ -82,14 +82,12 @@ class _Linking:
         return start, start + self.lowered.buffers[number].type.nbytes
 
 
-def bound(steps: Sequence[LaunchWork | CopyWork], owners: Owners) -> list[BoundStep]:
+def bound(steps: Sequence[AnyWork], owners: Owners) -> list[BoundStep]:
     """What the cards run, a step for each; every kernel is compiled and loaded once."""
     return _waiting([(work, [work], work.dead) for work in steps], owners)
 
 
-def merged(
-    steps: Sequence[LaunchWork | CopyWork], owners: Owners
-) -> tuple[list[BoundStep], list[CudaMemory]]:
+def merged(steps: Sequence[AnyWork], owners: Owners) -> tuple[list[BoundStep], list[CudaMemory]]:
     """What the cards run, one launch for many where it can be, and the memory of their tables."""
     tables: list[CudaMemory] = []
 
@@ -99,7 +97,7 @@ def merged(
         tables.append(memory)
         return memory.address
 
-    found: list[tuple[LaunchWork | CopyWork, Sequence[LaunchWork | CopyWork], tuple[Range, ...]]] = []
+    found: list[tuple[AnyWork, Sequence[AnyWork], tuple[Range, ...]]] = []
     for group in grouped(steps):
         launches = [work for work in group.members if isinstance(work, LaunchWork)]
         if len(launches) < FEWEST:
@@ -111,7 +109,7 @@ def merged(
 
 
 def _waiting(
-    steps: Sequence[tuple[LaunchWork | CopyWork, Sequence[LaunchWork | CopyWork], tuple[Range, ...]]],
+    steps: Sequence[tuple[AnyWork, Sequence[AnyWork], tuple[Range, ...]]],
     owners: Owners,
 ) -> list[BoundStep]:
     """Steps with those that they stand for, and the memory that is dead before them: each waits for what it must."""
@@ -125,7 +123,7 @@ def _waiting(
     return found
 
 
-def _bound(work: LaunchWork | CopyWork) -> BoundStep:
+def _bound(work: AnyWork) -> BoundStep:
     if isinstance(work, CopyWork):
         return BoundCopy(work.title, work.card, work.source, work.to, work.target, work.size)
     function = work.card.load(work.source, work.shared)

@@ -68,15 +68,18 @@ class CopyWork:
     kind: ClassVar[Kind] = (None, "", 0, 0)
 
 
+AnyWork = LaunchWork | CopyWork
+
+
 @dataclass
 class WorkGroup:
     """Launches that run as one, and the memory that is dead before it (see `BoundLaunch`)."""
 
-    members: list[LaunchWork | CopyWork]
+    members: list[AnyWork]
     dead: tuple[Range, ...] = ()
 
 
-def grouped(works: Sequence[LaunchWork | CopyWork]) -> list[WorkGroup]:
+def grouped(works: Sequence[AnyWork]) -> list[WorkGroup]:
     """The launches in an order that gives the same, those that can run as one together.
 
     A launch joins an earlier one where nothing from there on touches what it writes, or writes what it touches.
@@ -126,7 +129,7 @@ class _Marks:
         return int(places[(starts < one[1]) & (one[0] < ends)].max(initial=-1))
 
 
-def _small(work: LaunchWork | CopyWork) -> bool:
+def _small(work: AnyWork) -> bool:
     """Whether a launch gains by company, and a table can hold its arguments."""
     if isinstance(work, CopyWork):
         return False

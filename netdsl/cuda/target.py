@@ -19,7 +19,7 @@ from netdsl.cuda.cards import count_cards, find_card
 from netdsl.cuda.compiler import compile_ptx
 from netdsl.cuda.limits import CudaLimits
 from netdsl.cuda.link import Owners, bound, merged, works
-from netdsl.cuda.many import CopyWork, LaunchWork
+from netdsl.cuda.many import AnyWork, LaunchWork
 from netdsl.cuda.memory import CudaMemory
 from netdsl.cuda.ranges import Ranges, need_ranges
 from netdsl.cuda.step import CudaStep
@@ -131,8 +131,8 @@ class _Executable(Executable):
     def __init__(
         self,
         cards: Sequence[Card],
-        prepare: Sequence[LaunchWork | CopyWork],
-        run: Sequence[LaunchWork | CopyWork],
+        prepare: Sequence[AnyWork],
+        run: Sequence[AnyWork],
         owners: Owners,
         ranges: bool,
     ) -> None:
