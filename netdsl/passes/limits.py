@@ -80,5 +80,5 @@ class Plain:
     precision: Precision = "f32"
 
 
-DEFAULT = Limits()
 PLAIN = Plain()
+DEFAULT = PLAIN.limits
