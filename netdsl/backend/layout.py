@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -91,6 +91,15 @@ class Layout:
         results = sum(view.type.nbytes for view in outputs if buffers[view.buffer].gpu == gpu)
         weights, prepared = size["param"] + size["state"], size["const"] + arena.kept
         return Footprint(weights, prepared, size["input"], arena.size - arena.kept, results)
+
+    def allocations(self, gpu: int | None, shared: Collection[str] = (), lent: bool = False) -> list[int]:
+        """The bytes of each allocation on the device itself or on another GPU: the arena, then the leaves.
+
+        Leaves of the names in `shared` are there already; `lent` says that the arena is.
+        """
+        buffers = {name: self.schedule.buffers[b] for name, b in self.schedule.leaves.items()}
+        own = [b.type.nbytes for name, b in buffers.items() if b.gpu == gpu and name not in shared]
+        return own if lent else [self.arenas[gpu].size, *own]
 
 
 def lay_out(graph: Graph, target: Target[Any]) -> Layout:

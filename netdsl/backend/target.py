@@ -143,6 +143,10 @@ class Target(ABC, Generic[S]):
         """How much memory a program can have now; all of it where nobody tells what others use."""
         return Room(self.capacity(), self.capacity())
 
+    def taken(self, sizes: Sequence[int]) -> int:
+        """Bytes of its free memory that allocations of these sizes take, as the device rounds them."""
+        return sum(sizes)
+
     @abstractmethod
     def allocate(self, size: int) -> Memory:
         """Zeroed memory that starts on a multiple of `alignment`; OutOfMemory where there is none."""

@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -113,9 +113,29 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
+_TRAINED_IN = "train.precision"
+
+
 def with_precision(settings: Sequence[str], precision: str | None) -> list[str]:
     """The words of `--set` with that of `--precision`, which is short for one of a training."""
-    return [*settings, *([] if precision is None else [f"train.precision={precision}"])]
+    if precision is None:
+        return [*settings]
+    if _TRAINED_IN in parse_overrides(settings):
+        raise UsageError(f"argument --precision: not allowed with --set {_TRAINED_IN}")
+    return [*settings, f"{_TRAINED_IN}={precision}"]
+
+
+def need_no_precision(settings: Sequence[str]) -> None:
+    """Refuse the setting of a training, as wrong usage, where nothing is trained and it would do nothing."""
+    if found := parse_overrides(settings).get(_TRAINED_IN):
+        text = f"{_TRAINED_IN} is what a training multiplies in; --precision {found} is for this command"
+        raise UsageError(f"argument --set: {text}")
+
+
+def precision_apart(settings: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Settings of a training without its precision, and the option by which any command computes in that."""
+    rest = {name: text for name, text in settings.items() if name != _TRAINED_IN}
+    return rest, ["--precision", settings[_TRAINED_IN]] if _TRAINED_IN in settings else []
 
 
 def load_network(file: Path, settings: Sequence[str], net: str | None, batch: int = 1) -> Network:

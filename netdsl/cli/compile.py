@@ -22,6 +22,7 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     load_network,
+    need_no_precision,
     print_json,
     print_page,
     waiting,
@@ -111,6 +112,8 @@ def app(
         raise UsageError("--weights is for what -o writes")
     if out is not None and (emit is not None or explain):
         raise UsageError("-o writes a file, --emit and --explain print something else instead")
+    if not training:
+        need_no_precision(settings)
     need_place(out, "-o")
     with diagnostics(form):
         if emit is Stage.tree:
@@ -126,13 +129,16 @@ def app(
             print(network.graph)
             return
         hooks = Hooks(print_after=tuple(print_after), check=check_passes)
-        target = _computer(network, training, device, threads, precision)
+        if training:
+            target, primitives = _training(network, device, threads)
+        else:
+            target = find_target(device, threads=threads, precision=precision)
+            primitives = _prediction(network)
 
         from netdsl import passes
         from netdsl.runtime.room import advising
 
-        kind = passes.training if training else passes.inference
-        manager, primitives = kind(target).without(without), _primitives(network, training)
+        manager = (passes.training if training else passes.inference)(target).without(without)
         graph = manager.run(primitives(batch), hooks)
         if emit is Stage.primitives:
             print(graph)
@@ -153,25 +159,21 @@ def _tree(file: Path) -> str:
     return "\n".join(repr(item) for item in parse(read_source(file)).items)
 
 
-def _computer(
-    network: Network, training: bool, device: str, threads: int | None, precision: str | None
-) -> Target[Any]:
-    if not training:
-        return find_target(device, threads=threads, precision=precision)
-    from netdsl.train.computer import computer
-    from netdsl.train.settings import train_settings
-
-    return computer(network, train_settings(network), device, threads)
-
-
-def _primitives(network: Network, training: bool) -> Callable[[int], Graph]:
-    """What is computed of so many samples, before passes."""
+def _prediction(network: Network) -> Callable[[int], Graph]:
+    """What a prediction computes of so many samples, before passes."""
     from netdsl.ops.expand import expand
     from netdsl.ops.rebatch import with_batch
 
-    if not training:
-        return lambda samples: expand(with_batch(network.graph, samples))
+    return lambda samples: expand(with_batch(network.graph, samples))
+
+
+def _training(
+    network: Network, device: str, threads: int | None
+) -> tuple[Target[Any], Callable[[int], Graph]]:
+    """What computes a training step, and what it computes of so many samples, before passes."""
+    from netdsl.ops.rebatch import with_batch
     from netdsl.source import warn
+    from netdsl.train.computer import computer
     from netdsl.train.sections import training_sections
     from netdsl.train.whole_step import step_graph
 
@@ -180,7 +182,8 @@ def _primitives(network: Network, training: bool) -> Callable[[int], Graph]:
         warn(warning)
     objective = sections.network.objective
     assert objective is not None
-    return lambda samples: step_graph(with_batch(objective, samples), sections.settings)
+    target = computer(sections.network, sections.settings, device, threads)
+    return target, lambda samples: step_graph(with_batch(objective, samples), sections.settings)
 
 
 def _finish(

@@ -20,6 +20,8 @@ from netdsl.cli.common import (
     Format,
     diagnostics,
     load_network,
+    need_no_precision,
+    precision_apart,
     print_json,
     print_page,
 )
@@ -100,6 +102,7 @@ def app(
 
     if out is not None and not (confusion or errors):
         raise UsageError("argument --out: allowed with --confusion or --errors only")
+    need_no_precision(settings)
     with diagnostics(form):
         need_no_sweep(checkpoints, partial(_typed, file, split))
         target = find_target(device, threads=threads, precision=precision)
@@ -155,4 +158,5 @@ def _typed(file: Path, split: str, run: str, net: str | None, settings: Mapping[
     """The words that evaluate a run of a sweep."""
     words = ["netdsl", "eval", str(file), run, *(["--net", net] if net else [])]
     words += [] if split == "test" else ["--on", split]
-    return [*words, *(w for name, text in settings.items() for w in ("--set", f"{name}={text}"))]
+    settings, precision = precision_apart(settings)
+    return [*words, *(w for name, text in settings.items() for w in ("--set", f"{name}={text}")), *precision]

@@ -1,8 +1,10 @@
 """`netdsl report FILE`: shapes, parameters, costs and receptive fields of every layer."""
 
 import argparse
+from dataclasses import replace
 
 from netdsl.cli.command import at_least_1, option
+from netdsl.cli.common import DEVICE
 from netdsl.cli.reporting import view
 from netdsl.report.sizes import parse_bytes
 
@@ -21,4 +23,5 @@ app = view(
     option(
         "--memory", type=_size, metavar="SIZE", help="find the largest batch that fits into SIZE, say 8GiB"
     ),
+    replace(DEVICE, settings={**DEVICE.settings, "help": "whose memory: cpu (default), cuda, or reference"}),
 )

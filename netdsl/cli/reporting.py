@@ -66,21 +66,25 @@ def _report(
     form: ReportFormat,
     batch: int | None = None,
     memory: int | None = None,
+    device: str = "cpu",
     **selected: Any,
 ) -> None:
     from netdsl.elaborate import elaborate_partial
     from netdsl.report import Selection, render, summarize, to_json
     from netdsl.syntax.read import read_source
 
+    predicted = batch is not None or memory is not None
+    if device != "cpu" and not predicted:
+        raise UsageError("argument --device: allowed with --batch or --memory only, whose memory it is")
     errors = Format.json if form is ReportFormat.json else Format.table
     with diagnostics(errors):
         network, problems = elaborate_partial(read_source(file), overrides=parse_overrides(settings), net=net)
     summary, selection = summarize(network.name, network.graph, network.names), Selection(**selected)
-    if (batch is not None or memory is not None) and not problems:
+    if predicted and not problems:
         from netdsl.train import predict_memory
 
         with diagnostics(errors):
-            summary = replace(summary, memory=predict_memory(network, batch or 1, memory))
+            summary = replace(summary, memory=predict_memory(network, batch or 1, memory, device))
     try:
         if form is ReportFormat.json:
             if not problems:

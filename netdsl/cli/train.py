@@ -19,6 +19,8 @@ from netdsl.cli.common import (
     THREADS,
     diagnostics,
     load_network,
+    parse_overrides,
+    precision_apart,
     waiting,
     with_precision,
 )
@@ -122,8 +124,11 @@ def app(
         data = sections.data if trainer is None else trainer.data
         with _folder(data, file, net, out, keep, resume) as folder:
             computing = given("--device", device, "cpu") + given("--threads", threads)
+            computing += given("--precision", sections.settings.precision or "f32", "f32")
+            rest, _ = precision_apart(parse_overrides(settings))
+            words = tuple(f"{name}={value}" for name, value in rest.items())
             seeing = given("--watch", ",".join(watch), "") + ("--tensorboard",) * tensorboard
-            go_on = GoOn(file, tuple(settings), net, folder, computing, seeing)
+            go_on = GoOn(file, words, net, folder, computing, seeing)
             if trainer is None:
                 trainers = fold_trainers(network, folder, device=target, start=start)
                 made = (_seen(t, watch, tensorboard, start) for t in trainers)

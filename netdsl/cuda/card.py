@@ -82,6 +82,10 @@ class Card(ABC):
     def available(self) -> int:
         """Bytes of memory that nobody uses now, other processes neither."""
 
+    def taken(self, sizes: Sequence[int]) -> int:
+        """Bytes of what is available that allocations of these sizes take, made in this order."""
+        return sum(sizes)
+
     @property
     @abstractmethod
     def name(self) -> str:

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from netdsl.backend.memory import Array, OutOfMemory
+from netdsl.compat import override
 from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, BoundStep, Card
 from netdsl.cuda.compiler import is_kept
 from netdsl.cuda.cubin import compile_cubin, cubin_form
 from netdsl.cuda.launches import Launches, Recorded
+from netdsl.cuda.pages import in_pages
 from netdsl.cuda.step import Source
 from netdsl.cuda.streams import bind_streams
 from netdsl.extras import need
@@ -155,6 +157,10 @@ class DriverCard(Card):
         """Bytes of memory that nobody uses now."""
         self._enter()
         return int(self._call("cuMemGetInfo"))
+
+    @override
+    def taken(self, sizes: Sequence[int]) -> int:
+        return in_pages(sizes)
 
     @property
     def name(self) -> str:

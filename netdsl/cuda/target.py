@@ -101,6 +101,10 @@ class CudaTarget(Target[CudaStep]):
         card = self.card
         return Room(card.capacity(), card.available(), f"{self.place} ({card.name})")
 
+    @override
+    def taken(self, sizes: Sequence[int]) -> int:
+        return self.card.taken(sizes)
+
     def allocate(self, size: int) -> CudaMemory:
         """Zeroed memory."""
         return CudaMemory(self.card, size)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from netdsl.elaborate.arithmetic import is_number
 from netdsl.elaborate.context import Context, with_tags
 from netdsl.elaborate.values import Symbol, Tags, shown
+from netdsl.ir import TaggedGpu
 from netdsl.ir.types import FLOAT_MAX
 from netdsl.limits import MAX_GPU, MAX_NAME
 from netdsl.source import suggest
@@ -55,7 +56,7 @@ def _tag(context: Context, tag: tree.Tag, values: list[Any]) -> Tags:
         case "name", [str(x)] if not isinstance(x, Symbol) and _NAME.fullmatch(x):
             return Tags(name=x)
         case "gpu", [int(x)] if not isinstance(x, bool) and 0 <= x <= MAX_GPU:
-            return Tags(gpu=x)
+            return Tags(gpu=TaggedGpu(x, tag.span))
     if tag.name.id in _TAKES and len(values) == 1:
         message = f"@{tag.name.id} takes {_TAKES[tag.name.id]}, not {shown(values[0])}"
         context.fail("type", message, tag.span, fix=f"a tag is written {_USAGE[tag.name.id]}")

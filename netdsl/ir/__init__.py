@@ -1,7 +1,7 @@
 """The graph of ops and of primitives: types, op contract, builder, verifier, text form, interpreter."""
 
 from netdsl.ir.builder import Builder
-from netdsl.ir.graph import Graph, Node, Scope, Value
+from netdsl.ir.graph import Graph, Node, Scope, TaggedGpu, Value
 from netdsl.ir.interpret import Interpreted, interpret
 from netdsl.ir.op import Op, ParamSpec, Sample, ShapeError
 from netdsl.ir.rewrite import transform
@@ -19,6 +19,7 @@ __all__ = [
     "Sample",
     "Scope",
     "ShapeError",
+    "TaggedGpu",
     "TensorType",
     "Value",
     "VerifyError",

@@ -28,6 +28,21 @@ class Value:
         return f"%{self.node}" + (f":{self.port}" if self.port else "")
 
 
+class TaggedGpu(int):
+    """The number of a GPU as a tag of the source gives it, with the place of the tag."""
+
+    span: Span
+
+    def __new__(cls, number: int, span: Span) -> TaggedGpu:
+        """The number."""
+        made = super().__new__(cls, number)
+        made.span = span
+        return made
+
+    def __reduce__(self) -> tuple[type[TaggedGpu], tuple[int, Span]]:
+        return TaggedGpu, (int(self), self.span)
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """An op applied to values.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from netdsl.ir import Graph, Node, Value
+from netdsl.ir import Graph, Node, TaggedGpu, Value
 from netdsl.passes.base import Pass
 from netdsl.passes.limits import DEFAULT, Limits
 from netdsl.passes.log import Log
@@ -37,7 +37,8 @@ class PlaceOnGpus(Pass):
             if (reason := self.limits.no_gpu(gpu)) is not None:
                 log.refused(self.name, [n for n in graph if n.gpu == gpu], reason)
                 fix = f"--device cuda has a GPU of this number on a machine with {gpu + 1} or more"
-                warn(Diagnostic("device", f"@gpu({gpu}) is left out: {reason}", node.span, fix=fix))
+                place = node.gpu.span if isinstance(node.gpu, TaggedGpu) else node.span
+                warn(Diagnostic("device", f"@gpu({gpu}) is left out: {reason}", place, fix=fix))
         return _Placing(graph, {gpu: self.limits.place(gpu) for gpu in named}, log).placed()
 
 

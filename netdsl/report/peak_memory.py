@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.report.sizes import bytes_text
@@ -12,10 +12,14 @@ from netdsl.report.sizes import bytes_text
 
 @dataclass(frozen=True)
 class Peak:
-    """The bytes of a run at its peak, by purpose, and the largest batch that fits (0: none)."""
+    """The bytes of a run at its peak, by purpose, and the largest batch that fits (0: none).
+
+    `places` has the bytes of each GPU, or of the one device.
+    """
 
     parts: Mapping[str, int]
     largest_batch: int | None = None
+    places: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -37,10 +41,13 @@ class Memory:
         lines = []
         for mode, peak in self.peaks.items():
             parts = ", ".join(f"{bytes_text(size)} {what}" for what, size in peak.parts.items() if size)
+            if len(peak.places) > 1:
+                parts += "; " + ", ".join(f"{bytes_text(n)} on {where}" for where, n in peak.places.items())
             lines.append(f"{bytes_text(peak.total)} peak in {mode} at batch {self.batch}: {parts}")
         if self.limit is not None:
             fits = ", ".join(f"{p.largest_batch or 'none'} in {mode}" for mode, p in self.peaks.items())
-            lines.append(f"largest batch in {bytes_text(self.limit)}: {fits}")
+            each = " each" if any(len(peak.places) > 1 for peak in self.peaks.values()) else ""
+            lines.append(f"largest batch in {bytes_text(self.limit)}{each}: {fits}")
         return lines + ([f"({self.note})"] if self.note else [])
 
     def to_json(self) -> dict[str, Any]:

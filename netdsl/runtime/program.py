@@ -19,7 +19,7 @@ from netdsl.ir import Graph, TensorType
 from netdsl.process import no_collection
 from netdsl.runtime.names import check_names, no_weight
 from netdsl.runtime.profile import StepTime
-from netdsl.runtime.room import room_for
+from netdsl.runtime.room import Demand, room_for
 from netdsl.runtime.workspace import Workspace
 from netdsl.schedule import View
 
@@ -62,9 +62,10 @@ class Program:
         self._leaves, lent = self._shared(share)
         self._workspace = lent or Workspace({})
         with ExitStack() as stack:
-            for gpu, needed in self._needed(share).items():
-                footprint = self.layout.footprint_on(gpu)
-                stack.enter_context(room_for(footprint, needed, self.device.on(gpu), gpu))
+            shared = frozenset(self._leaves)
+            for gpu in self.layout.arenas:
+                demand = Demand.of(self.layout, self.device, gpu, shared, lent is not None)
+                stack.enter_context(room_for(demand, self.device))
                 self._allocate(gpu)
             self._link()
         self._stale = True
@@ -209,15 +210,6 @@ class Program:
 
     def _gpu(self, leaf: str) -> int | None:
         return self.layout.schedule.buffers[self.layout.schedule.leaves[leaf]].gpu
-
-    def _needed(self, share: Program | None) -> dict[int | None, int]:
-        """Bytes that are to be allocated, on the device and on other GPUs."""
-        shared, lent = self._shared(share)
-        needed = dict.fromkeys(self.layout.arenas, 0) if lent else self._arenas()
-        for name, t in self._types().items():
-            if name not in shared:
-                needed[self._gpu(name)] += t.nbytes
-        return needed
 
     def _allocate(self, gpu: int | None) -> None:
         """Ask for the memory of the device, or of another GPU, that is not shared."""

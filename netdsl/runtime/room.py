@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from netdsl.backend.layout import Footprint, lay_out
+from netdsl.backend.layout import Footprint, Layout, lay_out
 from netdsl.backend.memory import OutOfMemory
 from netdsl.backend.registry import Device, find_target
 from netdsl.backend.target import Room, Target
@@ -15,53 +16,60 @@ from netdsl.report.sizes import bytes_text
 from netdsl.source import Diagnostic, NetError, counted
 
 
-class NoRoom(OutOfMemory):
-    """A program that needs more memory than is free.
+@dataclass(frozen=True)
+class Demand:
+    """What a program asks of its device, or of another `gpu` by its number.
 
-    `needed` are the bytes that it would ask for: its footprint on the device, without what it shares.  `gpu` is the
-    number of another GPU, where that is the one without room, `said` what the device says, where it was asked.
+    `needed` are the bytes that its allocations take there; leaves of the names in `shared` are there already.
     """
 
-    def __init__(
-        self,
-        footprint: Footprint,
-        needed: int,
-        room: Room,
-        gpu: int | None,
-        said: str = "",
-        at: str = "",
-        fix: str = "",
-    ) -> None:
-        sizes = {**footprint.parts, "results": 0}  # these are arrays of the caller
+    footprint: Footprint
+    needed: int
+    gpu: int | None = None
+    shared: Collection[str] = ()
+
+    @staticmethod
+    def of(
+        layout: Layout, target: Target[Any], gpu: int | None, shared: Collection[str] = (), lent: bool = False
+    ) -> Demand:
+        """That of a layout; `lent` says that its arena is there already."""
+        needed = target.on(gpu).taken(layout.allocations(gpu, shared, lent))
+        return Demand(layout.footprint_on(gpu), needed, gpu, shared)
+
+
+class NoRoom(OutOfMemory):
+    """A program that needs more memory than is free; `said` is what the device says, where it was asked."""
+
+    def __init__(self, demand: Demand, room: Room, said: str = "", at: str = "", fix: str = "") -> None:
+        sizes = {**demand.footprint.parts, "results": 0}  # these are arrays of the caller
         parts = ", ".join(f"{bytes_text(size)} {what}" for what, size in sizes.items() if size)
         has = f"{room.where} has {bytes_text(room.total)}"
         if room.free < room.total:
             has += f", {bytes_text(room.free)} of it free"
-        text = f"the network needs {bytes_text(needed)} of memory{at} ({parts}), {has}{said and ': '}{said}"
-        super().__init__(Diagnostic("memory", text, fix=fix or None))
-        self.footprint, self.needed, self.room = footprint, needed, room
-        self.gpu, self.said = gpu, said
+        need = f"the network needs {bytes_text(demand.needed)} of memory{at}"
+        super().__init__(
+            Diagnostic("memory", f"{need} ({parts}), {has}{said and ': '}{said}", fix=fix or None)
+        )
+        self.demand, self.room, self.said = demand, room, said
 
     def advising(self, samples: int, fix: str) -> NoRoom:
         """The same of a program for so many samples at a time, with advice."""
-        at = f" for {counted(samples, 'sample')} at a time"
-        return NoRoom(self.footprint, self.needed, self.room, self.gpu, self.said, at, fix)
+        return NoRoom(self.demand, self.room, self.said, f" for {counted(samples, 'sample')} at a time", fix)
 
 
 @contextmanager
-def room_for(
-    footprint: Footprint, needed: int, target: Target[Any], gpu: int | None = None
-) -> Iterator[None]:
+def room_for(demand: Demand, target: Target[Any]) -> Iterator[None]:
     """Raise NoRoom where a program will not fit, or where the device refuses memory in the body."""
+    target = target.on(demand.gpu)
     room = target.room()
-    if needed > room.free:
-        raise NoRoom(footprint, needed, room, gpu)
+    if demand.needed > room.free:
+        raise NoRoom(demand, room)
     try:
         yield
     except NoRoom:
         raise
     except OutOfMemory as error:
-        raise NoRoom(footprint, needed, target.room(), gpu, error.diagnostics[0].message) from error
+        raise NoRoom(demand, target.room(), error.diagnostics[0].message) from error
 
 
 @contextmanager
@@ -74,15 +82,15 @@ def advising(samples: int, make: Callable[[int], Graph], device: Device, fix: st
     try:
         yield
     except NoRoom as error:
-        if error.room.free >= error.needed:  # there should be enough: nobody knows how much less would do
+        demand, target = error.demand, find_target(device)
+        if error.room.free >= demand.needed:  # there should be enough: nobody knows how much less would do
             raise error.advising(samples, "a smaller batch needs less") from error
-        target, gpu, shared = find_target(device), error.gpu, error.footprint.held - error.needed
 
         def needed(n: int) -> int:
-            return lay_out(make(n), target).footprint_on(gpu).held - shared
+            return Demand.of(lay_out(make(n), target), target, demand.gpu, demand.shared).needed
 
         try:
-            most = last_below(needed, error.room.free, samples - 1, (samples, error.needed))
+            most = last_below(needed, error.room.free, samples - 1, (samples, demand.needed))
         except (NetError, ShapeError):  # a layer that takes no other number of samples
             raise error from None
         advice = (

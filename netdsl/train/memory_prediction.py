@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 from netdsl import passes
-from netdsl.backend.layout import Footprint, lay_out
+from netdsl.backend.layout import Footprint, Layout, lay_out
 from netdsl.backend.registry import Device, find_target
+from netdsl.backend.target import Target
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, Value
 from netdsl.limits import MAX_ELEMENTS
@@ -30,8 +31,10 @@ def predict_memory(network: Network, batch: int, limit: int | None = None, devic
     """The peaks of a run in inference and in training at `batch`, and the largest batches within `limit` bytes.
 
     A run's peak is that of the process beyond what it needs before there is a network; the caller's own arrays,
-    such as the data set, come on top.  Raises NetError for train settings that make no sense.
+    such as the data set, come on top.  Of a network on several GPUs each has `limit` bytes.  Raises NetError for a
+    device that is not there, and for train settings that make no sense.
     """
+    device = find_target(device)
     modes: tuple[Mode, ...] = ("inference", "training")
     note = ASSUMED if network.objective is None else None
     if note and not _numbers(network.graph):
@@ -40,18 +43,26 @@ def predict_memory(network: Network, batch: int, limit: int | None = None, devic
     return Memory(batch, peaks, limit, note)
 
 
-def _peak(network: Network, batch: int, mode: Mode, limit: int | None, device: Device) -> Peak:
-    prints = functools.cache(functools.partial(footprint, network, mode=mode, device=device))
-    f = prints(batch)
-    if limit is None:
-        return Peak(f.parts)
-    return Peak(f.parts, last_below(lambda n: prints(n).total, limit, _largest_allowed(network)))
+def _peak(network: Network, batch: int, mode: Mode, limit: int | None, device: Target[Any]) -> Peak:
+    plans = functools.cache(functools.partial(_layout, network, mode=mode, device=device))
+
+    def totals(samples: int) -> dict[str, int]:
+        layout = plans(samples)
+        return {device.on(gpu).place: layout.footprint_on(gpu).total for gpu in layout.arenas}
+
+    fits = None
+    if limit is not None:
+        fits = last_below(lambda n: max(totals(n).values()), limit, _largest_allowed(network))
+    return Peak(plans(batch).footprint().parts, fits, totals(batch))
 
 
 def footprint(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Footprint:
-    """What the program for `batch` samples per run holds."""
-    target = find_target(device)
-    return lay_out(program_graph(network, batch, mode, target), target).footprint()
+    """What the program for `batch` samples per run holds, on all GPUs together."""
+    return _layout(network, batch, mode, find_target(device)).footprint()
+
+
+def _layout(network: Network, batch: int, mode: Mode, device: Target[Any]) -> Layout:
+    return lay_out(program_graph(network, batch, mode, device), device)
 
 
 def program_graph(network: Network, batch: int, mode: Mode, device: Device = "cpu") -> Graph:

@@ -32,6 +32,8 @@ def describe_run(network: Network, settings: TrainSettings, samples: int, before
     digest = hashlib.sha256(text.encode()).hexdigest()
     optimizer = _optimizer(settings)
     text_of = settings_text(network)
+    if settings.precision not in (None, "f32"):  # the device's own, which no section names
+        text_of["train.precision"] = str(settings.precision)
     if settings.start is not None:
         text_of["train.start"] = settings.start.text
     elif before is not None and "train.start" in before.settings:

@@ -76,6 +76,7 @@ class Trainer:
         #: where errors of the weights to start from are, if not at the setting of the file
         self.start_place = None if start is None else _whole(Source("start", str(start)))
         self._device = computer(network, self.settings, device, threads)
+        self.settings = replace(self.settings, precision=self._device.precision)
         kind = Learner if self.settings.full_batch is None else FullBatchLearner
         self.learner: Learning = kind(network, self.settings, self._device)
         self._loop, self.saved = Loop(self.learner), False
@@ -90,6 +91,11 @@ class Trainer:
     def program(self) -> Program:
         """The program whose runs are training steps; it holds the weights."""
         return self.learner.program
+
+    @property
+    def _computing(self) -> dict[str, str]:
+        """What computes, for the log."""
+        return {"device": self._device.place, "precision": self._device.precision}
 
     @property
     def data(self) -> DataPlan:
@@ -122,7 +128,8 @@ class Trainer:
         with interruptible(self._loop):
             output = self._begin(batches, Progress())
             output.begin()
-            output.log("start", network=self.network.name, epochs=s.epochs, batch=s.batch, seed=s.seed)
+            told = {"network": self.network.name, "epochs": s.epochs, "batch": s.batch, "seed": s.seed}
+            output.log("start", **told, **self._computing)
             if weights is not None:
                 output.log("weights", **weights.report)
             if self.data.about:
@@ -171,7 +178,8 @@ class Trainer:
         with interruptible(self._loop):
             output = self._begin(batches, progress, of_callbacks)
             output.begin(progress.epoch)
-            output.log("resume", epoch=progress.epoch, step=progress.step, changed=changed)
+            told = {"epoch": progress.epoch, "step": progress.step, "changed": changed}
+            output.log("resume", **told, **self._computing)
         return self._run(output)
 
     def _check_best(self, progress: Progress) -> None:

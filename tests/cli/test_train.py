@@ -137,7 +137,10 @@ def test_the_commands_to_type_keep_the_device(capsys, folder):
     )
     _, out, _ = call(capsys, "train", DIGITS, *SMALL, *few)
     evaluate, use = (line.split(": ", 1)[1].split() for line in out.splitlines()[-2:])
-    assert evaluate[-2:] == use[-2:] == ["--device", "reference"]
+    computing = ["--device", "reference", "--precision", "bf16"]
+    assert evaluate[-4:] == use[-4:] == computing and "train.precision=bf16" not in evaluate
+    start = json.loads((folder / "runs" / "digits-1" / "metrics.jsonl").read_text().splitlines()[0])
+    assert (start["device"], start["precision"]) == ("reference", "bf16")
     assert call(capsys, *evaluate[1:])[0] == 0
     picture = str(DIGITS.parent / "digit.png")
     assert call(capsys, *(picture if word == "INPUT" else word for word in use[1:]))[0] == 0

@@ -13,6 +13,7 @@ from netdsl.cuda.emulator import DeviceMemory, Emulator, OutOfMemory
 from netdsl.cuda.emulator.memory import DEVICE, GLOBAL
 
 Result = real.CUresult
+PAGE = 2 << 20
 
 
 class Graph(list[Callable[[], object]]):
@@ -22,6 +23,32 @@ class Graph(list[Callable[[], object]]):
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+
+class Pages:
+    """How a driver gives memory: by pages of 2 MiB, of which small allocations share some."""
+
+    def __init__(self, capacity: int) -> None:
+        self.total = self.free = capacity // PAGE
+        #: what each shared page has left, and the pages of each address
+        self.left: list[int] = []
+        self.taken: dict[int, int] = {}
+
+    def take(self, size: int) -> int | None:
+        """The pages that an allocation takes of those that are free; None where they are too few."""
+        small = -(-size // 512) * 512
+        fitting = [k for k, left in enumerate(self.left) if left >= small] if small <= PAGE // 2 else []
+        if fitting:
+            self.left[fitting[0]] -= small
+            return 0
+        pages = -(-size // PAGE)
+        if pages > self.free:
+            return None
+        self.free -= pages
+        if small <= PAGE // 2:
+            self.left.append(PAGE - small)
+            return 0  # shared pages stay
+        return pages
 
 
 class FakeDriver:
@@ -34,7 +61,9 @@ class FakeDriver:
 
     def __init__(self, cards: int = 1, capability: tuple[int, int] = (9, 0), capacity: int = 1 << 24) -> None:
         self.cards, self.capability = cards, capability
-        self.memories = [DeviceMemory(k, capacity) for k in range(max(1, cards))]
+        # Twice as much, for the guard zones between allocations.
+        self.memories = [DeviceMemory(k, 2 * capacity) for k in range(max(1, cards))]
+        self.pages = [Pages(capacity) for _ in self.memories]
         self.emulators = [Emulator(memory) for memory in self.memories]
         self.memory = self.memories[0]
         self.reach, self.reached, self.card = True, set[tuple[int, int]](), 0
@@ -90,11 +119,11 @@ class FakeDriver:
         return (self.capability["MINOR" in kind.name],)
 
     def cuDeviceTotalMem(self, device: int) -> Sequence[Any]:
-        return (self.memory.data.size,)
+        return (self.pages[device].total * PAGE,)
 
     def cuMemGetInfo(self) -> Sequence[Any]:
-        memory = self.memories[self.card]
-        return memory.data.size - memory.held, memory.data.size
+        pages = self.pages[self.card]
+        return pages.free * PAGE, pages.total * PAGE
 
     def cuDevicePrimaryCtxRetain(self, device: int) -> Sequence[Any]:
         return (f"context {device}",)
@@ -202,13 +231,20 @@ class FakeDriver:
 
     def cuMemAlloc(self, size: int) -> Sequence[Any]:
         assert size > 0
+        pages = self.pages[self.card]
+        if (taken := pages.take(size)) is None:
+            raise OutOfMemory(f"{size} bytes")
         address = self.memories[self.card].allocate(size)
+        pages.taken[address] = taken
         self.live.add(address)
         return (address,)
 
     def cuMemFree(self, address: int) -> Sequence[Any]:
         self.live.remove(address)
-        self._memory(address).free(address)
+        memory = self._memory(address)
+        pages = self.pages[memory.device]
+        pages.free += pages.taken.pop(address)
+        memory.free(address)
         return ()
 
     def cuMemsetD8Async(self, address: int, value: int, count: int, stream: str) -> Sequence[Any]:

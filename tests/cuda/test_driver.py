@@ -12,12 +12,14 @@ import pytest
 
 import netdsl
 from netdsl import passes
+from netdsl.backend.layout import lay_out
 from netdsl.elaborate import elaborate
 from netdsl.ops.expand import expand
 from netdsl.runtime import Program
 from netdsl.runtime.fresh import draw_weights
-from netdsl.runtime.room import NoRoom
+from netdsl.runtime.room import NoRoom, advising
 from netdsl.source import NetWarning, Source
+from netdsl.train.memory_prediction import program_graph
 
 pytest.importorskip("numba_cuda", reason="the device cuda needs numba-cuda, which is not installed")
 from netdsl.cuda import cards, driver
@@ -28,7 +30,7 @@ from netdsl.ir import TensorType
 from netdsl.primitives import Map
 from netdsl.scalar import Arg
 from netdsl.schedule import View
-from tests.cuda.fake_driver import FakeDriver, Result
+from tests.cuda.fake_driver import PAGE, FakeDriver, Result
 from tests.cuda.test_cuda_target import chain
 
 LENET = Path(__file__).parents[2] / "examples" / "lenet5.net"
@@ -99,18 +101,46 @@ def test_cards_that_are_not_there(monkeypatch, name):
 
 def test_memory_that_is_not_there(monkeypatch):
     """Nothing is asked for where the plan knows better; what others use counts, and is said."""
-    found = FakeDriver(capacity=1 << 20)
+    found = FakeDriver(capacity=8 << 20)
     install(monkeypatch, found)
     asked = found.calls["cuMemAlloc"]
-    message = r"the network needs 1\.14 MiB of memory \(.*\), cuda:0 \(Fake H200\) has 1 MiB"
+    message = r"the network needs 12 MiB of memory \(3\.81 MiB .*\), cuda:0 \(Fake H200\) has 8 MiB"
     with pytest.raises(NoRoom, match=message):
-        Program(chain(100_000), "cuda")
+        Program(chain(1_000_000), "cuda")
     assert found.calls["cuMemAlloc"] == asked
-    others = cards.find_card(0).allocate(600_000)
-    with pytest.raises(NoRoom, match=r"needs 469 KiB of memory .* has 1 MiB, 438 KiB of it free"):
-        Program(chain(40_000), "cuda")
+    others = cards.find_card(0).allocate(4_500_000)
+    with pytest.raises(NoRoom, match=r"needs 4 MiB of memory .* has 8 MiB, 2 MiB of it free"):
+        Program(chain(150_000), "cuda")
     cards.find_card(0).free(others)
-    assert Program(chain(10_000), "cuda")
+    assert Program(chain(150_000), "cuda")
+    cards._card.cache_clear()
+
+
+WIDE = """\
+net N {
+  input image: [{SIZE}]
+  output logits = image -> dense(300) -> relu -> dense(400) -> relu -> dense(10)
+}
+"""
+
+
+@pytest.mark.parametrize("size", [700, 1100])
+def test_the_batch_that_fits_does(size, monkeypatch):
+    """A driver rounds what is asked for, which a sum of bytes does not tell."""
+    network = elaborate(Source("n.net", WIDE.replace("{SIZE}", str(size))))
+    for pages in (5, 8, 13):
+        install(monkeypatch, FakeDriver(capacity=pages * PAGE))
+        target = netdsl.device("cuda")
+
+        def make(samples, target=target):
+            return program_graph(network, samples, "inference", target)
+
+        with pytest.raises(NoRoom) as caught, advising(100_000, make, target, "{} fit"):
+            Program(make(100_000), target)
+        fix = caught.value.diagnostics[0].fix
+        if fix.endswith(" fit"):
+            layout = lay_out(make(int(fix.split()[0])), target)
+            assert all(target.card.allocate(size) for size in layout.allocations(None))
     cards._card.cache_clear()
 
 

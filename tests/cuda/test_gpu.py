@@ -157,7 +157,9 @@ def run_on(card, launch, arrays) -> None:
         at = {name: places[v.buffer] + v.offset for name, v in views.items()}
         arguments = launch.source.pack({**launch.values, **at})
         function = card.load(launch.source, launch.shared)
-        bound = BoundLaunch(launch.title, function, launch.blocks, launch.threads, launch.shared, arguments)
+        bound = BoundLaunch(
+            launch.title, card, function, launch.blocks, launch.threads, launch.shared, arguments
+        )
         card.bind([bound]).run_one(0)
         for b, a in arrays.items():
             t = netdsl.ir.TensorType(
@@ -170,6 +172,16 @@ def run_on(card, launch, arrays) -> None:
     finally:
         for place in places.values():
             card.free(place)
+
+
+def test_allocations_take_no_more_than_is_said(gpu):
+    card, sizes = gpu.card, [1, 512, 1000, 300_000, 700_000, 1 << 20, 3 << 20, 5_000_000, *[4000] * 50]
+    before = card.available()
+    places = [card.allocate(size) for size in sizes]
+    taken = before - card.available()
+    for place in places:
+        card.free(place)
+    assert 0 <= taken <= card.taken(sizes)
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)

@@ -1,5 +1,6 @@
 """`@gpu(1)`: what it puts where, in the net, in its gradients and in what trains it."""
 
+import pickle
 import re
 import warnings
 
@@ -176,6 +177,21 @@ def test_a_device_without_the_gpu_computes_all_and_says_so(pipeline):
         with pytest.warns(NetWarning, match=r"@gpu\(1\) is left out: " + reason):
             found = pipeline(device(gpus)).run(graph)
         assert str(found) == str(pipeline(device(gpus)).run(plain))
+
+
+@pytest.mark.parametrize("pipeline", [passes.inference, passes.training])
+def test_what_is_left_out_is_told_at_the_tag(pipeline):
+    network = trained()
+    sections = training_sections(network)
+    graph = expand(network.graph) if pipeline is passes.inference else _step(sections)
+    with pytest.warns(NetWarning) as caught:
+        pipeline(device(1)).run(pickle.loads(pickle.dumps(graph)))
+    (warning,) = caught
+    assert warning.message.diagnostic.span.text == "@gpu(1)"
+
+
+def _step(sections):
+    return step_graph(sections.network.objective, sections.settings)
 
 
 PLAIN = (

@@ -69,7 +69,8 @@ def test_it_learns_and_reports(tmp_path):
 def test_the_log(tmp_path):
     result = Trainer(network(), tmp_path, plan()).fit()
     start, *epochs, end = events(tmp_path)
-    assert start == {"event": "start", "network": "Tiny", "epochs": 3, "batch": 8, "seed": 0}
+    told = {"network": "Tiny", "epochs": 3, "batch": 8, "seed": 0}
+    assert start == {"event": "start", **told, "device": "cpu", "precision": "f32"}
     assert [e["epoch"] for e in epochs] == [1, 2, 3]
     for event, done in zip(epochs, result.history, strict=True):
         assert event["event"] == "epoch" and event["lr"] == 0.1

@@ -1,6 +1,7 @@
 """Predicted memory against what programs hold, and against what their process takes at its peak."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from netdsl.ops.initializers import initialize
 from netdsl.runtime import Program
 from netdsl.source import Source
 from netdsl.train.memory_prediction import footprint, predict_memory, program_graph
+from tests.calls import call
+from tests.cuda.card import emulated
 
 ROOT = Path(__file__).parents[2]
 MODES = ("inference", "training")
@@ -54,6 +57,26 @@ def test_where_not_even_one_sample_fits(lenet):
     memory = predict_memory(lenet, 1, 1000)
     assert [p.largest_batch for p in memory.peaks.values()] == [0, 0]
     assert "largest batch in 1000 B: none in inference, none in training" in memory.text()
+
+
+def test_each_card_has_the_limit(monkeypatch, capsys):
+    """Two towers on two cards need not fit into one."""
+    device = emulated(monkeypatch)
+    file = ROOT / "examples" / "digits_towers.net"
+    memory = predict_memory(netdsl.load(file), 4, 600_000, device)
+    for peak in memory.peaks.values():
+        assert list(peak.places) == ["cuda:0", "cuda:1"] and sum(peak.places.values()) == peak.total
+    training = memory.peaks["training"]
+    assert max(training.places.values()) < 600_000 < training.total and training.largest_batch > 4
+    words = ("report", file, "--device", "cuda", "--batch", "4", "--memory", "600KB")
+    text = " ".join(call(capsys, *words)[1].split())
+    assert re.search(r"activations, .* results; [\d.]+ KiB on cuda:0, [\d.]+ KiB on cuda:1", text)
+    assert f"each: {memory.peaks['inference'].largest_batch} in inference" in text
+
+
+def test_a_device_is_for_memory_alone(capsys):
+    status, _, err = call(capsys, "report", ROOT / "examples" / "lenet5.net", "--device", "reference")
+    assert status == 2 and "--device: allowed with --batch or --memory only" in " ".join(err.split())
 
 
 def test_without_a_train_section_a_loss_is_assumed():

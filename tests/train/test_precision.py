@@ -1,5 +1,6 @@
 """The setting `precision`: what it says wrong, where it goes, and what of a training it changes."""
 
+import json
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import netdsl
 from netdsl.ir.parse import parse_graph
 from netdsl.primitives import LEAVES, PRIMITIVES, Contract
 from netdsl.source import NetError, NetWarning
-from netdsl.train import Trainer
+from netdsl.train import Trainer, computer, sections, settings
 from netdsl.train.settings import train_settings
 from tests.calls import call
 from tests.train.nets import network, plan
@@ -110,3 +111,50 @@ def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path):
         resumed("bf16", 2)
     with pytest.warns(NetWarning, match=r"precision = bf16, the run goes on with f32(.|\n)*--precision bf16"):
         resumed("f32", 3)
+
+
+def test_that_of_a_device_from_python_is_kept_too(tmp_path):
+    """What no section names would be forgotten, and the log says what computes."""
+
+    def resumed(precision, epochs):
+        device = netdsl.device("reference", precision=precision)
+        trainer = Trainer(network(("epochs = 3", f"epochs = {epochs}")), tmp_path, plan(), device)
+        return trainer.fit(resume=(tmp_path / "last.safetensors").exists())
+
+    resumed("tf32", 1)
+    with pytest.warns(NetWarning, match="precision = tf32, the run goes on with f32"):
+        resumed("f32", 2)
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    told = [(e["event"], e["device"], e["precision"]) for e in events if "device" in e]
+    assert told == [("start", "reference", "tf32"), ("resume", "reference", "f32")]
+
+
+@pytest.mark.parametrize(
+    "words", [("eval", EXAMPLES / "digits.net", "x"), ("compile", EXAMPLES / "digits.net")]
+)
+def test_commands_that_train_nothing_refuse_the_setting(words, capsys):
+    status, _, err = call(capsys, *words, "--set", "train.precision=bf16")
+    assert status == 2
+    assert "train.precision is what a training multiplies in; --precision bf16 is for this" in plain(err)
+
+
+@pytest.mark.parametrize("command", ["train", "lr-range", "compile --training"])
+def test_the_option_and_the_setting_exclude_each_other(command, capsys):
+    command, *more = command.split()
+    words = (*more, "--precision", "bf16", "--set", "train.precision=tf32")
+    status, _, err = call(capsys, command, EXAMPLES / "digits.net", *words)
+    assert status == 2 and "argument --precision: not allowed with --set train.precision" in plain(err)
+
+
+def test_the_sections_of_a_training_step_are_read_once(monkeypatch, capsys):
+    read = []
+    real = settings.train_settings
+    for module in (computer, sections, settings):
+        if hasattr(module, "train_settings"):
+            monkeypatch.setattr(module, "train_settings", lambda net: read.append(net) or real(net))
+    words = ("compile", EXAMPLES / "digits.net", "--training", "--emit", "primitives")
+    assert call(capsys, *words)[0] == 0 and len(read) == 1
+
+
+def plain(text):
+    return " ".join(text.split())
