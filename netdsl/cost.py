@@ -185,6 +185,20 @@ def primitive_flops(node: Node, operands: Sequence[TensorType], constant: Collec
     return 0
 
 
+def primitive_work(node: Node, operands: Sequence[TensorType]) -> int:
+    """Work in additions that take as long: one for a multiply-add, more for functions and divisions."""
+    (result, *_), op = node.types, node.op
+    match op:
+        case Map():
+            return result.size * sum(facts(e).work for e in op.exprs)
+        case Reduce():
+            return math.prod(common_shape(operands, op.shape)) * (facts(op.expr).work + 1)
+        case Contract():
+            after = facts(op.epilogue).work if op.epilogue is not None else 0
+            return primitive_macs(node, operands) + result.size * after
+    return primitive_flops(node, operands)
+
+
 # --- ops ---------------------------------------------------------------------------------------------------------
 
 

@@ -55,6 +55,7 @@ ORDER += [
     "predict",
     "interop",
     "api",
+    "measure",
     "sweep",
     "cli",
     "__main__",

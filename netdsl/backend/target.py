@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal
 
+from netdsl.backend.ceilings import Ceilings
 from netdsl.backend.lower import Lowered
 from netdsl.backend.memory import Array, Memory, Send, Tensor
 from netdsl.backend.step import Plan, S
@@ -20,6 +20,8 @@ from netdsl.schedule.memory_plan import ALIGNMENT
 from netdsl.source import Diagnostic, NetError
 
 Listing = Literal["ir", "asm"]
+Times = list[tuple[float, float]]
+"""Start and end of each step of a run, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,14 @@ class Executable(ABC):
     def run_step(self, number: int) -> None:
         """Run one step, and return when it is done."""
 
-    def profile(self, repeats: int) -> list[float]:
-        """Median seconds of each step over so many runs, one step at a time."""
-        times: list[list[float]] = [[] for _ in range(self.count)]
-        for _ in range(repeats):
-            for number, seconds in enumerate(times):
-                start = time.perf_counter()
-                self.run_step(number)
-                seconds.append(time.perf_counter() - start)
-        return [statistics.median(seconds) for seconds in times]
+    def timeline(self, repeats: int) -> list[Times]:
+        """When each step begins and ends in so many runs, one step at a time."""
+        return [[self._timed(number) for number in range(self.count)] for _ in range(repeats)]
+
+    def _timed(self, number: int) -> tuple[float, float]:
+        start = time.perf_counter()
+        self.run_step(number)
+        return start, time.perf_counter()
 
     def listing(self, form: Listing) -> str:
         """The kernels made for this program, to be read; NetError on a device that makes none."""
@@ -166,6 +167,10 @@ class Target(ABC, Generic[S]):
     def reader(self, results: Mapping[str, Tensor]) -> Callable[[], dict[str, Array]]:
         """What reads the results of a run, as new arrays, when it is done."""
         return lambda: {name: tensor.copy_out() for name, tensor in results.items()}
+
+    def ceilings(self) -> Ceilings | None:
+        """The most that it computes and moves in a second, measured now; None where it is not measured."""
+        return None
 
     def facts(self) -> dict[str, Any]:
         """What `netdsl doctor` says of the device, by name."""

@@ -100,6 +100,7 @@ PRECISION = option(
     metavar="TYPE",
     help="what contractions multiply in, on cuda: f32 (default), tf32, or bf16",
 )
+TRAINING = option("--training", action="store_true", help="the training step, not the prediction")
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:

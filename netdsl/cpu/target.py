@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+from netdsl.backend.ceilings import Ceilings
 from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.memory import HostMemory
 from netdsl.backend.step import PACKED, SCRATCH, Plan
-from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target
+from netdsl.backend.target import Executable, Kernels, Listing, Spot, Target, Times
 from netdsl.compat import override
 from netdsl.cpu import planners, views
+from netdsl.cpu.ceilings import ceilings
+from netdsl.cpu.clock import Clock
 from netdsl.cpu.codegen.library import CACHE
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
@@ -77,6 +80,10 @@ class CpuTarget(Target[Step]):
         prepared = sum(len(call.steps) for call in lowered.prepare)
         return _Executable(self._count, link([s for call in lowered.calls for s in call.steps]), prepared)
 
+    @override
+    def ceilings(self) -> Ceilings:
+        return ceilings(self._count)
+
     def facts(self) -> dict[str, Any]:
         """The processor, its vectors and threads, and the folder of compiled kernels."""
         return {
@@ -120,6 +127,10 @@ class _Executable(Executable):
     def run_step(self, number: int) -> None:
         """Run one step."""
         self._team.run(self.run_table[number : number + 1])
+
+    @override
+    def timeline(self, repeats: int) -> list[Times]:
+        return Clock(self.run_table).runs(self._team, repeats)
 
     def listing(self, form: Listing) -> str:
         """LLVM IR or assembly of the generated kernels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from netdsl.backend.layout import Footprint, Layout, lay_out
 from netdsl.backend.memory import Staged, Tensor
 from netdsl.backend.registry import Device, find_target
 from netdsl.backend.step import Step
-from netdsl.backend.target import Executable, Spot
+from netdsl.backend.target import Executable, Spot, Times
 from netdsl.ir import Graph, TensorType
 from netdsl.process import no_collection
 from netdsl.runtime.names import check_names, no_weight
@@ -113,15 +114,22 @@ class Program:
 
     def profile(self, feeds: Mapping[str, Array], repeats: int = 20) -> list[StepTime]:
         """Median time of each step over `repeats` runs; updates are applied each time."""
-        with self._workspace.lock:
-            self._feed(feeds)
-            self._execute()
-            seconds = self.executable.profile(repeats)
+        seconds = [
+            statistics.median(b - a for a, b in times)
+            for times in zip(*self.timeline(feeds, repeats), strict=True)
+        ]
         steps = [(step.title, call.node) for call in self.layout.lowered.run for step in call.steps]
         return [
             StepTime(title, node.id, node.origin, time)
             for (title, node), time in zip(steps, seconds, strict=True)
         ]
+
+    def timeline(self, feeds: Mapping[str, Array], repeats: int = 1) -> list[Times]:
+        """When each step begins and ends in so many runs after a first one; updates are applied each time."""
+        with self._workspace.lock:
+            self._feed(feeds)
+            self._execute()
+            return self.executable.timeline(repeats)
 
     def get(self, leaf: str) -> Array:
         """A copy of a param or state."""

@@ -171,7 +171,8 @@ class Learner:
         frozen = frozenset(turn.frozen)
         features = self._cached(frozen, batch.number == 0) if self.settings.cache_features else None
         program = self._program((batch.size, frozen, not turn.last, features is not None))
-        feeds = {**batch, **self._scalars(turn), **(features.of(batch.indices) if features else {})}
+        scalars = scalar_feeds(self.optimizer, self.settings.seed, turn, self.counted_from)
+        feeds = {**batch, **scalars, **(features.of(batch.indices) if features else {})}
         given: dict[str, Array | Staged] = {**feeds, **batch.sent}
         values = program.run({name: given[name] for name in program.inputs})
         if not np.isfinite(values["finite"]):
@@ -180,13 +181,6 @@ class Learner:
             arrays = {**self.program.state_dict(), **{n.id: feeds[n.id] for n in graph.leaves("input")}}
             raise NetError(not_finite(objective, graph, arrays, turn.step, self.optimizer))
         return values
-
-    def _scalars(self, turn: Turn) -> dict[str, Array]:
-        """What a step is fed besides the batch."""
-        scalars = self.optimizer.scalars(turn.update - self.counted_from, turn.lr, turn.momentum)
-        scalars |= {KEEP: float(not turn.first), SHARE: turn.share, AVERAGED: turn.averaged}
-        feeds: dict[str, Array] = {HYPER + name: np.asarray(v, np.float32) for name, v in scalars.items()}
-        return {**feeds, KEY: random_key(self.settings.seed, turn.step)}
 
     def _cached(self, frozen: frozenset[str], check: bool) -> Features | None:
         """What the frozen trunk makes of the samples, computed again where it is another one; None without one."""
@@ -228,6 +222,14 @@ class Learner:
 
         with advising(size, make, self._target, FITS):
             return Program(make(size), self._target, share)
+
+
+def scalar_feeds(optimizer: Optimizer, seed: int, turn: Turn, counted_from: int = 0) -> dict[str, Array]:
+    """What a step is fed besides the batch."""
+    scalars = optimizer.scalars(turn.update - counted_from, turn.lr, turn.momentum)
+    scalars |= {KEEP: float(not turn.first), SHARE: turn.share, AVERAGED: turn.averaged}
+    feeds: dict[str, Array] = {HYPER + name: np.asarray(v, np.float32) for name, v in scalars.items()}
+    return {**feeds, KEY: random_key(seed, turn.step)}
 
 
 def _saved(name: str) -> str:

@@ -1,0 +1,96 @@
+"""`netdsl profile FILE`: where the time of a run goes, and what the machine could do at best."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from netdsl.backend.registry import find_target
+from netdsl.cli.command import Choice, at_least_1, command, option
+from netdsl.cli.common import (
+    DEVICE,
+    FILE,
+    FORMAT,
+    NET,
+    PRECISION,
+    SET,
+    THREADS,
+    TRAINING,
+    Format,
+    diagnostics,
+    load_network,
+    need_no_precision,
+    print_json,
+    waiting,
+    with_precision,
+)
+from netdsl.terminal import terminal_width
+
+
+class By(StrEnum):
+    """What `--by` sums up."""
+
+    step = "step"
+    layer = "layer"
+    kind = "kind"
+
+
+@command(
+    FILE,
+    SET,
+    NET,
+    option(
+        "--batch",
+        type=at_least_1,
+        metavar="N",
+        help="batch size (default: 1; of a training step that of its section)",
+    ),
+    TRAINING,
+    option(
+        "--by",
+        type=Choice(By),
+        default=By.step,
+        metavar="WHAT",
+        help="a row for each step (default), layer or kind of step",
+    ),
+    option("--top", type=at_least_1, metavar="N", help="the N longest (default: 20, in JSON all)"),
+    DEVICE,
+    PRECISION,
+    THREADS,
+    FORMAT,
+)
+def app(
+    file: Path,
+    settings: list[str],
+    net: str | None,
+    batch: int | None,
+    training: bool,
+    by: By,
+    top: int | None,
+    device: str,
+    precision: str | None,
+    threads: int | None,
+    form: Format,
+) -> None:
+    """Run a network on random data; print the time of every step beside what this machine could do at best."""
+    if not training:
+        need_no_precision(settings)
+    with diagnostics(form):
+        given = with_precision(settings, precision) if training else settings
+        network = load_network(file, given, net, batch or 1)
+
+        from netdsl.measure.profile import profile
+        from netdsl.measure.subject import prediction, training_step
+        from netdsl.measure.table import page, to_json
+
+        with waiting("compiling"):
+            if training:
+                subject = training_step(network, batch, device, threads)
+            else:
+                subject = prediction(network, find_target(device, threads=threads, precision=precision))
+        with waiting("measuring"):
+            found = profile(subject)
+    if form is Format.json:
+        print_json(to_json(found, by.value, top))
+    else:
+        print(page(found, by.value, top, terminal_width()))
