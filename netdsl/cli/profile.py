@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 
 from netdsl.backend.registry import find_target
-from netdsl.cli.command import Choice, at_least_1, command, option
+from netdsl.cli.command import Choice, at_least_1, command, need_place, option, path
 from netdsl.cli.common import (
     DEVICE,
     FILE,
@@ -23,6 +24,7 @@ from netdsl.cli.common import (
     print_json,
     waiting,
     with_precision,
+    writing,
 )
 from netdsl.terminal import terminal_width
 
@@ -54,6 +56,13 @@ class By(StrEnum):
         help="a row for each step (default), layer or kind of step",
     ),
     option("--top", type=at_least_1, metavar="N", help="the N longest (default: 20, in JSON all)"),
+    option(
+        "--trace",
+        type=path,
+        files="*.json",
+        metavar="FILE",
+        help="write a Chrome trace, for chrome://tracing and ui.perfetto.dev",
+    ),
     DEVICE,
     PRECISION,
     THREADS,
@@ -67,6 +76,7 @@ def app(
     training: bool,
     by: By,
     top: int | None,
+    trace: Path | None,
     device: str,
     precision: str | None,
     threads: int | None,
@@ -75,6 +85,7 @@ def app(
     """Run a network on random data; print the time of every step beside what this machine could do at best."""
     if not training:
         need_no_precision(settings)
+    need_place(trace, "--trace")
     with diagnostics(form):
         given = with_precision(settings, precision) if training else settings
         network = load_network(file, given, net, batch or 1)
@@ -90,7 +101,15 @@ def app(
                 subject = prediction(network, find_target(device, threads=threads, precision=precision))
         with waiting("measuring"):
             found = profile(subject)
+    if trace is not None:
+        from netdsl.files import atomic_write
+        from netdsl.measure.trace import to_trace
+
+        with writing(trace):
+            atomic_write(trace, json.dumps(to_trace(found), allow_nan=False).encode())
     if form is Format.json:
         print_json(to_json(found, by.value, top))
     else:
         print(page(found, by.value, top, terminal_width()))
+        if trace is not None:
+            print(f"written to {trace}: chrome://tracing and ui.perfetto.dev show it")

@@ -36,6 +36,7 @@ class Spent:
     span: Span | None
     kind: str
     node: str
+    gpu: int | None
     steps: int
     seconds: float
     seconds_all: float
@@ -137,7 +138,7 @@ def _steps(
     for k, step in enumerate(call.steps):
         does, total = (demand, sum(seconds)) if k == longest else (Demand(0, 0, ()), 0.0)
         best = None if ceilings is None else _best(does, ceilings)
-        where = layer.name, layer.along, layer.span, kind, call.node.id
+        where = layer.name, layer.along, layer.span, kind, call.node.id, call.node.gpu
         yield Spent(step.title, *where, 1, seconds[k], total, does.flops, does.bytes, best)
 
 
@@ -173,6 +174,7 @@ def _sum(name: str, parts: Sequence[Spent]) -> Spent:
         common(lambda p: p.span, None),
         common(lambda p: p.kind, ""),
         common(lambda p: p.node, ""),
+        common(lambda p: p.gpu, None),
         len(parts),
         sum(p.seconds for p in parts),
         sum(p.seconds for p in parts),
