@@ -13,10 +13,10 @@ import math
 import time
 
 import numpy as np
+from steps import in_turn
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import SCRATCH
-from netdsl.cpu.link import link
 from netdsl.cpu.planners import plan
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
@@ -187,10 +187,10 @@ class Case:
             for step in steps:
                 step.args.bind(lambda buffer, places=places: places[buffer].ctypes.data)
             self.keep.append((steps, scratch))
-        self.linked = link([step for steps, *_ in drafts for step in steps])
+        self.phases = in_turn([step for steps, *_ in drafts for step in steps], pool.threads)
 
     def run(self):
-        self.pool.run(self.linked.table)
+        self.pool.run(self.phases)
 
 
 def _array(shape, rng):

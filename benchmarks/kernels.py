@@ -14,12 +14,12 @@ import math
 import time
 
 import numpy as np
+from steps import in_turn
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.contract.plan import plan_contract
-from netdsl.cpu.link import link
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.native import host
@@ -117,7 +117,8 @@ class Case:
         self.keep = (plan, buffers)
         for step in (*plan.pack, *plan.steps):
             step.args.bind(lambda buffer: buffers[buffer].ctypes.data)
-        self.steps = [link(steps).table for steps in ((*plan.pack, *plan.steps), plan.steps)]
+        several = ((*plan.pack, *plan.steps), plan.steps)
+        self.steps = [in_turn(steps, pool.threads) for steps in several]
         pool.run(self.steps[0])
         self.table = self.steps[packed]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from netdsl.source import Diagnostic, NetError
 
@@ -24,7 +27,41 @@ def check_fits(total: int, what: str, available: int | None = None, where: str =
 
 
 def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many processors this process may use: those it may run on, and no more than its control group pays for."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = min(_quotas(), default=math.inf)
+    return usable if quota >= usable else max(1, math.ceil(quota))
+
+
+def _quotas() -> Iterator[float]:
+    """The processors that Linux allows the control groups of this process, as containers are limited."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in own:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            yield from _limits(Path("/sys/fs/cgroup"), path, _unified)
+        elif "cpu" in controllers.split(","):
+            yield from _limits(Path("/sys/fs/cgroup/cpu"), path, _legacy)
+
+
+def _limits(root: Path, path: str, limit: Callable[[Path], float]) -> Iterator[float]:
+    """Those of a group and of all that it is in; in a container the group is often mounted as the root itself."""
+    parts = [p for p in Path(path).parts if p not in ("/", "..")]
+    for depth in range(len(parts) + 1):
+        try:
+            yield limit(root.joinpath(*parts[:depth]))
+        except OSError:  # no such group, or not ours to read: it limits nothing that we know of
+            continue
+
+
+def _unified(group: Path) -> float:
+    quota, period = (group / "cpu.max").read_text().split()
+    return math.inf if quota == "max" else int(quota) / int(period)
+
+
+def _legacy(group: Path) -> float:
+    quota = int((group / "cpu.cfs_quota_us").read_text())
+    return math.inf if quota < 0 else quota / int((group / "cpu.cfs_period_us").read_text())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netdsl.cpu.codegen.library import KernelLibrary, leave
 from netdsl.cpu.step import Generated, Step
+from netdsl.cpu.threads.team_drivers import ROW_WORDS
 from netdsl.native import host
 
 # The libraries of this process that hold generated kernels, by key and lanes: programs share what they can. A library
@@ -20,7 +21,7 @@ _KNOWN: weakref.WeakValueDictionary[tuple[str, int], KernelLibrary] = weakref.We
 
 @dataclass(frozen=True)
 class Linked:
-    """Rows of (code, argument block) addresses, as the team runs them, and the generated kernels, if any.
+    """Rows of (code, argument block, and two words for the team), and the generated kernels, if any.
 
     The code lives as long as `table`, or any part of it.
     """
@@ -43,9 +44,9 @@ def link(steps: Sequence[Step]) -> Linked:
         kernels.cached = new.cached
     for step in steps:
         step.args.link()
-    table = np.zeros((len(steps), 2), np.int64)
+    table = np.zeros((len(steps), ROW_WORDS), np.int64)
     for row, step in zip(table, steps, strict=True):
-        row[:] = _entry(step, homes), step.args.address
+        row[:2] = _entry(step, homes), step.args.address
     _hold(table, set(homes.values()))
     return Linked(table, kernels)
 

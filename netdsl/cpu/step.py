@@ -36,16 +36,18 @@ class Generated:
 
 @dataclass(frozen=True)
 class Step:
-    """One entry of a program: `entry(args, part, parts, workspace)`, all shares of it between two barriers.
+    """One entry of a program: `entry(args, part, parts, workspace)`, with all parts done before the next begins.
 
-    `args` is the argument block, `scratch` the bytes needed for all shares together; `title` names the step in
-    profiles ("contract output 3x3 64->128 @ 28x28"). TypeError for a block that is not filled.
+    `args` is the argument block, `scratch` the bytes needed for all parts together; `title` names the step in
+    profiles ("contract output 3x3 64->128 @ 28x28").  More parts than `units` leave some with nothing to do; None
+    where there are as many as anybody wants.  TypeError for a block that is not filled.
     """
 
     title: str
     entry: Code | Generated
     args: Arguments
     scratch: int = 0
+    units: int | None = None
 
     def __post_init__(self) -> None:
         self.args.close()

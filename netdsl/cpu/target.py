@@ -20,8 +20,10 @@ from netdsl.cpu.clock import Clock
 from netdsl.cpu.codegen.library import CACHE
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
+from netdsl.cpu.threads.phases import Phases, Work
 from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.cpu.verify import verify
+from netdsl.cpu.work import Room, works
 from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
 from netdsl.native import host
@@ -73,12 +75,16 @@ class CpuTarget(Target[Step]):
         """
         verify(lowered)
         shared_team(self._count)  # its errors belong here, not into the first run
-        addresses = {b: _start(spot) for b, spot in where.items()}
+        known = {b: (_start(spot), lowered.buffers[b].type.nbytes) for b, spot in where.items()}
+        work: list[Work] = []
         for call, spot in zip(lowered.calls, scratch, strict=True):
+            room = functools.partial(_room, call, known, _start(spot))
             for step in call.steps:
-                step.args.bind(functools.partial(_address, call, addresses, _start(spot)))
+                step.args.bind(functools.partial(_begin, room))
+            work += works(call, room)
         prepared = sum(len(call.steps) for call in lowered.prepare)
-        return _Executable(self._count, link([s for call in lowered.calls for s in call.steps]), prepared)
+        steps = [step for call in lowered.calls for step in call.steps]
+        return _Executable(self._count, link(steps), work, prepared)
 
     @override
     def ceilings(self) -> Ceilings:
@@ -102,12 +108,13 @@ class CpuTarget(Target[Step]):
 
 
 class _Executable(Executable):
-    """Rows of (code, argument block) that a team walks."""
+    """The steps of both phases, as a team runs them."""
 
-    def __init__(self, threads: int, linked: Linked, prepared: int) -> None:
+    def __init__(self, threads: int, linked: Linked, work: Sequence[Work], prepared: int) -> None:
         self._threads, self._library = threads, linked.kernels
-        self.prepare_table, self.run_table = linked.table[:prepared], linked.table[prepared:]
-        self.count = len(self.run_table)
+        self._prepare = Phases(linked.table[:prepared], work[:prepared], threads)
+        self.phases = Phases(linked.table[prepared:], work[prepared:], threads)
+        self.count = len(self.phases.rows)
         if linked.kernels is not None:
             self.kernels = Kernels(len(linked.kernels.kernels), linked.kernels.cached)
 
@@ -118,15 +125,15 @@ class _Executable(Executable):
 
     def prepare(self) -> None:
         """Compute what depends on weights alone."""
-        self._team.run(self.prepare_table)
+        self._team.run(self._prepare)
 
     def run(self) -> None:
         """Run all steps once."""
-        self._team.run(self.run_table)
+        self._team.run(self.phases)
 
     def run_step(self, number: int) -> None:
         """Run one step."""
-        self._team.run(self.run_table[number : number + 1])
+        self._team.run(self.phases.only(number))
 
     @override
     def timeline(self, repeats: int) -> list[Times]:
@@ -143,10 +150,17 @@ def _start(spot: Spot) -> int:
     return cast("HostMemory", spot.memory).address + spot.offset
 
 
-def _address(call: LoweredCall[Step], addresses: Mapping[int, int], scratch: int, buffer: int) -> int:
+def _begin(room: Room, buffer: int) -> int:
+    return room(buffer)[0]
+
+
+def _room(
+    call: LoweredCall[Step], known: Mapping[int, tuple[int, int]], scratch: int, buffer: int
+) -> tuple[int, int]:
+    """Where a buffer of a call lies, and its bytes."""
     if buffer == SCRATCH:
-        return scratch
-    return addresses[call.packed if buffer == PACKED and call.packed is not None else buffer]
+        return scratch, call.scratch
+    return known[call.packed if buffer == PACKED and call.packed is not None else buffer]
 
 
 def _kernel_cache() -> dict[str, Any]:

@@ -40,7 +40,7 @@ def run_steps(steps, places, parts: int = 1) -> None:
         step.args.bind(lambda buffer: places[buffer].ctypes.data)
     workspace = aligned_bytes(WORKSPACE_BYTES)
     linked = link(steps)  # holds the code
-    for code, args in linked.table:
+    for code, args, *_ in linked.table:
         entry = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(int(code))
         for part in range(parts):
             entry(int(args), part, parts, workspace.ctypes.data)

@@ -8,13 +8,16 @@ import pytest
 from netdsl import machine
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
+from netdsl.cpu.threads.phases import Phases, Touch, Work
 from netdsl.cpu.threads.team import Team, shared_team
+from netdsl.ir import TensorType
 from netdsl.primitives import Contract
+from netdsl.schedule import View
 from netdsl.source import NetWarning
 from tests.cpu.running import aligned, contraction
 
 
-def program(a, b, result):
+def program(a, b, result, threads):
     """A chain of steps: c = a @ b, many times over."""
     op = Contract("forward")
     plan, places, _ = contraction(op, (a, b), result.shape)
@@ -22,7 +25,12 @@ def program(a, b, result):
     steps = [*plan.pack, *plan.steps]
     for step in steps:
         step.args.bind(lambda buffer: places[buffer].ctypes.data)
-    return np.tile(link(steps).table, (20, 1)), (plan, places)
+    everything = [Touch(0, 1, True, View.dense(0, TensorType(())))]
+    works = [Work(ns, units, everything) for ns, units in ((1e3, 1), (1e5, 7), (1e5, None))]
+    linked = link(steps)
+    rows = np.tile(linked.table, (20, 1))
+    works = [works[k % 3] for k in range(len(rows))]
+    return Phases(rows, works, threads), (plan, places, linked)
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def matrices():
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_runs_every_step_on_any_number_of_threads(threads, matrices):
     a, b, result = matrices
-    table, keep = program(a, b, result)
+    table, keep = program(a, b, result, threads)
     team = Team(threads)
     try:
         for _ in range(50):
@@ -53,7 +61,7 @@ def test_runs_every_step_on_any_number_of_threads(threads, matrices):
 
 def test_runs_from_several_threads_take_turns(matrices):
     a, b, result = matrices
-    table, keep = program(a, b, result)
+    table, keep = program(a, b, result, 2)
     team = shared_team(2)
     threads = [threading.Thread(target=lambda: [team.run(table) for _ in range(20)]) for _ in range(4)]
     for t in threads:

@@ -52,7 +52,7 @@ def test_code_goes_with_the_last_part_of_its_table():
     others = homes()
     made = program(73)
     (library,) = map(weakref.ref, homes() - others)
-    part = made.executable.run_table[:1]
+    part = made.executable.phases.rows[:1]
     del made
     gc.collect()
     assert library() is not None

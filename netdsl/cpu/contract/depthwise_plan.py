@@ -65,7 +65,7 @@ def _sums(
         block.fill(bias=Slot(operands[epilogue.bias]))
     if epilogue.residual is not None:
         block.fill(residual=Slot(operands[epilogue.residual]))
-    return Step(g.title(role), _code("depthwise"), block)
+    return Step(g.title(role), _code("depthwise"), block, units=block["rows"])
 
 
 def _code(key: str) -> Code:
@@ -81,7 +81,7 @@ def _gradient(g: Geometry, operands: Sequence[View], result: View) -> Plan[Step]
     block = _block(c, g)
     block.fill(parts=parts, w_bytes=size, kernel=_code("depthwise_products"), clear=code("add_parts"))
     block.fill(a=Slot(operands[0]), y=Slot(operands[1]), w=Slot(start_of(SCRATCH), written=True))
-    step = Step(g.title("backward_weights"), _code("depthwise_gradient"), block, parts * size)
+    step = Step(g.title("backward_weights"), _code("depthwise_gradient"), block, parts * size, parts)
     return Plan((step, sum_step(g, result, parts, size)))
 
 

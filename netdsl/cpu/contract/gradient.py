@@ -43,10 +43,17 @@ def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> 
     blocks = _cut(block, c, bounds, panels.width)
     units = c.groups * len(bounds)
     parts = max(1, min(blocks, UNITS // units))
-    block.fill(parts=parts, w_part=size, splits=_splits(units * parts, panels.count, threads))
+    splits = _splits(units * parts, panels.count, threads)
+    block.fill(parts=parts, w_part=size, splits=splits)
     to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (result, 0)
     block.fill(a=Slot(x), y=Slot(y), w=Slot(to, written=True))
-    step = Step(g.title("backward_weights"), Code(gradient_library, "weight_gradient"), block, scratch)
+    step = Step(
+        g.title("backward_weights"),
+        Code(gradient_library, "weight_gradient"),
+        block,
+        scratch,
+        units * parts * splits,
+    )
     if parts == 1:
         return Plan((step,))
     return Plan((step, sum_step(g, result, parts, size)))

@@ -133,7 +133,9 @@ class Weights:
         block = Arguments(Pack, units=units, unit_count=len(units), copy=code(copy), vectors=vectors)
         block.fill(row=4 * vectors * host.lanes(), step=4 * self.g.features)
         block.fill(source=Slot(self.kernel), to=Slot(start_of(PACKED), written=True))
-        return Step(self.g.title(self.role).replace("contract", "pack"), code("pack"), block)
+        return Step(
+            self.g.title(self.role).replace("contract", "pack"), code("pack"), block, units=len(units)
+        )
 
 
 def _kernel_taps(c: Correlation, g: Geometry) -> list[int]:

@@ -96,8 +96,9 @@ class _Correlate:
             blocks = self._band(most)
         else:
             blocks = self._direct(most)
-        self.block.fill(splits=self._splits(blocks))
-        return Step(title, code("correlate"), self.block)
+        splits = self._splits(blocks)
+        self.block.fill(splits=splits)
+        return Step(title, code("correlate"), self.block, units=blocks * splits)
 
     def _columns(self, at: int) -> None:
         p, block = self.panels, self.block

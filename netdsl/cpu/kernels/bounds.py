@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from netdsl.backend.arguments import Block
 from netdsl.cpu.bounds import Broken, Claims, Rule
 from netdsl.cpu.kernels.gather import GatherBlock
-from netdsl.cpu.kernels.map import MapBlock
 from netdsl.cpu.kernels.non_max_suppression import BEST, SuppressBlock
 from netdsl.cpu.kernels.reduce import ReduceBlock
 from netdsl.cpu.kernels.reduce_window import WindowBlock
@@ -30,7 +30,7 @@ def _streams(c: Claims[Any], chunks: int, partial: int) -> None:
             c.reads(name, item, 0, over)
 
 
-def _map(c: Claims[MapBlock]) -> None:
+def _map(c: Claims[Block]) -> None:
     _streams(c, 1, 0)
 
 

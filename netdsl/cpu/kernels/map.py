@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from llvmlite import ir
 
 from netdsl.backend.arguments import Block
-from netdsl.backend.axes import Axis, axes_of, elements
+from netdsl.backend.axes import Axis, axes_of
 from netdsl.backend.elementwise import Elementwise, elementwise
 from netdsl.backend.step import Slot
 from netdsl.backend.tape import Tape
@@ -27,13 +27,8 @@ from netdsl.native.scalar import ELEMENT, Printer
 from netdsl.scalar.operators import Dtype
 from netdsl.schedule import View
 
-SMALL = 16_384  # elements times work below which one thread does a map alone
-
-
-class MapBlock(Block):
-    """Before the nest: whether one part does it all."""
-
-    small: bool
+#: Elements of a single axis that are not cut further.
+GRAIN = 64
 
 
 def plan_elementwise(op: Op, operands: Sequence[View], results: Sequence[View]) -> list[Step]:
@@ -54,10 +49,13 @@ def _step(run: Elementwise) -> Step:
     dtypes = [v.type.dtype for v in views]
     key = f"map-{program.key}-{len(axes)}-{kinds}-{','.join(dtypes)}"
     emit = functools.partial(_emit, program, used, len(axes), kinds, tuple(dtypes), reads)
-    block = nest_arguments(MapBlock, axes, [Slot(view, k >= reads) for k, view in enumerate(views)])
-    block.fill(small=elements(space) * (1 + program.work()) < SMALL)
+    block = nest_arguments(Block, axes, [Slot(view, k >= reads) for k, view in enumerate(views)])
     name = f"{run.title} {'x'.join(map(str, space)) or 'scalar'}"
-    return Step(name, Generated("map", key, Kernel(emit)), block)
+    return Step(name, Generated("map", key, Kernel(emit)), block, units=-(-axes[0].size // _grain(len(axes))))
+
+
+def _grain(dims: int) -> int:
+    return GRAIN if dims == 1 else 1
 
 
 class Streams:
@@ -82,20 +80,10 @@ def _emit(
 ) -> None:
     """The nest: outer loops move all streams, the innermost one runs over vectors."""
     counters = program.counters()
-    streams = Streams(e, MapBlock, dims, len(dtypes), len(counters))
-    args, part, parts, workspace = e.args
-    single = streams.block.small
-    e.args = (
-        args,
-        part,
-        e.b.select(single, e.i64(1), parts),
-        workspace,
-    )
-    with e.when(e.b.or_(e.b.not_(single), e.b.icmp_signed("==", part, e.i64(0)))):
-        grain = 64 if dims == 1 else 1
-        first, last = share(e, streams.sizes[0], grain)
-        inner = _Inner(e, program, used, kinds, dtypes, reads, counters, [s[-1] for s in streams.strides])
-        _outer(e, streams, 0, dims, first, last, streams.starts, inner)
+    streams = Streams(e, Block, dims, len(dtypes), len(counters))
+    first, last = share(e, streams.sizes[0], _grain(dims))
+    inner = _Inner(e, program, used, kinds, dtypes, reads, counters, [s[-1] for s in streams.strides])
+    _outer(e, streams, 0, dims, first, last, streams.starts, inner)
 
 
 def _outer(

@@ -118,7 +118,8 @@ class _Nest:
         shape, over = "x".join(map(str, self.space)) or "scalar", ",".join(map(str, self.axes))
         title = f"{self.kind} {shape} over {over}"
         kernel = Kernel(lambda e: emit(e).run())
-        return Step(title, Generated("reduce", key, kernel), block, scratch)
+        units = chunks * nest[0].size * blocks
+        return Step(title, Generated("reduce", key, kernel), block, scratch, units)
 
 
 def _ordered(axes: Sequence[Axis], streams: int) -> list[Axis]:

@@ -20,6 +20,7 @@ from netdsl.backend.memory import aligned_bytes
 from netdsl.cpu.codegen.library import KernelLibrary, once
 from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 from netdsl.cpu.threads import team_drivers
+from netdsl.cpu.threads.phases import Phases
 from netdsl.cpu.threads.team_drivers import TeamBlock
 from netdsl.native import host
 from netdsl.native.host import HostError
@@ -44,9 +45,9 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._lock = threading.Lock()
-        self._submit = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("submit"))
+        self._submit = ctypes.CFUNCTYPE(None, _INT)(_library().address("submit"))
         self._alone = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("alone"))
-        self._worker = ctypes.CFUNCTYPE(None, _INT, _INT, _INT)(_library().address("worker"))
+        self._worker = ctypes.CFUNCTYPE(None, _INT, _INT)(_library().address("worker"))
         self._own = threading.local()
         self._workspaces = aligned_bytes(threads * WORKSPACE_BYTES if threads > 1 else 0)
         self._block = Arguments(TeamBlock, workspaces=int(self._workspaces.ctypes.data))
@@ -55,29 +56,30 @@ class Team:
         for k in range(1, threads):
             self._start(k)
 
-    def run(self, steps: NDArray[np.int64]) -> None:
-        """Run the steps, rows of (kernel, argument block), with a barrier after each."""
-        if len(steps) == 0:
+    def run(self, program: Phases) -> None:
+        """Run the steps, phase by phase."""
+        rows, phases = program.rows, program.table
+        if len(rows) == 0:
             return
         if self.threads == 1:
-            self._alone(steps.ctypes.data, len(steps), self._workspace().ctypes.data)
+            self._alone(rows.ctypes.data, len(rows), self._workspace().ctypes.data)
             return
         with self._lock:
-            self._block.put(steps=steps.ctypes.data, count=len(steps))
-            self._submit(self._block.address, self.threads)
+            self._block.put(rows=rows.ctypes.data, phases=phases.ctypes.data, count=len(phases))
+            self._submit(self._block.address)
 
     def close(self) -> None:
         """End the threads."""
         with self._lock:
             self._block.put(stop=1, count=0)
             if self._threads:
-                self._submit(self._block.address, self.threads)
+                self._submit(self._block.address)
             for thread in self._threads:
                 thread.join()
             self._threads.clear()
 
     def _start(self, number: int) -> None:
-        arguments = (self._block.address, number, self.threads)
+        arguments = (self._block.address, number)
         thread = threading.Thread(target=self._worker, args=arguments, name=f"netdsl-{number}", daemon=True)
         try:
             thread.start()
