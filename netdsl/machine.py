@@ -49,7 +49,7 @@ def _quotas() -> Iterator[float]:
 
 def _limits(root: Path, path: str, limit: Callable[[Path], float]) -> Iterator[float]:
     """Those of a group and of all that it is in; in a container the group is often mounted as the root itself."""
-    parts = [p for p in Path(path).parts if p not in ("/", "..")]
+    parts = [part for part in path.split("/") if part not in ("", "..")]
     for depth in range(len(parts) + 1):
         try:
             yield limit(root.joinpath(*parts[:depth]))

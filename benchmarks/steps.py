@@ -1,0 +1,17 @@
+"""Steps that a team runs one after the other, to be timed without a network around them."""
+
+from __future__ import annotations
+
+from netdsl.cpu.link import link
+from netdsl.cpu.threads.phases import Phases, Touch, Work
+from netdsl.ir import TensorType
+from netdsl.schedule import View
+
+#: Long enough that every step is worth all threads.
+NANOSECONDS = 1e6
+
+
+def in_turn(steps, threads):
+    """The steps as a program in which each waits for the one before."""
+    all_of_it = [Touch(0, 1, True, View.dense(0, TensorType(())))]
+    return Phases(link(steps).table, [Work(NANOSECONDS, s.units, all_of_it) for s in steps], threads)
