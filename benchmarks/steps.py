@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netdsl.cpu.link import link
-from netdsl.cpu.threads.phases import Phases, Touch, Work
+from netdsl.cpu.threads.phases import Phases, Task, Touch
 from netdsl.ir import TensorType
 from netdsl.schedule import View
 
@@ -14,4 +14,4 @@ NANOSECONDS = 1e6
 def in_turn(steps, threads):
     """The steps as a program in which each waits for the one before."""
     all_of_it = [Touch(0, 1, True, View.dense(0, TensorType(())))]
-    return Phases(link(steps).table, [Work(NANOSECONDS, s.units, all_of_it) for s in steps], threads)
+    return Phases(link(steps).table, [Task(NANOSECONDS, s.units, all_of_it) for s in steps], threads)

@@ -20,10 +20,10 @@ from netdsl.cpu.clock import Clock
 from netdsl.cpu.codegen.library import CACHE
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
-from netdsl.cpu.threads.phases import Phases, Work
+from netdsl.cpu.tasks import Room, tasks
+from netdsl.cpu.threads.phases import Phases, Task
 from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.cpu.verify import verify
-from netdsl.cpu.work import Room, works
 from netdsl.ir import Node, Op
 from netdsl.machine import machine_memory
 from netdsl.native import host
@@ -76,15 +76,15 @@ class CpuTarget(Target[Step]):
         verify(lowered)
         shared_team(self._count)  # its errors belong here, not into the first run
         known = {b: (_start(spot), lowered.buffers[b].type.nbytes) for b, spot in where.items()}
-        work: list[Work] = []
+        found: list[Task] = []
         for call, spot in zip(lowered.calls, scratch, strict=True):
             room = functools.partial(_room, call, known, _start(spot))
             for step in call.steps:
                 step.args.bind(functools.partial(_begin, room))
-            work += works(call, room)
+            found += tasks(call, room)
         prepared = sum(len(call.steps) for call in lowered.prepare)
         steps = [step for call in lowered.calls for step in call.steps]
-        return _Executable(self._count, link(steps), work, prepared)
+        return _Executable(self._count, link(steps), found, prepared)
 
     @override
     def ceilings(self) -> Ceilings:
@@ -110,10 +110,10 @@ class CpuTarget(Target[Step]):
 class _Executable(Executable):
     """The steps of both phases, as a team runs them."""
 
-    def __init__(self, threads: int, linked: Linked, work: Sequence[Work], prepared: int) -> None:
+    def __init__(self, threads: int, linked: Linked, found: Sequence[Task], prepared: int) -> None:
         self._threads, self._library = threads, linked.kernels
-        self._prepare = Phases(linked.table[:prepared], work[:prepared], threads)
-        self.phases = Phases(linked.table[prepared:], work[prepared:], threads)
+        self._prepare = Phases(linked.table[:prepared], found[:prepared], threads)
+        self.phases = Phases(linked.table[prepared:], found[prepared:], threads)
         self.count = len(self.phases.rows)
         if linked.kernels is not None:
             self.kernels = Kernels(len(linked.kernels.kernels), linked.kernels.cached)

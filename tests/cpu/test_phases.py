@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
-from netdsl.cpu.threads.phases import EACH, SHARE, WORTH, Phases, Touch, Work
+from netdsl.cpu.threads.phases import EACH, SHARE, WORTH, Phases, Task, Touch
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.native.emit import I64
@@ -21,9 +21,9 @@ def touch(start, end, written=False, view=None):
     return Touch(start, end, written, view or View.dense(start, TensorType(())))
 
 
-def phases(works, threads=2):
-    rows = np.zeros((len(works), 4), np.int64)
-    return Phases(rows, works, threads)
+def phases(tasks, threads=2):
+    rows = np.zeros((len(tasks), 4), np.int64)
+    return Phases(rows, tasks, threads)
 
 
 def pieces(program):
@@ -60,26 +60,26 @@ COLUMNS = [View(7, TensorType((4, 8)), (64, 4), offset) for offset in (0, 32)]
     ],
 )
 def test_steps_share_a_phase_where_their_order_does_not_matter(first, second, together):
-    made = phases([Work(LONG, None, [first]), Work(LONG, None, [second])])
+    made = phases([Task(LONG, None, [first]), Task(LONG, None, [second])])
     assert len(made.table) == (1 if together else 2)
 
 
 def test_a_phase_is_cut_by_its_work():
-    assert phases([Work(WORTH - 1, None, [])]).table.tolist() == [[0, 1, 1]]
-    assert phases([Work(WORTH, None, [])]).table.tolist() == [[0, 1, 2]]
-    assert phases([Work(10 * SHARE, None, [])]).table.tolist() == [[0, 1, 10]]
-    assert phases([Work(1e9, None, [])]).table.tolist() == [[0, 1, 2 * EACH]]
-    assert phases([Work(1e9, 5, [])]).table.tolist() == [[0, 1, 5]]
-    assert phases([Work(1e9, 5, [])], threads=1).table.tolist() == [[0, 1, 1]]
+    assert phases([Task(WORTH - 1, None, [])]).table.tolist() == [[0, 1, 1]]
+    assert phases([Task(WORTH, None, [])]).table.tolist() == [[0, 1, 2]]
+    assert phases([Task(10 * SHARE, None, [])]).table.tolist() == [[0, 1, 10]]
+    assert phases([Task(1e9, None, [])]).table.tolist() == [[0, 1, 2 * EACH]]
+    assert phases([Task(1e9, 5, [])]).table.tolist() == [[0, 1, 5]]
+    assert phases([Task(1e9, 5, [])], threads=1).table.tolist() == [[0, 1, 1]]
 
 
 def test_small_steps_have_a_share_together():
-    (shares,) = pieces(phases([Work(SHARE / 3, None, [])] * 7))
+    (shares,) = pieces(phases([Task(SHARE / 3, None, [])] * 7))
     assert [[row for row, *_ in share] for share in shares] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-works = st.builds(
-    lambda ns, units, at, size, written: Work(ns, units, [touch(at, at + size, written)]),
+tasks = st.builds(
+    lambda ns, units, at, size, written: Task(ns, units, [touch(at, at + size, written)]),
     st.floats(1, 1e6),
     st.none() | st.integers(1, 9),
     st.integers(0, 20),
@@ -88,7 +88,7 @@ works = st.builds(
 )
 
 
-@given(st.lists(works, max_size=60), st.sampled_from([1, 2, 3, 64]))
+@given(st.lists(tasks, max_size=60), st.sampled_from([1, 2, 3, 64]))
 def test_each_part_of_each_step_is_in_one_share(program, threads):
     made = phases(program, threads)
     found = [piece for shares in pieces(made) for share in shares for piece in share]
@@ -117,7 +117,7 @@ def test_a_team_does_each_part_once_and_in_order(threads):
     words[1:, 0] = words.ctypes.data + 32 * np.arange(40)
     words[0, 0] = words.ctypes.data
     chain = [touch(0, 1, written=True)]
-    cut = [Work(float(rng.choice([SHORT, SHARE, LONG])), int(rng.integers(1, 20)), chain) for _ in range(40)]
+    cut = [Task(float(rng.choice([SHORT, SHARE, LONG])), int(rng.integers(1, 20)), chain) for _ in range(40)]
     rows = np.zeros((40, 4), np.int64)
     rows[:, 0], rows[:, 1] = library.address("count"), words.ctypes.data + 32 * np.arange(1, 41)
     program, team = Phases(rows, cut, threads), Team(threads)

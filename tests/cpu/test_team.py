@@ -8,7 +8,7 @@ import pytest
 from netdsl import machine
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
-from netdsl.cpu.threads.phases import Phases, Touch, Work
+from netdsl.cpu.threads.phases import Phases, Task, Touch
 from netdsl.cpu.threads.team import Team, shared_team
 from netdsl.ir import TensorType
 from netdsl.primitives import Contract
@@ -26,11 +26,11 @@ def program(a, b, result, threads):
     for step in steps:
         step.args.bind(lambda buffer: places[buffer].ctypes.data)
     everything = [Touch(0, 1, True, View.dense(0, TensorType(())))]
-    works = [Work(ns, units, everything) for ns, units in ((1e3, 1), (1e5, 7), (1e5, None))]
+    tasks = [Task(ns, units, everything) for ns, units in ((1e3, 1), (1e5, 7), (1e5, None))]
     linked = link(steps)
     rows = np.tile(linked.table, (20, 1))
-    works = [works[k % 3] for k in range(len(rows))]
-    return Phases(rows, works, threads), (plan, places, linked)
+    tasks = [tasks[k % 3] for k in range(len(rows))]
+    return Phases(rows, tasks, threads), (plan, places, linked)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ class Touch:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Task:
     """What a team must know of a step: about how long one thread takes, into how many it can be cut (see `Step`),
     and what it touches."""
 
@@ -50,7 +50,7 @@ class Work:
     units: int | None
     touches: Sequence[Touch]
 
-    def waits_for(self, other: Work) -> bool:
+    def waits_for(self, other: Task) -> bool:
         """Whether it must run behind another step that is before it."""
         return any(a.meets(b) for a in self.touches for b in other.touches)
 
@@ -61,10 +61,10 @@ class Phases:
     `rows` come with the code and the argument block of each step; the other words are filled in.
     """
 
-    def __init__(self, rows: NDArray[np.int64], works: Sequence[Work], threads: int) -> None:
-        self.rows, self._works, self._threads = rows, works, threads
+    def __init__(self, rows: NDArray[np.int64], tasks: Sequence[Task], threads: int) -> None:
+        self.rows, self._tasks, self._threads = rows, tasks, threads
         found, first = [], 0
-        for phase in _phases(works):
+        for phase in _phases(tasks):
             shares, total = _shares(phase, threads)
             rows[first : first + len(phase), 2:] = shares
             found.append((first, first + len(phase), total))
@@ -73,35 +73,35 @@ class Phases:
 
     def only(self, number: int) -> Phases:
         """One step alone."""
-        return Phases(self.rows[number : number + 1].copy(), self._works[number : number + 1], self._threads)
+        return Phases(self.rows[number : number + 1].copy(), self._tasks[number : number + 1], self._threads)
 
 
-def _phases(works: Sequence[Work]) -> Iterator[list[Work]]:
-    phase: list[Work] = []
-    for work in works:
-        if phase and (len(phase) == MOST_STEPS or any(work.waits_for(other) for other in phase)):
+def _phases(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    phase: list[Task] = []
+    for task in tasks:
+        if phase and (len(phase) == MOST_STEPS or any(task.waits_for(other) for other in phase)):
             yield phase
             phase = []
-        phase.append(work)
+        phase.append(task)
     if phase:
         yield phase
 
 
-def _shares(phase: Sequence[Work], threads: int) -> tuple[list[tuple[int, int]], int]:
+def _shares(phase: Sequence[Task], threads: int) -> tuple[list[tuple[int, int]], int]:
     """The first share of each step and how many it has, and those of the phase; small steps have one together."""
-    total = sum(work.nanoseconds for work in phase)
+    total = sum(task.nanoseconds for task in phase)
     if threads == 1 or total < WORTH:
         return [(0, 1)] * len(phase), 1
     each = max(min(SHARE, total / 2), total / (EACH * threads))
     found, end, room = [], 0, 0.0
-    for work in phase:
-        if work.nanoseconds <= room:
-            room -= work.nanoseconds
+    for task in phase:
+        if task.nanoseconds <= room:
+            room -= task.nanoseconds
             found.append((end - 1, 1))
             continue
-        wanted = max(1, int(work.nanoseconds / each))
-        parts = wanted if work.units is None else max(1, min(wanted, work.units))
+        wanted = max(1, int(task.nanoseconds / each))
+        parts = wanted if task.units is None else max(1, min(wanted, task.units))
         found.append((end, parts))
         end += parts
-        room = each - work.nanoseconds if parts == 1 else 0.0
+        room = each - task.nanoseconds if parts == 1 else 0.0
     return found, end

@@ -8,7 +8,7 @@ from netdsl.backend.lower import LoweredCall
 from netdsl.backend.step import PACKED, SCRATCH, Slot
 from netdsl.cost import nbytes, primitive_work
 from netdsl.cpu.step import Step
-from netdsl.cpu.threads.phases import Touch, Work
+from netdsl.cpu.threads.phases import Task, Touch
 from netdsl.native import host
 from netdsl.primitives import Contract
 
@@ -19,11 +19,11 @@ Room = Callable[[int], tuple[int, int]]
 """Where a buffer begins, by its number, and its bytes."""
 
 
-def works(call: LoweredCall[Step], room: Room) -> Iterator[Work]:
-    """The work of each step; steps of one call are taken to be equally long."""
+def tasks(call: LoweredCall[Step], room: Room) -> Iterator[Task]:
+    """The task of each step; steps of one call are taken to be equally long."""
     each = _nanoseconds(call) / max(1, len(call.steps))
     for step in call.steps:
-        yield Work(each, step.units, [_touch(slot, room) for slot in step.slots.values()])
+        yield Task(each, step.units, [_touch(slot, room) for slot in step.slots.values()])
 
 
 def _nanoseconds(call: LoweredCall[Step]) -> float:
