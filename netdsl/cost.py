@@ -153,18 +153,6 @@ def primitive_macs(node: Node, operands: Sequence[TensorType]) -> int:
     return y.size * math.prod(w.shape[:-1])
 
 
-def primitive_work(node: Node, operands: Sequence[TensorType]) -> int:
-    """Work of a primitive: multiply-adds of a contraction, additions that take as long of every other."""
-    match node.op:
-        case Contract():
-            return primitive_macs(node, operands)
-        case Map() as op:
-            return node.types[0].size * sum(1 + facts(e).work for e in op.exprs)
-        case Reduce() as op:
-            return math.prod(common_shape(operands, op.shape)) * (1 + facts(op.expr).work)
-    return primitive_flops(node, operands)
-
-
 def primitive_flops(node: Node, operands: Sequence[TensorType], constant: Collection[Value] = ()) -> int:
     """Operations on floats of a primitive; `constant` has the operands that are the same for every sample.
 
