@@ -20,6 +20,7 @@ from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.contract.plan import plan_contract
+from netdsl.cpu.contract.task import Options
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.native import host
@@ -97,7 +98,7 @@ def filled(shape, rng):
 
 
 class Case:
-    def __init__(self, name, role, pool, packed):
+    def __init__(self, name, role, pool, packed, exact=False):
         n, size, c, kernel, f, stride, pad, groups = SHAPES[name]
         axes = len(size)
         op = Contract("forward", (stride,) * axes, ((pad, pad),) * axes, (1,) * axes, groups)
@@ -111,7 +112,7 @@ class Case:
         order = {"forward": "xwy", "backward_data": "ywx", "backward_weights": "xyw"}[role]
         buffers = {k: self.arrays[t] for k, t in enumerate(order)}
         a, b, result = (View.dense(k, TensorType(array.shape)) for k, array in buffers.items())
-        plan = plan_contract(self.op, (a, b), result, pool.threads)
+        plan = plan_contract(self.op, (a, b), result, Options(pool.threads, exact, packed))
         buffers[SCRATCH] = aligned_bytes(max(s.scratch for s in plan.steps) + 64)
         buffers[PACKED] = aligned_bytes(plan.packed + 64)
         self.keep = (plan, buffers)

@@ -127,7 +127,8 @@ class _Lowering(Generic[S]):
 
     def _call(self, call: Call) -> LoweredCall[S]:
         try:
-            plan = self.target.plan(call.node.op, call.operands, call.results)
+            fixed = len(call.operands) > 1 and self._fixed(call.operands[1].buffer)
+            plan = self.target.plan(call.node.op, call.operands, call.results, fixed)
         except TooLarge as error:
             text = f"the network is too large for {self.target.name}: {error}"
             fix = "take a smaller batch; train.accumulate makes one update of several"
@@ -159,7 +160,7 @@ class _Lowering(Generic[S]):
     def _copy(self, old: View, new: View) -> LoweredCall[S]:
         same, buffer = Map((Arg(0),)), self.buffers[old.buffer]
         node = Node(f"update of {buffer.name}", same, (), (old.type,), gpu=buffer.gpu)
-        return _lowered(Call(node, (new,), (old,)), self.target.plan(same, [new], [old]).steps)
+        return _lowered(Call(node, (new,), (old,)), self.target.plan(same, [new], [old], False).steps)
 
 
 def _lowered(call: Call, steps: Sequence[S], packed: int | None = None) -> LoweredCall[S]:

@@ -129,8 +129,11 @@ class Target(ABC, Generic[S]):
         raise LookupError(f"the device {self.name} has no GPU {gpu}")
 
     @abstractmethod
-    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[S]:
-        """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel."""
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View], fixed: bool) -> Plan[S]:
+        """The steps of a primitive between views; LookupError for one, or a case of one, without a kernel.
+
+        `fixed` says that operand 1 stays as it is from run to run, so that it is packed once.
+        """
 
     def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:
         """Whether its kernel for a node takes a view as operand, or as result, of that number, and gains by it."""

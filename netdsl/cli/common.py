@@ -102,6 +102,13 @@ PRECISION = option(
 )
 TRAINING = option("--training", action="store_true", help="the training step, not the prediction")
 
+EXACT = option(
+    "--exact",
+    action="store_const",
+    const=True,
+    help="on cpu, no algorithm for convolutions that is faster and rounds more (Winograd)",
+)
+
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE` words as a mapping; anything else is wrong usage."""

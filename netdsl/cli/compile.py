@@ -13,6 +13,7 @@ from netdsl.cli.command import Choice, UsageError, command, need_place, option, 
 from netdsl.cli.common import (
     BATCH,
     DEVICE,
+    EXACT,
     FILE,
     FORMAT,
     NET,
@@ -85,6 +86,7 @@ class Stage(StrEnum):
     option("--check-passes", action="store_true", help="interpret the graph before and after each pass"),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
     FORMAT,
 )
@@ -103,6 +105,7 @@ def app(
     check_passes: bool,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -131,9 +134,9 @@ def app(
             return
         hooks = Hooks(print_after=tuple(print_after), check=check_passes)
         if training:
-            target, primitives = _training(network, device, threads)
+            target, primitives = _training(network, find_target(device, threads=threads, exact=exact))
         else:
-            target = find_target(device, threads=threads, precision=precision)
+            target = find_target(device, threads=threads, precision=precision, exact=exact)
             primitives = _prediction(network)
 
         from netdsl import passes
@@ -169,7 +172,7 @@ def _prediction(network: Network) -> Callable[[int], Graph]:
 
 
 def _training(
-    network: Network, device: str, threads: int | None
+    network: Network, device: Target[Any]
 ) -> tuple[Target[Any], Callable[[int], Graph]]:
     """What computes a training step, and what it computes of so many samples, before passes."""
     from netdsl.ops.rebatch import with_batch
@@ -183,7 +186,7 @@ def _training(
         warn(warning)
     objective = sections.network.objective
     assert objective is not None
-    target = computer(sections.network, sections.settings, device, threads)
+    target = computer(sections.network, sections.settings, device)
     return target, lambda samples: step_graph(with_batch(objective, samples), sections.settings)
 
 

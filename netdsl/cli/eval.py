@@ -11,6 +11,7 @@ from netdsl.backend.registry import find_target
 from netdsl.cli.command import UsageError, at_least_1, command, option, path
 from netdsl.cli.common import (
     DEVICE,
+    EXACT,
     FILE,
     FORMAT,
     NET,
@@ -73,6 +74,7 @@ SPLITS = ("test", "validation", "train")
     ),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
     FORMAT,
 )
@@ -87,6 +89,7 @@ def app(
     out: Path | None,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -105,7 +108,7 @@ def app(
     need_no_precision(settings)
     with diagnostics(form):
         need_no_sweep(checkpoints, partial(_typed, file, split))
-        target = find_target(device, threads=threads, precision=precision)
+        target = find_target(device, threads=threads, precision=precision, exact=exact)
         folds = [fold for path in checkpoints for fold in folds_in(path)]
 
         def network_of(batch: int) -> Network:

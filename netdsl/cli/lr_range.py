@@ -11,6 +11,7 @@ from netdsl.backend.registry import find_target
 from netdsl.cli.command import UsageError, command, need_ending, option, path
 from netdsl.cli.common import (
     DEVICE,
+    EXACT,
     FILE,
     FORMAT,
     NET,
@@ -69,6 +70,7 @@ def _steps(word: str) -> int:
     ),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
     FORMAT,
 )
@@ -82,6 +84,7 @@ def app(
     out: Path | None,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -96,7 +99,7 @@ def app(
     need_ending(out, ENDINGS)
     settings = with_precision(settings, precision)
     with diagnostics(form):
-        target = find_target(device, threads=threads)
+        target = find_target(device, threads=threads, exact=exact)
         sections = training_sections(load_network(file, settings, net))
         network = load_network(file, settings, net, sections.settings.batch)
         with waiting("compiling"):

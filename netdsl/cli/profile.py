@@ -10,6 +10,7 @@ from netdsl.backend.registry import find_target
 from netdsl.cli.command import Choice, at_least_1, command, need_place, option, path
 from netdsl.cli.common import (
     DEVICE,
+    EXACT,
     FILE,
     FORMAT,
     NET,
@@ -65,6 +66,7 @@ class By(StrEnum):
     ),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
     FORMAT,
 )
@@ -79,6 +81,7 @@ def app(
     trace: Path | None,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -96,9 +99,10 @@ def app(
 
         with waiting("compiling"):
             if training:
-                subject = training_step(network, batch, device, threads)
+                subject = training_step(network, batch, find_target(device, threads=threads, exact=exact))
             else:
-                subject = prediction(network, find_target(device, threads=threads, precision=precision))
+                target = find_target(device, threads=threads, precision=precision, exact=exact)
+                subject = prediction(network, target)
         with waiting("measuring"):
             found = profile(subject)
     if trace is not None:

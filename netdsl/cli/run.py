@@ -10,6 +10,7 @@ from netdsl.backend.registry import find_target
 from netdsl.cli.command import at_least_1, command, need_place, option, path
 from netdsl.cli.common import (
     DEVICE,
+    EXACT,
     FORMAT,
     PRECISION,
     THREADS,
@@ -62,6 +63,7 @@ from netdsl.terminal import terminal_width
     option("--seed", type=int, default=0, metavar="N", help="of dropout with monte_carlo (default: 0)"),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
     FORMAT,
 )
@@ -75,6 +77,7 @@ def app(
     seed: int,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
     form: Format,
 ) -> None:
@@ -95,7 +98,7 @@ def app(
 
     with diagnostics(form):
         need_no_sweep((model, *others), typed)
-        computer = find_target(device, threads=threads, precision=precision)
+        computer = find_target(device, threads=threads, precision=precision, exact=exact)
         models = load_models([file for path in (model, *others) for file in models_of(path)])
         target = None if out is None else Destination(out, models.outputs, models.usage)
         outputs, samples = models.predict(inputs, resize, seed, computer)

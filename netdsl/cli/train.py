@@ -12,6 +12,7 @@ from netdsl.backend.registry import find_target
 from netdsl.cli.command import UsageError, command, option, path
 from netdsl.cli.common import (
     DEVICE,
+    EXACT,
     FILE,
     NET,
     PRECISION,
@@ -80,6 +81,7 @@ def _kinds(words: str) -> tuple[str, ...]:
     ),
     DEVICE,
     PRECISION,
+    EXACT,
     THREADS,
 )
 def app(
@@ -94,6 +96,7 @@ def app(
     tensorboard: bool,
     device: str,
     precision: str | None,
+    exact: bool | None,
     threads: int | None,
 ) -> None:
     """Train a network; settings come from its `train` and `data` sections."""
@@ -112,7 +115,7 @@ def app(
         raise UsageError("argument --no-save: not allowed with --tensorboard")
     settings = with_precision(settings, precision)
     with diagnostics():
-        target = find_target(device, threads=threads)
+        target = find_target(device, threads=threads, exact=exact)
         sections = training_sections(load_network(file, settings, net))
         if not resume:
             need_place(out, Holds.FOLDS if folds_of(sections.network) else Holds.RUN)
@@ -123,7 +126,7 @@ def app(
                 trainer = Trainer(network, device=target, start=start)
         data = sections.data if trainer is None else trainer.data
         with _folder(data, file, net, out, keep, resume) as folder:
-            computing = given("--device", device, "cpu") + given("--threads", threads)
+            computing = given("--device", device, "cpu") + given("--threads", threads) + ("--exact",) * bool(exact)
             computing += given("--precision", sections.settings.precision or "f32", "f32")
             rest, _ = precision_apart(parse_overrides(settings))
             words = tuple(f"{name}={value}" for name, value in rest.items())

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from netdsl.backend.arguments import Block, Ints, Pointer, Reading, Rows
 from netdsl.backend.step import Slot
-from netdsl.cpu.contract.arguments import BUFFER_BYTES
+from netdsl.cpu.contract.arguments import WORK_BYTES
 from netdsl.cpu.step import Step
 from netdsl.schedule import Layout, View
 
@@ -101,8 +101,8 @@ class Claims(Generic[B]):
 
     def workspace(self, end: int, first: int = 0) -> None:
         """Bytes `first` to `end` of the thread's buffer are used."""
-        if first < end and (first < 0 or end > BUFFER_BYTES):
-            raise Broken(f"it uses bytes {first} to {end} of a work buffer that has {BUFFER_BYTES}")
+        if first < end and (first < 0 or end > WORK_BYTES):
+            raise Broken(f"it uses bytes {first} to {end} of a work buffer that has {WORK_BYTES}")
 
     def points(self, ints: Ints) -> bool:
         """Whether there is an array."""

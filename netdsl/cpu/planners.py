@@ -9,6 +9,7 @@ from typing import Any
 from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
 from netdsl.cpu.contract.plan import plan_contract
+from netdsl.cpu.contract.task import Options
 from netdsl.cpu.kernels.gather import plan_gather
 from netdsl.cpu.kernels.map import plan_elementwise
 from netdsl.cpu.kernels.non_max_suppression import plan_suppress
@@ -49,16 +50,18 @@ PLANNERS: Mapping[type, Planner] = {
 }
 
 
-def plan(op: Op, operands: Sequence[View], results: Sequence[View], threads: int) -> Plan[Step]:
-    """The steps of a primitive for so many threads; LookupError for one, or a case of one, that has no kernel."""
+def plan(op: Op, operands: Sequence[View], results: Sequence[View], options: Options) -> Plan[Step]:
+    """The steps of a primitive; LookupError for one, or a case of one, that has no kernel."""
     if isinstance(op, Contract):
-        return _contract(op, operands, results, threads)
+        return _contract(op, operands, results, options)
     if type(op) not in PLANNERS:
         raise LookupError(f"the primitive {op.name} has no CPU kernel")
     return Plan(tuple(PLANNERS[type(op)](op, operands, results)))
 
 
-def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], threads: int) -> Plan[Step]:
+def _contract(
+    op: Contract, operands: Sequence[View], results: Sequence[View], options: Options
+) -> Plan[Step]:
     """A contraction, its epilogue in the kernel where it can be, else as a map over the result."""
     if op.precision != "f32":
         raise LookupError(f"the CPU has no kernel that multiplies in {op.precision}")
@@ -66,7 +69,7 @@ def _contract(op: Contract, operands: Sequence[View], results: Sequence[View], t
     epilogue, rest = match_epilogue(op.epilogue, [v.type for v in operands], result.type)
     if epilogue.residual is not None and operands[epilogue.residual].pitch != result.pitch:
         epilogue, rest = NOTHING, op.epilogue  # the kernels find both by the same strides
-    plan = plan_contract(op, operands, result, threads, epilogue)
+    plan = plan_contract(op, operands, result, options, epilogue)
     if rest is None:
         return plan
     after = plan_elementwise(Map((rest,), result.shape), [result, *operands[2:]], results)

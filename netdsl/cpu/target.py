@@ -18,6 +18,7 @@ from netdsl.cpu import planners, views
 from netdsl.cpu.ceilings import ceilings
 from netdsl.cpu.clock import Clock
 from netdsl.cpu.codegen.library import CACHE
+from netdsl.cpu.contract.task import Options
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
 from netdsl.cpu.tasks import Room, tasks
@@ -35,7 +36,8 @@ from netdsl.schedule import Side, View
 class CpuTarget(Target[Step]):
     """This machine's processors; plans are made for `threads` threads.
 
-    None is NETDSL_THREADS, else the processors of this process.  Any number gives the same bits.
+    None is NETDSL_THREADS, else the processors of this process.  Any number gives the same bits.  With `exact`,
+    convolutions are plain sums of products: no Winograd, which is faster and rounds more.
 
     Errors: HostError for a number of threads that is not from 1 to 1024.
     """
@@ -46,14 +48,17 @@ class CpuTarget(Target[Step]):
     limits: ClassVar[Limits] = Limits(160, 12, ("forward", "backward_data"))
 
     threads: int | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.exact, bool):
+            raise TypeError(f"exact is True or False, not {self.exact!r}")
         object.__setattr__(self, "threads", host.threads(self.threads))
 
-    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[Step]:
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View], fixed: bool) -> Plan[Step]:
         """The steps of a primitive; LookupError for one, or a case of one, without a kernel."""
-        return planners.plan(op, operands, results, self._count)
+        return planners.plan(op, operands, results, Options(self._count, self.exact, fixed))
 
     @override
     def accepts(self, node: Node, side: Side, index: int, view: View) -> bool:

@@ -8,13 +8,14 @@ from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.step import PACKED, SCRATCH, Slot
 from netdsl.cpu.bounds import Broken, Claims, Room
 from netdsl.cpu.contract import bounds as bounds_contract
+from netdsl.cpu.contract import winograd_bounds
 from netdsl.cpu.kernels import bounds as bounds_kernels
 from netdsl.cpu.step import Step
 from netdsl.ir import Node, TensorType
 from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
 
-RULES = {**bounds_contract.RULES, **bounds_kernels.RULES}
+RULES = {**bounds_contract.RULES, **winograd_bounds.RULES, **bounds_kernels.RULES}
 
 
 class PlanError(NetError):

@@ -84,7 +84,7 @@ class CudaTarget(Target[CudaStep]):
         """The card."""
         return find_card(self.index)
 
-    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[CudaStep]:
+    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View], fixed: bool) -> Plan[CudaStep]:
         """The steps of a primitive; LookupError for one, or a case of one, without a kernel."""
         return planners.plan(op, operands, results)
 

@@ -51,7 +51,9 @@ class ReferenceTarget(Target[ReferenceStep]):
 
     poison: bool = False
 
-    def plan(self, op: Op, operands: Sequence[View], results: Sequence[View]) -> Plan[ReferenceStep]:
+    def plan(
+        self, op: Op, operands: Sequence[View], results: Sequence[View], fixed: bool
+    ) -> Plan[ReferenceStep]:
         """One step."""
         slots = [*map(Slot, operands), *(Slot(view, written=True) for view in results)]
         title = f"{op.name} {' '.join(str(view.type) for view in results)}"

@@ -8,6 +8,7 @@ from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 from netdsl.cpu.contract.plan import plan_contract
+from netdsl.cpu.contract.task import Options
 from netdsl.cpu.link import link
 from netdsl.ir import TensorType
 from netdsl.primitives.epilogue import NOTHING
@@ -23,12 +24,15 @@ def aligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-def contraction(op, arrays, shape, epilogue=NOTHING):
+TWO_THREADS = Options(2)
+
+
+def contraction(op, arrays, shape, epilogue=NOTHING, options=TWO_THREADS):
     """The plan of a contraction of arrays, memory for its steps by number, and its result."""
     places = dict(enumerate(map(aligned, (*arrays, np.full(shape, np.nan, np.float32)))))
     *operands, result = [View.dense(k, TensorType(array.shape)) for k, array in places.items()]
-    plan = plan_contract(op, operands, result, 2, epilogue)
-    scratch = max([0, *(s.scratch for s in plan.steps)])
+    plan = plan_contract(op, operands, result, options, epilogue)
+    scratch = max([0, *(s.scratch for s in (*plan.pack, *plan.steps))])
     places[SCRATCH] = aligned(np.full(scratch // 4 + 64, np.nan, np.float32))
     places[PACKED] = aligned(np.full(plan.packed // 4 + 64, np.nan, np.float32))
     return plan, places, places[result.buffer]

@@ -6,6 +6,8 @@ import pytest
 from netdsl import passes
 from netdsl.backend.lower import lower
 from netdsl.cpu.contract import bounds as bounds_contract
+from netdsl.cpu.contract import winograd_bounds
+from netdsl.cpu.contract.arguments import WORK_BYTES
 from netdsl.cpu.kernels import bounds as bounds_kernels
 from netdsl.cpu.planners import PLANNERS
 from netdsl.cpu.target import CpuTarget
@@ -64,13 +66,13 @@ def test_large_bands_are_right(case):
 
 
 def test_a_band_that_does_not_fit_is_found(monkeypatch):
-    """What the planner did: a band of 4.9 MB into a work buffer of 192 KB."""
-    from netdsl.cpu.contract.plan import _Correlate
+    """What the planner did: a band of several MB into a work buffer that has less."""
+    from netdsl.cpu.contract.correlate_plan import _Correlate
 
     monkeypatch.setattr(_Correlate, "_gathers", lambda self: False)
-    schedule = make_schedule(graph_of(*GEOMETRIES[0]))
+    schedule = make_schedule(graph_of(*GEOMETRIES[1]))
     with pytest.raises(
-        PlanError, match=r"plan of conv1.*uses bytes 0 to \d+ of a work buffer that has 196608"
+        PlanError, match=rf"plan of conv1.*uses bytes 0 to \d+ of a work buffer that has {WORK_BYTES}"
     ):
         verify(lower(schedule, CpuTarget(2)))
 
@@ -78,7 +80,8 @@ def test_a_band_that_does_not_fit_is_found(monkeypatch):
 def test_every_driver_has_a_rule():
     drivers = {"correlate", "weight_gradient", "pack", "add_parts_driver", "depthwise", "depthwise_gradient"}
     drivers |= {"map", "reduce"} | {op.name for op in PLANNERS} - {"concat", "slice", "pad", "transpose"}
-    assert drivers == {*bounds_contract.RULES, *bounds_kernels.RULES}
+    drivers |= {"winograd", "winograd_weights"}
+    assert drivers == {*bounds_contract.RULES, *winograd_bounds.RULES, *bounds_kernels.RULES}
 
 
 LENET = """net L {
@@ -87,10 +90,17 @@ LENET = """net L {
     -> conv(6, 3) -> global_avg_pool -> dense(5) -> softmax
 }
 """
+WINOGRAD = """net W {
+  input x: [23, 22, 40]
+  a = x -> conv(40, 3, pad = 1)
+  b = a -> conv(40, 3, pad = 1)
+  output y = relu(b + x) -> conv(17, 3, bias = false)
+}
+"""
 
 
-def planned():
-    graph = elaborate(Source("l.net", LENET), 2).graph
+def planned(text=LENET):
+    graph = elaborate(Source("l.net", text), 2).graph
     return lower(make_schedule(passes.inference().run(expand(graph))), CpuTarget(2))
 
 
@@ -116,6 +126,29 @@ PLANTED = {
     "more channels than there are": ("depthwise", "channels", lambda v: 3 * v, "reads bytes|writes bytes"),
     "inner pixels behind the line": ("depthwise", "inner_first", lambda v: v + 9, "inner pixels"),
     "a larger window map": ("reduce_window", "n", lambda v: 2 * v, "reads bytes"),
+    "tiles of another image": ("winograd", "tiles", lambda v: v + 1, "no whole images"),
+    "two more images of tiles": ("winograd", "tiles", lambda v: 3 * v, "bytes"),
+    "a wider source": ("winograd", "width", lambda v: v + 1, "reads bytes"),
+    "more rows of the result": ("winograd", "rows", lambda v: v + 1, "bytes"),
+    "a column of tiles less": ("winograd", "tile_columns", lambda v: v - 1, "leave pixels out"),
+    "more features": ("winograd", "features", lambda v: v + 8, "bytes"),
+    "panels that are missing": ("winograd", "panels", lambda v: v - 1, "panels miss columns"),
+    "more channels of tiles": ("winograd", "channels", lambda v: v + 1, "bytes|follow|chunks"),
+    "positions of weights further apart": (
+        "winograd",
+        "b_position",
+        lambda v: v + 4,
+        "reads bytes .* of packed",
+    ),
+    "positions that overlap": ("winograd", "v_position", lambda v: v - 64, "tiles overlap"),
+    "tiles over their products": ("winograd", "m_start", lambda v: v - 64, "overlap their products"),
+    "products that overlap": ("winograd", "m_position", lambda v: v - 128, "products overlap"),
+    "a larger block of tiles": ("winograd", "block_tiles", lambda v: v + 1, "tiles overlap"),
+    "shorter rows of products": ("winograd", "m_row", lambda v: v - 4, "products overlap"),
+    "tiles of another size": ("winograd", "edge", lambda v: 6 - v, "other tiles"),
+    "larger panels of taps": ("winograd_weights", "size", lambda v: v + 4, "bytes"),
+    "one panel more": ("winograd_weights", "panels", lambda v: v + 1, "bytes"),
+    "positions further apart": ("winograd_weights", "position", lambda v: v + 4, "writes bytes .* of packed"),
     "a longer axis": ("map", "sizes", lambda v: v + 1, "bytes"),
     "a longer reduction": ("reduce", "sizes", lambda v: v + 1, "bytes"),
 }
@@ -124,7 +157,7 @@ PLANTED = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_faults_are_named(name):
     driver, field, change, message = PLANTED[name]
-    lowered = planned()
+    lowered = planned(WINOGRAD if driver.startswith("winograd") else LENET)
     verify(lowered)
     step = step_of(lowered, driver)
     word = step.args.layout[field].word

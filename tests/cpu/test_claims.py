@@ -11,7 +11,7 @@ from netdsl.cpu.verify import RULES, PlanError, _Rooms, verify
 from netdsl.ir import TensorType
 from netdsl.ops.expand import expand
 from netdsl.schedule import Layout, View, make_schedule
-from tests.cpu.test_bounds import planned, step_of, trained
+from tests.cpu.test_bounds import WINOGRAD, planned, step_of, trained
 from tests.ops.samples import GOOD, build
 from tests.ops.test_conformance import with_gradients
 
@@ -73,7 +73,7 @@ def test_a_buffer_that_lacks_a_byte_is_found(sample):
     assert not list(unnoticed(lowered))
 
 
-@pytest.mark.parametrize("made", [planned, trained])
+@pytest.mark.parametrize("made", [planned, trained, lambda: planned(WINOGRAD)])
 def test_a_buffer_of_a_net_that_lacks_a_byte_is_found(made):
     assert not list(unnoticed(made()))
 

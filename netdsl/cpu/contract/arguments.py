@@ -6,9 +6,13 @@ from typing import Annotated
 
 from netdsl.backend.arguments import NOWHERE, Address, Block, Code, Ints, Rows
 
-# The workspace of a thread: the block of a micro-kernel's call, then packed operands.
+# The workspace of a thread: the block of a micro-kernel's call, then packed operands, or Winograd's tiles.
 CALL_BYTES, BUFFER_BYTES = 256, 192 * 1024
-WORKSPACE_BYTES = CALL_BYTES + BUFFER_BYTES
+# Of Winograd: the block of the call of a transform and the square it goes through; then the tiles of a block of work,
+# which stay in the second-level cache.
+TILE_CALL_BYTES, TILE_SQUARE_BYTES, TILE_BYTES = 128, 2432, 384 * 1024
+WORK_BYTES = max(BUFFER_BYTES, TILE_CALL_BYTES + TILE_SQUARE_BYTES + TILE_BYTES)
+WORKSPACE_BYTES = CALL_BYTES + WORK_BYTES
 
 # How the rows of a GEMM are found: in the source itself, in a padded copy of a band of it, or gathered one by one.
 DIRECT, BAND, GATHER = range(3)
@@ -86,7 +90,8 @@ OddMultiples = Annotated[Ints, ODD_MULTIPLES]
 class GemmCall(Block):
     """Of a call of a micro-kernel.
 
-    `tail` is how many columns of the last vector exist (1 to lanes).
+    `tail` is how many columns of the last vector exist (1 to lanes), `ahead` how far behind each row of b the row is
+    that is fetched for a later call.
     """
 
     a_step: int
@@ -97,6 +102,7 @@ class GemmCall(Block):
     tap_count: int
     run: int
     tail: int
+    ahead: int
     low: float
     high: float
     a_row: OddMultiples
@@ -246,3 +252,82 @@ class Depthwise(Block):
     w_bytes: int = 0
     kernel: Code
     clear: Code = 0
+
+
+class WinogradCall(Block):
+    """Of a call of a kernel that transforms tiles: what does not change from tile to tile.
+
+    Lines and pixels are those of the map, positions those of the transformed tile; `square` is memory to work in.
+    """
+
+    channels: int
+    line: int
+    pixel: int
+    position: int
+    square: Address
+    low: float
+    high: float
+
+
+class Winograd(Block):
+    """Of `winograd`: source, weights and result, tiles of `edge` pixels, and how they are cut into units of work.
+
+    A unit is a block of tiles for a share of the panels of columns; it takes `chunk` channels at a time.
+    """
+
+    a: Address
+    b: Address
+    c: Address
+    bias: Address = 0
+    residual: Address = 0
+    low: float
+    high: float
+    height: int
+    width: int
+    a_pixel: int
+    origin_y: int
+    origin_x: int
+    rows: int
+    columns: int
+    c_pixel: int
+    channels: int
+    features: int
+    edge: int
+    tiles: int
+    tile_rows: int
+    tile_columns: int
+    block_tiles: int
+    splits: int
+    chunk: int
+    chunk_count: int
+    panels: int
+    panel_columns: int
+    kernels: Code
+    most: int
+    last_kernels: Code
+    last_most: int
+    lanes: int
+    b_step: int
+    b_position: int
+    b_panel: int
+    v_row: int
+    v_position: int
+    m_start: int
+    m_row: int
+    m_position: int
+    a_row: OddMultiples
+    zeros: Address
+    one_tap: Ints
+    input_kernel: Code
+    result_kernel: Code
+
+
+class WinogradWeights(Block):
+    """Of `winograd_weights`: panels of nine taps, `size` bytes each, and of the positions that they become."""
+
+    to: Address
+    source: Address
+    panels: int
+    size: int
+    position: int
+    kernel: Code

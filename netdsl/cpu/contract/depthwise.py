@@ -6,11 +6,10 @@ pixels at the border have fewer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from netdsl.backend.arguments import layout_of
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import DepthwiseCall, Tap
+from netdsl.cpu.contract.channels import channel_blocks, load, store
 from netdsl.native.emit import Emitter, Fields, Value
 
 # Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.
@@ -23,36 +22,8 @@ def kernels() -> dict[str, Kernel]:
     return {"depthwise_sums": Kernel(_sums, 7), "depthwise_products": Kernel(_products, 6)}
 
 
-def _channel_blocks(
-    e: Emitter, channels: Value, vectors: int, body: Callable[[Value, int, Value | None], None]
-) -> None:
-    """Call `body(offset in bytes, vectors, count)` for blocks of channels; the last has only `count` of a vector."""
-    step = vectors * e.lanes
-    whole = e.b.sub(channels, e.b.srem(channels, e.i64(step)))
-    with e.loop(0, whole, step) as loop:
-        body(e.mul(loop.index, 4), vectors, None)
-    if vectors > 1:
-        ones = e.b.sub(channels, e.b.srem(channels, e.i64(e.lanes)))
-        with e.loop(whole, ones, e.lanes) as loop:
-            body(e.mul(loop.index, 4), 1, None)
-        whole = ones
-    with e.when(e.less(whole, channels)):
-        body(e.mul(whole, 4), 1, e.sub(channels, whole))
-
-
 def _tap(e: Emitter, taps: Value, number: Value) -> Fields:
     return e.fields(e.add(taps, e.mul(number, 8 * layout_of(Tap).words)), Tap)
-
-
-def _load(e: Emitter, address: Value, count: Value | None) -> Value:
-    return e.load(e.f32s, address) if count is None else e.load_part(e.f32s, address, count)
-
-
-def _store(e: Emitter, value: Value, address: Value, count: Value | None) -> None:
-    if count is None:
-        e.store(value, address)
-    else:
-        e.store_part(value, address, count)
 
 
 def _sums(e: Emitter) -> None:
@@ -70,25 +41,25 @@ def _sums(e: Emitter) -> None:
         """`height` pixels from `first` on, one vector of channels."""
         at_x = e.add(e.add(x, channel), e.mul(first, x_pixel))
         zero = e.constant(e.f32s, 0)
-        (start,) = e.choose(has_bias, lambda: [_load(e, e.add(bias, channel), count)], lambda: [zero])
+        (start,) = e.choose(has_bias, lambda: [load(e, e.add(bias, channel), count)], lambda: [zero])
         with e.loop(0, tap_count, 1, [start] * height) as loop:
             tap = _tap(e, taps, loop.index)
-            weight = _load(e, e.add(e.add(weights, channel), tap.weight), count)
+            weight = load(e, e.add(e.add(weights, channel), tap.weight), count)
             at = e.add(at_x, tap.at)
-            inputs = [_load(e, e.add(at, e.mul(x_pixel, p)), count) for p in range(height)]
+            inputs = [load(e, e.add(at, e.mul(x_pixel, p)), count) for p in range(height)]
             loop.next(*(e.fma(v, weight, s) for v, s in zip(inputs, loop.carried, strict=True)))
         place = e.add(e.mul(first, y_pixel), channel)
         places = [e.add(place, e.mul(y_pixel, p)) for p in range(height)]
         total = e.choose(
             has_residual,
             lambda: [
-                e.b.fadd(s, _load(e, e.add(residual, at), count))
+                e.b.fadd(s, load(e, e.add(residual, at), count))
                 for s, at in zip(loop.results, places, strict=True)
             ],
             lambda: loop.results,
         )
         for s, at in zip(total, places, strict=True):
-            _store(e, e.minimum(e.maximum(s, low), high), e.add(y, at), count)
+            store(e, e.minimum(e.maximum(s, low), high), e.add(y, at), count)
 
     def all_pixels(channel: Value, _: int, count: Value | None) -> None:
         whole = e.b.sub(pixels, e.b.srem(pixels, e.i64(PIXELS)))
@@ -97,7 +68,7 @@ def _sums(e: Emitter) -> None:
         with e.loop(whole, pixels) as loop:
             tile(1, loop.index, channel, count)
 
-    _channel_blocks(e, channels, VECTORS, all_pixels)
+    channel_blocks(e, channels, VECTORS, all_pixels)
 
 
 def _products(e: Emitter) -> None:
@@ -116,19 +87,19 @@ def _products(e: Emitter) -> None:
             for v in range(vectors)
         ]
         starts = [e.add(e.add(x, channel), entry.at) for entry in entries]
-        old = [_load(e, place, count) for place in places]
+        old = [load(e, place, count) for place in places]
         with e.loop(0, pixels, 1, [e.add(y, channel), *starts, *old]) as loop:
             at_y, *rest = loop.carried
             inputs, sums = rest[:height], rest[height:]
-            gradients = [_load(e, e.add(at_y, v * e.bytes), count) for v in range(vectors)]
+            gradients = [load(e, e.add(at_y, v * e.bytes), count) for v in range(vectors)]
             new = [
-                e.fma(_load(e, e.add(inputs[t], v * e.bytes), count), gradients[v], sums[t * vectors + v])
+                e.fma(load(e, e.add(inputs[t], v * e.bytes), count), gradients[v], sums[t * vectors + v])
                 for t in range(height)
                 for v in range(vectors)
             ]
             loop.next(e.add(at_y, y_pixel), *(e.add(a, x_pixel) for a in inputs), *new)
         for value, place in zip(loop.results[1 + height :], places, strict=True):
-            _store(e, value, place, count)
+            store(e, value, place, count)
 
     def all_taps(channel: Value, vectors: int, count: Value | None) -> None:
         whole = e.b.sub(tap_count, e.b.srem(tap_count, e.i64(TAPS)))
@@ -137,4 +108,4 @@ def _products(e: Emitter) -> None:
         with e.loop(whole, tap_count) as loop:
             tile(1, loop.index, channel, vectors, count)
 
-    _channel_blocks(e, channels, TAP_VECTORS, all_taps)
+    channel_blocks(e, channels, TAP_VECTORS, all_taps)

@@ -6,15 +6,17 @@ Roles "forward" and "backward_data" are correlations, the latter one for each ph
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from netdsl.backend.arguments import Arguments, layout_of
 from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract.arguments import BUFFER_BYTES, Depthwise, Tap
-from netdsl.cpu.contract.geometry import Correlation, Geometry, backward, forward
+from netdsl.cpu.contract.geometry import Correlation, Geometry, forward
 from netdsl.cpu.contract.step import code, depthwise_library, sum_step
+from netdsl.cpu.contract.task import Task
 from netdsl.cpu.step import Code, Step
-from netdsl.primitives.epilogue import Epilogue
+from netdsl.native import host
 from netdsl.schedule import View
 
 MAX_TAPS = BUFFER_BYTES // (8 * layout_of(Tap).words)
@@ -26,14 +28,23 @@ def is_depthwise(g: Geometry) -> bool:
     return g.c == g.f == 1 and g.groups > 1 and g.k[0] * g.k[1] * g.k[2] <= MAX_TAPS
 
 
-def plan_depthwise(
-    role: str, g: Geometry, operands: Sequence[View], result: View, epilogue: Epilogue
-) -> Plan[Step]:
-    """The steps of a depthwise convolution; the weights are used as they are."""
-    if role == "backward_weights":
-        return _gradient(g, operands, result)
-    found = [forward(g)] if role == "forward" else list(backward(g))
-    return Plan(tuple(_sums(c, g, role, operands, result, epilogue) for c in found if c.pixels))
+class DepthwiseSums:
+    """A sum for every channel; the weights are used as they are."""
+
+    def applies(self, task: Task) -> bool:
+        """Whether nothing is summed over channels."""
+        return is_depthwise(task.geometry)
+
+    def cost(self, task: Task) -> float:
+        """Cycles of one thread: a multiply-add reads two vectors."""
+        g = task.geometry
+        return math.prod((g.n, *g.y, *g.k)) * -(-g.channels // host.lanes())
+
+    def plan(self, task: Task) -> Plan[Step]:
+        """One step for each correlation; or the parts of the gradient, and their sum."""
+        if task.role == "backward_weights":
+            return _gradient(task.geometry, task.operands, task.result)
+        return Plan(tuple(_sums(c, task) for c in task.correlations))
 
 
 def _block(c: Correlation, g: Geometry) -> Arguments:
@@ -55,17 +66,16 @@ def _block(c: Correlation, g: Geometry) -> Arguments:
     return block
 
 
-def _sums(
-    c: Correlation, g: Geometry, role: str, operands: Sequence[View], result: View, epilogue: Epilogue
-) -> Step:
+def _sums(c: Correlation, task: Task) -> Step:
+    g, operands, epilogue = task.geometry, task.operands, task.epilogue
     block = _block(c, g)
-    block.fill(a=Slot(operands[0]), w=Slot(operands[1]), y=Slot(result, written=True))
+    block.fill(a=Slot(operands[0]), w=Slot(operands[1]), y=Slot(task.result, written=True))
     block.fill(low=epilogue.low, high=epilogue.high, kernel=_code("depthwise_sums"))
     if epilogue.bias is not None:
         block.fill(bias=Slot(operands[epilogue.bias]))
     if epilogue.residual is not None:
         block.fill(residual=Slot(operands[epilogue.residual]))
-    return Step(g.title(role), _code("depthwise"), block, units=block["rows"])
+    return Step(g.title(task.role), _code("depthwise"), block, units=block["rows"])
 
 
 def _code(key: str) -> Code:

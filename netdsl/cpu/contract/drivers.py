@@ -86,14 +86,14 @@ def _band(args: Correlate, to: int, row: int, lines: int, x: int, width: int) ->
 
 
 @inlined
-def _tall(rows: int, most: int) -> int:
+def tall_of(rows: int, most: int) -> int:
     """The height of tiles that cut `rows` into the fewest, nearly even."""
     tiles = (rows + most - 1) // most
     return (rows + tiles - 1) // tiles
 
 
 @inlined
-def _tiles(
+def tiles_of(
     kernels: int, tall: int, call: GemmCall, a: int, b: int, c: int, init: int, residual: int, rows: int
 ) -> None:
     """A panel of `rows` rows: tiles of height `tall`, then tiles that are one shorter."""
@@ -233,14 +233,15 @@ def _chunk(
         residual = args.residual
     kernels, most = args.kernels, args.most
     b0 = args.b + group * args.b_group + chunk.b
-    tall = _tall(width, most)
+    tall = tall_of(width, most)
     for panel in range(first, last):
         if panel == args.panels - 1:
             call.tail = args.last_tail
             kernels, most = args.last_kernels, args.last_most
-            tall = _tall(width, most)
+            tall = tall_of(width, most)
         column = group * args.c_group + panel * args.c_panel
         at = place + column
+        call.ahead = args.b_panel
         for line in range(lines):
             c = args.c + at
             init = c
@@ -254,7 +255,8 @@ def _chunk(
             b = b0 + panel * args.b_panel
             if address(chunk.heights) != 0:
                 b += _inside(args, call, chunk, y + line)
-            _tiles(kernels, tall, call, a + line * a_line, b, c, init, add, width)
+            tiles_of(kernels, tall, call, a + line * a_line, b, c, init, add, width)
+            call.ahead = 0
             at += args.c_row
 
 
@@ -266,6 +268,7 @@ def weight_gradient(args: WeightGradient, part: int, parts: int, workspace: int)
     call.c_row = args.w_row
     call.taps = address(args.one_tap)
     call.tap_count = 1
+    call.ahead = 0
     call.low = -math.inf
     call.high = math.inf
     for k in range(ODD_MULTIPLES):
@@ -350,7 +353,7 @@ def _outer(
         )
         c = result + 4 * panel * width
         init = args.zeros if fresh else c
-        _tiles(kernels, _tall(terms, most), call, buffer, copied, c, init, 0, terms)
+        tiles_of(kernels, tall_of(terms, most), call, buffer, copied, c, init, 0, terms)
 
 
 def pack(args: Pack, part: int, parts: int, workspace: int) -> None:

@@ -97,11 +97,13 @@ class _Tile:
         e = self.e
         block = self.block
         taps, count, run, a_step, b_step = block.taps, block.tap_count, block.run, block.a_step, block.b_step
+        ahead = block.ahead
         with e.loop(0, count, 1, [self.b, *total]) as outer:
             start = e.add(a, e.load(taps.type, e.add(taps, e.mul(outer.index, 8))))
             with e.loop(0, run, 1, [start, *outer.carried]) as inner:
                 x, b, *acc = inner.carried
                 columns = [e.load(e.f32s, b, v * e.bytes) for v in range(self.vectors)]
+                e.prefetch(b, ahead)
                 for p in range(self.rows):
                     scalar = e.splat(e.load(F32, self._a_row(x, p)))
                     for v in range(self.vectors):

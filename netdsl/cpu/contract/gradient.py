@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from netdsl.backend.arguments import Arguments
@@ -9,10 +11,13 @@ from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract.arguments import BUFFER_BYTES, WeightGradient
 from netdsl.cpu.contract.blocks import cut_blocks, fill_gathers, fill_panels, fill_source, row_pitch
+from netdsl.cpu.contract.depthwise_plan import is_depthwise
 from netdsl.cpu.contract.geometry import Correlation, Geometry, cut, forward, runs, split
 from netdsl.cpu.contract.panels import panels_for
 from netdsl.cpu.contract.step import code, gradient_library, sum_step
+from netdsl.cpu.contract.task import Task
 from netdsl.cpu.step import Code, Step
+from netdsl.native import host
 from netdsl.schedule import View
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
@@ -21,7 +26,25 @@ TERMS, PIXELS = 144, 192
 UNITS = 8
 
 
-def plan_gradient(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Step]:
+class WeightGradients:
+    """Role "backward_weights" as a GEMM."""
+
+    def applies(self, task: Task) -> bool:
+        """Whether the role is this one, and something is summed over channels."""
+        return task.role == "backward_weights" and not is_depthwise(task.geometry)
+
+    def cost(self, task: Task) -> float:
+        """Cycles of one thread: two multiply-adds of vectors in each."""
+        g = task.geometry
+        return math.prod((g.n, *g.y, *g.k)) * g.channels * -(-g.f // host.lanes()) / 2
+
+    def plan(self, task: Task) -> Plan[Step]:
+        """The step, or those of the parts and their sum."""
+        x, y = task.operands[:2]
+        return _plan(task.geometry, x, y, task.result, task.options.threads)
+
+
+def _plan(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Step]:
     """The steps of role "backward_weights".
 
     Where the result is too small to occupy the threads, parts of the pixels are summed apart, always the same

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.backend.arguments import Arguments
-from netdsl.backend.step import PACKED, Slot, start_of
+from netdsl.backend.step import PACKED, SCRATCH, Slot, start_of
 from netdsl.cpu.codegen.library import once
 from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract.arguments import Pack, Unit
@@ -100,16 +100,14 @@ def line_rows(c: Correlation) -> int:
 
 
 class Weights:
-    """Packs the kernel into panels `[group][panel][term][vectors of lanes]`, one set after another."""
+    """Packs the kernel into panels `[group][panel][term][vectors of lanes]`, one set after another, in `memory`."""
 
-    def __init__(self, g: Geometry, role: str, kernel: View) -> None:
-        self.g, self.role, self.kernel, self.size = g, role, kernel, 0
+    def __init__(self, g: Geometry, role: str, kernel: View, memory: int = PACKED) -> None:
+        self.g, self.role, self.kernel, self.memory, self.size = g, role, kernel, memory, 0
         self.units: dict[int, list[Arguments]] = {}
 
-    def add(self, c: Correlation) -> tuple[int, Panels]:
-        """Pack the weights for a correlation; returns where they go, and their panels."""
-        flat = c.flattened()
-        panels = panels_for(line_rows(flat), c.columns)
+    def add(self, c: Correlation, panels: Panels) -> int:
+        """Pack the weights for a correlation; returns where they go."""
         at, features = self.size, 4 * self.g.features
         taps = np.array([t * self.g.c * features for t in _kernel_taps(c, self.g)], np.int64)
         panel_bytes = 4 * panels.width * c.depth
@@ -122,7 +120,7 @@ class Weights:
                 unit.fill(rows=c.channels, columns=columns)
                 self.units.setdefault(panels.vectors, []).append(unit)
                 self.size += panel_bytes
-        return at, panels
+        return at
 
     def steps(self) -> tuple[Step, ...]:
         """A step for each width of panels."""
@@ -132,10 +130,9 @@ class Weights:
         copy = "copy_panel" if self.role == "forward" else "copy_panel_transposed"
         block = Arguments(Pack, units=units, unit_count=len(units), copy=code(copy), vectors=vectors)
         block.fill(row=4 * vectors * host.lanes(), step=4 * self.g.features)
-        block.fill(source=Slot(self.kernel), to=Slot(start_of(PACKED), written=True))
-        return Step(
-            self.g.title(self.role).replace("contract", "pack"), code("pack"), block, units=len(units)
-        )
+        block.fill(source=Slot(self.kernel), to=Slot(start_of(self.memory), written=True))
+        title = self.g.title(self.role).replace("contract", "pack")
+        return Step(title, code("pack"), block, self.size if self.memory == SCRATCH else 0, len(units))
 
 
 def _kernel_taps(c: Correlation, g: Geometry) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from netdsl.backend.arguments import Arguments
 from netdsl.backend.step import SCRATCH, Slot, start_of
 from netdsl.cpu.codegen.library import AnyKernel, KernelLibrary, NumbaKernel, once
-from netdsl.cpu.contract import depthwise, gemm, pack
+from netdsl.cpu.contract import depthwise, gemm, pack, winograd
 from netdsl.cpu.contract.arguments import AddParts
 from netdsl.cpu.contract.geometry import Geometry
 from netdsl.cpu.step import Code, Step
@@ -31,6 +31,11 @@ def depthwise_library() -> KernelLibrary:
     return _library("depthwise", host.lanes())
 
 
+def winograd_library() -> KernelLibrary:
+    """The kernels and drivers of Winograd's algorithm."""
+    return _library("winograd", host.lanes())
+
+
 def code(key: str) -> Code:
     """A kernel or driver of `library`."""
     return Code(library, key)
@@ -43,6 +48,8 @@ def _library(name: str, lanes: int) -> KernelLibrary:
         kernels = {**gemm.kernels(), **pack.kernels(), **_drivers("correlate", "pack", "add_parts_driver")}
     elif name == "contract_gradient":
         kernels = dict(_drivers("weight_gradient"))
+    elif name == "winograd":
+        kernels = {**winograd.kernels(), **_drivers("winograd", "winograd_weights")}
     else:
         kernels = {**depthwise.kernels(), **_drivers("depthwise", "depthwise_gradient")}
     return KernelLibrary(name, kernels)
@@ -54,10 +61,10 @@ def _drivers(*names: str) -> dict[str, NumbaKernel]:
 
 def _driver(name: str) -> Callable[..., None]:
     """A driver by name; importing them imports Numba, which only a cold cache needs."""
-    from netdsl.cpu.contract import depthwise_drivers, drivers
+    from netdsl.cpu.contract import depthwise_drivers, drivers, winograd_drivers
 
-    module = depthwise_drivers if name.startswith("depthwise") else drivers
-    return getattr(module, name)  # type: ignore[no-any-return]
+    special = {"depthwise": depthwise_drivers, "winograd": winograd_drivers}
+    return getattr(special.get(name.partition("_")[0], drivers), name)  # type: ignore[no-any-return]
 
 
 def sum_step(g: Geometry, result: View, parts: int, size: int) -> Step:
