@@ -171,9 +171,7 @@ def _prediction(network: Network) -> Callable[[int], Graph]:
     return lambda samples: expand(with_batch(network.graph, samples))
 
 
-def _training(
-    network: Network, device: Target[Any]
-) -> tuple[Target[Any], Callable[[int], Graph]]:
+def _training(network: Network, device: Target[Any]) -> tuple[Target[Any], Callable[[int], Graph]]:
     """What computes a training step, and what it computes of so many samples, before passes."""
     from netdsl.ops.rebatch import with_batch
     from netdsl.source import warn

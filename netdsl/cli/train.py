@@ -126,7 +126,9 @@ def app(
                 trainer = Trainer(network, device=target, start=start)
         data = sections.data if trainer is None else trainer.data
         with _folder(data, file, net, out, keep, resume) as folder:
-            computing = given("--device", device, "cpu") + given("--threads", threads) + ("--exact",) * bool(exact)
+            computing = (
+                given("--device", device, "cpu") + given("--threads", threads) + ("--exact",) * bool(exact)
+            )
             computing += given("--precision", sections.settings.precision or "f32", "f32")
             rest, _ = precision_apart(parse_overrides(settings))
             words = tuple(f"{name}={value}" for name, value in rest.items())

@@ -10,6 +10,7 @@ import numpy as np
 
 from netdsl import passes
 from netdsl.arrays import Array
+from netdsl.backend.registry import Device
 from netdsl.backend.target import Target
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, TensorType
@@ -67,7 +68,7 @@ def prediction(network: Network, target: Target[Any]) -> Subject:
     return Subject(network.name, with_batch(network.graph, size), size, False, program, feeds)
 
 
-def training_step(network: Network, batch: int | None, device: str, threads: int | None = None) -> Subject:
+def training_step(network: Network, batch: int | None, device: Device, threads: int | None = None) -> Subject:
     """A step on so many samples, by default those of the section, with fresh weights and random data.
 
     Raises NetError where no section says how to train, where the device has not what it asks for, and where a layer
