@@ -20,7 +20,7 @@ from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary
 from netdsl.cpu.contract.plan import plan_contract
-from netdsl.cpu.contract.task import Options
+from netdsl.cpu.contract.problem import Options
 from netdsl.cpu.threads.team import Team
 from netdsl.ir import TensorType
 from netdsl.native import host

@@ -9,7 +9,7 @@ from typing import Any
 from netdsl.backend.elementwise import ELEMENTWISE
 from netdsl.backend.step import Plan
 from netdsl.cpu.contract.plan import plan_contract
-from netdsl.cpu.contract.task import Options
+from netdsl.cpu.contract.problem import Options
 from netdsl.cpu.kernels.gather import plan_gather
 from netdsl.cpu.kernels.map import plan_elementwise
 from netdsl.cpu.kernels.non_max_suppression import plan_suppress

@@ -18,7 +18,7 @@ from netdsl.cpu import planners, views
 from netdsl.cpu.ceilings import ceilings
 from netdsl.cpu.clock import Clock
 from netdsl.cpu.codegen.library import CACHE
-from netdsl.cpu.contract.task import Options
+from netdsl.cpu.contract.problem import Options
 from netdsl.cpu.link import Linked, link
 from netdsl.cpu.step import Step
 from netdsl.cpu.tasks import Room, tasks

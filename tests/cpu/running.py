@@ -8,7 +8,7 @@ from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
 from netdsl.cpu.contract.arguments import WORKSPACE_BYTES
 from netdsl.cpu.contract.plan import plan_contract
-from netdsl.cpu.contract.task import Options
+from netdsl.cpu.contract.problem import Options
 from netdsl.cpu.link import link
 from netdsl.ir import TensorType
 from netdsl.primitives.epilogue import NOTHING

@@ -5,7 +5,7 @@ import pytest
 
 from netdsl.cpu.contract.arguments import BAND, DIRECT, GATHER
 from netdsl.cpu.contract.geometry import backward, cut, forward, geometry, run_chunks, runs, split
-from netdsl.cpu.contract.task import Options
+from netdsl.cpu.contract.problem import Options
 from netdsl.ir import TensorType
 from netdsl.ir.op import ShapeError
 from netdsl.primitives import Contract

@@ -10,7 +10,7 @@ from netdsl.cpu.contract import plan as contract_plan
 from netdsl.cpu.contract.arguments import TILE_BYTES
 from netdsl.cpu.contract.correlate_plan import Correlations
 from netdsl.cpu.contract.geometry import geometry
-from netdsl.cpu.contract.task import Options, Task
+from netdsl.cpu.contract.problem import Options, Problem
 from netdsl.cpu.contract.winograd import SQUARES, input_values, result_values, weight_values
 from netdsl.cpu.contract.winograd_cut import Tiles, best_cut
 from netdsl.cpu.contract.winograd_plan import WinogradTiles
@@ -126,7 +126,7 @@ def test_threads_do_not_change_bits(edge, monkeypatch):
     assert len(set(found)) == 1
 
 
-def task(x, features, options, role="forward", kernel=3, stride=1, dilation=1, groups=1):
+def problem(x, features, options, role="forward", kernel=3, stride=1, dilation=1, groups=1):
     """A convolution that keeps the size of its map."""
     pad = (dilation * (kernel // 2),) * 2
     op = Contract(
@@ -137,7 +137,7 @@ def task(x, features, options, role="forward", kernel=3, stride=1, dilation=1, g
     views = [View.dense(k, TensorType(s)) for k, s in enumerate((x, w, y))]
     g = geometry(op, *views)
     operands, result = (views[:2], views[2]) if role == "forward" else (views[:0:-1], views[0])
-    return Task(role, g, operands, result, NOTHING, options)
+    return Problem(role, g, operands, result, NOTHING, options)
 
 
 REFUSED = {
@@ -152,12 +152,12 @@ REFUSED = {
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_it_does_not_fit(why):
     given = {"options": Options(2), **REFUSED[why]}
-    assert WinogradTiles(4).applies(task((1, 56, 56, 64), 64, Options(2)))
-    assert not WinogradTiles(4).applies(task((1, 56, 56, 64), 64, **given))
+    assert WinogradTiles(4).applies(problem((1, 56, 56, 64), 64, Options(2)))
+    assert not WinogradTiles(4).applies(problem((1, 56, 56, 64), 64, **given))
 
 
 def chosen(*args, **kwargs):
-    found = contract_plan.choose(task(*args, **kwargs))
+    found = contract_plan.choose(problem(*args, **kwargs))
     return found.edge if isinstance(found, WinogradTiles) else type(found)
 
 
@@ -176,7 +176,7 @@ def test_what_is_chosen(lanes, monkeypatch):
 
 @pytest.mark.parametrize("edge", SQUARES)
 def test_the_choice_does_not_depend_on_threads(edge):
-    costs = {WinogradTiles(edge).cost(task((1, 14, 14, 256), 256, Options(n))) for n in (1, 2, 3, 64)}
+    costs = {WinogradTiles(edge).cost(problem((1, 14, 14, 256), 256, Options(n))) for n in (1, 2, 3, 64)}
     assert len(costs) == 1
 
 

@@ -17,8 +17,8 @@ from netdsl.cpu.contract.costs import weight_cycles
 from netdsl.cpu.contract.depthwise_plan import is_depthwise
 from netdsl.cpu.contract.geometry import Correlation, cut, run_chunks, runs, split
 from netdsl.cpu.contract.panels import Panels, Weights, line_rows, panels_for, tile_cycles
+from netdsl.cpu.contract.problem import Problem
 from netdsl.cpu.contract.step import code
-from netdsl.cpu.contract.task import Task
 from netdsl.cpu.step import Step
 
 # A panel of weights and the rows it meets should stay in the first-level cache for the length of a chunk.
@@ -30,19 +30,19 @@ MAX_PIXELS = 384
 class Correlations:
     """Roles "forward" and "backward_data" as correlations, each a GEMM."""
 
-    def applies(self, task: Task) -> bool:
+    def applies(self, problem: Problem) -> bool:
         """Whether something is summed over channels."""
-        return task.role != "backward_weights" and not is_depthwise(task.geometry)
+        return problem.role != "backward_weights" and not is_depthwise(problem.geometry)
 
-    def cost(self, task: Task) -> float:
+    def cost(self, problem: Problem) -> float:
         """Cycles of one thread."""
-        return sum(_Correlate(c, task).cycles() for c in task.correlations)
+        return sum(_Correlate(c, problem).cycles() for c in problem.correlations)
 
-    def plan(self, task: Task) -> Plan[Step]:
+    def plan(self, problem: Problem) -> Plan[Step]:
         """One step for each correlation."""
-        weights = Weights(task.geometry, task.role, task.operands[1])
-        title = task.geometry.title(task.role)
-        steps = [_Correlate(c, task).step(title, weights) for c in task.correlations]
+        weights = Weights(problem.geometry, problem.role, problem.operands[1])
+        title = problem.geometry.title(problem.role)
+        steps = [_Correlate(c, problem).step(title, weights) for c in problem.correlations]
         return Plan(tuple(steps), weights.steps(), weights.size)
 
 
@@ -53,10 +53,10 @@ def _chunk_terms(panels: Panels) -> int:
 class _Correlate:
     """Plans one correlation."""
 
-    def __init__(self, c: Correlation, task: Task) -> None:
+    def __init__(self, c: Correlation, problem: Problem) -> None:
         self.correlation, self.c = c, c.flattened()
-        self.threads, self.epilogue = task.options.threads, task.epilogue
-        self.operands, self.result = task.operands, task.result
+        self.threads, self.epilogue = problem.options.threads, problem.epilogue
+        self.operands, self.result = problem.operands, problem.result
         self.panels = panels_for(line_rows(self.c), self.c.columns)
         self.block = Arguments(Correlate)
 

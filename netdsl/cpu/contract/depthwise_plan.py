@@ -13,8 +13,8 @@ from netdsl.backend.arguments import Arguments, layout_of
 from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
 from netdsl.cpu.contract.arguments import BUFFER_BYTES, Depthwise, Tap
 from netdsl.cpu.contract.geometry import Correlation, Geometry, forward
+from netdsl.cpu.contract.problem import Problem
 from netdsl.cpu.contract.step import code, depthwise_library, sum_step
-from netdsl.cpu.contract.task import Task
 from netdsl.cpu.step import Code, Step
 from netdsl.native import host
 from netdsl.schedule import View
@@ -31,20 +31,20 @@ def is_depthwise(g: Geometry) -> bool:
 class DepthwiseSums:
     """A sum for every channel; the weights are used as they are."""
 
-    def applies(self, task: Task) -> bool:
+    def applies(self, problem: Problem) -> bool:
         """Whether nothing is summed over channels."""
-        return is_depthwise(task.geometry)
+        return is_depthwise(problem.geometry)
 
-    def cost(self, task: Task) -> float:
+    def cost(self, problem: Problem) -> float:
         """Cycles of one thread: a multiply-add reads two vectors."""
-        g = task.geometry
+        g = problem.geometry
         return math.prod((g.n, *g.y, *g.k)) * -(-g.channels // host.lanes())
 
-    def plan(self, task: Task) -> Plan[Step]:
+    def plan(self, problem: Problem) -> Plan[Step]:
         """One step for each correlation; or the parts of the gradient, and their sum."""
-        if task.role == "backward_weights":
-            return _gradient(task.geometry, task.operands, task.result)
-        return Plan(tuple(_sums(c, task) for c in task.correlations))
+        if problem.role == "backward_weights":
+            return _gradient(problem.geometry, problem.operands, problem.result)
+        return Plan(tuple(_sums(c, problem) for c in problem.correlations))
 
 
 def _block(c: Correlation, g: Geometry) -> Arguments:
@@ -66,16 +66,16 @@ def _block(c: Correlation, g: Geometry) -> Arguments:
     return block
 
 
-def _sums(c: Correlation, task: Task) -> Step:
-    g, operands, epilogue = task.geometry, task.operands, task.epilogue
+def _sums(c: Correlation, problem: Problem) -> Step:
+    g, operands, epilogue = problem.geometry, problem.operands, problem.epilogue
     block = _block(c, g)
-    block.fill(a=Slot(operands[0]), w=Slot(operands[1]), y=Slot(task.result, written=True))
+    block.fill(a=Slot(operands[0]), w=Slot(operands[1]), y=Slot(problem.result, written=True))
     block.fill(low=epilogue.low, high=epilogue.high, kernel=_code("depthwise_sums"))
     if epilogue.bias is not None:
         block.fill(bias=Slot(operands[epilogue.bias]))
     if epilogue.residual is not None:
         block.fill(residual=Slot(operands[epilogue.residual]))
-    return Step(g.title(task.role), _code("depthwise"), block, units=block["rows"])
+    return Step(g.title(problem.role), _code("depthwise"), block, units=block["rows"])
 
 
 def _code(key: str) -> Code:

@@ -14,8 +14,8 @@ from netdsl.cpu.contract.blocks import cut_blocks, fill_gathers, fill_panels, fi
 from netdsl.cpu.contract.depthwise_plan import is_depthwise
 from netdsl.cpu.contract.geometry import Correlation, Geometry, cut, forward, runs, split
 from netdsl.cpu.contract.panels import panels_for
+from netdsl.cpu.contract.problem import Problem
 from netdsl.cpu.contract.step import code, gradient_library, sum_step
-from netdsl.cpu.contract.task import Task
 from netdsl.cpu.step import Code, Step
 from netdsl.native import host
 from netdsl.schedule import View
@@ -29,19 +29,19 @@ UNITS = 8
 class WeightGradients:
     """Role "backward_weights" as a GEMM."""
 
-    def applies(self, task: Task) -> bool:
+    def applies(self, problem: Problem) -> bool:
         """Whether the role is this one, and something is summed over channels."""
-        return task.role == "backward_weights" and not is_depthwise(task.geometry)
+        return problem.role == "backward_weights" and not is_depthwise(problem.geometry)
 
-    def cost(self, task: Task) -> float:
+    def cost(self, problem: Problem) -> float:
         """Cycles of one thread: two multiply-adds of vectors in each."""
-        g = task.geometry
+        g = problem.geometry
         return math.prod((g.n, *g.y, *g.k)) * g.channels * -(-g.f // host.lanes()) / 2
 
-    def plan(self, task: Task) -> Plan[Step]:
+    def plan(self, problem: Problem) -> Plan[Step]:
         """The step, or those of the parts and their sum."""
-        x, y = task.operands[:2]
-        return _plan(task.geometry, x, y, task.result, task.options.threads)
+        x, y = problem.operands[:2]
+        return _plan(problem.geometry, x, y, problem.result, problem.options.threads)
 
 
 def _plan(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Step]:

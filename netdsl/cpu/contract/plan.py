@@ -9,7 +9,7 @@ from netdsl.cpu.contract.correlate_plan import Correlations
 from netdsl.cpu.contract.depthwise_plan import DepthwiseSums
 from netdsl.cpu.contract.geometry import geometry
 from netdsl.cpu.contract.gradient import WeightGradients
-from netdsl.cpu.contract.task import Candidate, Options, Task
+from netdsl.cpu.contract.problem import Candidate, Options, Problem
 from netdsl.cpu.contract.winograd_plan import WinogradTiles
 from netdsl.cpu.step import Step
 from netdsl.primitives import Contract
@@ -36,10 +36,10 @@ def plan_contract(
     order = {"forward": (0, 1, 2), "backward_data": (2, 1, 0), "backward_weights": (0, 2, 1)}[op.role]
     views = (*operands[:2], result)
     g = geometry(op, *(views[k] for k in order))
-    task = Task(op.role, g, operands, result, epilogue, options)
-    return choose(task).plan(task)
+    problem = Problem(op.role, g, operands, result, epilogue, options)
+    return choose(problem).plan(problem)
 
 
-def choose(task: Task) -> Candidate:
+def choose(problem: Problem) -> Candidate:
     """The cheapest algorithm that applies."""
-    return min((c for c in CANDIDATES if c.applies(task)), key=lambda c: c.cost(task))
+    return min((c for c in CANDIDATES if c.applies(problem)), key=lambda c: c.cost(problem))

@@ -10,8 +10,8 @@ from netdsl.cpu.contract import gemm
 from netdsl.cpu.contract.arguments import Winograd, WinogradWeights
 from netdsl.cpu.contract.geometry import Correlation
 from netdsl.cpu.contract.panels import KernelTable, Panels, Weights
+from netdsl.cpu.contract.problem import Problem
 from netdsl.cpu.contract.step import winograd_library
-from netdsl.cpu.contract.task import Task
 from netdsl.cpu.contract.winograd_cut import Cut, Tiles, best_cut, weight_cycles
 from netdsl.cpu.step import Code, Step
 from netdsl.native import host
@@ -23,37 +23,37 @@ class WinogradTiles:
     def __init__(self, edge: int) -> None:
         self.edge = edge
 
-    def applies(self, task: Task) -> bool:
+    def applies(self, problem: Problem) -> bool:
         """Whether it is a dense 3x3 convolution at distance 1, with a vector of channels on both sides."""
-        if task.options.exact or task.role == "backward_weights" or len(task.correlations) != 1:
+        if problem.options.exact or problem.role == "backward_weights" or len(problem.correlations) != 1:
             return False
-        (c,) = task.correlations
+        (c,) = problem.correlations
         return c.groups == 1 and min(c.channels, c.columns) >= host.lanes() and _is_three_by_three(c)
 
-    def cost(self, task: Task) -> float:
+    def cost(self, problem: Problem) -> float:
         """Cycles of one thread; those of the weights count where they change from run to run."""
-        tiles = self._tiles(task)
+        tiles = self._tiles(problem)
         cycles = best_cut(tiles, 1, host.lanes()).cycles
-        return cycles if task.options.fixed else cycles + weight_cycles(tiles)
+        return cycles if problem.options.fixed else cycles + weight_cycles(tiles)
 
-    def plan(self, task: Task) -> Plan[Step]:
+    def plan(self, problem: Problem) -> Plan[Step]:
         """The step, and those of the weights: panels of their taps, which become panels of positions."""
-        (c,) = task.correlations
-        tiles = self._tiles(task)
-        cut = best_cut(tiles, task.options.threads, host.lanes())
-        title = f"{task.geometry.title(task.role)} winograd {self.edge}x{self.edge}"
-        weights = Weights(task.geometry, task.role, task.operands[1], SCRATCH)
+        (c,) = problem.correlations
+        tiles = self._tiles(problem)
+        cut = best_cut(tiles, problem.options.threads, host.lanes())
+        title = f"{problem.geometry.title(problem.role)} winograd {self.edge}x{self.edge}"
+        weights = Weights(problem.geometry, problem.role, problem.operands[1], SCRATCH)
         weights.add(c, cut.panels)
         pack = (
             *weights.steps(),
             _weights_step(title.replace("contract", "transform weights of"), tiles, cut.panels),
         )
         units = -(-tiles.count // cut.tiles) * cut.splits
-        step = Step(title, _code("winograd"), _block(task, c, tiles, cut), units=units)
+        step = Step(title, _code("winograd"), _block(problem, c, tiles, cut), units=units)
         return Plan((step,), pack, tiles.positions * _position_bytes(tiles, cut.panels))
 
-    def _tiles(self, task: Task) -> Tiles:
-        (c,) = task.correlations
+    def _tiles(self, problem: Problem) -> Tiles:
+        (c,) = problem.correlations
         return Tiles(self.edge, c.source[0], c.count[1], c.count[2], c.channels, c.columns)
 
 
@@ -82,22 +82,22 @@ def _weights_step(title: str, tiles: Tiles, panels: Panels) -> Step:
     return Step(title, _code("winograd_weights"), block, units=panels.count)
 
 
-def _block(task: Task, c: Correlation, tiles: Tiles, cut: Cut) -> Arguments:
+def _block(problem: Problem, c: Correlation, tiles: Tiles, cut: Cut) -> Arguments:
     """The argument block."""
     block = Arguments(Winograd, channels=c.channels, features=c.columns, edge=tiles.edge)
     block.fill(height=c.source[2], width=c.source[3], a_pixel=4 * c.width)
     block.fill(origin_y=c.offsets[1][0], origin_x=c.offsets[2][0])
     block.fill(rows=c.count[1], columns=c.count[2], c_pixel=4 * c.pitch)
     block.fill(tiles=tiles.count, tile_rows=tiles.rows, tile_columns=tiles.columns)
-    block.fill(a=Slot(task.operands[0]), b=Slot(start_of(PACKED)), c=Slot(task.result, written=True))
+    block.fill(a=Slot(problem.operands[0]), b=Slot(start_of(PACKED)), c=Slot(problem.result, written=True))
     block.fill(input_kernel=_code(f"winograd_input_{tiles.edge}"))
     block.fill(result_kernel=_code(f"winograd_result_{tiles.edge}"))
-    epilogue = task.epilogue
+    epilogue = problem.epilogue
     block.fill(low=epilogue.low, high=epilogue.high)
     if epilogue.bias is not None:
-        block.fill(bias=Slot(task.operands[epilogue.bias]))
+        block.fill(bias=Slot(problem.operands[epilogue.bias]))
     if epilogue.residual is not None:
-        block.fill(residual=Slot(task.operands[epilogue.residual]))
+        block.fill(residual=Slot(problem.operands[epilogue.residual]))
     _fill_cut(block, tiles, cut)
     _fill_panels(block, tiles, cut.panels)
     return block

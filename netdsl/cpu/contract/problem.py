@@ -28,7 +28,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Task:
+class Problem:
     """A contraction to be planned: `operands` are the two factors, then those of the epilogue."""
 
     role: str
@@ -49,11 +49,11 @@ class Task:
 class Candidate(Protocol):
     """An algorithm for contractions."""
 
-    def applies(self, task: Task) -> bool:
-        """Whether it can do the task."""
+    def applies(self, problem: Problem) -> bool:
+        """Whether it can do the problem."""
 
-    def cost(self, task: Task) -> float:
+    def cost(self, problem: Problem) -> float:
         """Cycles of one thread, the same for any number of threads, so that all make the same choice."""
 
-    def plan(self, task: Task) -> Plan[Step]:
+    def plan(self, problem: Problem) -> Plan[Step]:
         """The steps."""
