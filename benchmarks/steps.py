@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from netdsl.cpu.link import link
-from netdsl.cpu.threads.phases import Phases, Task, Touch
-from netdsl.ir import TensorType
-from netdsl.schedule import View
+from netdsl.cpu.threads.phases import EVERYTHING, Phases, Task
 
 #: Long enough that every step is worth all threads.
 NANOSECONDS = 1e6
@@ -13,5 +11,4 @@ NANOSECONDS = 1e6
 
 def in_turn(steps, threads):
     """The steps as a program in which each waits for the one before."""
-    all_of_it = [Touch(0, 1, True, View.dense(0, TensorType(())))]
-    return Phases(link(steps).table, [Task(NANOSECONDS, s.units, all_of_it) for s in steps], threads)
+    return Phases(link(steps).table, [Task(NANOSECONDS, s.units, [EVERYTHING]) for s in steps], threads)

@@ -15,6 +15,7 @@ from netdsl.cpu.codegen.library import Kernel, KernelLibrary, once
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.link import link
 from netdsl.cpu.step import Code, Step
+from netdsl.cpu.threads.phases import EVERYTHING, Phases, Task
 from netdsl.cpu.threads.team import shared_team
 from netdsl.native import host
 from netdsl.native.emit import Emitter, Value
@@ -71,27 +72,33 @@ def _level(data: Array, threads: int) -> Level:
 def _seconds(kernel: str, source: Array, to: Array, threads: int) -> float:
     """The best time of a pass over the data; other load only ever adds to a sample."""
     block = Arguments(Stream, source=source, to=to, count=source.size, passes=1)
-    table = link([Step(kernel, Code(_library, kernel), block)]).table
-    passes = _passes(block, table)
+    rows = link([Step(kernel, Code(_library, kernel), block)]).table
+    passes = _passes(block, _each(rows, 1))
+    every = _each(rows, threads)
     samples = list[float]()
     began = time.perf_counter()
     while (past := time.perf_counter() - began) < ALL or (len(samples) < FEWEST and past < LONGEST):
-        samples.append(_time(table, threads))
+        samples.append(_time(every))
     return min(samples) / passes
 
 
-def _passes(block: Arguments, table: NDArray[np.int64]) -> int:
+def _each(rows: NDArray[np.int64], threads: int) -> Phases:
+    """A share for each thread."""
+    return Phases(rows.copy(), [Task(LONGEST * 1e9, threads, [EVERYTHING])], threads)
+
+
+def _passes(block: Arguments, alone: Phases) -> int:
     """How many passes take a thread that waits for no other the time of a sample."""
     passes = 1
-    while (seconds := min(_time(table, 1) for _ in range(3))) < SAMPLE:
+    while (seconds := min(_time(alone) for _ in range(3))) < SAMPLE:
         passes = max(2 * passes, min(100 * passes, round(SAMPLE * passes / seconds)))
         block.put(passes=passes)
     return passes
 
 
-def _time(table: NDArray[np.int64], threads: int) -> float:
+def _time(program: Phases) -> float:
     start = time.perf_counter()
-    shared_team(threads).run(table)
+    shared_team(program.threads).run(program)
     return time.perf_counter() - start
 
 

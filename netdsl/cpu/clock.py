@@ -13,14 +13,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from llvmlite import ir
-from numpy.typing import NDArray
 
 from netdsl.backend.arguments import Address, Arguments, Block
 from netdsl.backend.target import Times
 from netdsl.cpu.codegen.library import Kernel, KernelLibrary, once
 from netdsl.cpu.link import link
 from netdsl.cpu.step import Code, Step
+from netdsl.cpu.threads.phases import EVERYTHING, Phases, Task
 from netdsl.cpu.threads.team import Team
+from netdsl.cpu.threads.team_drivers import ROW_WORDS
 from netdsl.native.emit import I8, I32, Emitter
 
 _WINDOWS = sys.platform == "win32"
@@ -38,15 +39,20 @@ class Clock:
     The first step of all is a reading too: how long one takes is left out of the times.
     """
 
-    def __init__(self, table: NDArray[np.int64]) -> None:
-        self._words = np.zeros((len(table) + 2, 2), np.int64)
+    def __init__(self, program: Phases) -> None:
+        count = len(program.rows)
+        self._words = np.zeros((count + 2, 2), np.int64)
         self._steps = [
             Step("clock", Code(_library, "clock"), Arguments(Stamp, at=row)) for row in self._words
         ]
         readings = link(self._steps).table
-        self._table = np.empty((len(readings) + len(table), *table.shape[1:]), np.int64)
-        self._table[0] = readings[0]
-        self._table[1::2], self._table[2::2] = readings[1:], table
+        rows = np.empty((len(readings) + count, ROW_WORDS), np.int64)
+        rows[0], rows[1::2], rows[2::2] = readings[0], readings[1:], program.rows
+        # A reading waits for all steps before it, and those behind it wait for the reading.
+        reading = Task(0.0, 1, [EVERYTHING])
+        pairs = [(task, reading) for task in program.tasks]
+        tasks = [reading, reading, *itertools.chain.from_iterable(pairs)]
+        self._program, self._keep = Phases(rows, tasks, program.threads), (program, readings)
 
     def runs(self, team: Team, repeats: int) -> list[Times]:
         """Start and end of each step in seconds, for each of so many runs."""
@@ -55,7 +61,7 @@ class Clock:
         return [_pairs(times[1:], reading) for times in found]
 
     def _run(self, team: Team) -> list[float]:
-        team.run(self._table)
+        team.run(self._program)
         if _WINDOWS:
             return [
                 float(ticks) * time.get_clock_info("perf_counter").resolution for ticks in self._words[:, 0]

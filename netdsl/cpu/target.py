@@ -142,7 +142,7 @@ class _Executable(Executable):
 
     @override
     def timeline(self, repeats: int) -> list[Times]:
-        return Clock(self.run_table).runs(self._team, repeats)
+        return Clock(self.phases).runs(self._team, repeats)
 
     def listing(self, form: Listing) -> str:
         """LLVM IR or assembly of the generated kernels."""

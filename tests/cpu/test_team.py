@@ -8,11 +8,9 @@ import pytest
 from netdsl import machine
 from netdsl.cpu.link import link
 from netdsl.cpu.threads import team as team_module
-from netdsl.cpu.threads.phases import Phases, Task, Touch
+from netdsl.cpu.threads.phases import EVERYTHING, Phases, Task
 from netdsl.cpu.threads.team import Team, shared_team
-from netdsl.ir import TensorType
 from netdsl.primitives import Contract
-from netdsl.schedule import View
 from netdsl.source import NetWarning
 from tests.cpu.running import aligned, contraction
 
@@ -25,8 +23,7 @@ def program(a, b, result, threads):
     steps = [*plan.pack, *plan.steps]
     for step in steps:
         step.args.bind(lambda buffer: places[buffer].ctypes.data)
-    everything = [Touch(0, 1, True, View.dense(0, TensorType(())))]
-    tasks = [Task(ns, units, everything) for ns, units in ((1e3, 1), (1e5, 7), (1e5, None))]
+    tasks = [Task(ns, units, [EVERYTHING]) for ns, units in ((1e3, 1), (1e5, 7), (1e5, None))]
     linked = link(steps)
     rows = np.tile(linked.table, (20, 1))
     tasks = [tasks[k % 3] for k in range(len(rows))]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from netdsl.backend.step import SCRATCH, start_of
 from netdsl.cpu.threads.team_drivers import PHASE_WORDS
 from netdsl.schedule import View
 
@@ -41,6 +42,10 @@ class Touch:
         return not inside or self.view.overlaps(other.view)
 
 
+#: What a step touches that no other may run beside.
+EVERYTHING = Touch(0, 2**63 - 1, True, start_of(SCRATCH))
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a team must know of a step: about how long one thread takes, into how many it can be cut (see `Step`),
@@ -62,7 +67,7 @@ class Phases:
     """
 
     def __init__(self, rows: NDArray[np.int64], tasks: Sequence[Task], threads: int) -> None:
-        self.rows, self._tasks, self._threads = rows, tasks, threads
+        self.rows, self.tasks, self.threads = rows, tasks, threads
         found, first = [], 0
         for phase in _phases(tasks):
             shares, total = _shares(phase, threads)
@@ -73,7 +78,7 @@ class Phases:
 
     def only(self, number: int) -> Phases:
         """One step alone."""
-        return Phases(self.rows[number : number + 1].copy(), self._tasks[number : number + 1], self._threads)
+        return Phases(self.rows[number : number + 1].copy(), self.tasks[number : number + 1], self.threads)
 
 
 def _phases(tasks: Sequence[Task]) -> Iterator[list[Task]]:
