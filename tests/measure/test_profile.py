@@ -17,6 +17,7 @@ from netdsl.cli.main import main
 from netdsl.cpu import ceilings
 from netdsl.cpu.link import link
 from netdsl.cpu.step import Code, Step
+from netdsl.cpu.threads.phases import EVERYTHING, Phases, Task
 from netdsl.cpu.threads.team import shared_team
 from netdsl.measure.profile import Profile, Spent, profile
 from netdsl.measure.subject import prediction, training_step
@@ -61,8 +62,8 @@ def test_every_byte_is_copied(threads):
     source = np.arange(1 << 13, dtype=np.float32)
     to = np.zeros_like(source)
     block = Arguments(ceilings.Stream, source=source, to=to, count=source.size, passes=2)
-    table = link([Step("copy", Code(ceilings._library, "copy"), block)]).table
-    shared_team(threads).run(table)
+    rows = link([Step("copy", Code(ceilings._library, "copy"), block)]).table
+    shared_team(threads).run(Phases(rows, [Task(1e6, threads, [EVERYTHING])], threads))
     np.testing.assert_array_equal(to, source)
 
 
@@ -93,7 +94,13 @@ def test_every_sum_is_that_of_the_steps():
 
 def part(name, seconds, limit, bound="compute", **more):
     source = Source("nets/photos.net", "\n" * 40)
-    given = {"layer": name, "along": ("batch_norm", "relu"), "kind": "contract forward", "node": name}
+    given = {
+        "layer": name,
+        "along": ("batch_norm", "relu"),
+        "kind": "contract forward",
+        "node": name,
+        "gpu": None,
+    }
     given |= {"span": Span(source, 11, 12), "steps": 1, "seconds_all": seconds, "bytes": 1 << 20}
     values = {"flops": 10**8, "best": None if limit is None else {bound: limit}, **given, **more}
     return Spent(f"contract forward 3x3 64->64 @ {len(name)}x56", seconds=seconds, **values)
