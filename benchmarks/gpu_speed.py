@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import alternate
 
 import netdsl
 from netdsl import passes
 from netdsl.ir import TensorType
 from netdsl.ir.types import NUMPY_DTYPE
+from netdsl.measure.timing import alternate
 from netdsl.ops.initializers import initialize
 from netdsl.primitives import Input, Param, PrimitiveBuilder
 from netdsl.runtime import Program
@@ -202,7 +202,7 @@ def measured(
         contenders["torch"] = theirs()
         for run in contenders.values():
             run()
-    medians = alternate(contenders, rounds)
+    medians = {who: 1e3 * timing.median for who, timing in alternate(contenders, rounds).items()}
     row: dict[str, Any] = {f"{who} ms": round(ms, 4) for who, ms in medians.items()}
     if "torch" in medians:
         row["ratio"] = round(weight * medians["torch"] / medians["ours"], 3)

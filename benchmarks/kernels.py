@@ -18,7 +18,7 @@ from steps import in_turn
 
 from netdsl.backend.memory import aligned_bytes
 from netdsl.backend.step import PACKED, SCRATCH
-from netdsl.cpu.codegen.library import Kernel, KernelLibrary
+from netdsl.cpu.ceilings import ceilings
 from netdsl.cpu.contract.plan import plan_contract
 from netdsl.cpu.contract.problem import Options
 from netdsl.cpu.threads.team import Team
@@ -57,31 +57,6 @@ SHAPES = {
     "lenet dense3 b1": (1, (), 84, 1, 10, 1, 0, 1),
 }
 ROLES = ("forward", "backward_data", "backward_weights")
-
-
-def peak(threads, pool):
-    """GF/s of independent multiply-adds in registers."""
-    rounds, chains = 20000, 10
-
-    def emit(e):
-        block, *_ = e.args
-        a = e.load(e.f32s, block)
-        with e.loop(0, rounds, 1, [e.constant(e.f32s, k) for k in range(chains)]) as loop:
-            values = loop.carried
-            for _ in range(4):
-                values = [e.fma(v, a, a) for v in values]
-            loop.next(*values)
-        total = loop.results[0]
-        for v in loop.results[1:]:
-            total = e.b.fadd(total, v)
-        with e.when(e.less(e.add(block, 0), 0)):
-            e.store(total, block)
-
-    library = KernelLibrary("peak", {"peak": Kernel(emit)})
-    block = aligned_bytes(64)
-    steps = np.array([[library.address("peak"), block.ctypes.data]], np.int64)
-    best = min(sample(lambda: pool.run(steps), 1) for _ in range(30))
-    return threads * rounds * chains * 8 * host.lanes() / best / 1e9
 
 
 def sample(run, count):
@@ -173,7 +148,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.3, help="for each shape and role")
     options = parser.parse_args()
     pool = Team(options.threads)
-    top = peak(options.threads, pool)
+    top = ceilings(options.threads).peak / 1e9
     if not options.no_torch:
         import torch
 

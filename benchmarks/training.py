@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Row, alternate, arguments, row, show
+from common import Row, arguments, row, show
 from torch import nn
 
 import netdsl
 from netdsl import passes
+from netdsl.measure.timing import alternate
 from netdsl.ops.initializers import initialize
 from netdsl.train import train_settings
 from netdsl.train.recipe import Recipe

@@ -20,6 +20,8 @@ from netdsl.source import Diagnostic, NetError
 EXTRAS = {
     "pillow": "image",
     "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "openvino": "peers",
     "soundfile": "sound",
     "zarr": "zarr",
     "numba-cuda": "gpu",

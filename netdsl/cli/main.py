@@ -32,6 +32,7 @@ COMMANDS = {
     "explain-shape": "how the shape of a layer came about",
     "compile": "compile a network and report what was done",
     "profile": "where the time of a run goes, step by step",
+    "bench": "how long a network takes, beside other programs",
     "train": "train a network on the data that its file names",
     "eval": "evaluate a trained network on its test data",
     "run": "run a trained network on arrays or an image",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from netdsl.arrays import Array
 from netdsl.data import Preparation, Said, Usage
@@ -73,17 +74,22 @@ def _weights(network: Network, checkpoint: Path | None) -> tuple[Mapping[str, Ar
 
 
 def _export_onnx(graph: Graph, path: Path, weights: Mapping[str, Array], usage: Usage | None) -> None:
-    from netdsl.interop.onnx import to_onnx
-
-    log = Log()
-    try:
-        model = to_onnx(DeadCode().run(DropAux().run(graph, log), log), weights)
-    except ValueError as error:
-        raise _error(str(error), "write a .netdsl") from error
+    model = inference_model(graph, weights)
     if usage is not None:
         entry = model.metadata_props.add()
         entry.key, entry.value = "netdsl.usage", json.dumps(usage.to_json())
     atomic_write(path, model.SerializeToString())
+
+
+def inference_model(graph: Graph, weights: Mapping[str, Array]) -> Any:
+    """A graph of ops, without what only training has, as an ONNX model; NetError where ONNX lacks an op."""
+    from netdsl.interop.onnx import to_onnx
+
+    log = Log()
+    try:
+        return to_onnx(DeadCode().run(DropAux().run(graph, log), log), weights)
+    except ValueError as error:
+        raise _error(str(error), "write a .netdsl") from error
 
 
 def _error(message: str, fix: str | None = None) -> NetError:

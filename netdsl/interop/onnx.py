@@ -6,7 +6,8 @@ between transposes, which cancel where two such ops follow each other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,14 @@ _ELEMENT = {"f32": TensorProto.FLOAT, "i64": TensorProto.INT64, "bool": TensorPr
 
 
 class OnnxGraph:
-    """An `OnnxBuilder`: collects nodes and initialisers and makes the model."""
+    """An `OnnxBuilder`: collects nodes and initialisers and makes the model.
+
+    Nodes are named after the `layer` that they compute: `stage1.conv1/Conv`, and of several `stage1.conv1/Add_1`.
+    """
 
     def __init__(self) -> None:
+        self.layer = "netdsl"
+        self._taken: Counter[str] = Counter()
         self._nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._transposed: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -38,8 +44,11 @@ class OnnxGraph:
 
     def nodes(self, op_type: str, results: int, *inputs: str, **attributes: Any) -> tuple[str, ...]:
         """Add a node with several results; returns their names."""
-        name = f"netdsl/{op_type}_{len(self._nodes)}"
-        names = (name, *(f"{name}_{k}" for k in range(1, results)))
+        name = f"{self.layer}/{op_type}"
+        self._taken[name] += 1
+        if self._taken[name] > 1:
+            name = f"{name}_{self._taken[name] - 1}"
+        names = (name, *(f"{name}.{k}" for k in range(1, results)))
         self._nodes.append(helper.make_node(op_type, list(inputs), list(names), name, **attributes))
         return names
 
@@ -74,14 +83,26 @@ class OnnxGraph:
         return self.transpose(x, (0, *range(2, rank), 1)) if rank > 2 else x
 
     def model(self, inputs: Mapping[str, TensorType], outputs: Mapping[str, TensorType]) -> onnx.ModelProto:
-        """The model, checked by onnx."""
+        """The model, checked by onnx; transposes that were undone, and are read by nobody, are not in it.
+
+        Runtimes would compute them, and fuse nothing with a layer that they read.
+        """
         ins, outs = ([_info(name, t) for name, t in side.items()] for side in (inputs, outputs))
-        graph = helper.make_graph(self._nodes, "netdsl", ins, outs, self.initializers)
+        graph = helper.make_graph(self._needed(outputs), "netdsl", ins, outs, self.initializers)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )
         onnx.checker.check_model(model, full_check=True)
         return model
+
+    def _needed(self, outputs: Collection[str]) -> list[onnx.NodeProto]:
+        """The nodes that outputs are made of."""
+        wanted, found = {*outputs}, list[onnx.NodeProto]()
+        for node in reversed(self._nodes):
+            if not wanted.isdisjoint(node.output):
+                wanted.update(node.input)
+                found.append(node)
+        return found[::-1]
 
 
 def to_onnx(graph: Graph, weights: Mapping[str, Array] | None = None) -> onnx.ModelProto:
@@ -93,6 +114,7 @@ def to_onnx(graph: Graph, weights: Mapping[str, Array] | None = None) -> onnx.Mo
     g = OnnxGraph()
     names: dict[Value, str] = {}
     for node in graph:
+        g.layer = node.id
         names.update(zip(node.outputs, _translated(g, graph, node, names), strict=True))
     inputs = {n.id: n.types[0] for kind in ("input", "param", "state") for n in graph.leaves(kind)}
     outputs = {}

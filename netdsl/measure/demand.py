@@ -56,6 +56,11 @@ def demands(layout: Layout) -> list[Demand]:
     return [_demand(call, touched.move(call)) for call in layout.lowered.run]
 
 
+def limit(layout: Layout, ceilings: Ceilings) -> float:
+    """The seconds that a run takes at least: of each call the longer of operations and bytes."""
+    return sum(max(demand.limits(ceilings).values()) for demand in demands(layout))
+
+
 def _demand(call: LoweredCall[Any], moved: Sequence[Moved]) -> Demand:
     types = [view.type for view in call.operands]
     return Demand(primitive_flops(call.node, types), primitive_work(call.node, types), tuple(moved))

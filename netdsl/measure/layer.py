@@ -24,11 +24,16 @@ class Layer:
 
 def layer_of(node: Node, ops: Graph) -> Layer:
     """The layer that a node of primitives comes from: of several the one with the most operations."""
-    own = node.origin or (node.id.removeprefix("update of "),)
-    found = list(dict.fromkeys(_layer(name, ops) for name in own))
+    found = layers_in(node, ops)
     main = max(found, key=lambda name: _weight(name, ops))
     along = tuple(ops[name].op.name for name in reversed(found) if name != main and name in ops)
     return Layer(main, along, node.span or (ops[main].span if main in ops else None))
+
+
+def layers_in(node: Node, ops: Graph) -> list[str]:
+    """All layers that a node of primitives comes from."""
+    own = node.origin or (node.id.removeprefix("update of "),)
+    return list(dict.fromkeys(_layer(name, ops) for name in own))
 
 
 def place_text(span: Span | None) -> str:

@@ -44,6 +44,11 @@ class Spent:
     bytes: int
     best: dict[Bound, float] | None
 
+    @staticmethod
+    def nothing(layer: str, span: Span | None) -> Spent:
+        """A layer that takes no step."""
+        return Spent(layer, layer, (), span, "", "", None, 0, 0.0, 0.0, 0, 0, None)
+
     @property
     def limit(self) -> float | None:
         """The seconds that it takes at least."""

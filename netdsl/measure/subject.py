@@ -10,7 +10,6 @@ import numpy as np
 
 from netdsl import passes
 from netdsl.arrays import Array
-from netdsl.backend.registry import Device
 from netdsl.backend.target import Target
 from netdsl.elaborate import Network
 from netdsl.ir import Graph, TensorType
@@ -68,7 +67,7 @@ def prediction(network: Network, target: Target[Any]) -> Subject:
     return Subject(network.name, with_batch(network.graph, size), size, False, program, feeds)
 
 
-def training_step(network: Network, batch: int | None, device: Device, threads: int | None = None) -> Subject:
+def training_step(network: Network, batch: int | None, device: Target[Any]) -> Subject:
     """A step on so many samples, by default those of the section, with fresh weights and random data.
 
     Raises NetError where no section says how to train, where the device has not what it asks for, and where a layer
@@ -81,7 +80,7 @@ def training_step(network: Network, batch: int | None, device: Device, threads: 
     assert objective is not None
     size = batch or _samples(sections)
     check_batch_size(objective, size, FULL_BATCH)
-    target = computer(sections.network, settings, device, threads)
+    target = computer(sections.network, settings, device)
 
     def make(samples: int) -> Graph:
         return passes.training(target).run(step_graph(with_batch(objective, samples), settings))

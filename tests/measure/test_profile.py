@@ -80,8 +80,8 @@ def test_the_ceilings_of_this_machine_are_kept():
 
 
 def test_every_sum_is_that_of_the_steps():
-    network = netdsl.load(LENET, batch=2)
-    for subject in (prediction(network, find_target("cpu", threads=1)), training_step(network, 2, "cpu", 1)):
+    network, target = netdsl.load(LENET, batch=2), find_target("cpu", threads=1)
+    for subject in (prediction(network, target), training_step(network, 2, target)):
         found = profile(subject)
         for by in ("step", "layer", "kind"):
             parts = found.parts(by)

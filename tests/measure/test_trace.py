@@ -66,7 +66,7 @@ def test_blocks_hold_their_layers():
 
 
 def test_a_training_step_has_phases():
-    found = profile(training_step(netdsl.load(EXAMPLES / "lenet5.net"), 2, "cpu", 1))
+    found = profile(training_step(netdsl.load(EXAMPLES / "lenet5.net"), 2, find_target("cpu", threads=1)))
     phases = Counter(e["name"] for e in slices(to_trace(found)) if e["cat"] == "block")
     assert set(phases) == {"forward", "backward", "update"} and phases["backward"] >= RUNS
 

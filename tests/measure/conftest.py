@@ -1,0 +1,3 @@
+from tests.terminal.conftest import folder
+
+__all__ = ["folder"]
