@@ -34,6 +34,7 @@ TYPED = {
         "--watch",
         "--tensorboard",
         "--device",
+        "--exact",
         "--threads",
         "--help",
     },
