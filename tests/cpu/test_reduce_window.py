@@ -113,3 +113,20 @@ def test_padding_gets_no_gradient_where_all_cells_are_minus_infinity():
     (got,) = run_primitive(grad, [x, y, g])
     np.testing.assert_array_equal(got, grad.reference(x, y, g)[0])
     assert got.sum() == g.sum()
+
+
+@pytest.mark.parametrize("kind", ["max", "avg"])
+@pytest.mark.parametrize(
+    ("size", "stride", "pad", "overhang", "length"),
+    [
+        (2, 2, (0, 0), 0, 6),  # every cell is in a window
+        (2, 2, (0, 0), 0, 7),  # the last one is in none
+        (2, 3, (0, 0), 0, 8),  # nor are those between
+        (2, 2, (1, 0), 0, 4),  # as many cells as the windows have, but the first window hangs over
+        (3, 3, (1, 1), 2, 7),
+    ],
+)
+def test_windows_apart_clear_the_cells_between(kind, size, stride, pad, overhang, length):
+    op = ReduceWindow(kind, (size,) * 2, (stride,) * 2, (pad,) * 2, (1, 1), (overhang,) * 2)
+    for channels in (3, 8, 20):
+        both_ways(op, image((2, length, length + stride, channels)))

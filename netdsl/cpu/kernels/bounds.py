@@ -45,6 +45,9 @@ def _window(c: Claims[WindowBlock]) -> None:
     row = 4 * a.c
     large, small = a.n * math.prod(a.size), a.n * math.prod(a.count)
     c.need(min(*a.stride, *a.dilation, *a.window) >= 1, "a step is not positive")
+    if a.whole:
+        reach = [(n - 1) * s + w for n, s, w in zip(a.count, a.stride, a.window, strict=True)]
+        c.need(all(r <= n for r, n in zip(reach, a.size, strict=True)), "a window leaves the input")
     forward = c.step.driver == "reduce_window"
     for name, pixels, pitch in (("x", large, a.x_pitch), ("y", small, a.y_pitch), ("g", small, a.g_pitch)):
         if name in c.step.slots:

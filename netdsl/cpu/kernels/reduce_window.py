@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from netdsl.backend.arguments import Address, Arguments, Block, Three
 from netdsl.backend.step import Slot
@@ -14,9 +17,15 @@ from netdsl.native.emit import Emitter, Value
 from netdsl.primitives import ReduceWindow, ReduceWindowGrad
 from netdsl.schedule import View
 
+#: Cells of a window at most whose loops are written out.
+WRITTEN_OUT = 9
+
 
 class WindowBlock(Block):
-    """Sizes of three spatial axes, leading ones of size 1; the pitches are the bytes from pixel to pixel."""
+    """Sizes of three spatial axes, leading ones of size 1; the pitches are the bytes from pixel to pixel.
+
+    `whole` says that all windows lie inside of the input, `gaps` that there may be cells which are in no window.
+    """
 
     x: Address = 0
     y: Address = 0
@@ -31,6 +40,8 @@ class WindowBlock(Block):
     lo: Three
     hi: Three
     dilation: Three
+    whole: bool
+    gaps: bool
     x_pitch: int = 0
     y_pitch: int = 0
     g_pitch: int = 0
@@ -52,11 +63,12 @@ def plan_window(
     slots = {name: Slot(view) for name, view in zip(_reads(op), operands, strict=True)}
     for name, slot in {**slots, "out": Slot(results[0], written=True)}.items():
         block.fill(**{name: slot, f"{name}_pitch": slot.view.pitch})
-    include = op.include_pad or op.kind == "max"
-    dilated = any(d != 1 for d in op.dilation)
-    key = f"{op.name}-{op.kind}-{int(include)}-{int(dilated)}"
-    emit = functools.partial(_Emit, op.kind, include, dilated)
-    kernel = Kernel(lambda e: emit(e).forward() if forward else emit(e).backward())
+    form = _form(op)
+    axes = zip(x[1:-1], y[1:-1], op.size, op.stride, op.pad, strict=True)
+    gaps = any(w != s or w * count != size or any(pad) for size, count, w, s, pad in axes)
+    block.fill(whole=form.window is not None, gaps=gaps)
+    key = f"{op.name}-{op.kind}-{form.key}"
+    kernel = Kernel(lambda e: _Emit(form, e).forward() if forward else _Emit(form, e).backward())
     title = f"{op.name} {op.kind} {'x'.join(map(str, op.size))} @ {'x'.join(map(str, y[1:]))}"
     return [Step(title, Generated(op.name, key, kernel), block)]
 
@@ -68,6 +80,35 @@ def _reads(op: ReduceWindow | ReduceWindowGrad) -> str:
     return "g" if op.kind == "avg" else "xyg"
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What the code of a kernel depends on.
+
+    `window` has the sizes of windows that are small and lie inside of the input, so that their loops are written out.
+    Windows that are `apart` have no cell in common.
+    """
+
+    kind: str
+    include_pad: bool
+    dilated: bool
+    apart: bool
+    window: tuple[int, ...] | None
+
+    @property
+    def key(self) -> str:
+        sizes = "x".join(map(str, self.window)) if self.window else "any"
+        return f"{self.include_pad:d}-{self.dilated:d}-{self.apart:d}-{sizes}"
+
+
+def _form(op: ReduceWindow | ReduceWindowGrad) -> _Form:
+    include, dilated = op.include_pad or op.kind == "max", any(d != 1 for d in op.dilation)
+    inside = not (dilated or any(map(any, op.pad)) or any(op.overhang))
+    window = (1,) * (3 - len(op.size)) + op.size if inside and math.prod(op.size) <= WRITTEN_OUT else None
+    extents = [(n - 1) * d + 1 for n, d in zip(op.size, op.dilation, strict=True)]
+    apart = all(extent <= stride for extent, stride in zip(extents, op.stride, strict=True))
+    return _Form(op.kind, include, dilated, apart, window)
+
+
 def larger(e: Emitter, total: Value, value: Value) -> Value:
     """The larger one, and NaN once there was one."""
     found = e.b.select(e.b.fcmp_ordered(">", total, value), total, value)
@@ -75,9 +116,9 @@ def larger(e: Emitter, total: Value, value: Value) -> Value:
 
 
 class _Emit:
-    def __init__(self, kind: str, include_pad: bool, dilated: bool, e: Emitter) -> None:
-        self.kind, self.include_pad, self.e = kind, include_pad, e
-
+    def __init__(self, form: _Form, e: Emitter) -> None:
+        self.form, self.kind, self.include_pad, self.e = form, form.kind, form.include_pad, e
+        dilated = form.dilated
         self.block = block = e.fields(e.args[0], WindowBlock)
         self.n, self.c = block.n, block.c
         self.size, self.count, self.window = list(block.size), list(block.count), list(block.window)
@@ -181,23 +222,100 @@ class _Emit:
     ) -> None:
         e = self.e
         start = e.constant(e.f32s, float("-inf") if self.kind == "max" else 0.0)
+
+        def add(cell: Value, total: Value) -> Value:
+            value = self._load(e.add(e.add(source, at), e.mul(cell, self.x_pitch)), count)
+            return larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value)
+
+        total = self._over(spans, start, add)
+        self._store(total if cells is None else e.b.fdiv(total, cells), e.add(target, at), count)
+
+    def _over(
+        self, spans: Sequence[tuple[Value, Value]], start: Value, body: Callable[[Value, Value], Value]
+    ) -> Value:
+        """Carry a value through `body(number of the cell, value)` for the cells of a window, row by row."""
+        e, by = self.e, self.dilation
         (d0, d1), (h0, h1), (w0, w1) = spans
-        by = self.dilation
+        if self.form.window is not None:
+            for z, y, x in itertools.product(*map(range, self.form.window)):
+                row = e.mul(e.add(e.mul(e.add(d0, z), self.size[1]), e.add(h0, y)), self.size[2])
+                start = body(e.add(row, e.add(w0, x)), start)
+            return start
         with e.loop(d0, d1, by[0], [start]) as depth:
             with e.loop(h0, h1, by[1], depth.carried) as height:
                 row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
                 with e.loop(w0, w1, by[2], height.carried) as width:
-                    place = e.add(e.add(source, at), e.mul(e.add(row, width.index), self.x_pitch))
-                    value = self._load(place, count)
-                    total = width.carried[0]
-                    width.next(larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value))
+                    width.next(body(e.add(row, width.index), width.carried[0]))
                 height.next(*width.results)
             depth.next(*height.results)
-        result = depth.results[0] if cells is None else e.b.fdiv(depth.results[0], cells)
-        self._store(result, e.add(target, at), count)
+        return depth.results[0]
 
     def backward(self) -> None:
-        """Units are vectors of channels of an image: each writes its own cells, so windows may overlap."""
+        """The gradient: units write cells of their own."""
+        if self.form.apart:
+            self._rows()
+        else:
+            self._vectors()
+
+    def _rows(self) -> None:
+        """Units are rows of windows, each with the cells up to the next one."""
+        e = self.e
+        first, last = share(e, e.mul(e.mul(self.n, self.count[0]), self.count[1]))
+        with e.loop(first, last) as unit:
+            plane = e.b.sdiv(unit.index, self.count[1])
+            oh = e.sub(unit.index, e.mul(plane, self.count[1]))
+            image = e.b.sdiv(plane, self.count[0])
+            od = e.sub(plane, e.mul(image, self.count[0]))
+            source, target = (
+                e.add(start, e.mul(image, self._image(pitch)))
+                for start, pitch in ((self.block.x, self.x_pitch), (self.block.out, self.out_pitch))
+            )
+            with e.when(self.block.gaps):
+                self._clear(target, od, oh)
+            with e.loop(0, self.count[2]) as ow:
+                number = e.add(e.mul(unit.index, self.count[2]), ow.index)
+                self._channels(functools.partial(self._window, (od, oh, ow.index), number, source, target))
+
+    def _window(
+        self,
+        place: Sequence[Value],
+        number: Value,
+        source: Value,
+        target: Value,
+        at: Value,
+        count: Value | None,
+    ) -> None:
+        e = self.e
+        g, y = (
+            e.add(e.add(start, e.mul(number, pitch)), at)
+            for start, pitch in ((self.block.g, self.g_pitch), (self.block.y, self.y_pitch))
+        )
+        self._spread(place, e.add(source, at), e.add(target, at), g, y, count)
+
+    def _clear(self, target: Value, od: Value, oh: Value) -> None:
+        """Zeros in the rows of an image that belong to a row of windows."""
+        e = self.e
+        (d0, d1), (h0, h1) = self._owned(0, od), self._owned(1, oh)
+        zero = e.constant(e.f32s, 0.0)
+        with e.loop(d0, d1) as depth, e.loop(h0, h1) as height, e.loop(0, self.size[2]) as width:
+            row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
+            cell = e.add(target, e.mul(e.add(row, width.index), self.out_pitch))
+            self._channels(lambda at, count: self._store(zero, e.add(cell, at), count))
+
+    def _owned(self, axis: int, o: Value) -> tuple[Value, Value]:
+        """The indices of window `o` of an axis: up to the next one, those of the first and the last to the ends."""
+        e = self.e
+        start = e.sub(e.mul(o, self.stride[axis]), self.lo[axis])
+        stop = e.min_int(e.add(start, self.stride[axis]), self.size[axis])
+        is_first = e.b.icmp_signed("==", o, e.i64(0))
+        is_last = e.b.icmp_signed("==", o, e.sub(self.count[axis], 1))
+        return (
+            e.b.select(is_first, e.i64(0), e.max_int(start, 0)),
+            e.b.select(is_last, self.size[axis], stop),
+        )
+
+    def _vectors(self) -> None:
+        """Units are vectors of channels of an image, so that windows may overlap."""
         e = self.e
         vectors = e.b.sdiv(e.add(self.c, e.lanes - 1), e.i64(e.lanes))
         first, last = share(e, e.mul(self.n, vectors))
@@ -246,26 +364,21 @@ class _Emit:
         """Add one window's gradient to its cells; all but the place are addresses of vectors of channels."""
         e = self.e
         spans = [self._span(k, o) for k, o in enumerate(place)]
-        (d0, d1), (h0, h1), (w0, w1) = spans
         g = self._load(g_at, count)
         share_ = self._share(place, spans)
         if share_ is not None:
             g = e.b.fdiv(g, share_)
         y = self._load(y_at, count) if self.kind == "max" else g
         zero = e.constant(e.f32s, 0.0)
-        by = self.dilation
-        with e.loop(d0, d1, by[0], [g]) as depth:
-            with e.loop(h0, h1, by[1], depth.carried) as height:
-                row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
-                with e.loop(w0, w1, by[2], height.carried) as width:
-                    number = e.add(row, width.index)
-                    left, add = width.carried[0], g
-                    if self.kind == "max":
-                        seen = self._load(e.add(source, e.mul(number, self.x_pitch)), count)
-                        hit = e.b.fcmp_ordered("==", seen, y)
-                        add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
-                    cell = e.add(target, e.mul(number, self.out_pitch))
-                    self._store(e.b.fadd(self._load(cell, count), add), cell, count)
-                    width.next(left)
-                height.next(*width.results)
-            depth.next(*height.results)
+
+        def give(number: Value, left: Value) -> Value:
+            add = g
+            if self.kind == "max":
+                seen = self._load(e.add(source, e.mul(number, self.x_pitch)), count)
+                hit = e.b.fcmp_ordered("==", seen, y)
+                add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
+            cell = e.add(target, e.mul(number, self.out_pitch))
+            self._store(add if self.form.apart else e.b.fadd(self._load(cell, count), add), cell, count)
+            return left
+
+        self._over(spans, g, give)
