@@ -154,6 +154,11 @@ class _Correlate:
         wanted = -(-self.c.pixels // (4 * self.threads))
         return max(1, min(most, max(4 * tile, -(-wanted // tile) * tile)))
 
+    def _panels_divide(self) -> bool:
+        """Whether the threads divide the panels, not the pixels: each block of pixels reads all weights again."""
+        c = self.c
+        return c.pixels < c.columns and self.panels.count >= 4 * self.threads
+
     def _gather(self, most: int) -> int:
         c = self.c
         found = runs(c)
@@ -196,7 +201,8 @@ class _Correlate:
         self._set_rows(DIRECT, pitch, 4 * c.step[2] * c.width)
         self._taps(most, pitch, pitch * c.source[2], 0, 0, None)
         reach = 4 * c.width * c.step[2]
-        pixels = self._pixels(min(MAX_PIXELS, max(48, BUFFER_BYTES // max(1, min(reach, 4 * most)))))
+        most_pixels = min(MAX_PIXELS, max(48, BUFFER_BYTES // max(1, min(reach, 4 * most))))
+        pixels = most_pixels if self._panels_divide() else self._pixels(most_pixels)
         return self._cut(c.source[0] * c.count[0], c.count[1], max(1, pixels // c.count[2]), pixels)
 
     def _band(self, most: int) -> int:
@@ -237,5 +243,5 @@ class _Correlate:
 
     def _splits(self, blocks: int) -> int:
         """Shares of the panels, where there are fewer blocks of pixels than threads can use."""
-        wanted = 1 if self.threads == 1 else -(-2 * self.threads // blocks)
+        wanted = 1 if self.threads == 1 else -(-4 * self.threads // blocks)
         return max(1, min(self.panels.count, wanted)) if blocks < 2 * self.threads else 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.cpu.codegen.library import Kernel
-from netdsl.native.emit import F32, Emitter, Value
+from netdsl.native.emit import Emitter, Value
 
 
 def kernels() -> dict[str, Kernel]:
@@ -42,32 +42,13 @@ def _copy_runs(e: Emitter) -> None:
             with clipped:
                 first = e.min_int(e.max_int(e.sub(0, start), 0), length)
                 last = e.max_int(e.min_int(e.sub(limit, start), length), first)
-                _zero(e, to, first)
-                _copy(
-                    e,
-                    e.add(to, e.mul(first, 4)),
-                    e.add(row, e.mul(e.add(start, first), 4)),
-                    e.sub(last, first),
-                )
-                _zero(e, e.add(to, e.mul(last, 4)), e.sub(length, last))
+                with e.loop(0, e.mul(length, 4), e.bytes) as vectors:
+                    e.store(e.constant(e.f32s, 0), to, vectors.index)
+                source, inner = e.add(row, e.mul(e.add(start, first), 4)), e.add(to, e.mul(first, 4))
+                with e.loop(0, e.sub(last, first), e.lanes) as vectors:
+                    at, left = e.mul(vectors.index, 4), e.sub(e.sub(last, first), vectors.index)
+                    e.store(e.load_part(e.f32s, e.add(source, at), left), inner, at)
         loop.next(e.add(to, to_step), e.add(start, start_step))
-
-
-def _copy(e: Emitter, to: Value, source: Value, length: Value) -> None:
-    """Copy exactly `length` floats."""
-    whole = e.mul(e.b.and_(length, e.i64(-e.lanes)), 4)
-    with e.loop(0, whole, e.bytes) as loop:
-        e.store(e.load(e.f32s, source, loop.index), to, loop.index)
-    with e.loop(whole, e.mul(length, 4), 4) as loop:
-        e.store(e.load(F32, source, loop.index), to, loop.index)
-
-
-def _zero(e: Emitter, to: Value, length: Value) -> None:
-    whole = e.b.and_(length, e.i64(-e.lanes))
-    with e.loop(0, e.mul(whole, 4), e.bytes) as loop:
-        e.store(e.constant(e.f32s, 0), to, loop.index)
-    with e.loop(e.mul(whole, 4), e.mul(length, 4), 4) as loop:
-        e.store(e.constant(F32, 0), to, loop.index)
 
 
 def _copy_panel(e: Emitter) -> None:
