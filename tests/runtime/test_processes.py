@@ -176,8 +176,8 @@ def test_plans_are_made_for_the_threads_of_the_program(monkeypatch):
     """Not for those of the machine."""
 
     def cuts(threads):
-        fields = ("row_blocks", "column_blocks", "splits")
-        return [[s.args[name] for name in fields] for s in program(threads).steps if s.driver == "correlate"]
+        fields = {"correlate": ("row_blocks", "column_blocks", "splits"), "winograd": ("block_tiles", "splits")}
+        return [[s.args[name] for name in fields.get(s.driver, ())] for s in program(threads).steps]
 
     monkeypatch.setenv("NETDSL_THREADS", "16")
     many = [cuts(n) for n in (1, 16)]
