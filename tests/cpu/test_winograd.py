@@ -216,3 +216,21 @@ def test_exact_is_an_option_of_the_cpu():
         netdsl.device("reference", exact=True)
     with pytest.raises(TypeError, match="exact is True or False"):
         netdsl.device("cpu", exact="no")
+
+
+@pytest.mark.parametrize("channels", [16, 64, 256])
+def test_errors_are_near_those_of_the_plain_sum(channels, monkeypatch):
+    """As documented: against float64, 4x4 within three times the plain sum, 2x2 below it."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 16, 16, channels)), rng.standard_normal((3, 3, channels, 64))
+    op = Contract("forward", (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    arrays = [a.astype(np.float32) for a in (x, w * math.sqrt(2 / 9 / channels))]
+    expected = op.reference(*(a.astype(np.float64) for a in arrays))[0]
+    errors = []
+    for candidate in (Correlations(), WinogradTiles(2), WinogradTiles(4)):
+        monkeypatch.setattr(contract_plan, "CANDIDATES", (candidate,))
+        plan, places, result = contraction(op, arrays, expected.shape)
+        run_steps([*plan.pack, *plan.steps], places)
+        errors.append(np.abs(result - expected).max() / np.abs(expected).max())
+    plain, two, four = errors
+    assert two < plain and four < 3 * plain, errors

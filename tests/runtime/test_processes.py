@@ -176,7 +176,10 @@ def test_plans_are_made_for_the_threads_of_the_program(monkeypatch):
     """Not for those of the machine."""
 
     def cuts(threads):
-        fields = {"correlate": ("row_blocks", "column_blocks", "splits"), "winograd": ("block_tiles", "splits")}
+        fields = {
+            "correlate": ("row_blocks", "column_blocks", "splits"),
+            "winograd": ("block_tiles", "splits"),
+        }
         return [[s.args[name] for name in fields.get(s.driver, ())] for s in program(threads).steps]
 
     monkeypatch.setenv("NETDSL_THREADS", "16")
