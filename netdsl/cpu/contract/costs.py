@@ -4,8 +4,8 @@ from __future__ import annotations
 
 # Weights that are smaller stay in the second-level cache from one block of pixels to the next.
 NEAR_BYTES = 256 * 1024
-# Cycles for a byte of weights: that comes from memory, for which all threads ask; that comes again from the last-level
-# cache.
+# Cycles for a byte of weights: that comes from memory, for which all threads ask at once; that comes again from the
+# last-level cache.
 FIRST, AGAIN = 0.25, 0.05
 
 
