@@ -3,8 +3,8 @@
 `numba.cuda` makes LLVM IR of the text, in which tapes are calls of functions that are only declared; the functions
 are added as a module of their own, and libnvvm, which carries libdevice, makes PTX of both.  Texts that differ in
 their tapes alone go through `numba.cuda` once: that takes ten times as long as all the rest.  A GPU is not needed.
-What is kept on disk is the IR, by the text, and the PTX, by the source; both by the architecture and the versions of
-the compilers too.
+What is kept on disk is the IR, by the text, and the PTX, by the source and the architecture; both by the versions of
+the compilers too.  The IR is the same for all cards.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import inspect
 import linecache
 import math
 import sys
+import zlib
 from collections import ChainMap
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -38,6 +39,8 @@ from netdsl.native.emit import F32, I1, I32, I64
 from netdsl.source import Diagnostic, NetError
 
 CACHE = Cache("cuda")
+OLDEST = (7, 5)
+"""The compute capability of the oldest cards that the compilers write code for."""
 PTX = "ptx"
 """The form in which the emulator takes kernels."""
 #: what shapes the code of tapes beside the tapes themselves
@@ -55,7 +58,7 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
     """
 
     def make() -> str:
-        modules = [_ir_of_text(source, capability)]
+        modules = [_ir_of_text(source)]
         modules += [_ir_of_tapes(source.tapes)] if source.tapes else []
         nvvm = importlib.import_module("numba.cuda.cudadrv.nvvm")
         made: bytes = nvvm.compile_ir(modules, opt=3, arch=f"compute_{capability[0]}{capability[1]}")
@@ -67,9 +70,9 @@ def compile_ptx(source: Source, capability: tuple[int, int]) -> str:
 def _kept(key: str, make: Callable[[], str]) -> str:
     kept = CACHE.load(key)
     if kept is not None:
-        return kept.decode()
+        return zlib.decompress(kept).decode()
     made = make()
-    CACHE.store(key, made.encode())
+    CACHE.store(key, zlib.compress(made.encode()))
     return made
 
 
@@ -87,14 +90,15 @@ def _key(*content: object) -> str:
     return hashlib.sha256(repr((*content, _versions(), _own())).encode()).hexdigest()
 
 
-def _ir_of_text(source: Source, capability: tuple[int, int]) -> str:
+def _ir_of_text(source: Source) -> str:
     """The LLVM IR of a text, with the tapes declared."""
     tapes = tuple(tuple(map(tuple, types_of(program))) for program in source.tapes)
-    key = _key(source.text, source.parameters, source.bounds, tapes, capability, "ir")
-    return _kept(key, lambda: _lowered(source, capability, key))
+    key = _key(source.text, source.parameters, source.bounds, tapes, "ir")
+    return _kept(key, lambda: lowered(source, key))
 
 
-def _lowered(source: Source, capability: tuple[int, int], key: str) -> str:
+def lowered(source: Source, key: str, capability: tuple[int, int] = OLDEST) -> str:
+    """The LLVM IR of a text; nothing but names in it tells for which cards it was made."""
     cuda = _numba_cuda()
     names: dict[str, Any] = {"cuda": cuda, "libdevice": cuda.libdevice, "math": math}
     names |= {name: getattr(cuda.types, name) for name in _TYPES} | _intrinsics()

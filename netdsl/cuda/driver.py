@@ -21,7 +21,7 @@ import numpy as np
 from netdsl.backend.memory import Array, OutOfMemory
 from netdsl.compat import override
 from netdsl.cuda.card import VARIABLE, Bound, BoundLaunch, BoundStep, Card
-from netdsl.cuda.compiler import is_kept
+from netdsl.cuda.compiler import OLDEST, is_kept
 from netdsl.cuda.cubin import compile_cubin, cubin_form
 from netdsl.cuda.launches import Launches, Recorded
 from netdsl.cuda.pages import in_pages
@@ -30,9 +30,6 @@ from netdsl.cuda.streams import bind_streams
 from netdsl.extras import need
 from netdsl.schedule import View
 from netdsl.source import Diagnostic, NetError
-
-OLDEST = (7, 5)
-"""The compute capability of the oldest cards that the compiler writes code for."""
 
 PLAIN_SHARED = 48 * 1024
 """Bytes of dynamic shared memory that a kernel may have without asking."""

@@ -9,6 +9,7 @@ constant index into it.  The address of what is read or written with one instruc
 | `fetch4(r, k, p, i, c)`, `fetch1(r, k, p, i, c)` | `r[k:k + 4]`, or one element, `= p[i:i + 4]` if `c`, else zeros |
 | `put4(p, i, r, k)` | `p[i:i + 4] = r[k:k + 4]` |
 | `spread4(p, i, s, r, k)` | `p[i]`, `p[i + s]`, `p[i + 2 s]`, `p[i + 3 s]` `= r[k:k + 4]` |
+| `thread_again()` | `cuda.threadIdx.x`, which the compiler does not know to be read before |
 | `outer8x4(r, a, b)` and others | `r` of 8 x 4 grows by the products of `a` of 8 and `b` of 4, each rounded once |
 
 One call is one statement for `numba.cuda`, whose time grows with the number of these.
@@ -120,7 +121,14 @@ def tile_intrinsics(cuda: ModuleType, extending: ModuleType) -> dict[str, Callab
 
         return function
 
-    functions = {"take4": take4, "put4": put4, "spread4": spread4}
+    def thread_again(typing: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = ir.FunctionType(ir.IntType(32), [])
+            return builder.asm(kind, "mov.u32 $0, %tid.x;", "=r", [], side_effect=True)
+
+        return types.int32(), generate
+
+    functions = {"take4": take4, "put4": put4, "spread4": spread4, "thread_again": thread_again}
     functions |= {f"fetch{n}": fetching(n) for n in (1, LANES)}
     functions |= {f"outer{high}x{wide}": outer(high, wide) for high, wide in OUTER}
     return {name: extending.intrinsic(function) for name, function in functions.items()}

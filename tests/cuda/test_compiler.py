@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 
 import pytest
 
 from netdsl.cuda.kernels.map import plan_elementwise
 from netdsl.ir import TensorType
-from netdsl.primitives import Map
+from netdsl.primitives import Contract, Map
 from netdsl.scalar import Arg, where
 from netdsl.scalar.expr import Unary
 from netdsl.schedule import View
 
 pytest.importorskip("numba_cuda", reason="compiling for a GPU needs numba-cuda, which is not installed")
 from netdsl.cuda import compiler
-from netdsl.cuda.compiler import compile_ptx
+from netdsl.cuda.compiler import compile_ptx, lowered
+from netdsl.cuda.contract.plan import plan_contract
 
 CARD = (9, 0)
 
@@ -37,6 +39,19 @@ def test_texts_that_differ_in_their_tapes_go_through_numba_once(monkeypatch, tmp
     assert not any(word in text for text in texts for word in (".func", "call", ".f64", ".local"))
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 3
     assert [compile_ptx(s, CARD) for s in sources] == texts
+
+
+def test_the_ir_of_a_text_is_the_same_for_all_cards():
+    """So that numba.cuda, which takes the most time, sees a text once; the names that it gives are its own."""
+    views = [View.dense(k, TensorType(shape)) for k, shape in enumerate([(64, 32), (32, 64), (64, 64)])]
+    multiplied = Contract("forward", precision="bf16")
+    texts = [source(Unary("exp", Arg(0))), plan_contract(multiplied, views[:2], views[2:])[0].source]
+    for text in texts:
+        found = {NAMES.sub("", lowered(text, "key", card)) for card in ((7, 5), (8, 6), (9, 0), (12, 0))}
+        assert len(found) == 1
+
+
+NAMES = re.compile(r"_ZN\w+|_cudapy_smem_\d+|kernel\$\d+")
 
 
 def test_a_toolkit_may_bring_the_compiler(monkeypatch):

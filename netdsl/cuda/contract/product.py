@@ -66,8 +66,8 @@ class _Writer:
             self.a.array()
             self.b.array()
             self.product.finish.declare(out)
-            self._where()
-            core.where()
+            self._where("int32(cuda.threadIdx.x)")
+            self._block()
             self.a.prepare(self.first_row, "rows", self.group)
             self.b.prepare(self.first_column, "columns", self.group)
             self._chunks()
@@ -75,11 +75,15 @@ class _Writer:
         blocks = tile.blocks if self.product.a.wide else tile.narrow_blocks
         return out.source(self.product.parameters(), (tile.threads, blocks))
 
-    def _where(self) -> None:
+    def _where(self, thread: str) -> None:
+        """Where a thread is in the tile."""
+        self.out.add(f"thread = {thread}")
+        self.out.add(f"lane, warp = int32({low('thread', WARP)}), int32({high('thread', WARP)})")
+        self.core.where()
+
+    def _block(self) -> None:
         """The tile, the group and the part of the terms of this block."""
         out, tile = self.out, self.tile
-        out.add("thread = int32(cuda.threadIdx.x)")
-        out.add(f"lane, warp = int32({low('thread', WARP)}), int32({high('thread', WARP)})")
         rest, column = divided(out, "uint32(cuda.blockIdx.x)", "column_tiles")
         rest, row = divided(out, rest, "row_tiles")
         part, group = divided(out, rest, "groups")
@@ -92,26 +96,34 @@ class _Writer:
         out, tile, core = self.out, self.tile, self.core
         with out.block(f"for i in range({tile.high * tile.wide})"):
             out.add("sums[i] = float32(0.0)")
-        start = out.let(f"int32({self.part} * part_terms)")
-        end = out.let(f"int32(min(terms, int32({start} + part_terms)))")
-        chunks = out.let(f"int32({high(f'({end} - {start} + {tile.depth - 1})', tile.depth)})")
-        out.add("step = int32(0)")
-        with out.block(f"while step <= {chunks}"):
-            first = out.let(f"int32({start} + step * {tile.depth})")
-            half = out.let(f"int32((step & 1) * {core.half})")
-            self.a.read(first, end)
-            self.b.read(first, end)
-            with out.block("if step > 0"):
-                core.multiply(out.let(f"int32({core.half} - {half})"))
-            self.a.store(half)
-            self.b.store(half)
-            out.add("cuda.syncthreads()")
-            out.add("step = int32(step + 1)")
+        out.add(f"first = int32({self.part} * part_terms)")
+        end = out.let("int32(min(terms, int32(first + part_terms)))")
+        out.add("half = int32(0)")
+        self._read(end)
+        self._put()
+        with out.block(f"while first < {end}"):
+            out.add(f"first = int32(first + {tile.depth})")
+            self._read(end)
+            core.multiply("half")
+            out.add(f"half = int32({core.half} - half)")
+            self._put()
+
+    def _read(self, end: str) -> None:
+        """A chunk is on its way; of none there is nothing read."""
+        self.a.read("first", end)
+        self.b.read("first", end)
+
+    def _put(self) -> None:
+        """What was read goes to the half of shared memory that nobody reads."""
+        self.a.store("half")
+        self.b.store("half")
+        self.out.add("cuda.syncthreads()")
 
     def _store(self) -> None:
         """Warps side by side put their rows into shared memory, all threads store them."""
         out, tile, finish = self.out, self.tile, self.product.finish
         shift = out.let(f"int64({self.part}) * part_step")
+        self._where("thread_again()")  # what would take registers from the sums while these are computed
         with out.block(f"for warps in range({tile.rows // tile.warp_rows})"):
             out.add("cuda.syncthreads()")
             with out.block(f"if {self.core.warp_row} == warps"):
