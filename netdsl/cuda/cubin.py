@@ -1,17 +1,24 @@
 """From PTX to the machine code of one kind of card, by NVIDIA's linker `nvjitlink`; no card is needed.
 
 A driver could do that too, when a kernel is loaded, but one that is older than the compiler refuses its PTX.
+
+A kernel says how many blocks a multiprocessor shall hold, which bounds the registers of a thread.  Where these do not
+do on some kind of card, so that a thread would put values away into memory, its code is for one block fewer.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 from netdsl.cuda.compiler import CACHE, compile_ptx, key_of
 from netdsl.cuda.step import Source
 from netdsl.extras import need
 from netdsl.source import Diagnostic, NetError
+
+_BLOCKS = re.compile(r"(?<=\.minnctapersm )\d+")
+_SPILLS = re.compile(r"\b[1-9]\d* bytes spill")
 
 
 def compile_cubin(source: Source, capability: tuple[int, int]) -> bytes:
@@ -20,14 +27,14 @@ def compile_cubin(source: Source, capability: tuple[int, int]) -> bytes:
     kept = CACHE.load(key)
     if kept is not None:
         return kept
-    code, _ = assemble(compile_ptx(source, capability), capability)
+    code, *_ = assemble(compile_ptx(source, capability), capability)
     CACHE.store(key, code)
     return code
 
 
 def cubin_form() -> str:
     """The form in which machine code is kept."""
-    return f"cubin {linker_version()}"
+    return f"cubin without spills {linker_version()}"
 
 
 def linker_version() -> tuple[int, int]:
@@ -36,8 +43,21 @@ def linker_version() -> tuple[int, int]:
     return major, minor
 
 
-def assemble(ptx: str, capability: tuple[int, int]) -> tuple[bytes, str]:
-    """The machine code, and what the assembler says of it: registers, memory, spills; NetError if it refuses."""
+def assemble(ptx: str, capability: tuple[int, int]) -> tuple[bytes, str, int]:
+    """The machine code, what the assembler says of it (registers, memory, spills), and the blocks that it is for.
+
+    These are 0 for a kernel that names none.  Errors: NetError if the assembler refuses.
+    """
+    code, said = _assembled(ptx, capability)
+    found = _BLOCKS.search(ptx)
+    blocks = int(found[0]) if found else 0
+    while blocks > 1 and _SPILLS.search(said):
+        blocks -= 1
+        code, said = _assembled(_BLOCKS.sub(str(blocks), ptx), capability)
+    return code, said, blocks
+
+
+def _assembled(ptx: str, capability: tuple[int, int]) -> tuple[bytes, str]:
     linker = _linker()
     major, minor = capability
     handle = linker.create(2, [f"-arch=sm_{major}{minor}", "-verbose"])

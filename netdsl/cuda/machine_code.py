@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from netdsl.cuda.compiler import CACHE, compile_ptx, key_of
-from netdsl.cuda.cubin import assemble, linker_version
+from netdsl.cuda.cubin import assemble, cubin_form
 from netdsl.cuda.occupancy import resident_blocks
 from netdsl.cuda.step import Launch, Source
 
@@ -48,11 +48,13 @@ class MachineCode:
     """The machine code of a kernel for one kind of card.
 
     `registers` of a thread, hardware `barriers` and static `shared` bytes of a block; `stack` bytes of a thread, and
-    those that it stores and loads because registers ran out.  `instructions` has how often each stands in the code,
-    by its whole name; None where nothing was there to read them.
+    those that it stores and loads because registers ran out.  `blocks` are those that a multiprocessor shall hold, by
+    which registers are bounded.  `instructions` has how often each stands in the code, by its whole name; None where
+    nothing was there to read them.
     """
 
     registers: int
+    blocks: int
     barriers: int
     shared: int
     stack: int
@@ -74,15 +76,15 @@ def machine_code(source: Source, capability: tuple[int, int]) -> MachineCode:
     """What becomes of a kernel on cards of a compute capability; no card is needed, and it is kept on disk."""
     tool = _disassembler()
     read = repr((_SAID, _SHARED.pattern, _INSTRUCTION.pattern))
-    key = key_of(source, capability, f"machine code {linker_version()} {tool is not None} {read}")
+    key = key_of(source, capability, f"machine code {cubin_form()} {tool is not None} {read}")
     kept = CACHE.load(key)
     if kept is None:
         ptx = compile_ptx(source, capability)
-        code, said = assemble(ptx, capability)
+        code, said, blocks = assemble(ptx, capability)
         # The assembler counts what the system takes of shared memory for some cards, the PTX never.
         shared = sum(map(int, _SHARED.findall(ptx)))
         found = MachineCode(
-            **_figures(said), shared=shared, instructions=_instructions(code) if tool else None
+            **_figures(said), blocks=blocks, shared=shared, instructions=_instructions(code) if tool else None
         )
         kept = json.dumps(asdict(found)).encode()
         CACHE.store(key, kept)

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import netdsl
 from netdsl import passes
+from netdsl.elaborate import elaborate
 from netdsl.ir import interpret
+from netdsl.ops.expand import expand
 from netdsl.passes.check import random_feeds
 from netdsl.runtime import Program
+from netdsl.source import Source
 from tests.calls import call
 from tests.cuda.card import emulated
 from tests.random_graphs import random_graph
@@ -45,6 +49,26 @@ def test_parts_of_values(seed, monkeypatch):
     device = emulated(monkeypatch)
     pipeline = passes.training if seed % 2 else passes.inference
     compare(pipeline(device).run(drawn(seed, seed % 2 == 1)), seed, device)
+
+
+@pytest.mark.parametrize(
+    ("groups", "rows"),
+    [(1, {"cpu": 0, "cuda": 4, "reference": 4}), (4, {"cpu": 0, "cuda": 0, "reference": 4})],
+)
+def test_an_infinite_weight_that_meets_padding(groups, rows, monkeypatch):
+    """An infinite weight above the middle is multiplied with the padding above, or left out (docs/cuda.md)."""
+    emulated(monkeypatch)
+    text = f"net N {{ input x: [4, 4, 4]; output y = x -> conv(4, 3, pad = same, bias = false, groups = {groups}) }}"
+    graph = expand(elaborate(Source("n.net", text)).graph)
+    for name, wrong in rows.items():
+        device = netdsl.device(name)
+        program = Program(passes.inference(device).run(graph), device)
+        (weight,) = program.weights
+        kernel = np.ones(program.weights[weight].shape, np.float32)
+        kernel[0, 1] = np.inf
+        program.set(weight, kernel)
+        y = program.run({"x": np.ones((1, 4, 4, 4), np.float32)})["y"][0, :, :, 0]
+        assert np.isnan(y[0]).sum() == wrong and np.isinf(y[1:]).all(), name
 
 
 def losses(folder: Path) -> list[float]:

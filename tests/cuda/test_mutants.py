@@ -37,5 +37,14 @@ def test_every_mutant(name):
     assert_caught(caught(name, 1))
 
 
+@pytest.mark.emulated
 def test_some_mutants():
     assert_caught(sum((caught(name, 61) for name in CASES), Counter()))
+
+
+@pytest.mark.parametrize("name", ["map", "reduce rows", "scatter"])
+def test_a_few_mutants(name):
+    """Of kernels that are small: one with bounds, one with shuffles and barriers, one that loops."""
+    found = caught(name, 11)
+    assert_caught(found)
+    assert sum(n for (_, how), n in found.items() if how in ("check", "numbers")) >= 3
