@@ -125,7 +125,8 @@ def app(
                 device, threads=count, precision=None if training else precision, exact=exact
             ),
         )
-        found = bench(subjects, names, rounds, asked=peers is not None)
+        with waiting("measuring"):
+            found = bench(subjects, names, rounds, asked=peers is not None)
         if training:
             found = replace(found, notes=(*found.notes, UNTRAINED))
     if form is Format.json:
@@ -144,8 +145,5 @@ def _subjects(
     from netdsl.measure.subject import prediction, training_step
 
     for size, count in sizes:
-        with waiting("compiling"):
-            network, target = load(size or 1), device(count or None)
-            made = training_step(network, size or None, target) if training else prediction(network, target)
-        with waiting(f"measuring batch {made.batch}"):
-            yield made
+        network, target = load(size or 1), device(count or None)
+        yield training_step(network, size or None, target) if training else prediction(network, target)

@@ -41,9 +41,13 @@ def check_export(path: Path, graph: Graph) -> None:
         raise NetError(Diagnostic("file", f"cannot write {path}: {reason}"))
     if ending == ".onnx":
         need("onnx", "onnx", f"writing {path}", "output")
-        size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))
-        if size > _ONNX_LIMIT:
-            raise _error(f"the weights have {size} bytes; an ONNX file holds 2 GiB", "write a .netdsl")
+        _check_size(graph)
+
+
+def _check_size(graph: Graph) -> None:
+    size = sum(n.types[0].nbytes for kind in ("param", "state") for n in graph.leaves(kind))
+    if size > _ONNX_LIMIT:
+        raise _error(f"the weights have {size} bytes; an ONNX file holds 2 GiB", "write a .netdsl")
 
 
 def export(network: Network, path: Path, checkpoint: Path | None = None) -> None:
@@ -85,6 +89,7 @@ def inference_model(graph: Graph, weights: Mapping[str, Array]) -> Any:
     """A graph of ops, without what only training has, as an ONNX model; NetError where ONNX lacks an op."""
     from netdsl.interop.onnx import to_onnx
 
+    _check_size(graph)
     log = Log()
     try:
         return to_onnx(DeadCode().run(DropAux().run(graph, log), log), weights)

@@ -10,7 +10,7 @@ import numpy as np
 
 from netdsl.arrays import Array
 from netdsl.measure.demand import limit
-from netdsl.measure.peers import PEERS, Runner, onnx_of
+from netdsl.measure.peers import Results, Runner, runner_of
 from netdsl.measure.subject import Subject
 from netdsl.measure.table import time_text
 from netdsl.measure.timing import Timing, alternate
@@ -67,11 +67,11 @@ def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked:
     for subject in subjects:
         name, mode = subject.name, subject.mode
         threads = getattr(subject.program.device, "threads", None)
-        runners, said = _runners(subject, peers, threads or 1, asked)
+        found, said = _runners(subject, peers, threads or 1, asked)
         notes |= dict.fromkeys(said)
         ours = list(subject.run().values())
-        errors = {peer: _error(ours, run()) for peer, run in runners.items()}
-        times = alternate({OURS: subject.run, **runners}, rounds)
+        errors = {peer: _error(ours, results) for peer, (_, results) in found.items()}
+        times = alternate({OURS: subject.run, **{peer: run for peer, (run, _) in found.items()}}, rounds)
         rows.append(Row(subject.batch, threads, times, errors, _limit(subject)))
     return Bench(name, mode, tuple(rows), tuple(notes))
 
@@ -93,12 +93,12 @@ def _error(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
 
 def _runners(
     subject: Subject, names: Sequence[str], threads: int, asked: bool
-) -> tuple[dict[str, Runner], list[str]]:
-    """The peers, ready to run, and what is said of those that are left out."""
-    found, notes = dict[str, Runner](), list[str]()
+) -> tuple[dict[str, tuple[Runner, Results]], list[str]]:
+    """The peers, ready to run, with what they compute, and what is said of those that are left out."""
+    found, notes = dict[str, tuple[Runner, Results]](), list[str]()
     for name in names:
         try:
-            found[name] = PEERS[name](onnx_of(subject, name), subject.feeds, threads)
+            found[name] = runner_of(name, subject, threads)
         except NetError as error:
             if asked:
                 raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netdsl.measure.layer import layers_in, place_text
-from netdsl.measure.peers import onnx_of, onnxruntime_nodes, onnxruntime_peer
+from netdsl.measure.peers import onnx_of, onnxruntime_nodes, runner_of
 from netdsl.measure.profile import Profile, Spent
 from netdsl.measure.table import TOP, run_text, time_text
 from netdsl.measure.timing import alternate
@@ -36,11 +36,11 @@ def beside(p: Profile) -> Beside:
     """Run a peer on the same network, weights and data; NetError where it is not installed, or ONNX lacks an op."""
     subject = p.subject
     threads = getattr(subject.program.device, "threads", 1)
-    model = onnx_of(subject, PEER)
-    times = alternate({"ours": subject.run, PEER: onnxruntime_peer(model, subject.feeds, threads)}, ROUNDS)
+    peer, _ = runner_of(PEER, subject, threads)
+    times = alternate({"ours": subject.run, PEER: peer}, ROUNDS)
     ours, theirs = (times[name].median for name in ("ours", PEER))
     runs = max(FEWEST, min(MOST, round(1 / theirs)))
-    found = onnxruntime_nodes(model, subject.feeds, threads, runs)
+    found = onnxruntime_nodes(onnx_of(subject, PEER), subject.feeds, threads, runs)
     owners = _owners(p)
     layers, other = defaultdict[str, float](float), 0.0
     for name, seconds in found.nodes.items():

@@ -14,7 +14,7 @@ from netdsl.arrays import Array
 from netdsl.extras import need
 from netdsl.interop.export import inference_model
 from netdsl.measure.subject import Subject
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, brief
 
 Results = list[Array]
 """The outputs, in the order of the network."""
@@ -25,12 +25,20 @@ Maker = Callable[[bytes, Mapping[str, Array], int], Runner]
 def onnx_of(subject: Subject, peer: str) -> bytes:
     """The network of a prediction as an ONNX model; NetError without the library, and where ONNX lacks an op."""
     need("onnx", "onnx", f"comparing with {peer}", "peer")
+    return bytes(inference_model(subject.ops, subject.program.state_dict()).SerializeToString())
+
+
+def runner_of(peer: str, subject: Subject, threads: int) -> tuple[Runner, Results]:
+    """A peer, ready to run, and what it computes; NetError where it is not installed, or cannot run the network."""
+    model = onnx_of(subject, peer)
     try:
-        return bytes(inference_model(subject.ops, subject.program.state_dict()).SerializeToString())
-    except ValueError:
-        raise NetError(
-            Diagnostic("peer", "the network has more weights than an ONNX model holds, 2 GiB")
-        ) from None
+        run = PEERS[peer](model, subject.feeds, threads)
+        return run, run()
+    except NetError:
+        raise
+    except Exception as error:  # each has its own kinds
+        line = brief(str(error).strip().partition("\n")[0], 300)
+        raise NetError(Diagnostic("peer", f"{peer} cannot run the network: {line}")) from error
 
 
 def onnxruntime_peer(model: bytes, feeds: Mapping[str, Array], threads: int) -> Runner:

@@ -135,6 +135,29 @@ def test_bench_of_a_training_step_says_what_it_leaves_out(capsys):
     assert status == 0 and out.startswith("LeNet5, training step\n") and "not compared: peers compute" in out
 
 
+def test_a_peer_that_fails_is_a_diagnostic(capsys, monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def fails(*_, **options):
+        raise RuntimeError("no such op\nand much more")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fails)
+    words = ["bench", LENET, "--threads", "1", "--rounds", "1"]
+    status, out, err = run(capsys, *words, "--peers", "onnxruntime")
+    assert (status, out) == (1, "") and err == "error[peer]: onnxruntime cannot run the network: no such op\n"
+    assert "not compared with onnxruntime: onnxruntime cannot run" in run(capsys, *words)[1].replace(
+        "\n  ", " "
+    )
+
+
+def test_a_network_that_only_copies(tmp_path, capsys):
+    (tmp_path / "n.net").write_text("net N { input x: [2, 3]\n output y = x -> flatten }")
+    status, out, _ = run(capsys, "profile", str(tmp_path / "n.net"), "--threads", "1")
+    assert status == 0 and "1 step in 0.0" in out
+    status, out, _ = run(capsys, "bench", str(tmp_path / "n.net"), "--threads", "1", "--rounds", "1")
+    assert status == 0 and out.startswith("N, inference\n")
+
+
 @pytest.mark.parametrize("typed", [[], ["--peers", "openvino"]])
 def test_a_peer_that_is_missing(capsys, monkeypatch, typed):
     """It is named in a note, or is an error where it was asked for."""
