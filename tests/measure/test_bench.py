@@ -19,7 +19,7 @@ from netdsl.measure.bench import to_json as bench_json
 from netdsl.measure.peers import PEERS, onnx_of, onnxruntime_nodes, onnxruntime_peer
 from netdsl.measure.subject import prediction
 from netdsl.measure.timing import SETTLE_RUNS, TURN_RUNS, Timing, alternate
-from tests.terminal.room import show
+from tests.terminal.room import BATCH, Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LENET = str(EXAMPLES / "lenet5.net")
@@ -225,13 +225,15 @@ def test_a_profile_beside_onnxruntime(capsys):
 @pytest.mark.parametrize("columns", [40, 80])
 def test_on_a_terminal(folder, columns):
     pytest.importorskip("onnxruntime")
-    for words in (
-        ["profile", "examples/lenet5.net"],
-        ["profile", "examples/lenet5.net", "--compare", "onnxruntime"],
-        ["bench", "examples/lenet5.net", "--rounds", "1"],
-    ):
-        status, terminal = show([*words, "--threads", "1"], columns, folder=folder)
-        assert status == 0 and "Traceback" not in terminal.text
-        assert "measuring" not in terminal.text and terminal.lines[0].startswith("LeNet5, ")
-        assert all(len(line) <= columns for line in terminal.lines)
-        assert not any("…" in line for line in terminal.lines)
+    lenet = ["examples/lenet5.net", "--threads", "1"]
+    commands = [
+        ["profile", *lenet],
+        ["profile", *lenet, "--compare", "onnxruntime"],
+        ["bench", *lenet, "--rounds", "1"],
+    ]
+    with Terminal([json.dumps(commands)], columns, folder=folder, program=BATCH) as terminal:
+        assert terminal.wait(300) == 0, terminal.text
+    text = terminal.text
+    assert re.findall(r"^status (\S+)$", text, re.M) == ["None"] * 3 or text.count("status 0") == 3, text
+    assert text.count("\nLeNet5, ") == 3 and not re.search("Traceback|measuring|compiling|…", text), text
+    assert all(len(line) <= columns for line in terminal.lines)
