@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from netdsl.source import Diagnostic, NetError
+from netdsl.source import Diagnostic, NetError, counted
 
 
 def machine_memory() -> int:
@@ -65,3 +65,17 @@ def _unified(group: Path) -> float:
 def _legacy(group: Path) -> float:
     quota = int((group / "cpu.cfs_quota_us").read_text())
     return math.inf if quota < 0 else quota / int((group / "cpu.cfs_period_us").read_text())
+
+
+def load() -> float | None:
+    """How many processes have wanted a processor in the last minute, on average; None where nobody counts them."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def load_text(load: float | None) -> str | None:
+    """What to say of measurements that others have disturbed; None where they have not."""
+    count = processors()
+    if load is None or load <= count / 2:
+        return None
+    many = counted(count, "processor")
+    return f"the machine was busy (load {load:.1f}, {many}): times are too long, and the peak too low"

@@ -25,9 +25,10 @@ CHAINS = 10
 UNROLLED = 4
 #: working sets in bytes: from a part of the first caches to memory
 SIZES = tuple(2**k for k in (15, 17, 19, 21, 23, 25, 27))
-#: seconds of a sample on one thread, and of all samples of a kernel: usual ones, and those of a busy machine
-SAMPLE, ALL, LONGEST = 1e-3, 12e-3, 60e-3
-FEWEST = 8
+#: seconds of a sample on one thread, and of all samples of a kernel: usual ones, and those of a busy machine,
+#: where only a short sample has all threads running
+SAMPLE, ALL, LONGEST = 2.5e-4, 1e-2, 0.1
+FEWEST = 24
 
 
 class Stream(Block):

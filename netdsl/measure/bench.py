@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from netdsl import machine
 from netdsl.arrays import Array
 from netdsl.measure.demand import limit
 from netdsl.measure.peers import Results, Runner, runner_of
@@ -49,12 +50,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """Rows of one network, and what is said of peers that are not in them."""
+    """Rows of one network, what is said of peers that are not in them, and the load of the machine before."""
 
     name: str
     mode: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    load: float | None = None
 
 
 def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked: bool) -> Bench:
@@ -64,6 +66,7 @@ def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked:
     `asked` for, they raise NetError.
     """
     rows, notes, name, mode = list[Row](), dict[str, None](), "", ""
+    load = machine.load()
     for subject in subjects:
         name, mode = subject.name, subject.mode
         threads = getattr(subject.program.device, "threads", None)
@@ -73,7 +76,7 @@ def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked:
         errors = {peer: _error(ours, results) for peer, (_, results) in found.items()}
         times = alternate({OURS: subject.run, **{peer: run for peer, (run, _) in found.items()}}, rounds)
         rows.append(Row(subject.batch, threads, times, errors, _limit(subject)))
-    return Bench(name, mode, tuple(rows), tuple(notes))
+    return Bench(name, mode, tuple(rows), tuple(notes), load)
 
 
 def _limit(subject: Subject) -> float | None:
@@ -117,6 +120,8 @@ def page(found: Bench, width: int) -> str:
     lines = [(row, name) for row in found.rows for name in row.times]
     shown, hidden = table(_columns(lines, several), width)
     below = [*_explained(found, several), *_doubts(found.rows), *found.notes]
+    if (busy := machine.load_text(found.load)) is not None:
+        below.append(busy)
     below += [f"(not shown at this width: {', '.join(hidden)})"] if hidden else []
     head = wrapped(f"{found.name}, {found.mode}", width)
     return "\n".join([*head, "", *shown, "", *(line for text in below for line in wrapped(text, width, 2))])
@@ -171,6 +176,7 @@ def to_json(found: Bench) -> dict[str, Any]:
     return {
         "network": found.name,
         "mode": found.mode,
+        "load": found.load,
         "rows": [
             {
                 "batch": row.batch,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from netdsl import machine
 from netdsl.backend.ceilings import Ceilings
 from netdsl.backend.lower import Lowered, LoweredCall
 from netdsl.backend.target import Times
@@ -71,13 +72,17 @@ class Spent:
 
 @dataclass(frozen=True)
 class Profile:
-    """Seconds of a run, and its steps in order; `times` are those of the runs that were measured."""
+    """Seconds of a run, and its steps in order; `times` are those of the runs that were measured.
+
+    `load` is that of the machine before.
+    """
 
     subject: Subject
     seconds: float
     steps: tuple[Spent, ...]
     times: tuple[Times, ...]
     ceilings: Ceilings | None
+    load: float | None = None
 
     def parts(self, by: By) -> list[Spent]:
         """The steps, or sums of them by layer or kind, the longest first."""
@@ -99,12 +104,12 @@ class Profile:
 
 def profile(subject: Subject) -> Profile:
     """Measure a run for about a second, and what the device could do at best."""
-    seconds = _run_time(subject)
+    load, seconds = machine.load(), _run_time(subject)
     ceilings = subject.program.device.ceilings()
     runs = max(FEWEST, min(MOST, round(SECONDS / seconds)))
     times = subject.program.timeline(subject.feeds, runs)
     medians = [statistics.median(end - start for start, end in step) for step in zip(*times, strict=True)]
-    return Profile(subject, seconds, tuple(_parts(subject, medians, ceilings)), tuple(times), ceilings)
+    return Profile(subject, seconds, tuple(_parts(subject, medians, ceilings)), tuple(times), ceilings, load)
 
 
 def _run_time(subject: Subject) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from netdsl.backend.ceilings import Ceilings, Level
+from netdsl.machine import load_text
 from netdsl.measure.layer import place_text
 from netdsl.measure.profile import By, Profile, Spent
 from netdsl.report.sizes import bytes_text
@@ -28,6 +29,8 @@ def page(p: Profile, by: By, top: int | None, width: int) -> str:
         rest = time_text(sum(part.seconds for part in left))
         below.append(f"and {counted(len(left), 'more ' + by)}, {rest}: --top {len(parts)} shows all")
     below += _below(p, total)
+    if (busy := load_text(p.load)) is not None:
+        below.append(busy)
     if hidden:
         below.append(f"(not shown at this width: {', '.join(hidden)})")
     return "\n".join([*lines, "", *(line for text in below for line in wrapped(text, width, 2))])
@@ -49,6 +52,7 @@ def to_json(p: Profile, by: By, top: int | None) -> dict[str, Any]:
             "flops": c.peak,
             "bandwidths": [{"bytes": x.size, "read": x.read, "written": x.written} for x in c.levels],
         },
+        "load": p.load,
         "by": by,
         "parts": [_part_json(part) for part in p.parts(by)[:top]],
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,13 @@ def test_the_page(golden, by, columns):
 )
 def test_times_have_three_digits(seconds, text):
     assert time_text(seconds) == text
+
+
+def test_a_busy_machine_is_named(monkeypatch):
+    monkeypatch.setattr("netdsl.machine.processors", lambda: 2)
+    for load, said in ((None, False), (1.0, False), (3.21, True)):
+        text = page(replace(made_up(), load=load), "kind", None, 200)
+        assert ("the machine was busy (load 3.2, 2 processors)" in text) == said
 
 
 def run(capsys, *words):
