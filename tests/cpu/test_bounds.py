@@ -80,7 +80,7 @@ def test_a_band_that_does_not_fit_is_found(monkeypatch):
 def test_every_driver_has_a_rule():
     drivers = {"correlate", "weight_gradient", "pack", "add_parts_driver", "depthwise", "depthwise_gradient"}
     drivers |= {"map", "reduce"} | {op.name for op in PLANNERS} - {"concat", "slice", "pad", "transpose"}
-    drivers |= {"winograd", "winograd_weights"}
+    drivers |= {"band_gradient", "winograd", "winograd_weights"}
     assert drivers == {*bounds_contract.RULES, *winograd_bounds.RULES, *bounds_kernels.RULES}
 
 
@@ -170,7 +170,7 @@ def test_planted_faults_are_named(name):
 TRAINED = """net T {
   input x: [9, 9, 3]
   output y = x -> conv(40, 3, pad = 1, groups = 1) -> relu -> max_pool(3, stride = 2) -> depthwise_conv(3, pad = 1)
-    -> conv(8, 3) -> flatten -> dense(5)
+    -> conv(8, 3) -> conv(96, 2) -> flatten -> dense(5)
 }
 train {
   loss = cross_entropy(y, label)
@@ -203,6 +203,22 @@ LARGER = {
         "y_columns",
         "groups",
         "y_buffer=99",
+        "last_tail",
+        "panels",
+    ],
+    "band_gradient": [
+        "w_row",
+        "w_tap",
+        "y_pixel",
+        "y_columns=2",
+        "terms=2",
+        "kernel_rows",
+        "tap_row=2",
+        "y_buffer=999",
+        "y_buffer=0",
+        "band_span=99",
+        "rows",
+        "parts",
         "last_tail",
         "panels",
     ],

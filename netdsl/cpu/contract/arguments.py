@@ -108,7 +108,19 @@ class GemmCall(Block):
     a_row: OddMultiples
 
 
-class Correlate(Contraction):
+class Banded(Contraction):
+    """How a padded copy of a band of rows is made."""
+
+    band_depths: Ints = NOWHERE
+    band_planes: int = 0
+    band_plane: int = 0
+    band_height: int = 0
+    band_top: int = 0
+    band_start: int = 0
+    band_span: int = 0
+
+
+class Correlate(Banded):
     """Of `correlate`: weights, result, and how rows are found."""
 
     b: Address
@@ -130,13 +142,6 @@ class Correlate(Contraction):
     c_plane: int
     c_row: int
     c_pixel: int
-    band_depths: Ints = NOWHERE
-    band_planes: int = 0
-    band_plane: int = 0
-    band_height: int = 0
-    band_top: int = 0
-    band_start: int = 0
-    band_span: int = 0
     a_row: OddMultiples
 
 
@@ -156,6 +161,31 @@ class WeightGradient(Contraction):
     copy_panel: Code
     zeros: Address
     one_tap: Ints
+    y_buffer: int
+
+
+class BandGradient(Banded):
+    """Of `band_gradient`: gradient of the result, result, and the rows of the kernel.
+
+    Each of `kernel_rows` has `terms`, and is read `tap_row` bytes of the band and written `w_tap` bytes behind the
+    one before. `lines` are where the lines of a block begin in the band.
+    """
+
+    y: Address
+    w: Address
+    w_part: int
+    w_row: int
+    w_tap: int
+    y_pixel: int
+    y_columns: int
+    panel_vectors: int
+    parts: int
+    copy_panel: Code
+    zeros: Address
+    lines: Ints
+    terms: int
+    kernel_rows: int
+    tap_row: int
     y_buffer: int
 
 

@@ -13,6 +13,7 @@ from netdsl.cpu.contract.arguments import (
     GATHER,
     ODD_MULTIPLES,
     AddParts,
+    BandGradient,
     Chunk,
     Contraction,
     Correlate,
@@ -249,6 +250,30 @@ def _weight_gradient(c: Claims[WeightGradient]) -> None:
         c.writes("w", part + chunk.b + (terms - 1) * a.w_row, chunk.b)
 
 
+def _band_gradient(c: Claims[BandGradient]) -> None:
+    a = c.args
+    blocks, columns, width = _blocks(c), _columns(c), a.panel_vectors * a.lanes
+    c.positive(parts=a.parts, splits=a.splits, terms=a.terms, kernel_rows=a.kernel_rows, groups=a.groups)
+    c.need(a.groups == 1 and a.depth == 1 and blocks.depth == 1, "its bands are of one plane")
+    c.need(a.rows == blocks.height and a.block_width == blocks.width, "a band goes over several planes")
+    c.need(max(columns.vectors, columns.ending) <= a.panel_vectors, "tiles are wider than panels")
+    c.need((columns.count - 1) * width < a.y_columns <= columns.count * width, "panels miss some columns")
+    c.reads("y", 4 * a.y_columns, 0, [(blocks.images * blocks.height * blocks.width, a.y_pixel)])
+    _copied_source(c, blocks)
+    c.floats(a.zeros, width)
+    length = (blocks.block_width - 1) * a.step_floats + a.band_span
+    copied = ((blocks.block_rows - 1) * a.step_height + a.band_height - 1) * a.pitch
+    c.need(c.table(a.band_depths, a.band_planes) == [0], "its bands are of one plane")
+    c.need(copied + 4 * -(-length // a.lanes) * a.lanes <= a.y_buffer, "bands are overwritten")
+    c.workspace(a.y_buffer + 4 * blocks.pixels * width)
+    lines = c.table(a.lines, blocks.block_rows)
+    last = max(lines) + (a.kernel_rows - 1) * a.tap_row + 4 * (blocks.block_width - 1) * a.step_floats
+    c.need(min(lines) >= 0 and a.tap_row >= 0, "rows are read that are not copied")
+    c.need(last + 4 * a.terms <= copied + 4 * length, "rows are read that are not copied")
+    end = (a.parts - 1) * a.w_part + (a.kernel_rows - 1) * a.w_tap + (a.terms - 1) * a.w_row
+    c.writes("w", end + columns.stored(4 * width))
+
+
 def _pack(c: Claims[Pack]) -> None:
     a, copy = c.args, c.step.args.links.get("copy")
     c.need(isinstance(copy, Code), "a kernel that copies is missing")
@@ -328,6 +353,7 @@ def _depthwise_gradient(c: Claims[Depthwise]) -> None:
 RULES: Mapping[str, Rule] = {
     "correlate": _correlate,
     "weight_gradient": _weight_gradient,
+    "band_gradient": _band_gradient,
     "pack": _pack,
     "add_parts_driver": _add_parts,
     "depthwise": _depthwise,

@@ -16,6 +16,7 @@ from netdsl.cpu.contract.arguments import (
     GATHER,
     ODD_MULTIPLES,
     AddParts,
+    Banded,
     Chunk,
     Contraction,
     Correlate,
@@ -63,7 +64,7 @@ def _gather(
 
 
 @inlined
-def _band(args: Correlate, to: int, row: int, lines: int, x: int, width: int) -> None:
+def copy_band(args: Banded, to: int, row: int, lines: int, x: int, width: int) -> None:
     """Copy what `lines` rows of `width` pixels read, with zeros for the padding."""
     plane = row // args.count_height
     y = row - plane * args.count_height
@@ -150,7 +151,7 @@ def _block(
     place += y * args.c_row + x * args.c_pixel
     a, a_line = buffer, args.step_height * args.pitch
     if mode == BAND:
-        _band(args, buffer, row, lines, x, width)
+        copy_band(args, buffer, row, lines, x, width)
     elif mode == GATHER:
         a_line = width * args.pitch
     else:

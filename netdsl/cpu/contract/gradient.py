@@ -22,6 +22,8 @@ from netdsl.schedule import View
 
 # Terms of a unit of work and pixels of a block: both operands of the micro-kernel stay in the first-level cache.
 TERMS, PIXELS = 144, 192
+# Cycles for each run that is gathered, and for each vector of sums that is taken up and put down with each block.
+RUN, SUM = 8, 1.5
 # Units that a gradient is cut into at least, where its pixels allow; the same for any number of threads.
 UNITS = 8
 
@@ -34,9 +36,11 @@ class WeightGradients:
         return problem.role == "backward_weights" and not is_depthwise(problem.geometry)
 
     def cost(self, problem: Problem) -> float:
-        """Cycles of one thread: two multiply-adds of vectors in each."""
+        """Cycles of one thread: two multiply-adds of vectors in each, and those to gather the terms of each pixel."""
         g = problem.geometry
-        return math.prod((g.n, *g.y, *g.k)) * g.channels * -(-g.f // host.lanes()) / 2
+        sums = math.prod(g.k) * g.channels * -(-g.f // host.lanes())
+        gathered = math.prod(g.k) * g.groups * (RUN / g.k[2] + 2 * g.c / host.lanes())
+        return math.prod((g.n, *g.y)) * (sums / 2 + gathered + SUM * sums / PIXELS)
 
     def plan(self, problem: Problem) -> Plan[Step]:
         """The step, or those of the parts and their sum."""
@@ -66,7 +70,7 @@ def _plan(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Ste
     blocks = _cut(block, c, bounds, panels.width)
     units = c.groups * len(bounds)
     parts = max(1, min(blocks, UNITS // units))
-    splits = _splits(units * parts, panels.count, threads)
+    splits = share_panels(units * parts, panels.count, threads)
     block.fill(parts=parts, w_part=size, splits=splits)
     to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (result, 0)
     block.fill(a=Slot(x), y=Slot(y), w=Slot(to, written=True))
@@ -99,7 +103,7 @@ def _cut(block: Arguments, c: Correlation, bounds: list[tuple[int, int]], width:
     return cut_blocks(block, 1, rows, c.count[2], max(1, pixels // c.count[2]), pixels)
 
 
-def _splits(units: int, panels: int, threads: int) -> int:
+def share_panels(units: int, panels: int, threads: int) -> int:
     """Shares of the panels that even the work of the threads out; each gathers the pixels again."""
 
     def time(splits: int) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netdsl.backend.step import Plan
+from netdsl.cpu.contract.band_gradient import BandGradients
 from netdsl.cpu.contract.correlate_plan import Correlations
 from netdsl.cpu.contract.depthwise_plan import DepthwiseSums
 from netdsl.cpu.contract.geometry import geometry
@@ -19,6 +20,7 @@ from netdsl.schedule import View
 CANDIDATES: Sequence[Candidate] = (
     DepthwiseSums(),
     WeightGradients(),
+    BandGradients(),
     Correlations(),
     WinogradTiles(2),
     WinogradTiles(4),

@@ -47,7 +47,7 @@ def _library(name: str, lanes: int) -> KernelLibrary:
     if name == "contract":
         kernels = {**gemm.kernels(), **pack.kernels(), **_drivers("correlate", "pack", "add_parts_driver")}
     elif name == "contract_gradient":
-        kernels = dict(_drivers("weight_gradient"))
+        kernels = dict(_drivers("weight_gradient", "band_gradient"))
     elif name == "winograd":
         kernels = {**winograd.kernels(), **_drivers("winograd", "winograd_weights")}
     else:
@@ -61,9 +61,9 @@ def _drivers(*names: str) -> dict[str, NumbaKernel]:
 
 def _driver(name: str) -> Callable[..., None]:
     """A driver by name; importing them imports Numba, which only a cold cache needs."""
-    from netdsl.cpu.contract import depthwise_drivers, drivers, winograd_drivers
+    from netdsl.cpu.contract import band_gradient_driver, depthwise_drivers, drivers, winograd_drivers
 
-    special = {"depthwise": depthwise_drivers, "winograd": winograd_drivers}
+    special = {"band": band_gradient_driver, "depthwise": depthwise_drivers, "winograd": winograd_drivers}
     return getattr(special.get(name.partition("_")[0], drivers), name)  # type: ignore[no-any-return]
 
 
