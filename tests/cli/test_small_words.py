@@ -78,6 +78,6 @@ def test_standard_input(command, monkeypatch, capsys):
 def test_a_missing_folder_is_told_before_anything_is_compiled(ending, tmp_path, capsys, monkeypatch):
     net = tmp_path / "x.net"
     net.write_text(NET)
-    monkeypatch.setattr("netdsl.cli.compile._primitives", lambda *_: pytest.fail("it compiles"))
+    monkeypatch.setattr("netdsl.cli.compile.load_network", lambda *_: pytest.fail("it compiles"))
     code, out, err = call(capsys, "compile", net, "-o", tmp_path / "no" / f"x{ending}")
     assert code == 2 and not out and f"there is no folder {tmp_path / 'no'}" in err
