@@ -22,14 +22,19 @@ class Row:
     ratio: float | None = None
 
 
-def arguments(description: str) -> argparse.Namespace:
+def parser(description: str) -> argparse.ArgumentParser:
     """`--only NAME`, `--threads N`, `--rounds N`, `--json`."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--only", help="one network by name")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--only", help="one network by name")
+    found.add_argument("--threads", type=int, default=2)
+    found.add_argument("--rounds", type=int, default=8)
+    found.add_argument("--json", action="store_true")
+    return found
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """What `parser` takes, as it was given."""
+    return parser(description).parse_args()
 
 
 def row(name: str, batch: int, threads: int, times: Mapping[str, Timing]) -> Row:

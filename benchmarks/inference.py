@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,19 +28,26 @@ NETWORKS = {  # file, net or preset, batch, rounds
 }
 
 
+def contenders_of(name: str, threads: int) -> dict[str, Callable[[], object]]:
+    """Ours and the peers that are installed, ready to run."""
+    file, net, batch, _ = NETWORKS[name]
+    network = netdsl.load(EXAMPLES / f"{file}.net", batch=batch, net=net)
+    subject = prediction(network, netdsl.device("cpu", threads=threads))
+    found: dict[str, Callable[[], object]] = {"ours": subject.run}
+    for peer, make in PEERS.items():
+        if find_spec(peer) is not None:
+            found[peer] = make(onnx_of(subject, peer), subject.feeds, threads)
+    return found
+
+
 def main() -> None:
     options = arguments(__doc__ or "")
     rows: list[Row] = []
-    for name, (file, net, batch, rounds) in NETWORKS.items():
+    for name, (_, _, batch, rounds) in NETWORKS.items():
         if options.only not in (None, name):
             continue
-        network = netdsl.load(EXAMPLES / f"{file}.net", batch=batch, net=net)
-        subject = prediction(network, netdsl.device("cpu", threads=options.threads))
-        contenders = {"ours": subject.run}
-        for peer, make in PEERS.items():
-            if find_spec(peer) is not None:
-                contenders[peer] = make(onnx_of(subject, peer), subject.feeds, options.threads)
-        rows.append(row(name, batch, options.threads, alternate(contenders, min(rounds, options.rounds))))
+        times = alternate(contenders_of(name, options.threads), min(rounds, options.rounds))
+        rows.append(row(name, batch, options.threads, times))
     show(rows, options.json)
 
 

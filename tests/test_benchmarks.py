@@ -12,12 +12,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 COMMANDS = {
     "inference": ["--only", "lenet5", "--rounds", "1"],
+    "busy": ["--only", "lenet5", "--rounds", "1", "--beside", "0,1"],
     "elementwise": ["--only", "softmax 128x10", "--no-torch", "--seconds", "0.01"],
     "kernels": ["--only", "lenet dense3", "--no-torch", "--seconds", "0.01"],
     "host_time": ["--only", "lenet5", "--seconds", "0.01"],
     "report": ["--runs", "1", "--layers", "200"],
 }
-NEEDED = {"inference": "onnxruntime", "host_time": "numba_cuda"}
+NEEDED = {"inference": "onnxruntime", "busy": "onnxruntime", "host_time": "numba_cuda"}
 
 
 def run(name, *arguments, **environment):
