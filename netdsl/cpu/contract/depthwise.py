@@ -13,7 +13,7 @@ from netdsl.cpu.contract.channels import channel_blocks, load, store
 from netdsl.native.emit import Emitter, Fields, Value
 
 # Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.
-PIXELS, VECTORS = 6, 1
+PIXELS, VECTORS = 6, 2
 TAPS, TAP_VECTORS = 3, 2
 
 
@@ -37,19 +37,27 @@ def _sums(e: Emitter) -> None:
     x_pixel, y_pixel, weights = call.x_pixel, call.y_pixel, call.w
     has_bias, has_residual = (e.b.icmp_signed("!=", a, e.i64(0)) for a in (bias, residual))
 
-    def tile(height: int, first: Value, channel: Value, count: Value | None) -> None:
-        """`height` pixels from `first` on, one vector of channels."""
+    def tile(height: int, first: Value, channel: Value, vectors: int, count: Value | None) -> None:
+        """`height` pixels from `first` on, some vectors of channels."""
         at_x = e.add(e.add(x, channel), e.mul(first, x_pixel))
         zero = e.constant(e.f32s, 0)
-        (start,) = e.choose(has_bias, lambda: [load(e, e.add(bias, channel), count)], lambda: [zero])
-        with e.loop(0, tap_count, 1, [start] * height) as loop:
+        moves = [v * e.bytes for v in range(vectors)]
+        start = e.choose(
+            has_bias,
+            lambda: [load(e, e.add(e.add(bias, channel), move), count) for move in moves],
+            lambda: [zero] * vectors,
+        )
+        with e.loop(0, tap_count, 1, start * height) as loop:
             tap = _tap(e, taps, loop.index)
-            weight = load(e, e.add(e.add(weights, channel), tap.weight), count)
+            at_w = e.add(e.add(weights, channel), tap.weight)
+            weight = [load(e, e.add(at_w, move), count) for move in moves]
             at = e.add(at_x, tap.at)
-            inputs = [load(e, e.add(at, e.mul(x_pixel, p)), count) for p in range(height)]
-            loop.next(*(e.fma(v, weight, s) for v, s in zip(inputs, loop.carried, strict=True)))
+            pixels_at = [e.add(at, e.mul(x_pixel, p)) for p in range(height)]
+            inputs = [load(e, e.add(pixel, move), count) for pixel in pixels_at for move in moves]
+            sums = zip(inputs, weight * height, loop.carried, strict=True)
+            loop.next(*(e.fma(v, w, s) for v, w, s in sums))
         place = e.add(e.mul(first, y_pixel), channel)
-        places = [e.add(place, e.mul(y_pixel, p)) for p in range(height)]
+        places = [e.add(e.add(place, e.mul(y_pixel, p)), move) for p in range(height) for move in moves]
         total = e.choose(
             has_residual,
             lambda: [
@@ -61,12 +69,12 @@ def _sums(e: Emitter) -> None:
         for s, at in zip(total, places, strict=True):
             store(e, e.minimum(e.maximum(s, low), high), e.add(y, at), count)
 
-    def all_pixels(channel: Value, _: int, count: Value | None) -> None:
+    def all_pixels(channel: Value, vectors: int, count: Value | None) -> None:
         whole = e.b.sub(pixels, e.b.srem(pixels, e.i64(PIXELS)))
         with e.loop(0, whole, PIXELS) as loop:
-            tile(PIXELS, loop.index, channel, count)
+            tile(PIXELS, loop.index, channel, vectors, count)
         with e.loop(whole, pixels) as loop:
-            tile(1, loop.index, channel, count)
+            tile(1, loop.index, channel, vectors, count)
 
     channel_blocks(e, channels, VECTORS, all_pixels)
 
