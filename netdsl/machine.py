@@ -72,10 +72,11 @@ def load() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
-def load_text(load: float | None) -> str | None:
-    """What to say of measurements that others have disturbed; None where they have not."""
+def load_text(load: float | None, peak: bool) -> str | None:
+    """What to say of measurements, with or without the peak, that others have disturbed; None where they have not."""
     count = processors()
     if load is None or load <= count / 2:
         return None
     many = counted(count, "processor")
-    return f"the machine was busy (load {load:.1f}, {many}): times are too long, and the peak too low"
+    lower = ", and the peak too low" if peak else ""
+    return f"the machine was busy (load {load:.1f}, {many}): times are too long{lower}"

@@ -118,6 +118,11 @@ class Target(ABC, Generic[S]):
         return self.name
 
     @property
+    def label(self) -> str:
+        """`place` and what is there, for people."""
+        return self.place
+
+    @property
     @abstractmethod
     def limits(self) -> Limits:
         """What passes may fuse for it, and on which GPUs they may put nodes."""

@@ -72,6 +72,11 @@ class CudaTarget(Target[CudaStep]):
 
     @property
     @override
+    def label(self) -> str:
+        return f"{self.place} ({self.card.name})"
+
+    @property
+    @override
     def limits(self) -> CudaLimits:
         return CudaLimits(gpus=count_cards(), index=self.index)
 
@@ -99,7 +104,7 @@ class CudaTarget(Target[CudaStep]):
     @override
     def room(self) -> Room:
         card = self.card
-        return Room(card.capacity(), card.available(), f"{self.place} ({card.name})")
+        return Room(card.capacity(), card.available(), self.label)
 
     @override
     def taken(self, sizes: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ from netdsl.arrays import Array
 from netdsl.measure.demand import limit
 from netdsl.measure.peers import Results, Runner, runner_of
 from netdsl.measure.subject import Subject
-from netdsl.measure.table import time_text
+from netdsl.measure.table import three, time_text
 from netdsl.measure.timing import Timing, alternate
 from netdsl.report.table import Cells, table
 from netdsl.source import NetError, counted
@@ -50,13 +50,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """Rows of one network, what is said of peers that are not in them, and the load of the machine before."""
+    """Rows of one network, what is said of peers that are not in them, and the load of the machine before.
+
+    `device` is its name for people, where that is not the processor.
+    """
 
     name: str
     mode: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     load: float | None = None
+    device: str | None = None
 
 
 def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked: bool) -> Bench:
@@ -65,18 +69,19 @@ def bench(subjects: Iterable[Subject], peers: Sequence[str], rounds: int, asked:
     Peers that are not installed, or cannot run the network, are left out and named in the notes; where they were
     `asked` for, they raise NetError.
     """
-    rows, notes, name, mode = list[Row](), dict[str, None](), "", ""
+    rows, notes, name, mode, device = list[Row](), dict[str, None](), "", "", None
     load = machine.load()
     for subject in subjects:
         name, mode = subject.name, subject.mode
         threads = getattr(subject.program.device, "threads", None)
+        device = subject.program.device.label if threads is None else None
         found, said = _runners(subject, peers, threads or 1, asked)
         notes |= dict.fromkeys(said)
         ours = list(subject.run().values())
         errors = {peer: _error(ours, results) for peer, (_, results) in found.items()}
         times = alternate({OURS: subject.run, **{peer: run for peer, (run, _) in found.items()}}, rounds)
         rows.append(Row(subject.batch, threads, times, errors, _limit(subject)))
-    return Bench(name, mode, tuple(rows), tuple(notes), load)
+    return Bench(name, mode, tuple(rows), tuple(notes), load, device)
 
 
 def _limit(subject: Subject) -> float | None:
@@ -120,15 +125,17 @@ def page(found: Bench, width: int) -> str:
     lines = [(row, name) for row in found.rows for name in row.times]
     shown, hidden = table(_columns(lines, several), width)
     below = [*_explained(found, several), *_doubts(found.rows), *found.notes]
-    if (busy := machine.load_text(found.load)) is not None:
+    if (busy := machine.load_text(found.load, _with_roofline(found))) is not None:
         below.append(busy)
     below += [f"(not shown at this width: {', '.join(hidden)})"] if hidden else []
-    head = wrapped(f"{found.name}, {found.mode}", width)
+    on = "" if found.device is None else f" on {found.device}"
+    head = wrapped(f"{found.name}, {found.mode}{on}", width)
     return "\n".join([*head, "", *shown, "", *(line for text in below for line in wrapped(text, width, 2))])
 
 
 def _columns(lines: Sequence[tuple[Row, str]], several: bool) -> list[Cells]:
-    """Numbers of a row stand once, with our own time."""
+    """Numbers of a row stand once, with our own time; what tells rows from each other stays on a narrow page."""
+    counts = {row.threads for row, _ in lines}
 
     def column(heading: str, text: Callable[[Row, str], str], rank: int, right: bool = True) -> Cells:
         return Cells(heading, [text(row, name) for row, name in lines], right, rank)
@@ -138,11 +145,15 @@ def _columns(lines: Sequence[tuple[Row, str]], several: bool) -> list[Cells]:
 
     found = [
         column("batch", lambda row, name: str(row.batch) if name == OURS else "", 10),
-        column("threads", lambda row, name: str(row.threads or "") if name == OURS else "", 5),
+        column(
+            "threads",
+            lambda row, name: str(row.threads or "") if name == OURS else "",
+            9 if len(counts) > 1 else 5,
+        ),
         Cells("program", [name if several else "" for _, name in lines], False, 9),
         column("median", lambda row, name: time_text(row.times[name].median), 10),
         column("95 %", lambda row, name: time_text(row.times[name].p95), 7),
-        column("ratio", lambda row, name: "" if name == OURS else f"{row.ratio(name):.2f}", 8),
+        column("ratio", lambda row, name: "" if name == OURS else three(row.ratio(name)), 8),
         column("roofline", lambda row, name: reached(row) if name == OURS else "", 6),
     ]
     return [c for c in found if any(c.texts)]
@@ -150,12 +161,15 @@ def _columns(lines: Sequence[tuple[Row, str]], several: bool) -> list[Cells]:
 
 def _explained(found: Bench, several: bool) -> list[str]:
     runs = [len(t.seconds) for row in found.rows for t in row.times.values()]
-    count = counted(runs[0], "run") if min(runs) == max(runs) else f"{min(runs)} to {max(runs)} runs"
+    count = counted(runs[0], "run") if min(runs) == max(runs) else f"{min(runs):,} to {max(runs):,} runs"
     turns = " each, in turns" if several else ""
     ratio = f"; ratio: a program's median over that of {OURS}" if several else ""
-    roof = any(row.limit is not None for row in found.rows)
-    least = "; roofline: the least time of this machine, in percent of ours" if roof else ""
+    least = "; roofline: the least time of this machine, in percent of ours" if _with_roofline(found) else ""
     return [f"(median and 95th percentile of {count}{turns}{ratio}{least})"]
+
+
+def _with_roofline(found: Bench) -> bool:
+    return any(row.limit is not None for row in found.rows)
 
 
 def _doubts(rows: Sequence[Row]) -> list[str]:
@@ -176,6 +190,7 @@ def to_json(found: Bench) -> dict[str, Any]:
     return {
         "network": found.name,
         "mode": found.mode,
+        "device": found.device or "cpu",
         "load": found.load,
         "rows": [
             {

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netdsl.machine import load_text
 from netdsl.measure.layer import layers_in, place_text
 from netdsl.measure.peers import onnx_of, onnxruntime_nodes, runner_of
 from netdsl.measure.profile import Profile, Spent
-from netdsl.measure.table import TOP, run_text, time_text
+from netdsl.measure.table import TOP, run_text, three, time_text
 from netdsl.measure.timing import alternate
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
@@ -76,6 +77,8 @@ def page(p: Profile, found: Beside, top: int | None, width: int) -> str:
         rest = f"{time_text(ours)}, {PEER} {time_text(theirs)}"
         below.append(f"and {counted(len(left), 'more layer')}, {rest}: --top {len(rows)} shows all")
     below += _sums(p, found)
+    if (busy := load_text(p.load, peak=True)) is not None:
+        below.append(busy)
     below += [f"(not shown at this width: {', '.join(hidden)})"] if hidden else []
     text = [part for line in below for part in wrapped(line, width, 2)]
     return "\n".join([*wrapped(head, width, 2), "", *lines, "", *text])
@@ -84,8 +87,9 @@ def page(p: Profile, found: Beside, top: int | None, width: int) -> str:
 def _sums(p: Profile, found: Beside) -> list[str]:
     """What all layers take, and how far to trust that."""
     theirs = sum(found.layers.values())
-    other = f"{time_text(found.other)} for none of them, such as changes of layout"
-    lines = [f"all layers {time_text(p.total.seconds)}, {PEER} {time_text(theirs)} and {other}"]
+    lines = [f"all layers {time_text(p.total.seconds)}, {PEER} {time_text(theirs)}"]
+    if found.other:
+        lines[0] += f" and {time_text(found.other)} for none of them, such as changes of layout"
     if theirs + found.other > ADDED * found.theirs:
         lines.append(
             f"the profiler of {PEER} adds to the time of every node: together they take longer than a run"
@@ -109,7 +113,7 @@ def _rows(p: Profile, found: Beside) -> list[tuple[Spent, float]]:
 
 
 def _columns(rows: list[tuple[Spent, float]]) -> list[Cells]:
-    ratios = [f"{theirs / part.seconds:.2f}" if part.seconds and theirs else "" for part, theirs in rows]
+    ratios = [three(theirs / part.seconds) if part.seconds and theirs else "" for part, theirs in rows]
     times = [time_text(part.seconds) if part.seconds else "" for part, _ in rows]
     reached = ["" if part.reached is None else f"{100 * part.reached:.0f} %" for part, _ in rows]
     return [

@@ -24,7 +24,7 @@ Maker = Callable[[bytes, Mapping[str, Array], int], Runner]
 
 def onnx_of(subject: Subject, peer: str) -> bytes:
     """The network of a prediction as an ONNX model; NetError without the library, and where ONNX lacks an op."""
-    need("onnx", "onnx", f"comparing with {peer}", "peer")
+    need("onnx", "onnx", f"the comparison with {peer}", "peer")
     return bytes(inference_model(subject.ops, subject.program.state_dict()).SerializeToString())
 
 
@@ -49,7 +49,7 @@ def onnxruntime_peer(model: bytes, feeds: Mapping[str, Array], threads: int) -> 
 
 def openvino_peer(model: bytes, feeds: Mapping[str, Array], threads: int) -> Runner:
     """OpenVINO on the CPU in float32, one request at a time."""
-    openvino = need("openvino", "openvino", "comparing with openvino", "peer")
+    openvino = need("openvino", "openvino", "the comparison", "peer")
     core = openvino.Core()
     options = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -96,7 +96,7 @@ def _times(events: list[dict[str, Any]], warm: int, runs: int) -> NodeTimes:
 
 
 def _session(model: bytes, threads: int, profile: str | None = None) -> Any:
-    runtime = need("onnxruntime", "onnxruntime", "comparing with onnxruntime", "peer")
+    runtime = need("onnxruntime", "onnxruntime", "the comparison", "peer")
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = threads
     if profile is not None:

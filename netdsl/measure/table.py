@@ -29,7 +29,7 @@ def page(p: Profile, by: By, top: int | None, width: int) -> str:
         rest = time_text(sum(part.seconds for part in left))
         below.append(f"and {counted(len(left), 'more ' + by)}, {rest}: --top {len(parts)} shows all")
     below += _below(p, total)
-    if (busy := load_text(p.load)) is not None:
+    if (busy := load_text(p.load, p.ceilings is not None)) is not None:
         below.append(busy)
     if hidden:
         below.append(f"(not shown at this width: {', '.join(hidden)})")
@@ -43,7 +43,7 @@ def to_json(p: Profile, by: By, top: int | None) -> dict[str, Any]:
         "network": p.subject.name,
         "batch": p.subject.batch,
         "mode": "training" if p.subject.training else "inference",
-        "device": program.device.place,
+        "device": program.device.label,
         "threads": getattr(program.device, "threads", None),
         "run_seconds": p.seconds,
         "steps_seconds": p.total.seconds,
@@ -113,8 +113,11 @@ def run_text(p: Profile, seconds: float) -> str:
     """`batch 1, inference on 2 threads: 1.23 ms a run`."""
     device = p.subject.program.device
     threads = getattr(device, "threads", None)
-    on = device.place if threads is None else counted(threads, "thread")
+    on = device.label if threads is None else counted(threads, "thread")
     return f"batch {p.subject.batch}, {p.subject.mode} on {on}: {time_text(seconds)} a run"
+
+
+WINOGRAD = "; above 100 %: Winograd needs fewer operations than are counted, --exact leaves it out"
 
 
 def _below(p: Profile, total: Spent) -> Sequence[str]:
@@ -123,11 +126,13 @@ def _below(p: Profile, total: Spent) -> Sequence[str]:
         return [steps]
     limits = {name: time_text(seconds) for name, seconds in (total.best or {}).items() if seconds}
     parts = ", ".join(f"{seconds} of {name}" for name, seconds in limits.items())
+    exceeded = any("winograd" in step.name and (step.reached or 0.0) > 1.0 for step in p.steps)
     return [
         f"{steps}, at the roofline {time_text(total.limit)} ({_percent(total.reached or 0.0)}): {parts}",
         _machine(p.ceilings),
-        "(roofline: the least time that the operations and bytes take on this machine, in percent of the time they "
-        "took; of the steps of one primitive, it stands with the longest)",
+        "(a run: the whole call, copies of inputs and outputs included; roofline: the least time that the "
+        "operations and bytes take on this machine, in percent of the time they took; of the steps of one primitive, "
+        f"it stands with the longest{WINOGRAD if exceeded else ''})",
     ]
 
 
@@ -147,9 +152,9 @@ def time_text(seconds: float) -> str:
     for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
         if seconds * scale >= 0.9995 or unit == "us":
             break
-    return f"{_three(seconds * scale)} {unit}"
+    return f"{three(seconds * scale)} {unit}"
 
 
-def _three(value: float) -> str:
+def three(value: float) -> str:
     """Three digits, none of them an exponent's."""
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"

@@ -110,6 +110,7 @@ def test_cards_have_numbers(emulated):
     second = netdsl.device("cuda:1")
     assert second == netdsl.device("cuda", index=1) and second.place == "cuda:1"
     assert netdsl.device("cuda") == netdsl.device("cuda:0") != second
+    assert (second.place, second.label) == ("cuda:1", "cuda:1 (emulated)")
     assert second.card is not emulated
     program = Program(chain(), "cuda")
     with pytest.raises(ValueError, match="a program on cuda:1 cannot share memory on cuda:0"):

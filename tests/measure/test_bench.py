@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from netdsl.cli.main import main
 from netdsl.extras import EXTRAS
 from netdsl.measure.bench import Bench, Row, page
 from netdsl.measure.bench import to_json as bench_json
+from netdsl.measure.beside import Beside
+from netdsl.measure.beside import page as beside_page
 from netdsl.measure.peers import PEERS, onnx_of, onnxruntime_nodes, onnxruntime_peer
+from netdsl.measure.profile import Profile, Spent
 from netdsl.measure.subject import prediction
 from netdsl.measure.timing import SETTLE_RUNS, TURN_RUNS, Timing, alternate
 from tests.terminal.room import BATCH, Terminal
@@ -102,6 +106,24 @@ def test_the_page(golden, columns):
     golden(SCREENS / f"bench_{columns}.txt", text + "\n")
 
 
+def test_what_tells_rows_from_each_other_stays_on_a_narrow_page():
+    row, _ = made_up().rows
+    both = replace(made_up(), rows=(replace(row, threads=1), row))
+    assert "threads" in page(both, 60).split("\n")[2] and "threads" not in page(made_up(), 40).split("\n")[2]
+    many = {"netdsl": Timing((1.0,) * 1200), "openvino": Timing((2.0,) * 800)}
+    assert "of 800 to 1,200 runs each" in page(replace(both, rows=(replace(row, times=many),)), 120)
+
+
+def test_what_is_said_of_another_device(monkeypatch):
+    """Its name, and nothing of a peak that nobody has measured."""
+    monkeypatch.setattr("netdsl.machine.processors", lambda: 2)
+    rows = (Row(1, None, {"netdsl": Timing((1.0,))}, {}),)
+    found = Bench("N", "inference", rows, (), 3.0, "cuda:0 (emulated)")
+    text = page(found, 120)
+    assert text.startswith("N, inference on cuda:0 (emulated)\n") and text.endswith("times are too long")
+    assert bench_json(found)["device"] == "cuda:0 (emulated)" and bench_json(made_up())["device"] == "cpu"
+
+
 def test_the_ratio_is_that_of_the_best_peer():
     first, second = bench_json(made_up())["rows"]
     assert (first["best"], first["ratio"]) == ("onnxruntime", pytest.approx(0.9))
@@ -165,7 +187,7 @@ def test_a_peer_that_is_missing(capsys, monkeypatch, typed):
     words = ["bench", LENET, "--threads", "1", "--rounds", "1", *typed]
     status, out, err = run(capsys, *words)
     where = err if typed else out
-    assert status == bool(typed) and "comparing with openvino needs openvino, which is not installed" in where
+    assert status == bool(typed) and "the comparison needs openvino, which is not installed" in where
     assert re.search(r"pip install '?openvino", where)
 
 
@@ -208,6 +230,19 @@ def test_a_peer_that_is_missing(capsys, monkeypatch, typed):
 def test_mistakes_are_told(capsys, words, status, message):
     found, out, err = run(capsys, *words)
     assert (found, out) == (status, "") and message in err
+
+
+def test_a_page_beside_a_peer(monkeypatch):
+    """Nothing is said of what the peer does for no layer where it does nothing of the kind; other load is."""
+    monkeypatch.setattr("netdsl.machine.processors", lambda: 2)
+    step = replace(Spent.nothing("conv1", None), steps=1, seconds=1e-6)
+    subject = prediction(netdsl.load(LENET), find_target("cpu", threads=1))
+    profiled = Profile(subject, 1e-6, (step,), (), None, 3.0)
+    none, some = (
+        beside_page(profiled, Beside(1e-6, 2e-4, {"conv1": 1.95e-4}, o), None, 99) for o in (0.0, 1e-6)
+    )
+    assert "for none of them" not in none and "and 1.00 us for none of them" in some
+    assert "  195\n" in none and "the machine was busy (load 3.0" in none
 
 
 def test_a_profile_beside_onnxruntime(capsys):

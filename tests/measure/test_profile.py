@@ -151,6 +151,15 @@ def test_a_busy_machine_is_named(monkeypatch):
     for load, said in ((None, False), (1.0, False), (3.21, True)):
         text = page(replace(made_up(), load=load), "kind", None, 200)
         assert ("the machine was busy (load 3.2, 2 processors)" in text) == said
+    text = page(replace(made_up(), load=3.0, ceilings=None), "kind", None, 200)
+    assert text.endswith("times are too long")
+
+
+def test_what_is_faster_than_the_roofline_is_explained():
+    fast = part("conv1", 1e-3, 1.7e-3)
+    for name, said in ((fast.name, False), (f"{fast.name} winograd 4x4", True)):
+        text = page(replace(made_up(), steps=(replace(fast, name=name),)), "layer", None, 200)
+        assert ("above 100 %: Winograd needs fewer operations" in text.replace("\n  ", " ")) == said
 
 
 def run(capsys, *words):
