@@ -13,7 +13,7 @@ from netdsl.arrays import Array
 from netdsl.measure.demand import limit
 from netdsl.measure.peers import Results, Runner, runner_of
 from netdsl.measure.subject import Subject
-from netdsl.measure.table import three, time_text
+from netdsl.measure.table import percent, three, time_text
 from netdsl.measure.timing import Timing, alternate
 from netdsl.report.table import Cells, table
 from netdsl.source import NetError, counted
@@ -141,7 +141,7 @@ def _columns(lines: Sequence[tuple[Row, str]], several: bool) -> list[Cells]:
         return Cells(heading, [text(row, name) for row, name in lines], right, rank)
 
     def reached(row: Row) -> str:
-        return "" if row.limit is None else f"{100 * row.limit / row.times[OURS].median:.0f} %"
+        return "" if row.limit is None else percent(row.limit / row.times[OURS].median)
 
     found = [
         column("batch", lambda row, name: str(row.batch) if name == OURS else "", 10),

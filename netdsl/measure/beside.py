@@ -11,7 +11,7 @@ from netdsl.machine import load_text
 from netdsl.measure.layer import layers_in, place_text
 from netdsl.measure.peers import onnx_of, onnxruntime_nodes, runner_of
 from netdsl.measure.profile import Profile, Spent
-from netdsl.measure.table import TOP, run_text, three, time_text
+from netdsl.measure.table import TOP, percent, run_text, three, time_text
 from netdsl.measure.timing import alternate
 from netdsl.report.table import Cells, table
 from netdsl.source import counted
@@ -115,7 +115,7 @@ def _rows(p: Profile, found: Beside) -> list[tuple[Spent, float]]:
 def _columns(rows: list[tuple[Spent, float]]) -> list[Cells]:
     ratios = [three(theirs / part.seconds) if part.seconds and theirs else "" for part, theirs in rows]
     times = [time_text(part.seconds) if part.seconds else "" for part, _ in rows]
-    reached = ["" if part.reached is None else f"{100 * part.reached:.0f} %" for part, _ in rows]
+    reached = ["" if part.reached is None else percent(part.reached) for part, _ in rows]
     return [
         Cells("layer", [part.name for part, _ in rows], False, 10),
         Cells("where", [place_text(part.span) for part, _ in rows], False, 4),

@@ -91,16 +91,17 @@ def _columns(parts: Sequence[Spent], by: By, total: Spent) -> list[Cells]:
     cells += [
         column("where", lambda p: place_text(p.span) if by != "kind" else "", 7, right=False),
         column("time", lambda p: time_text(p.seconds), 9),
-        column("share", lambda p: _percent(p.seconds / (total.seconds or 1.0)), 5),
+        column("share", lambda p: percent(p.seconds / (total.seconds or 1.0)), 5),
         column("GFLOP/s", lambda p: _rate(p, p.flops), 4),
         column("GB/s", lambda p: _rate(p, p.bytes), 1),
-        column("roofline", lambda p: "" if p.reached is None else _percent(p.reached), 8),
+        column("roofline", lambda p: "" if p.reached is None else percent(p.reached), 8),
         column("bound by", lambda p: p.bound or "", 6, right=False),
     ]
     return [c for c in cells if any(c.texts)]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """`12 %`, and below ten percent a digit more."""
     return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 
@@ -128,7 +129,7 @@ def _below(p: Profile, total: Spent) -> Sequence[str]:
     parts = ", ".join(f"{seconds} of {name}" for name, seconds in limits.items())
     exceeded = any("winograd" in step.name and (step.reached or 0.0) > 1.0 for step in p.steps)
     return [
-        f"{steps}, at the roofline {time_text(total.limit)} ({_percent(total.reached or 0.0)}): {parts}",
+        f"{steps}, at the roofline {time_text(total.limit)} ({percent(total.reached or 0.0)}): {parts}",
         _machine(p.ceilings),
         "(a run: the whole call, copies of inputs and outputs included; roofline: the least time that the "
         "operations and bytes take on this machine, in percent of the time they took; of the steps of one primitive, "

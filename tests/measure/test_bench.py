@@ -111,6 +111,7 @@ def test_what_tells_rows_from_each_other_stays_on_a_narrow_page():
     both = replace(made_up(), rows=(replace(row, threads=1), row))
     assert "threads" in page(both, 60).split("\n")[2] and "threads" not in page(made_up(), 40).split("\n")[2]
     many = {"netdsl": Timing((1.0,) * 1200), "openvino": Timing((2.0,) * 800)}
+    assert "  0.1 %" in page(replace(both, rows=(replace(row, limit=1e-5),)), 120)
     assert "of 800 to 1,200 runs each" in page(replace(both, rows=(replace(row, times=many),)), 120)
 
 
