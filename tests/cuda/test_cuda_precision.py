@@ -201,6 +201,8 @@ def test_machine_code(precision, number, role, card, wide, monkeypatch):
     products = ptx.count(f"mma.sync.aligned.m16n8k{8 if precision == 'tf32' else 16}.row.col.f32.{precision}")
     assert products and not UNWANTED.findall(ptx)
     assert code.stack == code.stores == code.loads == 0 < code.shared <= 48 << 10
-    assert code.resident(launch, card) >= launch.source.bounds[1]
+    # A kernel that would spill on this card is assembled for one block less.
+    assert launch.source.bounds[1] - code.blocks in (0, 1)
+    assert code.resident(launch, card) >= code.blocks
     if code.instructions is not None:
         assert code.count("matrix") >= products

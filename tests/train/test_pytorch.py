@@ -1,8 +1,8 @@
 """Whole networks, forward, backward and update, against PyTorch from the same weights and batches.
 
-The optimiser of the lecture is compared for 15 steps only.  A rounding error that moves one value across the kink of
-a ReLU grows by powers of ten in the steps after it: from step 20 on PyTorch in float32 leaves PyTorch in float64 by
-up to 10 %, ours does likewise, and nothing can be compared.
+The lecture's network is compared for 15 or 20 steps only.  A rounding error that moves one value across the kink of
+a ReLU grows by powers of ten in the steps after it: with RMSprop from step 20 on PyTorch in float32 leaves PyTorch in
+float64 by up to 10 %, with SGD from step 22 on by up to 1 %, ours does likewise, and nothing can be compared.
 """
 
 import numpy as np
@@ -71,7 +71,7 @@ def theirs(torch, loss_of, x, labels, update):
 @pytest.mark.parametrize(
     ("optimizer", "steps"),
     [
-        ("sgd(lr = 0.02)", 50),
+        ("sgd(lr = 0.02)", 20),
         ("rmsprop(lr = 0.001)", 15),
     ],
 )
