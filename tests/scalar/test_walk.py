@@ -38,7 +38,11 @@ def test_a_shared_part_is_replaced_once():
     ids=["walk", "substitute", "dtype_of", "derivative", "affine", "simplified"],
 )
 def test_no_walk_leaves_a_cycle_of_objects(work):
-    work()
-    gc.collect()
-    work()
-    assert gc.collect() == 0
+    def left():
+        work()
+        gc.collect()
+        work()
+        return gc.collect()
+
+    # What other tests have left may end in between, but not every time.
+    assert min(left() for _ in range(3)) == 0
