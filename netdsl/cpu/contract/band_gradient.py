@@ -13,15 +13,15 @@ import math
 import numpy as np
 
 from netdsl.backend.arguments import Arguments
-from netdsl.backend.step import SCRATCH, Plan, Slot, start_of
+from netdsl.backend.step import Plan, Slot
 from netdsl.cpu.contract.arguments import BUFFER_BYTES, BandGradient
 from netdsl.cpu.contract.blocks import cut_blocks, fill_panels, fill_source, row_pitch
 from netdsl.cpu.contract.geometry import Geometry, forward
-from netdsl.cpu.contract.gradient import PIXELS, SUM, UNITS, share_panels
+from netdsl.cpu.contract.gradient import PIXELS, SUM, UNITS, in_parts, share_panels
 from netdsl.cpu.contract.panels import Panels, panels_for
 from netdsl.cpu.contract.problem import Problem
-from netdsl.cpu.contract.step import code, gradient_library, sum_step
-from netdsl.cpu.step import Code, Step
+from netdsl.cpu.contract.step import code
+from netdsl.cpu.step import Step
 from netdsl.native import host
 
 #: Cycles for each step of a tile at least, as its sums wait for themselves.
@@ -63,20 +63,17 @@ class BandGradients:
         blocks = g.n * cut_blocks(block, g.n, g.y[1], g.y[2], lines, g.y[2])
         parts = min(blocks, UNITS)
         splits = share_panels(parts, panels.count, problem.options.threads)
-        terms, size = g.k[2] * g.c, 4 * g.k[1] * g.k[2] * g.c * g.f
+        terms = g.k[2] * g.c
         block.fill(band_depths=[0], band_planes=1, band_plane=0, band_height=(g.k[1] - 1) * g.dilation[1] + 1)
         block.fill(band_top=-g.lo[1], band_start=-g.lo[2] * g.c, band_span=terms)
         block.fill(chunk_count=0, chunks=[], splits=splits, pitch=band.pitch, y_buffer=band.bytes)
         block.fill(
             lines=[k * g.stride[1] * band.pitch for k in range(lines)], tap_row=g.dilation[1] * band.pitch
         )
-        block.fill(kernel_rows=g.k[1], terms=terms, w_tap=4 * terms * g.f, w_row=4 * g.f, w_part=size)
-        block.fill(y_pixel=4 * g.y_pitch, y_columns=g.f, panel_vectors=panels.vectors, parts=parts)
-        to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (problem.result, 0)
-        block.fill(a=Slot(x), y=Slot(y), w=Slot(to, written=True))
+        block.fill(kernel_rows=g.k[1], terms=terms, w_tap=4 * terms * g.f, w_row=4 * g.f)
+        block.fill(y_pixel=4 * g.y_pitch, y_columns=g.f, panel_vectors=panels.vectors, a=Slot(x), y=Slot(y))
         title = f"{g.title('backward_weights')} bands"
-        step = Step(title, Code(gradient_library, "band_gradient"), block, scratch, parts * splits)
-        return Plan((step,) if parts == 1 else (step, sum_step(g, problem.result, parts, size)))
+        return in_parts("band_gradient", title, block, g, problem.result, parts, parts * splits)
 
 
 def _panels(g: Geometry) -> Panels:

@@ -7,9 +7,9 @@ pixels at the border have fewer.
 from __future__ import annotations
 
 from netdsl.backend.arguments import layout_of
+from netdsl.cpu.codegen.channels import channel_blocks, load, store
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import DepthwiseCall, Tap
-from netdsl.cpu.contract.channels import channel_blocks, load, store
 from netdsl.native.emit import Emitter, Fields, Value
 
 # Pixels and vectors of a tile of sums; taps and vectors of a tile of weight gradients.

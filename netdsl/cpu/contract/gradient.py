@@ -71,19 +71,20 @@ def _plan(g: Geometry, x: View, y: View, result: View, threads: int) -> Plan[Ste
     units = c.groups * len(bounds)
     parts = max(1, min(blocks, UNITS // units))
     splits = share_panels(units * parts, panels.count, threads)
-    block.fill(parts=parts, w_part=size, splits=splits)
+    block.fill(a=Slot(x), y=Slot(y), splits=splits)
+    title = g.title("backward_weights")
+    return in_parts("weight_gradient", title, block, g, result, parts, units * parts * splits)
+
+
+def in_parts(
+    driver: str, title: str, block: Arguments, g: Geometry, result: View, parts: int, units: int
+) -> Plan[Step]:
+    """The step of a gradient that is summed over so many parts of the pixels, and the one that adds the parts."""
+    size = 4 * g.k[0] * g.k[1] * g.k[2] * g.c * g.features
     to, scratch = (start_of(SCRATCH), parts * size) if parts > 1 else (result, 0)
-    block.fill(a=Slot(x), y=Slot(y), w=Slot(to, written=True))
-    step = Step(
-        g.title("backward_weights"),
-        Code(gradient_library, "weight_gradient"),
-        block,
-        scratch,
-        units * parts * splits,
-    )
-    if parts == 1:
-        return Plan((step,))
-    return Plan((step, sum_step(g, result, parts, size)))
+    block.fill(parts=parts, w_part=size, w=Slot(to, written=True))
+    step = Step(title, Code(gradient_library, driver), block, scratch, units)
+    return Plan((step,) if parts == 1 else (step, sum_step(g, result, parts, size)))
 
 
 def _fill_strides(block: Arguments, c: Correlation, g: Geometry) -> None:

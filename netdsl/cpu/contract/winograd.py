@@ -15,9 +15,9 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
+from netdsl.cpu.codegen.channels import channel_blocks, load, store
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.contract.arguments import TILE_SQUARE_BYTES, WinogradCall
-from netdsl.cpu.contract.channels import channel_blocks, load, store
 from netdsl.native.emit import Emitter, Value
 
 #: the squares of the points beside 0, by the pixels m along an edge of a tile

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from netdsl.backend.arguments import Address, Arguments, Block, Three
 from netdsl.backend.step import Slot
+from netdsl.cpu.codegen.channels import channel_blocks, load, store
 from netdsl.cpu.codegen.library import Kernel
 from netdsl.cpu.codegen.nest import share
 from netdsl.cpu.step import Generated, Step
@@ -191,25 +192,7 @@ class _Emit:
 
     def _channels(self, body: Callable[[Value, Value | None], None]) -> None:
         """`body(byte offset, count)` for each vector of channels; count None for whole ones."""
-        e = self.e
-        whole = e.mul(e.b.sdiv(self.c, e.i64(e.lanes)), e.lanes)
-        with e.loop(0, whole, e.lanes) as loop:
-            body(e.mul(loop.index, 4), None)
-        with e.when(e.less(whole, self.c)):
-            body(e.mul(whole, 4), e.sub(self.c, whole))
-
-    def _load(self, address: Value, count: Value | None) -> Value:
-        return (
-            self.e.load(self.e.f32s, address)
-            if count is None
-            else self.e.load_part(self.e.f32s, address, count)
-        )
-
-    def _store(self, value: Value, address: Value, count: Value | None) -> None:
-        if count is None:
-            self.e.store(value, address)
-        else:
-            self.e.store_part(value, address, count)
+        channel_blocks(self.e, self.c, 1, lambda at, _, count: body(at, count))
 
     def _reduce(
         self,
@@ -224,11 +207,11 @@ class _Emit:
         start = e.constant(e.f32s, float("-inf") if self.kind == "max" else 0.0)
 
         def add(cell: Value, total: Value) -> Value:
-            value = self._load(e.add(e.add(source, at), e.mul(cell, self.x_pitch)), count)
+            value = load(self.e, e.add(e.add(source, at), e.mul(cell, self.x_pitch)), count)
             return larger(e, total, value) if self.kind == "max" else e.b.fadd(total, value)
 
         total = self._over(spans, start, add)
-        self._store(total if cells is None else e.b.fdiv(total, cells), e.add(target, at), count)
+        store(self.e, total if cells is None else e.b.fdiv(total, cells), e.add(target, at), count)
 
     def _over(
         self, spans: Sequence[tuple[Value, Value]], start: Value, body: Callable[[Value, Value], Value]
@@ -300,7 +283,7 @@ class _Emit:
         with e.loop(d0, d1) as depth, e.loop(h0, h1) as height, e.loop(0, self.size[2]) as width:
             row = e.mul(e.add(e.mul(depth.index, self.size[1]), height.index), self.size[2])
             cell = e.add(target, e.mul(e.add(row, width.index), self.out_pitch))
-            self._channels(lambda at, count: self._store(zero, e.add(cell, at), count))
+            self._channels(lambda at, count: store(self.e, zero, e.add(cell, at), count))
 
     def _owned(self, axis: int, o: Value) -> tuple[Value, Value]:
         """The indices of window `o` of an axis: up to the next one, those of the first and the last to the ends."""
@@ -339,7 +322,7 @@ class _Emit:
         cells = e.mul(e.mul(self.size[0], self.size[1]), self.size[2])
         zero = e.constant(e.f32s, 0.0)
         with e.loop(0, cells) as loop:
-            self._store(zero, e.add(target, e.mul(loop.index, self.out_pitch)), count)
+            store(self.e, zero, e.add(target, e.mul(loop.index, self.out_pitch)), count)
         windows = e.mul(e.mul(self.count[0], self.count[1]), self.count[2])
         before = e.mul(image, windows)
         with e.loop(0, self.count[0]) as od, e.loop(0, self.count[1]) as oh, e.loop(0, self.count[2]) as ow:
@@ -364,21 +347,21 @@ class _Emit:
         """Add one window's gradient to its cells; all but the place are addresses of vectors of channels."""
         e = self.e
         spans = [self._span(k, o) for k, o in enumerate(place)]
-        g = self._load(g_at, count)
+        g = load(self.e, g_at, count)
         share_ = self._share(place, spans)
         if share_ is not None:
             g = e.b.fdiv(g, share_)
-        y = self._load(y_at, count) if self.kind == "max" else g
+        y = load(self.e, y_at, count) if self.kind == "max" else g
         zero = e.constant(e.f32s, 0.0)
 
         def give(number: Value, left: Value) -> Value:
             add = g
             if self.kind == "max":
-                seen = self._load(e.add(source, e.mul(number, self.x_pitch)), count)
+                seen = load(self.e, e.add(source, e.mul(number, self.x_pitch)), count)
                 hit = e.b.fcmp_ordered("==", seen, y)
                 add, left = e.b.select(hit, left, zero), e.b.select(hit, zero, left)
             cell = e.add(target, e.mul(number, self.out_pitch))
-            self._store(add if self.form.apart else e.b.fadd(self._load(cell, count), add), cell, count)
+            store(self.e, add if self.form.apart else e.b.fadd(load(self.e, cell, count), add), cell, count)
             return left
 
         self._over(spans, g, give)
